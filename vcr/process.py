@@ -1,0 +1,191 @@
+"""The one door to other programs: argv lists in, output or a VcrError out.
+
+Children get an allow-listed environment with a fixed locale, time zone and
+umask, and never an inherited SOURCE_DATE_EPOCH. A failure shows the last lines
+the program printed and the command to repeat it by hand.
+"""
+
+import ctypes
+import os
+import shlex
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from vcr.errors import HostError, VcrError
+from vcr.settings import Settings
+
+TAIL_LINES = 20
+FIXED_ENV = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
+PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+
+type Arg = str | Path
+type LineSink = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished program left."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """Return stdout as UTF-8 text without the final newline."""
+        return self.stdout.decode("utf-8", "replace").rstrip("\n")
+
+
+def run(
+    argv: Sequence[Arg],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: bytes | None = None,
+    ok: Iterable[int] | None = (0,),
+    timeout: float | None = None,
+    on_stderr: LineSink | None = None,
+) -> Result:
+    """Run ARGV to its end; TIMEOUT is in seconds; OK=None accepts any exit code.
+
+    ENV adds to the allow-listed environment. ON_STDERR sees each line as it comes.
+    Raises HostError when the program does not exist, VcrError when it fails.
+    """
+    words = tuple(str(word) for word in argv)
+    child = _start(words, env=env, cwd=cwd, stdin=stdin is not None)
+    try:
+        stdout, stderr = _communicate(child, stdin, timeout, on_stderr)
+    except subprocess.TimeoutExpired:
+        raise VcrError(
+            f"{words[0]} did not finish in {timeout:g} seconds",
+            fix=f"run it by hand: {shlex.join(words)}",
+        ) from None
+    finally:
+        _reap(child)
+    result = Result(words, child.returncode, stdout, stderr)
+    if ok is not None and child.returncode not in tuple(ok):
+        raise failure(result)
+    return result
+
+
+def spawn(
+    argv: Sequence[Arg],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    output: IO[bytes],
+    die_with_parent: bool,
+) -> subprocess.Popen[bytes]:
+    """Start ARGV in a session of its own, stdout and stderr to OUTPUT, and leave it running.
+
+    With DIE_WITH_PARENT the kernel kills it when this process ends, however it ends.
+    """
+
+    def prepare() -> None:
+        if die_with_parent:
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    words = tuple(str(word) for word in argv)
+    try:
+        return subprocess.Popen(  # noqa: PLW1509 -- prctl must run in the child, before exec
+            words,
+            env=child_env(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            umask=0o022,
+            preexec_fn=prepare,
+        )
+    except FileNotFoundError:
+        raise _not_found(words) from None
+
+
+def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment a child gets: allow-listed, fixed locale and zone, plus EXTRA."""
+    return {**Settings.load().env, **FIXED_ENV, **(extra or {})}
+
+
+def failure(result: Result) -> VcrError:
+    """Turn a failed RESULT into an error with its last lines and the command."""
+    lines = (result.stderr or result.text).splitlines()
+    name = Path(result.argv[0]).name
+    how = (
+        f"was killed by {signal.Signals(-result.returncode).name}"
+        if result.returncode < 0
+        else f"failed with exit code {result.returncode}"
+    )
+    return VcrError(
+        f"{name} {how}",
+        fix=f"to repeat it by hand: {shlex.join(result.argv)}",
+        tail=lines[-TAIL_LINES:],
+    )
+
+
+def _start(
+    words: tuple[str, ...], *, env: Mapping[str, str] | None, cwd: Path | None, stdin: bool
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            words,
+            env=child_env(env),
+            cwd=cwd,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            umask=0o022,
+        )
+    except FileNotFoundError:
+        raise _not_found(words) from None
+
+
+def _communicate(
+    child: subprocess.Popen[bytes],
+    stdin: bytes | None,
+    timeout: float | None,
+    on_stderr: LineSink | None,
+) -> tuple[bytes, str]:
+    if on_stderr is None:
+        out, err = child.communicate(stdin, timeout)
+        return out, err.decode("utf-8", "replace")
+    lines: list[str] = []
+
+    def drain(pipe: IO[bytes]) -> None:
+        for raw in pipe:
+            line = raw.decode("utf-8", "replace").rstrip("\n")
+            lines.append(line)
+            on_stderr(line)
+
+    assert child.stderr is not None  # noqa: S101 -- for mypy: we asked for a pipe
+    pipe, child.stderr = child.stderr, None  # communicate() keeps away from it
+    reader = threading.Thread(target=drain, args=(pipe,), daemon=True)
+    reader.start()
+    out, _ = child.communicate(stdin, timeout)
+    reader.join()
+    pipe.close()
+    return out, "\n".join(lines)
+
+
+def _reap(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        child.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(5)
+    if child.poll() is None:
+        child.kill()
+        child.wait()
+
+
+def _not_found(words: tuple[str, ...]) -> HostError:
+    return HostError(
+        f"the program {words[0]} is not on this host",
+        fix="`vcr doctor` shows what is missing and how to get it",
+    )

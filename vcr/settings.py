@@ -1,0 +1,58 @@
+"""The one door to the environment: where vcr keeps things and how it shows itself.
+
+Read once at start; everything below the command line gets a Settings and never
+looks at os.environ. Ambient values never reach a build (see `vcr.process`).
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+# Variables a child program may inherit. Everything else is dropped, so that no
+# ambient value can change bytes; clients keep what they need to reach a network.
+INHERITED = frozenset(
+    {
+        "HOME", "USER", "LOGNAME", "PATH", "TMPDIR", "TERM", "XDG_RUNTIME_DIR",
+        "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME",
+        "NIX_CONFIG", "NIX_PATH", "NIX_REMOTE", "NIX_SSL_CERT_FILE", "NIX_STATE_DIR",
+        "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "GOPROXY", "GONOSUMDB", "GOSUMDB",
+        "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+        "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+        "PIP_INDEX_URL", "PIP_CERT", "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "NPM_CONFIG_REGISTRY",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Directories follow the XDG Base Directory Specification 0.8."""
+
+    cache_dir: Path
+    state_dir: Path
+    runtime_dir: Path
+    pins_from: Path | None  # directory of files brought by hand (VCR_FROM)
+    ci: bool
+    env: Mapping[str, str]  # the allow-listed environment for child programs
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the environment (or ENVIRON, for tests)."""
+        source = os.environ if environ is None else environ
+        home = Path(source.get("HOME") or "/")
+        state = _xdg(source, "XDG_STATE_HOME", home / ".local/state") / "vcr"
+        runtime = source.get("XDG_RUNTIME_DIR")
+        return cls(
+            cache_dir=_xdg(source, "XDG_CACHE_HOME", home / ".cache") / "vcr",
+            state_dir=state,
+            runtime_dir=Path(runtime) / "vcr" if runtime else state / "run",
+            pins_from=Path(source["VCR_FROM"]) if source.get("VCR_FROM") else None,
+            ci=source.get("CI", "") not in {"", "0", "false"},
+            env={name: source[name] for name in sorted(INHERITED & source.keys())},
+        )
+
+
+def _xdg(source: Mapping[str, str], name: str, default: Path) -> Path:
+    """Per the specification a relative XDG path is invalid and is ignored."""
+    value = source.get(name, "")
+    return Path(value) if value.startswith("/") else default
