@@ -6,7 +6,6 @@ the program printed and the command to repeat it by hand.
 """
 
 import ctypes
-import os
 import shlex
 import signal
 import subprocess
@@ -94,7 +93,7 @@ def spawn(
 
     words = tuple(str(word) for word in argv)
     try:
-        return subprocess.Popen(  # noqa: PLW1509 -- prctl must run in the child, before exec
+        return subprocess.Popen(
             words,
             env=child_env(env),
             cwd=cwd,
@@ -103,7 +102,7 @@ def spawn(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             umask=0o022,
-            preexec_fn=prepare,
+            preexec_fn=prepare,  # noqa: PLW1509 -- prctl must run in the child, before exec
         )
     except FileNotFoundError:
         raise _not_found(words) from None

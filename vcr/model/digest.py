@@ -1,0 +1,44 @@
+"""Content digests in the OCI notation, `sha256:<64 hex digits>`.
+
+https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md#digests
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Self
+
+_FORM = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class Digest(str):
+    """A SHA-256 digest; constructing one checks its form (ValueError)."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Check TEXT and wrap it."""
+        if not _FORM.fullmatch(text):
+            raise ValueError(f"not a sha256 digest: {text!r}")
+        return super().__new__(cls, text)
+
+    @classmethod
+    def of_bytes(cls, data: bytes) -> Self:
+        """Hash DATA."""
+        return cls("sha256:" + hashlib.sha256(data).hexdigest())
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """Hash the file at PATH; raises OSError."""
+        with path.open("rb") as file:
+            return cls("sha256:" + hashlib.file_digest(file, "sha256").hexdigest())
+
+    @property
+    def hex(self) -> str:
+        """Return the 64 hex digits."""
+        return self.partition(":")[2]
+
+    @property
+    def short(self) -> str:
+        """Return a form for people: the algorithm and 12 digits."""
+        return self[:19]

@@ -1,0 +1,31 @@
+"""The digest ladder: one digest a rung, from the image to the attested machine.
+
+Every stage derivation leaves `rungs.json`, a list of rungs; the ladder is their
+concatenation in stage order. It is what `vcr build` prints and strangers compare.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from vcr.model.digest import Digest
+
+RUNGS_FILE = "rungs.json"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One named digest."""
+
+    name: str  # image, rootfs, squashfs, kernel, initramfs, ...
+    digest: Digest
+    size: int  # bytes of what the digest is of
+    path: Path  # what it is of, in the Nix store
+
+
+def read_rungs(output: Path) -> tuple[Rung, ...]:
+    """Read the rungs a stage left in its OUTPUT directory; raises OSError, ValueError."""
+    rows = json.loads((output / RUNGS_FILE).read_text(encoding="utf-8"))
+    return tuple(
+        Rung(row["name"], Digest(row["digest"]), row["size"], output / row["file"]) for row in rows
+    )

@@ -1,0 +1,171 @@
+"""The plan: everything Nix needs to build a project, as JSON.
+
+A pure function of project and lock; `nix/default.nix` reads it. Python decides
+here, Nix builds. Layer operations are carried out by `vcr/sandbox`. Every path
+inside an image is absolute and normalised; context paths are relative to it.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from vcr.model.arch import Arch
+from vcr.model.health import HealthCheck
+
+PLAN_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file the lock closed: fetched by hash, never trusted by name."""
+
+    url: str
+    sha256: str  # 64 hex digits
+    size: int  # bytes
+    name: str  # file name; also its name in the Nix store
+
+
+@dataclass(frozen=True)
+class Debs:
+    """A base of Debian packages, unpacked without maintainer scripts."""
+
+    debs: tuple[Fetched, ...]
+    op: Literal["debs"] = "debs"
+
+
+@dataclass(frozen=True)
+class OciBase:
+    """A base that is an OCI image, flattened to one layer."""
+
+    layout: str  # absolute path of an OCI layout directory on this host
+    nar_sha256: str  # of that directory: SRI form, "sha256-<base64>"
+    manifest: str  # digest of the manifest of the plan's architecture
+    op: Literal["oci"] = "oci"
+
+
+@dataclass(frozen=True)
+class ContextSource:
+    """Files of the build context, wildcards and .dockerignore already applied."""
+
+    path: str  # the file or directory named by COPY; "." for the whole context
+    files: tuple[str, ...]  # every file, directory and symlink that takes part
+    kind: Literal["context"] = "context"
+
+
+@dataclass(frozen=True)
+class StageSource:
+    """Files of an earlier stage or image; wildcards are matched in the sandbox."""
+
+    pattern: str
+    layers: tuple[str, ...]  # ids of that stage's layers, bottom first
+    kind: Literal["stage"] = "stage"
+
+
+@dataclass(frozen=True)
+class InlineSource:
+    """A here-document."""
+
+    name: str
+    content: str
+    kind: Literal["inline"] = "inline"
+
+
+@dataclass(frozen=True)
+class UrlSource:
+    """A remote file, closed by the Dockerfile's --checksum or by the lock."""
+
+    file: Fetched
+    name: str  # file name when the destination is a directory
+    kind: Literal["url"] = "url"
+
+
+type Source = ContextSource | StageSource | InlineSource | UrlSource
+
+
+@dataclass(frozen=True)
+class Copy:
+    """COPY and ADD."""
+
+    sources: tuple[Source, ...]
+    dest: str  # absolute; a trailing slash or several sources mean a directory
+    lower: tuple[str, ...]  # layers below, bottom first
+    chown: str = ""  # as written: user[:group], names looked up in the image
+    chmod: str = ""  # octal or symbolic, as written
+    exclude: tuple[str, ...] = ()
+    parents: bool = False
+    link: bool = False  # do not look at the layers below
+    extract: bool = False  # ADD: unpack local tar archives
+    origin: str = ""  # "Dockerfile:12", for messages
+    op: Literal["copy"] = "copy"
+
+
+@dataclass(frozen=True)
+class Workdir:
+    """WORKDIR: make the directory (and its parents) where it does not exist."""
+
+    path: str
+    lower: tuple[str, ...]
+    owner: str = ""  # user[:group] in force
+    origin: str = ""
+    op: Literal["workdir"] = "workdir"
+
+
+@dataclass(frozen=True)
+class Run:
+    """RUN: a command in a build VM of the target architecture."""
+
+    argv: tuple[str, ...]
+    lower: tuple[str, ...]
+    env: tuple[str, ...]  # NAME=value, in force
+    user: str
+    workdir: str
+    stdin: str = ""  # here-document fed to argv
+    mounts: tuple[str, ...] = ()  # --mount values as written
+    network: str = "default"
+    security: str = "sandbox"
+    origin: str = ""
+    op: Literal["run"] = "run"
+
+
+type Layer = Debs | OciBase | Copy | Workdir | Run
+
+
+@dataclass(frozen=True)
+class Image:
+    """The image to build: layers bottom first, and the OCI config object as it will be written."""
+
+    layers: tuple[str, ...]
+    # "config" of the OCI image config: Env, Entrypoint, Cmd, User, WorkingDir, Labels, ...
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The virtual machine of the stage and prod profiles."""
+
+    memory_mib: int
+    cpus: int
+    ports: tuple[int, ...]  # TCP ports of the guest that are forwarded
+    health: HealthCheck | None
+    writable: bool  # a tmpfs overlay over the app's root, lost at power-off
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of it."""
+
+    name: str
+    profile: str
+    arch: Arch
+    epoch: int  # seconds since 1970, for every timestamp
+    context: str  # absolute path of the build context
+    layers: dict[str, Layer]  # by id, in build order
+    image: Image
+    machine: Machine
+    schema: int = PLAN_SCHEMA
+
+    def to_json(self) -> str:
+        """Return canonical JSON: sorted keys, no spaces, newline at the end."""
+        data = dataclasses.asdict(self)
+        return json.dumps(data, sort_keys=True, separators=(",", ":")) + "\n"
