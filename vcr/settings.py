@@ -33,6 +33,8 @@ class Settings:
     runtime_dir: Path
     pins_from: Path | None  # directory of files brought by hand (VCR_FROM)
     ci: bool
+    no_color: bool  # https://no-color.org
+    force_color: bool
     env: Mapping[str, str]  # the allow-listed environment for child programs
 
     @classmethod
@@ -48,8 +50,14 @@ class Settings:
             runtime_dir=Path(runtime) / "vcr" if runtime else state / "run",
             pins_from=Path(source["VCR_FROM"]) if source.get("VCR_FROM") else None,
             ci=source.get("CI", "") not in {"", "0", "false"},
+            no_color=bool(source.get("NO_COLOR")),
+            force_color=bool(source.get("FORCE_COLOR")),
             env={name: source[name] for name in sorted(INHERITED & source.keys())},
         )
+
+    def colour(self, is_terminal: bool) -> bool:  # noqa: FBT001
+        """Decide whether a stream gets colours."""
+        return not self.no_color and (self.force_color or is_terminal)
 
 
 def _xdg(source: Mapping[str, str], name: str, default: Path) -> Path:

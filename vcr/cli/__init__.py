@@ -1,0 +1,128 @@
+"""The command line: finds the verb, runs it, renders what went wrong, exits.
+
+The only place that ends the process. Verbs are imported when they are used, so
+that `vcr --help` stays fast; a new verb is one line in VERBS.
+"""
+
+import importlib
+import sys
+import traceback
+from pathlib import Path
+
+import click
+
+from vcr import __version__
+from vcr.cli.app import App, Command, global_options
+from vcr.errors import ExitCode, UsageError, VcrError
+from vcr.settings import Settings
+from vcr.ui import Ui
+
+# verb → (module under vcr.cli, one line for `vcr --help`)
+VERBS = {
+    "create": ("create", "Make a new project from a template."),
+    "lock": ("lock", "Resolve every input and write vcr.lock."),
+    "build": ("build", "Build the stages and print the digest ladder."),
+    "inspect": ("inspect", "Show the plan, the ladder, sizes and effective configuration."),
+    "run": ("runtime", "Run the app in a VM in the foreground."),
+    "up": ("runtime", "Start the app in a VM and return when it is healthy."),
+    "down": ("runtime", "Stop the VM."),
+    "logs": ("runtime", "Show what the app printed."),
+    "ps": ("runtime", "List VMs and their health."),
+    "doctor": ("doctor", "Check this host and say how to get what is missing."),
+}
+
+
+class _Verbs(click.Group):
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        command = getattr(importlib.import_module(f"vcr.cli.{VERBS[name][0]}"), name)
+        assert isinstance(command, Command)  # noqa: S101 -- a programming error, not input
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in VERBS:
+            from difflib import get_close_matches  # noqa: PLC0415 -- only for a mistyped verb
+
+            near = get_close_matches(args[0], VERBS, n=1)
+            raise UsageError(
+                f"there is no verb {args[0]!r}",
+                fix=f"did you mean `vcr {near[0]}`?" if near else "`vcr --help` lists the verbs",
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+
+@click.command(
+    cls=_Verbs,
+    name="vcr",
+    params=list(global_options()),
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "VCR"},
+)
+@click.version_option(__version__)
+def vcr() -> None:
+    """Turn an app with a Dockerfile into a machine a stranger can check, bit for bit."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run vcr and end the process with its exit code."""
+    settings = Settings.load()
+    ui = Ui(colour=settings.colour(sys.stderr.isatty()), ci=settings.ci)
+    app = App(settings, ui, Path.cwd())
+    sys.exit(run(app, argv))
+
+
+def run(app: App, argv: list[str] | None = None) -> ExitCode:
+    """Run one command line; every failure becomes a message and an exit code."""
+    try:
+        vcr.main(args=argv, prog_name="vcr", obj=app, standalone_mode=False)
+    except VcrError as error:
+        app.ui.error(error)
+        if app.debug:
+            app.ui.note(traceback.format_exc())
+        return error.code
+    except click.ClickException as error:
+        app.ui.error(_usage(error))
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        app.ui.note("interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # `vcr logs | head`
+        sys.stdout = None  # nothing left to flush at exit
+        return ExitCode.OK
+    except Exception as error:  # noqa: BLE001 -- the last resort: say it is our bug, not theirs
+        _report_bug(app, error)
+        return ExitCode.BUG
+    return ExitCode.OK
+
+
+def _usage(error: click.ClickException) -> VcrError:
+    verb = ""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        verb = error.ctx.command_path
+    return UsageError(
+        error.format_message().rstrip(".").replace("\n", " "),
+        fix=f"`{verb or 'vcr'} --help` shows how it is used",
+    )
+
+
+def _report_bug(app: App, error: Exception) -> None:
+    if app.debug:
+        app.ui.note(traceback.format_exc())
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    app.ui.error(
+        VcrError(
+            f"vcr failed in a way it should not: {type(error).__name__}: {error}",
+            why=f"a bug in vcr, at {Path(where.filename).name}:{where.lineno}",
+            fix="run it again with --debug and report what it prints",
+            code=ExitCode.BUG,
+        )
+    )

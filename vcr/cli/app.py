@@ -1,0 +1,109 @@
+"""What every command shares: the App object, the global options, the project argument."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vcr.progress import Progress
+from vcr.settings import Settings
+from vcr.ui import Ui
+
+
+@dataclass
+class App:
+    """What a command works with; options fill it in before the command runs."""
+
+    settings: Settings
+    ui: Ui = field(default_factory=Ui)
+    directory: Path = field(default_factory=Path)
+    debug: bool = False
+
+
+def _app(ctx: click.Context) -> App:
+    return ctx.ensure_object(App)  # the root context always carries one
+
+
+def _set_directory(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        _app(ctx).directory = value
+
+
+def _set_verbosity(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    if value:
+        _app(ctx).ui.verbosity = value if param.name == "verbose" else -value
+
+
+def _set_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    if value:
+        _app(ctx).ui.is_json = True
+
+
+def _set_progress(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        _app(ctx).ui.progress = Progress(value)
+
+
+def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    if value:
+        _app(ctx).debug = True
+
+
+def global_options() -> list[click.Option]:
+    """Return fresh copies of the options that are accepted before and after the verb."""
+    shared: dict[str, Any] = {"expose_value": False, "is_eager": True}
+    return [
+        click.Option(
+            ["-C", "--directory"], type=click.Path(path_type=Path), metavar="DIR",
+            callback=_set_directory, help="The project's directory (default: here).", **shared,
+        ),
+        click.Option(
+            ["-v", "--verbose"], count=True, callback=_set_verbosity,
+            help="Say more; show the output of every step.", **shared,
+        ),
+        click.Option(
+            ["-q", "--quiet"], count=True, callback=_set_verbosity,
+            help="Say only what was asked for.", **shared,
+        ),
+        click.Option(
+            ["--json"], is_flag=True, callback=_set_json,
+            help="Print one versioned JSON object.", **shared,
+        ),
+        click.Option(
+            ["--progress"], type=click.Choice([p.value for p in Progress]),
+            callback=_set_progress, help="How long work shows itself.", **shared,
+        ),
+        click.Option(
+            ["--debug"], is_flag=True, callback=_set_debug,
+            help="Show a traceback when vcr itself fails.", **shared,
+        ),
+    ]  # fmt: skip
+
+
+class Command(click.Command):
+    """A command that takes the global options after its name, too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """See click.Command."""
+        kwargs.setdefault("context_settings", {})["help_option_names"] = ["-h", "--help"]
+        super().__init__(*args, **kwargs)
+        self.params.extend(global_options())
+
+
+def project_argument[F: Callable[..., object]](function: F) -> F:
+    """Add the optional positional DIR, which wins over -C."""
+
+    def choose(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+        if value is not None:
+            _app(ctx).directory = value
+
+    return click.argument(
+        "project",
+        metavar="[DIR]",
+        required=False,
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=choose,
+    )(function)
