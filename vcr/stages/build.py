@@ -1,0 +1,135 @@
+"""Builds a project: project and lock → plan → Nix → digest ladder.
+
+The plan is written to the cache under its own hash; each stage is realised in
+turn, so that what was cached says so and what was built says why. GC roots and
+the derivations of the last build are kept per project under the state directory.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vcr.atomic import write_text
+from vcr.errors import UsageError
+from vcr.model.arch import Arch
+from vcr.model.ladder import Rung, read_rungs
+from vcr.model.plan import Plan, Run
+from vcr.model.project import Project
+from vcr.settings import Settings
+from vcr.stages import STAGES
+from vcr.stages.reason import why_built
+from vcr.tools.nix import Nix, Target
+from vcr.ui import Ui
+
+LAST_BUILD = "last-build.json"
+
+
+@dataclass(frozen=True)
+class BuiltStage:
+    """One stage of a build that succeeded."""
+
+    name: str
+    path: Path  # in the Nix store
+    cached: bool
+    reason: str  # why it was built; "" when cached
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build produced."""
+
+    plan: Plan
+    stages: tuple[BuiltStage, ...]
+    ladder: tuple[Rung, ...]
+
+    def path(self, stage: str) -> Path:
+        """Return the output of STAGE; raises KeyError if the build did not reach it."""
+        return {built.name: built.path for built in self.stages}[stage]
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Builds plans of one project."""
+
+    settings: Settings
+    ui: Ui
+    project: Project
+
+    @property
+    def roots(self) -> Path:
+        """Return the directory of this project's GC roots."""
+        where = str(self.project.root.resolve())
+        key = f"{self.project.name}-{hashlib.sha256(where.encode()).hexdigest()[:12]}"
+        return self.settings.state_dir / "roots" / key
+
+    def build(self, plan: Plan, stages: Sequence[str] = STAGES) -> Built:
+        """Build STAGES of PLAN in order; raises UsageError, FetchError, VcrError."""
+        refuse_run(plan)
+        nix = Nix(self.settings)
+        evaluation = nix.evaluate(stages, self.write_plan(plan))
+        if not all(target.is_built for target in evaluation.targets):
+            with self.ui.step("inputs") as step:
+                nix.fill(evaluation.missing, step.line)
+                step.because("every input is in the store")
+        roots = self.roots / f"{plan.profile}-{plan.arch}"
+        earlier = _read_last(roots)
+        built = tuple(
+            self._build_stage(nix, target, roots, earlier.get(target.attr))
+            for target in evaluation.targets
+        )
+        _write_last(roots, earlier | {target.attr: target.drv for target in evaluation.targets})
+        ladder = [
+            rung for stage in built if stage.name in STAGES for rung in read_rungs(stage.path)
+        ]
+        return Built(plan, built, tuple(ladder))
+
+    def write_plan(self, plan: Plan) -> Path:
+        """Write PLAN to the cache, named by its hash, for Nix to read."""
+        text = plan.to_json()
+        name = hashlib.sha256(text.encode()).hexdigest()
+        path = self.settings.cache_dir / "plans" / f"{name}.json"
+        if not path.exists():
+            write_text(path, text)
+        return path
+
+    def _build_stage(
+        self, nix: Nix, target: Target, roots: Path, earlier: Path | None
+    ) -> BuiltStage:
+        root = roots / target.attr
+        with self.ui.step(target.attr) as step:
+            if target.is_built:
+                step.cached()
+                if not root.exists() or root.resolve() != target.out:
+                    nix.realise(target.drv, root, step.line)
+                return BuiltStage(target.attr, target.out, cached=True, reason="")
+            reason = why_built(earlier, target.drv)
+            nix.realise(target.drv, root, step.line)
+            step.because(reason)
+            return BuiltStage(target.attr, target.out, cached=False, reason=reason)
+
+
+def refuse_run(plan: Plan) -> None:
+    """Refuse a PLAN with RUN steps; raises UsageError naming the first."""
+    for layer in plan.layers.values():
+        if isinstance(layer, Run):
+            raise UsageError(
+                f"{layer.origin}: RUN is not supported by this version of vcr",
+                why="RUN needs a build VM, which this version does not have yet",
+                fix="take files from a [base.NAME] of Debian packages, or COPY what was built",
+            )
+
+
+def _read_last(roots: Path) -> dict[str, Path]:
+    try:
+        rows = json.loads((roots / LAST_BUILD).read_text(encoding="utf-8"))
+        return {str(stage): Path(drv) for stage, drv in rows.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}  # only costs the reason: the next build says "first build"
+
+
+def _write_last(roots: Path, drvs: dict[str, Path]) -> None:
+    text = json.dumps({stage: str(drv) for stage, drv in drvs.items()}, sort_keys=True)
+    if drvs != _read_last(roots):
+        write_text(roots / LAST_BUILD, text + "\n")

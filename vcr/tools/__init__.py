@@ -1,0 +1,1 @@
+"""One external program a module: typed in and out, the flags explained."""

@@ -1,0 +1,190 @@
+"""Nix: evaluates vcr's expressions, fills missing pins, builds, keeps GC roots.
+
+Evaluation is one `nix build --dry-run`, which also tells what is missing, so a
+build with nothing to do starts Nix once. Every byte is fetched by hash before
+the sandbox runs (nix/pins/fill); builds themselves have no network.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vcr import process
+from vcr.errors import ExitCode, FetchError, HostError, VcrError
+from vcr.settings import Settings
+from vcr.tools.nix_log import NixLog, store_name
+
+type LineSink = Callable[[str], None]
+
+# Nix's own exit codes: https://nix.dev/manual/nix/latest/command-ref/nix-store/realise
+# (102: a fixed-output hash differs; 104: a rebuild was not bit for bit the same).
+_EXIT_CODES = {102: ExitCode.FETCH, 104: ExitCode.MISMATCH}
+_BUILDER_ERROR = "vcr-error: "  # vcr.sandbox reports an error as one JSON object after this
+_MISSING_DRV = re.compile(r"^\s+(/nix/store/\S+\.drv)$")
+
+# The same lines bin/vcr sets; here for those who start with `nix run`.
+NIX_CONFIG = """\
+experimental-features = nix-command flakes
+sandbox = true
+sandbox-fallback = false
+build-users-group =
+sandbox-paths =
+"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One evaluated attribute of nix/default.nix."""
+
+    attr: str
+    drv: Path
+    out: Path
+
+    @property
+    def is_built(self) -> bool:
+        """Tell whether the output is in the store."""
+        return self.out.exists()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Targets, and the derivations that would have to be built for them."""
+
+    targets: tuple[Target, ...]
+    missing: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Nix:
+    """The Nix on this host, set up so that nothing ambient changes bytes."""
+
+    settings: Settings
+
+    @property
+    def directory(self) -> Path:
+        """Return the directory of vcr's Nix expressions, beside the package."""
+        return Path(__file__).resolve().parents[2] / "nix"
+
+    def evaluate(self, attrs: Sequence[str], plan: Path | None = None) -> Evaluation:
+        """Evaluate ATTRS of nix/default.nix; raises HostError without Nix, VcrError otherwise."""
+        argv: list[process.Arg] = ["nix", "build", "--dry-run", "--json"]
+        argv += ["-f", self.directory / "default.nix"]
+        if plan is not None:
+            argv += ["--argstr", "plan", plan]
+        result = process.run([*argv, *attrs], env=self._env(), ok=None)
+        if result.returncode:
+            raise _evaluation_failure(result)
+        rows = json.loads(result.stdout)
+        targets = tuple(
+            Target(attr, Path(row["drvPath"]), Path(row["outputs"]["out"]))
+            for attr, row in zip(attrs, rows, strict=True)
+        )
+        found = (_MISSING_DRV.match(line) for line in result.stderr.splitlines())
+        return Evaluation(targets, tuple(Path(match.group(1)) for match in found if match))
+
+    def fill(self, missing: Sequence[Path], show: LineSink) -> None:
+        """Supply the fixed-output files among the MISSING derivations; raises FetchError."""
+        argv: list[process.Arg] = [self.directory / "pins" / "fill"]
+        if self.settings.pins_from is not None:
+            argv += ["--from", self.settings.pins_from.absolute()]
+        drvs = "".join(f"{drv}\n" for drv in missing).encode()
+        result = process.run(argv, env=self._env(), stdin=drvs, ok=None, on_stderr=show)
+        if result.returncode:
+            raise _fill_failure(result)
+
+    def realise(self, drv: Path, root: Path | None, show: LineSink) -> None:
+        """Build DRV and register ROOT, a symlink, as its GC root; raises VcrError."""
+        argv: list[process.Arg] = ["nix-store", "--realise", drv, "--log-format", "internal-json"]
+        argv += ["-v", "--max-jobs", "auto"]
+        if root is not None:
+            root.parent.mkdir(parents=True, exist_ok=True)
+            argv += ["--add-root", root]
+        log = NixLog()
+
+        def watch(line: str) -> None:
+            if text := log.feed(line):
+                show(text)
+
+        result = process.run(argv, env=self._env(), ok=None, on_stderr=watch)
+        if result.returncode:
+            raise _build_failure(result, log)
+
+    def build(self, attr: str, show: LineSink, *, plan: Path | None = None) -> Path:
+        """Build one ATTR of nix/default.nix, with a GC root, and return its output."""
+        evaluation = self.evaluate([attr], plan)
+        (target,) = evaluation.targets
+        root = self.settings.state_dir / "roots" / "tools" / attr
+        if not target.is_built or not root.exists():
+            self.fill(evaluation.missing, show)
+            self.realise(target.drv, root, show)
+        return target.out
+
+    def toolset(self, name: str, show: LineSink = lambda _: None) -> Path:
+        """Return the store path of a toolset of nix/toolsets.nix, built if need be."""
+        return self.build(name, show)
+
+    def add_fixed(self, path: Path, *, recursive: bool = False) -> Path:
+        """Add the file (or, recursively, the tree) at PATH to the store by its hash."""
+        argv: list[process.Arg] = ["nix-store", "--add-fixed"]
+        argv += ["--recursive"] if recursive else []
+        return Path(process.run([*argv, "sha256", path], env=self._env()).text)
+
+    def _env(self) -> Mapping[str, str]:
+        if "NIX_CONFIG" in self.settings.env:
+            return {}
+        return {"NIX_CONFIG": NIX_CONFIG}
+
+
+def _evaluation_failure(result: process.Result) -> VcrError:
+    failed = process.failure(result)
+    if "experimental" in result.stderr or "unrecognised flag" in result.stderr:
+        return HostError("this Nix is too old", why="vcr needs Nix 2.8 or later", fix="update Nix")
+    return VcrError("evaluating the Nix expressions failed", tail=failed.tail, fix=failed.fix)
+
+
+def _fill_failure(result: process.Result) -> VcrError:
+    """Read the `missing<TAB>name<TAB>hash<TAB>url` lines that nix/pins/fill ends with."""
+    rows = [line.split("\t") for line in result.stderr.splitlines() if line.startswith("missing\t")]
+    if not rows:
+        failed = process.failure(result)
+        return FetchError("filling the pinned inputs failed", tail=failed.tail, fix=failed.fix)
+    return FetchError(
+        f"{len(rows)} pinned input(s) could not be had",
+        details=[(row[1], row[2]) for row in rows[:10]],
+        why="neither the canonical address nor a mirror this host is set up for has them",
+        fix="check the network and run it again, or bring the files: `VCR_FROM=DIR vcr ...`\n"
+        + "\n".join(row[3] for row in rows[:10]),
+    )
+
+
+def _build_failure(result: process.Result, log: NixLog) -> VcrError:
+    drv = next((d for d in reversed(log.built) if any(d in e for e in log.errors)), "")
+    drv = drv or (log.built[-1] if log.built else "")
+    tail = list(log.tails.get(drv, ()))
+    for line in tail:
+        if line.startswith(_BUILDER_ERROR):
+            return _builder_error(line[len(_BUILDER_ERROR) :])
+    text = "\n".join([*tail, *log.errors])
+    code = _EXIT_CODES.get(result.returncode, ExitCode.FAILED)
+    if "No space left on device" in text:
+        return HostError(
+            "the disk is full",
+            why=f"building {store_name(drv)} found no space left",
+            fix="free some space (`nix-collect-garbage` removes what nothing uses) and run again",
+        )
+    return VcrError(
+        f"building {store_name(drv)} failed" if drv else "the Nix build failed",
+        why=log.errors[0] if log.errors else "",
+        fix=f"the whole log: nix-store --read-log {drv}" if drv else "",
+        tail=tail[-process.TAIL_LINES :] or process.failure(result).tail,
+        code=code,
+    )
+
+
+def _builder_error(text: str) -> VcrError:
+    report = json.loads(text)
+    origin = report.get("origin", "")
+    what = f"{origin}: {report['what']}" if origin else report["what"]
+    return VcrError(what, why=report.get("why", ""), fix=report.get("fix", ""))

@@ -1,0 +1,63 @@
+"""Nix's structured log (`--log-format internal-json`), read tolerantly.
+
+Every line that starts with "@nix " is one JSON event. The numbers are those of
+Nix's src/libutil/logging.hh: activity 105 is a build (actBuild), result 101 one
+line of its log (resBuildLogLine), level 0 an error. Nix adds events with every
+release; unknown ones are skipped.
+"""
+
+import json
+import re
+from collections import deque
+from dataclasses import dataclass, field
+
+TAIL_LINES = 30
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_STORE_NAME = re.compile(r"/nix/store/[a-z0-9]{32}-([^/]+?)(\.drv)?$")
+
+
+@dataclass
+class NixLog:
+    """What a realisation said: feed it lines, ask it what happened."""
+
+    built: list[str] = field(default_factory=list)  # derivations whose build started
+    errors: list[str] = field(default_factory=list)  # Nix's own error messages
+    tails: dict[str, deque[str]] = field(default_factory=dict)  # last lines, by derivation
+    _names: dict[int, str] = field(default_factory=dict)
+
+    def feed(self, line: str) -> str:
+        """Take one LINE of stderr; return what is worth showing of it, or ""."""
+        if not line.startswith("@nix "):
+            return line if line.strip() and not line.startswith("warning: you did not") else ""
+        try:
+            event = json.loads(line[len("@nix ") :])
+        except ValueError:
+            return ""
+        match event:
+            case {"action": "start", "type": 105, "id": int(ident), "fields": [str(drv), *_]}:
+                self.built.append(drv)
+                self._names[ident] = drv
+                self.tails[drv] = deque(maxlen=TAIL_LINES)
+                return f"building {store_name(drv)}"
+            case {"action": "result", "type": 101, "id": int(ident), "fields": [str(text), *_]}:
+                return self._log_line(ident, text)
+            case {"action": "msg", "level": 0, "msg": str(text)}:
+                self.errors.append(_plain(text))
+        return ""
+
+    def _log_line(self, ident: int, text: str) -> str:
+        drv, text = self._names.get(ident, ""), _plain(text)
+        if drv:
+            self.tails[drv].append(text)
+        return f"{store_name(drv)}> {text}" if drv else text
+
+
+def store_name(path: str) -> str:
+    """Return the readable part of a store PATH: no directory, no hash, no .drv."""
+    found = _STORE_NAME.match(path)
+    return found.group(1) if found else path
+
+
+def _plain(text: str) -> str:
+    return _COLOUR.sub("", text).rstrip("\n")
