@@ -13,7 +13,6 @@ from pathlib import Path
 
 from vcr.atomic import write_text
 from vcr.errors import UsageError
-from vcr.model.arch import Arch
 from vcr.model.ladder import Rung, read_rungs
 from vcr.model.plan import Plan, Run
 from vcr.model.project import Project

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 TAIL_LINES = 30
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_STORE_NAME = re.compile(r"/nix/store/[a-z0-9]{32}-([^/]+?)(\.drv)?$")
+_STORE_NAME = re.compile(r".*/[a-z0-9]{32}-([^/]+?)(\.drv)?$")
 
 
 @dataclass

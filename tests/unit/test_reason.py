@@ -1,0 +1,62 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+from vcr.stages.reason import FIRST, why_built
+from vcr.tools.derivation import Derivation
+
+HASHES = iter(f"{n:032d}" for n in range(10_000))
+
+
+def write_drv(
+    store: Path,
+    name: str,
+    *,
+    inputs: Sequence[Path] = (),
+    sources: Sequence[Path] = (),
+    env: str = "",
+) -> Path:
+    path = store / f"{next(HASHES)}-{name}.drv"
+    drvs = ",".join(f'("{drv}",["out"])' for drv in inputs)
+    srcs = ",".join(f'"{source}"' for source in sources)
+    path.write_text(
+        f'Derive([("out","/x","","")],[{drvs}],[{srcs}],"x86_64-linux","/b",["-c"],'
+        f'[("env","{env}"),("name","{name}")])'
+    )
+    return path
+
+
+def make_tree(store: Path, name: str, files: dict[str, str]) -> Path:
+    root = store / f"{next(HASHES)}-{name}"
+    for file, content in files.items():
+        path = root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return root
+
+
+def test_a_derivation_is_read(tmp_path: Path) -> None:
+    drv = write_drv(tmp_path, "a", sources=[Path("/s")], env=r"line\nnext \"q\"")
+    read = Derivation.read(drv)
+    assert read.sources == (Path("/s"),)
+    assert read.env["env"] == 'line\nnext "q"'
+
+
+def test_never_built(tmp_path: Path) -> None:
+    drv = write_drv(tmp_path, "a")
+    assert why_built(None, drv) == FIRST
+    assert why_built(tmp_path / "collected.drv", drv) == FIRST
+    assert why_built(drv, drv) == "its output was not in the store"
+
+
+def test_a_changed_file_is_named_through_two_levels(tmp_path: Path) -> None:
+    old_src = make_tree(tmp_path, "context", {"app.py": "1", "lib/x.py": "same"})
+    new_src = make_tree(tmp_path, "context", {"app.py": "2", "lib/x.py": "same", "lib/y.py": ""})
+    old = write_drv(tmp_path, "image", inputs=[write_drv(tmp_path, "layer", sources=[old_src])])
+    new = write_drv(tmp_path, "image", inputs=[write_drv(tmp_path, "layer", sources=[new_src])])
+    assert why_built(old, new) == "app.py, lib/y.py changed"
+
+
+def test_a_changed_definition_is_said(tmp_path: Path) -> None:
+    old = write_drv(tmp_path, "layer", env="a")
+    new = write_drv(tmp_path, "layer", env="b")
+    assert why_built(old, new) == "layer is defined differently"

@@ -1,0 +1,92 @@
+"""`vcr build`: build the stages of a project and print the digest ladder."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vcr.cli.app import App, Command
+from vcr.errors import UsageError
+from vcr.model.arch import Arch
+from vcr.stages import STAGES
+from vcr.ui import Ui, human_size
+
+PROFILES = ("stage",)
+
+
+@click.command(cls=Command)
+@click.argument("words", nargs=-1, metavar="[DIR] [STAGE]")
+@click.option("--profile", type=click.Choice(PROFILES), default="stage", help="What to build for.")
+@click.option(
+    "--arch",
+    type=click.Choice([a.value for a in Arch]),
+    default=Arch.RISCV64.value,
+    help="Architecture of the image; stages above it exist for riscv64 only.",
+)
+@click.option("--target", metavar="NAME", help="Stop at this stage of the Dockerfile.")
+@click.pass_obj
+def build(app: App, words: tuple[str, ...], profile: str, arch: str, target: str | None) -> None:
+    """Build up to STAGE (image, rootfs, squashfs or kernel) and print the digest ladder.
+
+    DIR is the project's directory; a directory named like a stage is written ./image.
+    """
+    from vcr.stages.build import Builder  # noqa: PLC0415 -- pydantic costs 200 ms at import
+    from vcr.stages.prepare import prepare  # noqa: PLC0415
+
+    last = _take_words(app, words)
+    wanted = _stages_up_to(last, Arch(arch))
+    project, plan = prepare(app.directory, arch=Arch(arch), profile=profile, target=target)
+    built = Builder(app.settings, app.ui, project).build(plan, wanted)
+    if app.ui.is_json:
+        app.ui.json("build", _as_json(built))
+    else:
+        print_ladder(app.ui, built.ladder)
+
+
+def print_ladder(ui: Ui, ladder: "tuple[Any, ...]") -> None:
+    """Print the rungs of LADDER, one a line: name, digest, size."""
+    ui.table([(rung.name, rung.digest, human_size(rung.size)) for rung in ladder])
+
+
+def _take_words(app: App, words: tuple[str, ...]) -> str | None:
+    """Sort the positional words into a directory (kept in APP) and a stage."""
+    stages = [word for word in words if word in STAGES]
+    directories = [word for word in words if word not in STAGES]
+    if len(stages) > 1 or len(directories) > 1:
+        raise UsageError(
+            f"too many arguments: {' '.join(words)}",
+            why="`vcr build` takes at most one directory and one stage",
+            fix=f"stages are {', '.join(STAGES)}",
+        )
+    if directories:
+        app.directory = Path(directories[0])
+        if not app.directory.is_dir():
+            raise UsageError(
+                f"{directories[0]!r} is neither a stage nor a directory",
+                fix=f"stages are {', '.join(STAGES)}",
+            )
+    return stages[0] if stages else None
+
+
+def _stages_up_to(last: str | None, arch: Arch) -> tuple[str, ...]:
+    if arch is not Arch.RISCV64:
+        if last not in {None, "image"}:
+            raise UsageError(
+                f"there is no {last} for {arch}",
+                why="machines are riscv64; for other architectures vcr builds the image",
+                fix=f"`vcr build image --arch {arch}`",
+            )
+        return ("image",)
+    return STAGES[: STAGES.index(last) + 1] if last else STAGES
+
+
+def _as_json(built: Any) -> dict[str, Any]:
+    return {
+        "name": built.plan.name,
+        "profile": built.plan.profile,
+        "arch": built.plan.arch,
+        "epoch": built.plan.epoch,
+        "ladder": [{**asdict(rung), "path": str(rung.path)} for rung in built.ladder],
+        "stages": [{**asdict(stage), "path": str(stage.path)} for stage in built.stages],
+    }
