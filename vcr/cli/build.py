@@ -31,11 +31,12 @@ def build(app: App, words: tuple[str, ...], profile: str, arch: str, target: str
 
     DIR is the project's directory; a directory named like a stage is written ./image.
     """
+    last = _take_words(app, words)
+    wanted = _stages_up_to(last, Arch(arch))
+
     from vcr.stages.build import Builder  # noqa: PLC0415 -- pydantic costs 200 ms at import
     from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    last = _take_words(app, words)
-    wanted = _stages_up_to(last, Arch(arch))
     project, plan = prepare(app.directory, arch=Arch(arch), profile=profile, target=target)
     built = Builder(app.settings, app.ui, project).build(plan, wanted)
     if app.ui.is_json:

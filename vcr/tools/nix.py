@@ -125,6 +125,12 @@ class Nix:
         """Return the store path of a toolset of nix/toolsets.nix, built if need be."""
         return self.build(name, show)
 
+    def sizes(self, path: Path) -> tuple[int, int]:
+        """Return the bytes of the store PATH by itself and with all it refers to."""
+        argv: list[process.Arg] = ["nix", "path-info", "--size", "--closure-size", path]
+        _, size, closure = process.run(argv, env=self._env()).text.split()
+        return int(size), int(closure)
+
     def add_fixed(self, path: Path, *, recursive: bool = False) -> Path:
         """Add the file (or, recursively, the tree) at PATH to the store by its hash."""
         argv: list[process.Arg] = ["nix-store", "--add-fixed"]
