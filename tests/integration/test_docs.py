@@ -1,0 +1,78 @@
+"""Every console example in the documents runs and prints what the document says.
+
+A block fenced as ```console holds commands after "$ " and their output. In the
+output "..." stands for anything on a line, and a line "..." for any lines. Blocks
+of one document run in order, in the repository's root, with `bin/vcr` itself.
+"""
+
+import fnmatch
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+DOCUMENTS = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Example:
+    command: str
+    output: tuple[str, ...]
+
+
+def examples(text: str) -> Iterator[Example]:
+    for block in FENCE.findall(text):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, *output = part.splitlines()
+            yield Example(command, tuple(output))
+
+
+def matches(expected: tuple[str, ...], actual: list[str]) -> bool:
+    if not expected:
+        return not actual
+    if expected[0] == "...":
+        return any(matches(expected[1:], actual[i:]) for i in range(len(actual) + 1))
+    if not actual:
+        return False
+    pattern = "*".join(re.sub(r"([\[?*])", r"[\1]", part) for part in expected[0].split("..."))
+    return fnmatch.fnmatchcase(actual[0], pattern) and matches(expected[1:], actual[1:])
+
+
+def test_wildcards_match_what_they_should() -> None:
+    assert matches(("a ... c", "..."), ["a b c", "x", "y"])
+    assert matches(("...", "z"), ["x", "z"])
+    assert not matches(("a [b]",), ["a b"])
+    assert not matches(("a", "..."), ["b"])
+
+
+@pytest.mark.nix
+@pytest.mark.vm
+@pytest.mark.parametrize(
+    "document",
+    [d for d in DOCUMENTS if d.exists() and FENCE.search(d.read_text())],
+    ids=lambda d: str(d.relative_to(REPO)),
+)
+def test_the_examples_of(document: Path, tmp_path: Path) -> None:
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "VCR_QUIET": "1"}
+    for example in examples(document.read_text()):
+        done = subprocess.run(
+            shlex.split(example.command),
+            cwd=REPO,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=540,
+            check=False,
+        )
+        actual = [line.rstrip() for line in done.stdout.splitlines()]
+        assert matches(example.output, actual), (
+            f"$ {example.command}\n{done.stdout}\nexpected:\n" + "\n".join(example.output)
+        )
