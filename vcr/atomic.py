@@ -9,13 +9,18 @@ from vcr.errors import HostError
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write TEXT to PATH through a temporary file and a rename; raises HostError."""
+    """Write TEXT to PATH as UTF-8; raises HostError."""
+    write_bytes(path, text.encode(), mode=mode)
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write DATA to PATH through a temporary file and a rename; raises HostError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(mode)
