@@ -1,0 +1,25 @@
+# Everything vcr builds with and, given a plan, everything it builds. Used by the
+# flake and, at run time, by `vcr` itself:
+#   nix build -f nix --argstr plan FILE image rootfs squashfs kernel vm
+{ system ? builtins.currentSystem, plan ? null }:
+let
+  pins = import ./pins.nix { inherit (bootstrap) fetch; };
+  bootstrap = import ./bootstrap.nix { inherit system pins; };
+  deb = import ./deb.nix { inherit bootstrap pins; };
+  toolsets = import ./toolsets.nix { inherit bootstrap deb pins; };
+  toolchain = bootstrap // toolsets // {
+    inherit pins;
+    linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins; };
+  };
+  stages = import ./stages {
+    inherit toolchain;
+    plan = builtins.fromJSON (builtins.readFile plan);
+  };
+in
+toolchain
+// {
+  vcr = import ./vcr.nix { inherit toolchain; };
+  devShell = import ./devshell.nix { inherit toolchain; };
+  checks = import ./checks.nix { inherit toolchain; };
+}
+// (if plan == null then { } else stages)

@@ -1,0 +1,34 @@
+# Reads nix/pins/*.json: every byte from outside that vcr's toolchain is made of.
+{ fetch }:
+let
+  read = file: builtins.fromJSON (builtins.readFile file);
+  debian = {
+    amd64 = read ./pins/debian-amd64.json;
+    arm64 = read ./pins/debian-arm64.json;
+    riscv64 = read ./pins/debian-riscv64.json;
+  };
+
+  # Store names may hold [A-Za-z0-9+._?=-] only.
+  storeName = builtins.replaceStrings [ ":" "~" "%" ] [ "." "-" "-" ];
+
+  deb =
+    arch: package:
+    let
+      inherit (debian.${arch}) snapshot;
+      pin = debian.${arch}.packages.${package};
+    in
+    fetch {
+      name = storeName (baseNameOf pin.path);
+      url = "https://snapshot.debian.org/archive/debian/${snapshot}/${pin.path}";
+      hash = pin.sha256;
+    };
+in
+{
+  seed = read ./pins/seed.json;
+  ruff = read ./pins/ruff.json;
+  linuxkit = read ./pins/linuxkit.json;
+  inherit deb;
+  # The .deb files of a named set, as attributes and in order.
+  debs = arch: set: map (deb arch) debian.${arch}.sets.${set};
+  version = arch: package: debian.${arch}.packages.${package}.version;
+}
