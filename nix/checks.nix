@@ -1,0 +1,41 @@
+# What `nix flake check` builds: every tool starts, and the fast tests pass in the
+# sandbox. The tests that drive Nix and QEMU run through bin/test.
+{ toolchain }:
+let
+  inherit (toolchain) run test build git go nbd oci qemu-riscv qemu-x86 qemu-arm verify linuxkit python;
+  repository = builtins.path {
+    path = ../.;
+    name = "vcr-repository";
+    filter =
+      file: _:
+      !(builtins.elem (baseNameOf file) [ ".git" "__pycache__" "result" ".hypothesis" ]);
+  };
+in
+{
+  tools = run {
+    name = "vcr-check-tools";
+    path = [ python build git go nbd oci qemu-riscv qemu-x86 qemu-arm verify linuxkit ];
+  } ''
+    export HOME=/tmp
+    python3 -I -c 'import click, pydantic, rich'
+    mksquashfs -version | head -n 1
+    for tool in veritysetup git nbdkit skopeo umoci xz zstd gpgv \
+      qemu-system-riscv64 qemu-system-x86_64 qemu-system-aarch64; do
+      $tool --version | head -n 1
+    done
+    linuxkit version
+    ${go}/usr/lib/go-1.24/bin/go version
+    touch $out
+  '';
+  tests = run { name = "vcr-check-tests"; path = [ test ]; } ''
+    cp -r ${repository} /tmp/vcr
+    chmod -R u+w /tmp/vcr
+    cd /tmp/vcr
+    export HOME=/tmp PYTHONDONTWRITEBYTECODE=1
+    ruff check --no-cache .
+    ruff format --no-cache --check .
+    mypy
+    python3 -m pytest -q tests/unit
+    touch $out
+  '';
+}

@@ -1,0 +1,89 @@
+# Sourced by bin/vcr and bin/test: makes sure Nix is there and set up, and brings
+# outputs of the flake into the store. Needs $root, the repository. POSIX sh.
+
+stop() { # CODE WHAT WHY FIX
+  printf 'error: %s\n  why: %s\n  fix: %s\n' "$2" "$3" "$4" >&2
+  exit "$1"
+}
+
+# Debian's Nix where there is one; elsewhere the user decides how to install it.
+ensure_nix() {
+  PATH=$PATH:/nix/var/nix/profiles/default/bin:$HOME/.nix-profile/bin
+  if command -v nix > /dev/null; then return; fi
+  command -v apt-get > /dev/null || stop 5 "Nix is not installed" "vcr builds everything with Nix" \
+    "install it: sh <(curl -L https://nixos.org/nix/install) --daemon"
+  [ "$(id -u)" = 0 ] || stop 5 "Nix is not installed" "installing it takes root" \
+    "sudo apt-get install --no-install-recommends nix-bin, then sudo install -d -o $(id -un) /nix"
+  echo "installing Nix (package nix-bin)" >&2
+  install='apt-get install -y -q --no-install-recommends nix-bin'
+  DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND
+  if ! $install > /dev/null 2>&1; then
+    apt-get update -q > /dev/null && $install > /dev/null ||
+      stop 5 "Nix could not be installed" "apt-get failed" "run: apt-get update && $install"
+  fi
+}
+
+ensure_store() {
+  [ "$(id -u)" != 0 ] && [ ! -S /nix/var/nix/daemon-socket/socket ] || return 0
+  [ -w /nix ] || stop 5 "/nix is not yours to write" "there is no Nix daemon, so Nix writes it as you" \
+    "sudo install -d -o $(id -un) /nix"
+}
+
+# A cache the user set up is used; without one Nix asks nobody.
+has_substituters() {
+  case ${NIX_CONFIG:-} in *substituters*) return 0 ;; esac
+  grep -qs '^[[:space:]]*\(extra-\)\{0,1\}substituters' /etc/nix/nix.conf \
+    "${XDG_CONFIG_HOME:-$HOME/.config}/nix/nix.conf"
+}
+
+configure_nix() {
+  config='experimental-features = nix-command flakes
+sandbox = true
+sandbox-fallback = false
+sandbox-paths =
+warn-dirty = false'
+  # sandbox-fallback: the default silently drops the sandbox where it cannot be made.
+  # sandbox-paths: Debian's Nix would put a shell of the host into every sandbox.
+  if [ "$(id -u)" = 0 ] && ! getent group nixbld > /dev/null; then
+    config="$config
+build-users-group ="
+  fi
+  if ! has_substituters; then
+    config="$config
+substituters ="
+  fi
+  NIX_CONFIG="$config
+${NIX_CONFIG:-}"
+  export NIX_CONFIG
+}
+
+# A git clone is read as git sees it; anything else, and a clone that git refuses
+# to touch because somebody else owns it, as a plain directory.
+find_flake() {
+  if git -C "$root" rev-parse --git-dir > /dev/null 2>&1; then flake=$root; else flake=path:$root; fi
+}
+
+# have ATTR...: builds packages of the flake, filling missing pins first. GC roots
+# named by the hash of everything that decides what they are make it free when
+# there is nothing to do.
+have() {
+  key=$(cd "$root" && find flake.nix nix -type f | sort | xargs cat | sha256sum | cut -c1-16)
+  roots=${XDG_STATE_HOME:-$HOME/.local/state}/vcr/roots/toolchain-$key
+  todo=
+  for attr; do
+    [ -e "$roots/$attr" ] || todo="$todo $flake#$attr"
+  done
+  [ -n "$todo" ] || return 0
+  mkdir -p "$roots"
+  # shellcheck disable=SC2086 -- a list of words
+  nix build $todo --dry-run 2>&1 | sed -n 's,^ *\(/nix/store/.*\.drv\)$,\1,p' | "$root/nix/pins/fill"
+  for attr; do
+    [ -e "$roots/$attr" ] || nix build "$flake#$attr" --out-link "$roots/$attr" >&2
+  done
+}
+
+export HOME="${HOME:-/}"
+ensure_nix
+ensure_store
+configure_nix
+find_flake
