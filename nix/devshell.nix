@@ -9,6 +9,7 @@ derivation {
   name = "vcr-shell";
   inherit (toolchain) system;
   builder = "${shell}/usr/bin/bash";
+  outputs = [ "out" ]; # `nix develop` writes the environment to each of $outputs
   args = [ "-c" ''echo "use it with nix develop" > $out'' ];
   PATH = builtins.concatStringsSep ":" (
     builtins.concatMap (t: [ "${t}/usr/bin" "${t}/usr/sbin" ]) (tools ++ [ shell ]) ++ [ "${busybox}/bin" ]

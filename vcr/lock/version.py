@@ -66,15 +66,15 @@ def _compare_part(a: str, b: str) -> int:
     """Compare two upstream versions or two revisions: non-digits and numbers in turn."""
     pieces = zip_longest(_PARTS.findall(a), _PARTS.findall(b), fillvalue=("", ""))
     for (text_a, number_a), (text_b, number_b) in pieces:
-        if text_a != text_b:
-            keys = zip_longest(map(_order, text_a), map(_order, text_b), fillvalue=0)
-            for key_a, key_b in keys:
-                if key_a != key_b:
-                    return key_a - key_b
-        difference = int(number_a or 0) - int(number_b or 0)
+        difference = _compare_text(text_a, text_b) or int(number_a or 0) - int(number_b or 0)
         if difference:
             return difference
     return 0
+
+
+def _compare_text(a: str, b: str) -> int:
+    keys = zip_longest(map(_order, a), map(_order, b), fillvalue=0)
+    return next((key_a - key_b for key_a, key_b in keys if key_a != key_b), 0)
 
 
 def _order(char: str) -> int:
