@@ -91,7 +91,7 @@ class Reader:
         try:
             indexes = {arch: self._index(directory, arch, files, snapshot) for arch in archs}
         except FetchError as error:
-            names = {release.get("Suite"), release.get("Codename")} - {directory, None}
+            names = {release.get("Suite", suite), release.get("Codename", suite)} - {directory}
             raise StaleIndexError(
                 error, min(names) if directory == suite and names else None
             ) from None

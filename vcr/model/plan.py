@@ -14,6 +14,7 @@ from vcr.model.arch import Arch
 from vcr.model.health import HealthCheck
 
 PLAN_SCHEMA = 1
+OCI_STORE_NAME = "vcr-oci-layout"  # of a locked OCI image in the Nix store
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Debs:
 class OciBase:
     """A base that is an OCI image, flattened to one layer."""
 
-    layout: str  # absolute path of an OCI layout directory on this host
-    nar_sha256: str  # of that directory: SRI form, "sha256-<base64>"
+    reference: str  # as skopeo names it
+    nar_sha256: str  # of its layout directory in the Nix store: SRI form, "sha256-<base64>"
     manifest: str  # digest of the manifest of the plan's architecture
     op: Literal["oci"] = "oci"
 

@@ -5,6 +5,7 @@ build with nothing to do starts Nix once. Every byte is fetched by hash before
 the sandbox runs (nix/pins/fill); builds themselves have no network.
 """
 
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -136,6 +137,16 @@ class Nix:
         argv: list[process.Arg] = ["nix-store", "--add-fixed"]
         argv += ["--recursive"] if recursive else []
         return Path(process.run([*argv, "sha256", path], env=self._env()).text)
+
+    def hash_path(self, path: Path) -> str:
+        """Return the NAR hash of the tree at PATH in SRI form, "sha256-<base64>"."""
+        return process.run(["nix", "hash", "path", path], env=self._env()).text
+
+    def fixed_path(self, sri: str, name: str) -> Path:
+        """Return the store path of a tree with NAR hash SRI and NAME, there or not."""
+        argv = ["nix-store", "--print-fixed-path", "--recursive", "sha256"]
+        digits = base64.b64decode(sri.removeprefix("sha256-")).hex()
+        return Path(process.run([*argv, digits, name], env=self._env()).text)
 
     def _env(self) -> Mapping[str, str]:
         if "NIX_CONFIG" in self.settings.env:

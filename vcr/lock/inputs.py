@@ -1,0 +1,42 @@
+"""What a project takes from outside, each with a digest of its definition.
+
+`vcr lock` records the digests; a build compares them, without network, and a
+difference names what changed.
+"""
+
+from dataclasses import dataclass
+
+from vcr.dockerfile.inputs import external_inputs
+from vcr.model.digest import Digest
+from vcr.model.lockfile import digest_of_input
+from vcr.model.project import Base, Project
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The inputs of a project, by what they are called in it."""
+
+    bases: dict[str, Base]  # by the name after FROM
+    urls: tuple[str, ...]  # ADD without --checksum
+
+    def digests(self) -> dict[str, Digest]:
+        """Return the digest of each input's definition, by the name messages use."""
+        found = {
+            f"[base.{name}]": digest_of_input(base.model_dump(mode="json"))
+            for name, base in self.bases.items()
+        }
+        found |= {f"ADD {url}": digest_of_input(url) for url in self.urls}
+        return dict(sorted(found.items()))
+
+
+def wanted_inputs(project: Project) -> Wanted:
+    """Return what PROJECT takes from outside; raises UsageError for a bad Dockerfile.
+
+    An image that is not a [base.NAME] is locked under its reference.
+    """
+    outside = external_inputs(project)
+    bases = dict(project.config.base)
+    for reference in outside.images:
+        if reference not in bases:
+            bases[reference] = Base(image=reference)
+    return Wanted(bases, outside.urls)

@@ -1,0 +1,109 @@
+"""vcr.lock: every input of a project, closed. Committed, sorted JSON.
+
+`inputs` holds one digest for each thing that was resolved, so that a stale lock
+can name what changed. Builds only read the lock; `vcr lock` alone writes it.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vcr.errors import LockError
+from vcr.model.arch import Arch
+from vcr.model.digest import Digest
+from vcr.model.plan import Fetched
+
+type Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+type Sha256Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LockedFile(_Entry):
+    """A file by address, size in bytes and hash; the address is only a hint."""
+
+    name: str
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0)]
+    url: str
+
+    def fetched(self) -> Fetched:
+        """Return it as the plan describes it."""
+        return Fetched(url=self.url, sha256=self.sha256, size=self.size, name=self.name)
+
+
+class LockedPackage(LockedFile):
+    """A Debian package."""
+
+    package: str
+    version: str
+
+
+class LockedDebian(_Entry):
+    """A base of Debian packages."""
+
+    kind: Literal["debian"] = "debian"
+    suite: str
+    snapshot: str
+    archs: dict[Arch, tuple[LockedPackage, ...]]
+
+
+class LockedManifest(_Entry):
+    """One architecture of an OCI image: its manifest and its config's `config` object."""
+
+    manifest: Sha256Digest
+    config: dict[str, Any]
+
+
+class LockedImage(_Entry):
+    """A base that is an OCI image, as a layout directory of a known NAR hash."""
+
+    kind: Literal["oci"] = "oci"
+    reference: str
+    archs: dict[Arch, LockedManifest]
+    nar_sha256: str  # SRI form, "sha256-<base64>"
+
+
+class Lock(_Entry):
+    """All of vcr.lock."""
+
+    version: Literal[1] = Field(default=1, alias="schema")
+    epoch: Annotated[int, Field(ge=0)]  # SOURCE_DATE_EPOCH, seconds since 1970
+    inputs: dict[str, Sha256Digest]
+    bases: dict[str, Annotated[LockedDebian | LockedImage, Field(discriminator="kind")]]
+    urls: dict[str, LockedFile]
+
+    def to_text(self) -> str:
+        """Return the file's content: sorted keys, one space of indent, final newline."""
+        data = self.model_dump(mode="json", by_alias=True)
+        return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def digest_of_input(content: object) -> Digest:
+    """Return the digest of an input's definition, as canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return Digest.of_bytes(text.encode())
+
+
+def read_lock_file(path: Path) -> Lock:
+    """Read the lock at PATH; raises LockError when it is missing or not a lock."""
+    try:
+        return Lock.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise LockError(
+            f"there is no {path.name}",
+            why="a build takes nothing that is not locked by hash",
+            fix="run `vcr lock`, and commit the file it writes",
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise LockError(
+            f"{path.name} cannot be read",
+            why=f"{where}: {first['msg']}" if where else str(first["msg"]),
+            fix="do not edit it by hand; run `vcr lock` to write it anew",
+        ) from None
