@@ -49,7 +49,8 @@ class OciBase:
 class ContextSource:
     """Files of the build context, wildcards and .dockerignore already applied."""
 
-    path: str  # the file or directory named by COPY; "." for the whole context
+    path: str  # the file or directory, links resolved; "." for the whole context
+    name: str  # its name as written: what it is called inside a directory
     files: tuple[str, ...]  # every file, directory and symlink that takes part
     kind: Literal["context"] = "context"
 

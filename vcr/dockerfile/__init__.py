@@ -1,0 +1,1 @@
+"""Reads Dockerfiles: text → instructions → stages, and the build context with them."""

@@ -1,0 +1,202 @@
+"""The instructions that only change an image's config or the variables.
+
+Each function applies one instruction to a State. Keys and their meaning:
+https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md, and Docker's
+additions Healthcheck, Shell and OnBuild.
+"""
+
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from vcr.dockerfile.state import State
+from vcr.dockerfile.syntax import Instruction
+from vcr.model.duration import parse_duration
+
+NANOSECONDS = 1_000_000_000
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PORTS = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?")
+_SIGNAL = re.compile(r"(SIG)?[A-Z]+[0-9]*([+-]\d+)?|\d+")
+
+
+def env(state: State, instruction: Instruction) -> None:
+    """ENV name=value ... or ENV name value."""
+    for name, value in _pairs(state, instruction):
+        _set_env(state, name, value)
+
+
+def label(state: State, instruction: Instruction) -> None:
+    """LABEL name=value ..."""
+    state.config.setdefault("Labels", {}).update(_pairs(state, instruction))
+
+
+def maintainer(state: State, instruction: Instruction) -> None:
+    """MAINTAINER name, deprecated: kept as the label that replaced it."""
+    state.config.setdefault("Labels", {})["maintainer"] = instruction.rest
+
+
+def arg(state: State, instruction: Instruction, given: dict[str, str]) -> None:
+    """ARG name[=default] ...; GIVEN are values from outside, which win."""
+    for at, word in instruction.words():
+        name, equals, default = word.partition("=")
+        if not _VARIABLE.fullmatch(name):
+            raise instruction.mistake(f"{name!r} cannot be the name of a variable")
+        if name in given:
+            state.args[name] = given[name]
+        elif equals:
+            state.args[name] = state.expand(default, at)
+
+
+def cmd(state: State, instruction: Instruction) -> None:
+    """CMD: the default command, or arguments of the entry point."""
+    state.config["Cmd"] = state.command(instruction)
+    state.has_own_cmd = True
+
+
+def entrypoint(state: State, instruction: Instruction) -> None:
+    """ENTRYPOINT: drops a CMD that came from the base."""
+    state.config["Entrypoint"] = state.command(instruction)
+    if not state.has_own_cmd:
+        state.config.pop("Cmd", None)
+
+
+def user(state: State, instruction: Instruction) -> None:
+    """USER name[:group] or numbers; looked up when the machine is built."""
+    state.config["User"] = state.expand(instruction.rest, instruction.at)
+
+
+def expose(state: State, instruction: Instruction) -> None:
+    """EXPOSE port[-port][/protocol] ..."""
+    ports = state.config.setdefault("ExposedPorts", {})
+    for at, word in instruction.words():
+        for text in state.expand(word, at).split():
+            match = _PORTS.fullmatch(text)
+            first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+            if match is None or not 1 <= first <= last <= 65535:
+                raise instruction.mistake(
+                    f"{text!r} is not a port", fix="write 8000, 8000-8010 or 53/udp"
+                )
+            for port in range(first, last + 1):
+                ports[f"{port}/{match[3] or 'tcp'}"] = {}
+
+
+def volume(state: State, instruction: Instruction) -> None:
+    """VOLUME: JSON list or words."""
+    words = instruction.json
+    at = instruction.at
+    paths = words if words is not None else tuple(word for _, word in instruction.words())
+    for path in paths:
+        name = state.expand(path, at)
+        if not name:
+            raise instruction.mistake("VOLUME needs a path")
+        state.config.setdefault("Volumes", {})[name] = {}
+
+
+def stopsignal(state: State, instruction: Instruction) -> None:
+    """STOPSIGNAL name or number."""
+    signal = state.expand(instruction.rest, instruction.at)
+    if not _SIGNAL.fullmatch(signal):
+        raise instruction.mistake(f"{signal!r} is not a signal", fix="write SIGTERM or 15")
+    state.config["StopSignal"] = signal
+
+
+def shell(state: State, instruction: Instruction) -> None:
+    """SHELL in exec form."""
+    words = instruction.json
+    if not words:
+        raise instruction.mistake(
+            "SHELL takes the exec form only", fix='write SHELL ["/bin/bash", "-c"]'
+        )
+    state.config["Shell"] = list(words)
+
+
+def healthcheck(state: State, instruction: Instruction) -> None:
+    """HEALTHCHECK [--flags] CMD command, or NONE."""
+    kind, _, command = instruction.rest.partition(" ")
+    if kind.upper() == "NONE":
+        if command.strip() or instruction.flags:
+            raise instruction.mistake("HEALTHCHECK NONE takes nothing else")
+        state.config["Healthcheck"] = {"Test": ["NONE"]}
+        return
+    if kind.upper() != "CMD" or not command.strip():
+        near = get_close_matches(kind.upper(), ("CMD", "NONE"), n=1)
+        raise instruction.mistake(
+            f"HEALTHCHECK takes CMD or NONE, not {kind!r}",
+            fix=f"did you mean {near[0]}?" if near else "HEALTHCHECK CMD command",
+        )
+    text = command.strip()
+    inner = Instruction("CMD", instruction.line, {}, text, instruction.offset, instruction.escape)
+    words = inner.json
+    check: dict[str, object] = {"Test": ["CMD", *words] if words else ["CMD-SHELL", text]}
+    for flag, key in (("interval", "Interval"), ("timeout", "Timeout"),
+                      ("start-period", "StartPeriod"), ("start-interval", "StartInterval")):  # fmt: skip
+        value = instruction.flag(flag)
+        if value is not None:
+            check[key] = round(_duration(instruction, flag, value) * NANOSECONDS)
+    retries = instruction.flag("retries")
+    if retries is not None:
+        if not retries.isdecimal() or int(retries) < 1:
+            raise instruction.mistake(f"--retries is a number from 1 on, not {retries!r}")
+        check["Retries"] = int(retries)
+    state.config["Healthcheck"] = check
+
+
+def onbuild(state: State, instruction: Instruction) -> None:
+    """ONBUILD: kept for the image that builds on this one."""
+    inner = instruction.rest.split(None, 1)[0].upper()
+    if inner in {"ONBUILD", "FROM", "MAINTAINER"}:
+        raise instruction.mistake(f"ONBUILD {inner} is not allowed")
+    state.config.setdefault("OnBuild", []).append(instruction.rest)
+
+
+HANDLERS: dict[str, Callable[[State, Instruction], None]] = {
+    "CMD": cmd,
+    "ENTRYPOINT": entrypoint,
+    "ENV": env,
+    "EXPOSE": expose,
+    "HEALTHCHECK": healthcheck,
+    "LABEL": label,
+    "MAINTAINER": maintainer,
+    "ONBUILD": onbuild,
+    "SHELL": shell,
+    "STOPSIGNAL": stopsignal,
+    "USER": user,
+    "VOLUME": volume,
+}
+
+
+def _set_env(state: State, name: str, value: str) -> None:
+    """Set NAME in place, or append it: the order of Env is part of the image."""
+    entries = state.config.setdefault("Env", [])
+    for index, entry in enumerate(entries):
+        if entry.partition("=")[0] == name:
+            entries[index] = f"{name}={value}"
+            return
+    entries.append(f"{name}={value}")
+
+
+def _pairs(state: State, instruction: Instruction) -> list[tuple[str, str]]:
+    """Read `name=value ...`, or the old form `name value with spaces`."""
+    words = instruction.words()
+    if "=" not in words[0][1]:
+        at, name = words[0]
+        value = instruction.rest[len(name) :].strip()
+        if not value:
+            raise instruction.mistake(f"{instruction.keyword} {name} has no value",
+                                      fix=f"write {instruction.keyword} {name}=value")  # fmt: skip
+        return [(state.expand(name, at), state.expand(value, at))]
+    pairs = []
+    for at, word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise instruction.mistake(f"{word!r} is not of the form name=value",
+                                      fix="quote a value that has spaces")  # fmt: skip
+        pairs.append((state.expand(name, at), state.expand(value, at)))
+    return pairs
+
+
+def _duration(instruction: Instruction, flag: str, value: str) -> float:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise instruction.mistake(f"--{flag}: {error}") from None

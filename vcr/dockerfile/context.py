@@ -1,0 +1,120 @@
+"""The build context: which files a COPY or ADD takes from it.
+
+Only what is named takes part, so that another file's change rebuilds nothing.
+Nothing outside the context can be reached, neither by `..` nor through links.
+"""
+
+import os
+import posixpath
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+
+from vcr.dockerfile.ignore import Ignore
+from vcr.dockerfile.text import Position, mistake
+from vcr.model.plan import ContextSource
+from vcr.sandbox.match import compile_pattern, has_wildcard
+
+OUTSIDE = "only files of the build context can be copied"
+
+
+@dataclass(frozen=True)
+class Context:
+    """The files below ROOT that IGNORE leaves."""
+
+    root: Path
+    ignore: Ignore
+
+    @cached_property
+    def entries(self) -> dict[str, str]:
+        """Return path → kind ("file", "dir", "link", "other") of everything, sorted."""
+        return dict(sorted(self._walk("")))
+
+    def select(self, pattern: str, at: Position) -> tuple[ContextSource, ...]:
+        """Return what PATTERN names, one source a match; raises UsageError."""
+        parts = [part for part in pattern.split("/") if part not in {"", "."}]
+        if ".." in parts:
+            raise mistake(at, f"{pattern} is outside the build context", why=OUTSIDE,
+                          fix="move it into the context, or widen context in vcr.toml")  # fmt: skip
+        path = "/".join(parts) or "."
+        if not has_wildcard(path):
+            return (self._source(path, at),)
+        try:
+            regex = compile_pattern(path)
+        except ValueError as error:
+            raise mistake(at, str(error)) from None
+        found = tuple(self._source(name, at) for name in self.entries if regex.match(name))
+        if not found:
+            raise self._missing(path, at)
+        return found
+
+    def _source(self, path: str, at: Position) -> ContextSource:
+        real = self._resolve(path, at)
+        name = posixpath.basename(path)
+        if real == ".":
+            return self._checked(ContextSource(".", "", tuple(self.entries)), at)
+        kind = self.entries.get(real)
+        if kind is None:
+            raise self._missing(path, at)
+        inside = (entry for entry in self.entries if entry.startswith(f"{real}/"))
+        files = (real, *inside) if kind == "dir" else (real,)
+        return self._checked(ContextSource(real, name, files), at)
+
+    def _resolve(self, path: str, at: Position) -> str:
+        """Follow links in PATH and at its end; raises UsageError when one leads outside."""
+        real = Path(os.path.realpath(self.root / path))
+        if not real.is_relative_to(self.root):
+            raise mistake(at, f"{path} leads to {real}, outside the build context", why=OUTSIDE,
+                          fix="copy the file into the context instead of linking to it")  # fmt: skip
+        return real.relative_to(self.root).as_posix()
+
+    def _checked(self, source: ContextSource, at: Position) -> ContextSource:
+        files = [file for file in source.files if self.entries[file] != "socket"]
+        for file in files:
+            if self.entries[file] == "other":
+                raise mistake(at, f"{file} is a device or a pipe, which an image cannot hold",
+                              fix="remove it or add it to .dockerignore")  # fmt: skip
+            try:
+                file.encode()
+            except UnicodeEncodeError:
+                shown = file.encode(errors="backslashreplace").decode()
+                raise mistake(at, f"the file name {shown} is not UTF-8",
+                              fix="rename it or add it to .dockerignore") from None  # fmt: skip
+        return ContextSource(source.path, source.name, tuple(files))
+
+    def _missing(self, path: str, at: Position) -> Exception:
+        if (self.root / path).exists():
+            return mistake(at, f"{path} is left out of the build context",
+                           why="a pattern of .dockerignore matches it",
+                           fix=f"add `!{path}` to .dockerignore")  # fmt: skip
+        near = get_close_matches(path, self.entries, n=3, cutoff=0.6)
+        return mistake(at, f"{path} is not in the build context",
+                       fix=f"did you mean {' or '.join(near)}?" if near else "check the path")  # fmt: skip
+
+    def _walk(self, directory: str) -> Iterator[tuple[str, str]]:
+        with os.scandir(self.root / directory) as found:
+            for entry in found:
+                path = f"{directory}/{entry.name}" if directory else entry.name
+                ignored = self.ignore.ignores(path)
+                kind = _kind(entry)
+                if not ignored:
+                    yield path, kind
+                if kind == "dir" and (not ignored or self.ignore.takes_back):
+                    yield from self._below(path, ignored=ignored)
+
+    def _below(self, directory: str, *, ignored: bool) -> Iterator[tuple[str, str]]:
+        below = list(self._walk(directory))
+        if ignored and below:
+            yield directory, "dir"  # a file that was taken back needs its parents
+        yield from below
+
+
+def _kind(entry: "os.DirEntry[str]") -> str:
+    if entry.is_symlink():
+        return "link"
+    mode = entry.stat(follow_symlinks=False).st_mode
+    kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "dir", stat.S_IFSOCK: "socket"}
+    return kinds.get(stat.S_IFMT(mode), "other")

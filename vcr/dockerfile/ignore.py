@@ -1,0 +1,74 @@
+""".dockerignore: which files are not part of the build context.
+
+The last pattern that matches a path or one of its parents decides; `!` takes
+back. https://docs.docker.com/build/concepts/context/#dockerignore-files
+"""
+
+import posixpath
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from vcr.errors import UsageError
+from vcr.sandbox.match import compile_pattern
+
+
+@dataclass(frozen=True)
+class _Rule:
+    pattern: re.Pattern[str]
+    negated: bool
+
+
+@dataclass(frozen=True)
+class Ignore:
+    """The rules of one .dockerignore file."""
+
+    rules: tuple[_Rule, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str, file: str = ".dockerignore") -> "Ignore":
+        """Read the rules in TEXT; raises UsageError with the line of a bad pattern."""
+        rules = []
+        for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+            pattern = line.strip()
+            if not pattern or line.startswith("#"):
+                continue
+            negated = pattern.startswith("!")
+            pattern = pattern.removeprefix("!").strip()
+            cleaned = posixpath.normpath(pattern).lstrip("/")
+            if pattern and cleaned not in {"", "."}:
+                rules.append(_Rule(_compile(cleaned, f"{file}:{number}"), negated))
+        return cls(tuple(rules))
+
+    def ignores(self, path: str) -> bool:
+        """Tell whether PATH (relative, with slashes) is left out of the context."""
+        parts = path.split("/")
+        prefixes = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+        ignored = False
+        for rule in self.rules:
+            if rule.negated == ignored and any(map(rule.pattern.match, prefixes)):
+                ignored = not rule.negated
+        return ignored
+
+    @property
+    def takes_back(self) -> bool:
+        """Tell whether something below an ignored directory may be part of the context."""
+        return any(rule.negated for rule in self.rules)
+
+
+def load_ignore(context: Path, dockerfile: Path) -> Ignore:
+    """Read `<Dockerfile>.dockerignore` or, without one, the context's .dockerignore."""
+    for path in (
+        dockerfile.with_name(dockerfile.name + ".dockerignore"),
+        context / ".dockerignore",
+    ):
+        if path.is_file():
+            return Ignore.parse(path.read_text(encoding="utf-8"), path.name)
+    return Ignore()
+
+
+def _compile(pattern: str, where: str) -> re.Pattern[str]:
+    try:
+        return compile_pattern(pattern, double_star=True)
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}", fix="see the syntax of .dockerignore") from None

@@ -1,0 +1,221 @@
+"""Words of an instruction: splitting at spaces, quotes, and variable expansion.
+
+The rules are those of the Dockerfile reference,
+https://docs.docker.com/reference/dockerfile/#environment-replacement
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+# name, value (None: not set), operand, replacement → what stands in its place
+type Operator = Callable[[str, str | None, str, str], str]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?\-$!]")
+
+
+class WordError(ValueError):
+    """A word is malformed; OFFSET is where in it."""
+
+    def __init__(self, reason: str, offset: int) -> None:
+        """Say what is wrong and where."""
+        super().__init__(reason)
+        self.offset = offset
+
+
+def split_words(text: str, escape: str) -> list[tuple[int, str]]:
+    """Split TEXT at unquoted spaces into (offset, word); quotes and escapes are kept."""
+    words: list[tuple[int, str]] = []
+    start, quote, at = -1, "", 0
+    while at < len(text):
+        char = text[at]
+        if start < 0 and not char.isspace():
+            start = at
+        if char == escape and quote != "'" and at + 1 < len(text):
+            at += 2
+            continue
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char.isspace() and start >= 0:
+            words.append((start, text[start:at]))
+            start = -1
+        at += 1
+    if start >= 0:
+        words.append((start, text[start:]))
+    return words
+
+
+@dataclass(frozen=True)
+class Expander:
+    """Replaces variables and removes quotes, with VARIABLES and an ESCAPE character."""
+
+    variables: Mapping[str, str]
+    escape: str = "\\"
+
+    def word(self, text: str) -> str:
+        """Return TEXT expanded and unquoted; raises WordError."""
+        result, end = self._until(text, 0, "")
+        assert end == len(text)  # noqa: S101 -- no terminator was asked for
+        return result
+
+    def unquoted(self, text: str) -> str:
+        """Return a here-document's TEXT expanded, its quotes kept; raises WordError."""
+        out, at = [], 0
+        while at < len(text):
+            char = text[at]
+            if char == self.escape and text[at + 1 : at + 2] in {"$", self.escape}:
+                out.append(text[at + 1])
+                at += 2
+            elif char == "$":
+                value, at = self._dollar(text, at)
+                out.append(value)
+            else:
+                out.append(char)
+                at += 1
+        return "".join(out)
+
+    def _until(self, text: str, at: int, stop: str) -> tuple[str, int]:
+        """Expand from AT up to an unquoted STOP character, which is not consumed."""
+        out = []
+        while at < len(text) and not (stop and text[at] in stop):
+            char = text[at]
+            if char == "'":
+                piece, at = self._single(text, at)
+            elif char == '"':
+                piece, at = self._double(text, at)
+            elif char == "$":
+                piece, at = self._dollar(text, at)
+            elif char == self.escape:
+                # An escape before nothing stands for itself.
+                piece, at = text[at + 1 : at + 2] or char, at + 2
+            else:
+                piece, at = char, at + 1
+            out.append(piece)
+        return "".join(out), min(at, len(text))
+
+    def _single(self, text: str, at: int) -> tuple[str, int]:
+        end = text.find("'", at + 1)
+        if end < 0:
+            raise WordError("a ' has no partner", at)
+        return text[at + 1 : end], end + 1
+
+    def _double(self, text: str, start: int) -> tuple[str, int]:
+        out, at = [], start + 1
+        while at < len(text) and text[at] != '"':
+            char = text[at]
+            if char == "$":
+                piece, at = self._dollar(text, at)
+            elif char == self.escape and text[at + 1 : at + 2] in {'"', "$", self.escape}:
+                piece, at = text[at + 1], at + 2
+            else:
+                piece, at = char, at + 1
+            out.append(piece)
+        if at >= len(text):
+            raise WordError('a " has no partner', start)
+        return "".join(out), at + 1
+
+    def _dollar(self, text: str, at: int) -> tuple[str, int]:
+        if text.startswith("${", at):
+            return self._braces(text, at)
+        match = _NAME.match(text, at + 1)
+        if match is None:
+            return "$", at + 1
+        return self.variables.get(match[0], ""), match.end()
+
+    def _braces(self, text: str, start: int) -> tuple[str, int]:
+        match = _NAME.match(text, start + 2)
+        if match is None:
+            raise WordError("${ needs the name of a variable", start)
+        name, at = match[0], match.end()
+        value = self.variables.get(name)
+        if text.startswith("}", at):
+            return value or "", at + 1
+        operator = next((op for op in _OPERATORS if text.startswith(op, at)), None)
+        if operator is None:
+            raise WordError(f"${{{name}...}} has no end or an unknown modifier", start)
+        stop = "/}" if operator in {"/", "//"} else "}"
+        operand, at = self._until(text, at + len(operator), stop)
+        replacement = ""
+        if stop == "/}" and text.startswith("/", at):
+            replacement, at = self._until(text, at + 1, "}")
+        if not text.startswith("}", at):
+            raise WordError("${ has no }", start)
+        try:
+            return _OPERATORS[operator](name, value, operand, replacement), at + 1
+        except ValueError as error:
+            raise WordError(str(error), start) from None
+
+
+def _default(_name: str, value: str | None, operand: str, _: str) -> str:
+    return operand if value is None else value
+
+
+def _default_if_empty(_name: str, value: str | None, operand: str, _: str) -> str:
+    return value or operand
+
+
+def _alternative(_name: str, value: str | None, operand: str, _: str) -> str:
+    return "" if value is None else operand
+
+
+def _alternative_if_full(_name: str, value: str | None, operand: str, _: str) -> str:
+    return operand if value else ""
+
+
+def _required(name: str, value: str | None, operand: str, _: str) -> str:
+    if value is None:
+        raise ValueError(f"{name}: {operand or 'is not set'}")
+    return value
+
+
+def _required_full(name: str, value: str | None, operand: str, _: str) -> str:
+    if not value:
+        raise ValueError(f"{name}: {operand or 'is not set or empty'}")
+    return value
+
+
+def _strip(*, prefix: bool, greedy: bool) -> Operator:
+    def strip(_name: str, value: str | None, operand: str, _: str) -> str:
+        text, pattern = value or "", re.compile(_glob(operand), re.DOTALL)
+        lengths = range(len(text) + 1)
+        for length in reversed(lengths) if greedy else lengths:
+            part = text[:length] if prefix else text[len(text) - length :]
+            if pattern.fullmatch(part):
+                return text[length:] if prefix else text[: len(text) - length]
+        return text
+
+    return strip
+
+
+def _replace(count: int) -> Operator:
+    def replace(_name: str, value: str | None, operand: str, replacement: str) -> str:
+        if not operand:
+            return value or ""
+        pattern = re.compile(_glob(operand), re.DOTALL)
+        return pattern.sub(lambda _: replacement, value or "", count=count)
+
+    return replace
+
+
+def _glob(pattern: str) -> str:
+    pieces = {"*": ".*", "?": "."}
+    return "".join(pieces.get(char, re.escape(char)) for char in pattern)
+
+
+# Longest first: ":-" before "-", "##" before "#".
+_OPERATORS: dict[str, Operator] = {
+    ":-": _default_if_empty,
+    ":+": _alternative_if_full,
+    ":?": _required_full,
+    "##": _strip(prefix=True, greedy=True),
+    "%%": _strip(prefix=False, greedy=True),
+    "//": _replace(0),
+    "-": _default,
+    "+": _alternative,
+    "?": _required,
+    "#": _strip(prefix=True, greedy=False),
+    "%": _strip(prefix=False, greedy=False),
+    "/": _replace(1),
+}
