@@ -128,8 +128,12 @@ def healthcheck(state: State, instruction: Instruction) -> None:
     inner = Instruction("CMD", instruction.line, {}, text, instruction.offset, instruction.escape)
     words = inner.json
     check: dict[str, object] = {"Test": ["CMD", *words] if words else ["CMD-SHELL", text]}
-    for flag, key in (("interval", "Interval"), ("timeout", "Timeout"),
-                      ("start-period", "StartPeriod"), ("start-interval", "StartInterval")):  # fmt: skip
+    for flag, key in (
+        ("interval", "Interval"),
+        ("timeout", "Timeout"),
+        ("start-period", "StartPeriod"),
+        ("start-interval", "StartInterval"),
+    ):
         value = instruction.flag(flag)
         if value is not None:
             check[key] = round(_duration(instruction, flag, value) * NANOSECONDS)
@@ -182,15 +186,18 @@ def _pairs(state: State, instruction: Instruction) -> list[tuple[str, str]]:
         at, name = words[0]
         value = instruction.rest[len(name) :].strip()
         if not value:
-            raise instruction.mistake(f"{instruction.keyword} {name} has no value",
-                                      fix=f"write {instruction.keyword} {name}=value")  # fmt: skip
+            raise instruction.mistake(
+                f"{instruction.keyword} {name} has no value",
+                fix=f"write {instruction.keyword} {name}=value",
+            )
         return [(state.expand(name, at), state.expand(value, at))]
     pairs = []
     for at, word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise instruction.mistake(f"{word!r} is not of the form name=value",
-                                      fix="quote a value that has spaces")  # fmt: skip
+            raise instruction.mistake(
+                f"{word!r} is not of the form name=value", fix="quote a value that has spaces"
+            )
         pairs.append((state.expand(name, at), state.expand(value, at)))
     return pairs
 

@@ -37,8 +37,12 @@ class Context:
         """Return what PATTERN names, one source a match; raises UsageError."""
         parts = [part for part in pattern.split("/") if part not in {"", "."}]
         if ".." in parts:
-            raise mistake(at, f"{pattern} is outside the build context", why=OUTSIDE,
-                          fix="move it into the context, or widen context in vcr.toml")  # fmt: skip
+            raise mistake(
+                at,
+                f"{pattern} is outside the build context",
+                why=OUTSIDE,
+                fix="move it into the context, or widen context in vcr.toml",
+            )
         path = "/".join(parts) or "."
         if not has_wildcard(path):
             return (self._source(path, at),)
@@ -67,32 +71,48 @@ class Context:
         """Follow links in PATH and at its end; raises UsageError when one leads outside."""
         real = Path(os.path.realpath(self.root / path))
         if not real.is_relative_to(self.root):
-            raise mistake(at, f"{path} leads to {real}, outside the build context", why=OUTSIDE,
-                          fix="copy the file into the context instead of linking to it")  # fmt: skip
+            raise mistake(
+                at,
+                f"{path} leads to {real}, outside the build context",
+                why=OUTSIDE,
+                fix="copy the file into the context instead of linking to it",
+            )
         return real.relative_to(self.root).as_posix()
 
     def _checked(self, source: ContextSource, at: Position) -> ContextSource:
         files = [file for file in source.files if self.entries[file] != "socket"]
         for file in files:
             if self.entries[file] == "other":
-                raise mistake(at, f"{file} is a device or a pipe, which an image cannot hold",
-                              fix="remove it or add it to .dockerignore")  # fmt: skip
+                raise mistake(
+                    at,
+                    f"{file} is a device or a pipe, which an image cannot hold",
+                    fix="remove it or add it to .dockerignore",
+                )
             try:
                 file.encode()
             except UnicodeEncodeError:
                 shown = file.encode(errors="backslashreplace").decode()
-                raise mistake(at, f"the file name {shown} is not UTF-8",
-                              fix="rename it or add it to .dockerignore") from None  # fmt: skip
+                raise mistake(
+                    at,
+                    f"the file name {shown} is not UTF-8",
+                    fix="rename it or add it to .dockerignore",
+                ) from None
         return ContextSource(source.path, source.name, tuple(files))
 
     def _missing(self, path: str, at: Position) -> Exception:
         if (self.root / path).exists():
-            return mistake(at, f"{path} is left out of the build context",
-                           why="a pattern of .dockerignore matches it",
-                           fix=f"add `!{path}` to .dockerignore")  # fmt: skip
+            return mistake(
+                at,
+                f"{path} is left out of the build context",
+                why="a pattern of .dockerignore matches it",
+                fix=f"add `!{path}` to .dockerignore",
+            )
         near = get_close_matches(path, self.entries, n=3, cutoff=0.6)
-        return mistake(at, f"{path} is not in the build context",
-                       fix=f"did you mean {' or '.join(near)}?" if near else "check the path")  # fmt: skip
+        return mistake(
+            at,
+            f"{path} is not in the build context",
+            fix=f"did you mean {' or '.join(near)}?" if near else "check the path",
+        )
 
     def _walk(self, directory: str) -> Iterator[tuple[str, str]]:
         with os.scandir(self.root / directory) as found:

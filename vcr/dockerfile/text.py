@@ -102,8 +102,9 @@ class Reader:
             self.directives[name] = value
             if name == "escape":
                 if value not in {"\\", "`"}:
-                    raise mistake(at, f"{value!r} cannot be the escape character",
-                                  fix="use \\ or `")  # fmt: skip
+                    raise mistake(
+                        at, f"{value!r} cannot be the escape character", fix="use \\ or `"
+                    )
                 self.escape = value
             self._at += 1
 
@@ -148,7 +149,7 @@ class Reader:
 
     def _heredoc(self, line: LogicalLine, match: re.Match[str]) -> Heredoc:
         chomp, name = bool(match[1]), match[2] or match[3] or match[4]
-        content = []
+        content: list[str] = []
         while self._at < len(self._lines):
             text = self._lines[self._at]
             self._at += 1

@@ -51,7 +51,7 @@ def _char_class(pattern: str, at: int) -> tuple[str, int]:
     at += 1
     negated = pattern.startswith("^", at)
     at += negated
-    ranges = []
+    ranges: list[str] = []
     while not (ranges and pattern.startswith("]", at)):
         low, at = _class_char(pattern, at, malformed)
         high = low

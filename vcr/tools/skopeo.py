@@ -29,7 +29,7 @@ class Skopeo:
 
     def _run(self, *words: str) -> process.Result:
         # Pulling by digest needs no signature policy: the digest is the policy.
-        argv = [self.program, "--insecure-policy", *words]
+        argv: list[process.Arg] = [self.program, "--insecure-policy", *words]
         try:
             return process.run(argv)
         except VcrError as error:

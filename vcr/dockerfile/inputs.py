@@ -1,0 +1,62 @@
+"""What a Dockerfile takes from outside the context: images, and files by address."""
+
+from dataclasses import dataclass
+
+from vcr.dockerfile import config
+from vcr.dockerfile.stages import SCRATCH, Resolver
+from vcr.dockerfile.state import State
+from vcr.dockerfile.syntax import Dockerfile, Instruction, parse
+from vcr.errors import UsageError
+from vcr.model.arch import Arch
+from vcr.model.project import Project
+
+URL_PREFIXES = ("http://", "https://")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Names of what has to be locked, sorted."""
+
+    images: tuple[str, ...]  # neither a stage nor scratch
+    urls: tuple[str, ...]  # ADD without --checksum
+
+
+def load_dockerfile(project: Project) -> Dockerfile:
+    """Read and parse the Dockerfile of PROJECT; raises UsageError."""
+    name = project.config.project.dockerfile
+    try:
+        text = project.dockerfile.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {name}", why=str(error)) from None
+    return parse(text, name)
+
+
+def external_inputs(project: Project) -> Inputs:
+    """Return the inputs of PROJECT's Dockerfile, on every stage; raises UsageError."""
+    dockerfile = load_dockerfile(project)
+    resolver = Resolver(dockerfile, Arch.RISCV64, project.config.args)
+    images, urls = set(), set()
+    for stage in dockerfile.stages:
+        image = resolver.image_of(stage)
+        if image != SCRATCH and resolver.earlier(image, stage.index) is None:
+            images.add(image)
+        state = State(stage, Arch.RISCV64, dockerfile.escape)
+        given = {**resolver.global_args(), **resolver.platform_args(), **project.config.args}
+        for instruction in stage.instructions:
+            match instruction.keyword:
+                case "ARG":
+                    config.arg(state, instruction, given)
+                case "ENV":
+                    config.env(state, instruction)
+                case "ADD" if instruction.flag("checksum") is None:
+                    urls.update(_urls(state, instruction))
+                case "COPY":
+                    source = instruction.flag("from")
+                    if source and resolver.numbered(source, stage.index, instruction) is None:
+                        images.add(source)
+    return Inputs(tuple(sorted(images)), tuple(sorted(urls)))
+
+
+def _urls(state: State, instruction: Instruction) -> list[str]:
+    words = [state.expand(word, at) for at, word in instruction.words()]
+    return [word for word in words[:-1] if word.startswith(URL_PREFIXES)]

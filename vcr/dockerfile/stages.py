@@ -1,0 +1,97 @@
+"""Which image each stage starts from: stage names, global ARGs, platforms."""
+
+from dataclasses import dataclass
+
+from vcr.dockerfile.state import expand
+from vcr.dockerfile.syntax import Dockerfile, Instruction, Stage
+from vcr.dockerfile.text import mistake
+from vcr.model.arch import Arch
+
+SCRATCH = "scratch"
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """Resolves names of one Dockerfile for a target architecture."""
+
+    dockerfile: Dockerfile
+    arch: Arch
+    given: dict[str, str]  # values for ARG from outside
+
+    def platform_args(self, arch: Arch | None = None) -> dict[str, str]:
+        """Return the predefined platform variables.
+
+        vcr builds everything on an emulated machine of the target's own
+        architecture, so the build platform is the target platform.
+        """
+        values = {"PLATFORM": f"linux/{arch or self.arch}", "OS": "linux"}
+        values |= {"ARCH": str(arch or self.arch), "VARIANT": ""}
+        return {f"{side}{key}": v for side in ("TARGET", "BUILD") for key, v in values.items()}
+
+    def global_args(self) -> dict[str, str]:
+        """Return the ARGs before the first FROM; raises UsageError."""
+        values: dict[str, str] = {}
+        for instruction in self.dockerfile.global_args:
+            for at, word in instruction.words():
+                name, equals, default = word.partition("=")
+                known = {**self.platform_args(), **values}
+                if name in self.given:
+                    values[name] = self.given[name]
+                elif equals:
+                    values[name] = expand(default, known, self.dockerfile.escape, at)
+        return values
+
+    def image_of(self, stage: Stage) -> str:
+        """Return the image after FROM, expanded; raises UsageError."""
+        image = self._expand(stage.image, stage.start)
+        if not image:
+            raise stage.start.mistake(
+                f"FROM {stage.image} is empty",
+                why="an ARG in it has no value",
+                fix="give the ARG a default, or a value in [args] of vcr.toml",
+            )
+        return image
+
+    def arch_of(self, stage: Stage) -> Arch:
+        """Return the architecture of STAGE: --platform, else the target's."""
+        if not stage.platform:
+            return self.arch
+        platform = self._expand(stage.platform, stage.start)
+        system, slash, rest = platform.partition("/")
+        name = rest.partition("/")[0] if slash else system
+        if (slash and system != "linux") or name not in set(Arch):
+            raise stage.start.mistake(
+                f"--platform={platform} is not supported",
+                fix=f"use one of {', '.join(f'linux/{arch}' for arch in Arch)}",
+            )
+        return Arch(name)
+
+    def earlier(self, name: str, before: int) -> Stage | None:
+        """Return the stage called NAME (or numbered so) before stage number BEFORE."""
+        for stage in self.dockerfile.stages[:before]:
+            if stage.name == name.lower():
+                return stage
+        return None
+
+    def numbered(self, name: str, before: int, instruction: Instruction) -> Stage | None:
+        """Like `earlier`, and a number also names a stage: for COPY --from."""
+        if name.isdecimal():
+            if int(name) >= before:
+                raise instruction.mistake(f"there is no stage {name} before this one")
+            return self.dockerfile.stages[int(name)]
+        return self.earlier(name, before)
+
+    def target(self, name: str | None) -> Stage:
+        """Return the stage to build: the one called NAME, else the last; raises UsageError."""
+        stages = self.dockerfile.stages
+        if name is None:
+            return stages[-1]
+        for stage in stages:
+            if name.lower() == stage.name or name == str(stage.index):
+                return stage
+        named = ", ".join(stage.name for stage in stages if stage.name) or "none has a name"
+        raise mistake(stages[0].start.at, f"there is no stage {name!r}", fix=f"stages: {named}")
+
+    def _expand(self, text: str, instruction: Instruction) -> str:
+        values = {**self.platform_args(), **self.global_args()}
+        return expand(text, values, self.dockerfile.escape, instruction.at)

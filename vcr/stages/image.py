@@ -1,0 +1,166 @@
+"""Plans the image: walks the stages of the Dockerfile that the target needs.
+
+The result is layers, each an operation of vcr.model.plan, and the image's config.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from vcr.dockerfile import config
+from vcr.dockerfile.context import Context
+from vcr.dockerfile.stages import SCRATCH, Resolver
+from vcr.dockerfile.state import DEFAULT_PATH, State
+from vcr.dockerfile.syntax import Instruction, Stage, parse_instruction
+from vcr.dockerfile.text import LogicalLine
+from vcr.errors import LockError
+from vcr.model.arch import Arch
+from vcr.model.lockfile import Lock, LockedDebian
+from vcr.model.plan import Debs, Layer, OciBase, Run, Workdir
+from vcr.stages.copying import Copier
+
+# Variables that need no ARG to be set from outside and never reach the image.
+PROXY_ARGS = frozenset(
+    name
+    for base in ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
+    for name in (base, base.upper())
+)
+
+
+@dataclass
+class ImagePlanner:
+    """Plans images of one Dockerfile; `layers` collects what is needed, in build order."""
+
+    resolver: Resolver
+    context: Context
+    lock: Lock
+    layers: dict[str, Layer] = field(default_factory=dict)
+    _done: dict[int, State] = field(default_factory=dict)
+
+    def plan(self, target: Stage) -> State:
+        """Plan TARGET and all it needs; return its final state. Raises UsageError."""
+        if target.index not in self._done:
+            state = self._start(target)
+            for number, instruction in enumerate(target.instructions, 1):
+                self._apply(state, instruction, f"{target.label}.{number}")
+            self._done[target.index] = state
+        return self._done[target.index]
+
+    def _start(self, stage: Stage) -> State:
+        image, arch = self.resolver.image_of(stage), self.resolver.arch_of(stage)
+        state = State(stage, arch, self.resolver.dockerfile.escape)
+        earlier = self.resolver.earlier(image, stage.index)
+        if earlier is not None:
+            below = self.plan(earlier)
+            state.config, state.layers = deepcopy(below.config), list(below.layers)
+        elif image != SCRATCH:
+            state.config = self._base_config(image, arch, stage.start)
+            state.layers = [self._base_layer(image, arch, stage.start)]
+        if "PATH" not in state.env:
+            state.config.setdefault("Env", []).insert(0, f"PATH={DEFAULT_PATH}")
+        for number, text in enumerate(state.config.pop("OnBuild", []), 1):
+            line = LogicalLine(f"ONBUILD of {image}", text, ((0, number, 1),))
+            trigger = parse_instruction(line, state.escape)
+            self._apply(state, trigger, f"{stage.label}.onbuild{number}")
+        return state
+
+    def _apply(self, state: State, instruction: Instruction, ident: str) -> None:
+        keyword = instruction.keyword
+        if keyword in config.HANDLERS:
+            config.HANDLERS[keyword](state, instruction)
+        elif keyword == "ARG":
+            config.arg(state, instruction, self._given(state))
+        elif keyword == "WORKDIR":
+            self._workdir(state, instruction, ident)
+        elif keyword == "RUN":
+            self._add(state, f"{ident}.run", _run(state, instruction))
+        else:
+            copier = Copier(self.context, self.lock, self._layers_of)
+            self._add(state, f"{ident}.copy", copier.plan(state, instruction))
+
+    def _given(self, state: State) -> dict[str, str]:
+        """Return the values an ARG may take from outside the stage, strongest last."""
+        resolver = self.resolver
+        return {
+            **resolver.platform_args(state.arch),
+            "SOURCE_DATE_EPOCH": str(self.lock.epoch),
+            **resolver.global_args(),
+            **resolver.given,
+        }
+
+    def _workdir(self, state: State, instruction: Instruction, ident: str) -> None:
+        path = state.absolute(state.expand(instruction.rest, instruction.at))
+        state.config["WorkingDir"] = path
+        if path != "/":
+            layer = Workdir(path, tuple(state.layers), origin=instruction.at.origin)
+            self._add(state, f"{ident}.workdir", layer)
+
+    def _add(self, state: State, ident: str, layer: Layer) -> None:
+        self.layers[ident] = layer
+        state.layers.append(ident)
+
+    def _layers_of(self, name: str, state: State, instruction: Instruction) -> tuple[str, ...]:
+        """Return the layers of what `--from=NAME` means: an earlier stage, else an image."""
+        stage = self.resolver.numbered(name, state.stage.index, instruction)
+        if stage is not None:
+            return tuple(self.plan(stage).layers)
+        return (self._base_layer(name, state.arch, instruction),)
+
+    def _locked(self, image: str, instruction: Instruction) -> Any:
+        base = self.lock.bases.get(image)
+        if base is None:
+            raise LockError(
+                f"{instruction.at}: {image} is not locked",
+                why=f"there is no stage and no [base.{image}] of that name",
+                fix="run `vcr lock`",
+            )
+        return base
+
+    def _base_layer(self, image: str, arch: Arch, instruction: Instruction) -> str:
+        base = self._locked(image, instruction)
+        ident = f"base.{image}" if arch is self.resolver.arch else f"base.{image}.{arch}"
+        if isinstance(base, LockedDebian):
+            self.layers[ident] = Debs(tuple(p.fetched() for p in base.archs[arch]))
+        else:
+            manifest = self._manifest(base, image, arch, instruction)
+            self.layers[ident] = OciBase(base.reference, base.nar_sha256, manifest.manifest)
+        return ident
+
+    def _base_config(self, image: str, arch: Arch, instruction: Instruction) -> dict[str, Any]:
+        base = self._locked(image, instruction)
+        if isinstance(base, LockedDebian):
+            return {}
+        return deepcopy(dict(self._manifest(base, image, arch, instruction).config))
+
+    def _manifest(self, base: Any, image: str, arch: Arch, instruction: Instruction) -> Any:
+        if arch not in base.archs:
+            raise instruction.mistake(
+                f"{image} has no image for {arch}", fix=f"it has {', '.join(sorted(base.archs))}"
+            )
+        return base.archs[arch]
+
+
+def _run(state: State, instruction: Instruction) -> Run:
+    docs = instruction.heredocs
+    argv, stdin = tuple(state.command(instruction)), ""
+    if docs and instruction.rest == docs[0].file_descriptor_text:
+        content = docs[0].content
+        # A script with an interpreter line is fed to that, any other to the shell.
+        argv = ("/dev/stdin",) if content.startswith("#!") else (*state.shell, content)
+        stdin = content if content.startswith("#!") else ""
+    elif docs and instruction.json is None:
+        bodies = "".join(f"{doc.content}{doc.name}\n" for doc in docs)
+        argv = (*state.shell, f"{instruction.rest}\n{bodies}")
+    variables = {**{k: v for k, v in state.args.items() if k not in PROXY_ARGS}, **state.env}
+    return Run(
+        argv=argv,
+        lower=tuple(state.layers),
+        env=tuple(f"{name}={value}" for name, value in variables.items()),
+        user=state.config.get("User", ""),
+        workdir=state.workdir,
+        stdin=stdin,
+        mounts=instruction.flags.get("mount", ()),
+        network=instruction.flag("network") or "default",
+        security=instruction.flag("security") or "sandbox",
+        origin=instruction.at.origin,
+    )

@@ -1,0 +1,124 @@
+"""Makes the plan of a project: a pure function of project, lock and context."""
+
+from difflib import get_close_matches
+
+from vcr.dockerfile.config import NANOSECONDS
+from vcr.dockerfile.context import Context
+from vcr.dockerfile.ignore import load_ignore
+from vcr.dockerfile.inputs import load_dockerfile
+from vcr.dockerfile.stages import Resolver
+from vcr.dockerfile.state import DEFAULT_SHELL, State
+from vcr.dockerfile.syntax import Dockerfile
+from vcr.errors import UsageError
+from vcr.model.arch import Arch
+from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
+from vcr.model.lockfile import Lock
+from vcr.model.plan import Image, Machine, Plan
+from vcr.model.project import Project
+from vcr.stages.image import PROXY_ARGS, ImagePlanner
+
+
+def make_plan(
+    project: Project, lock: Lock, *, arch: Arch, profile: str, target: str | None = None
+) -> Plan:
+    """Plan PROJECT for ARCH and PROFILE, up to Dockerfile stage TARGET; raises UsageError."""
+    dockerfile = load_dockerfile(project)
+    args = project.config.args
+    resolver = Resolver(dockerfile, arch, args)
+    _check_args(args, dockerfile, resolver)
+    context = Context(project.context, load_ignore(project.context, project.dockerfile))
+    planner = ImagePlanner(resolver, context, lock)
+    state = planner.plan(resolver.target(target or project.config.project.target))
+    return Plan(
+        name=project.name,
+        profile=profile,
+        arch=state.arch,
+        epoch=lock.epoch,
+        context=str(project.context),
+        layers=planner.layers,
+        image=Image(tuple(state.layers), state.config),
+        machine=_machine(project, state),
+    )
+
+
+def _check_args(args: dict[str, str], dockerfile: Dockerfile, resolver: Resolver) -> None:
+    """Refuse a value for an ARG that the Dockerfile does not have: surely a typo."""
+    instructions = [
+        *dockerfile.global_args,
+        *(i for s in dockerfile.stages for i in s.instructions),
+    ]
+    declared = {
+        word.partition("=")[0]
+        for instruction in instructions
+        if instruction.keyword == "ARG"
+        for _, word in instruction.words()
+    }
+    for name in sorted(set(args) - declared - PROXY_ARGS - set(resolver.platform_args())):
+        near = get_close_matches(name, declared, n=1)
+        raise UsageError(
+            f"vcr.toml: [args] {name} is not an ARG of {dockerfile.file}",
+            fix=f"did you mean {near[0]}?" if near else "remove it, or declare it with ARG",
+        )
+
+
+def _machine(project: Project, state: State) -> Machine:
+    config = project.config
+    exposed = (port.partition("/") for port in state.config.get("ExposedPorts", {}))
+    tcp = sorted(int(number) for number, _, protocol in exposed if protocol == "tcp")
+    ports = config.machine.ports or tuple(tcp)
+    return Machine(
+        memory_mib=config.machine.memory,
+        cpus=config.machine.cpus,
+        ports=ports,
+        health=_health(project, state, ports),
+        writable=config.machine.writable,
+    )
+
+
+def _health(project: Project, state: State, ports: tuple[int, ...]) -> HealthCheck | None:
+    """Return vcr.toml's health check, else the Dockerfile's."""
+    wanted = project.config.health
+    if not wanted.http and not wanted.command:
+        return _dockerfile_health(state)
+    probe: HttpProbe | CommandProbe
+    if wanted.http:
+        port = wanted.port or (ports[0] if ports else None)
+        if port is None:
+            raise UsageError(
+                "vcr.toml: [health] http needs a port",
+                why="the app exposes none",
+                fix="set port in [health], or EXPOSE one in the Dockerfile",
+            )
+        probe = HttpProbe(port, wanted.http)
+    else:
+        probe = CommandProbe(wanted.command)
+    return HealthCheck(
+        probe,
+        wanted.interval,
+        wanted.timeout,
+        wanted.start_period,
+        wanted.start_interval,
+        wanted.retries,
+    )
+
+
+def _dockerfile_health(state: State) -> HealthCheck | None:
+    check = state.config.get("Healthcheck") or {}
+    kind, *words = check.get("Test") or ["NONE"]
+    if kind == "NONE":
+        return None
+    shell = state.config.get("Shell") or DEFAULT_SHELL
+    probe = CommandProbe((*shell, *words) if kind == "CMD-SHELL" else tuple(words))
+
+    def seconds(key: str, default: float) -> float:
+        # Docker takes 0, like a missing value, for the default.
+        return check[key] / NANOSECONDS if check.get(key) else default
+
+    return HealthCheck(
+        probe,
+        interval=seconds("Interval", 30.0),
+        timeout=seconds("Timeout", 30.0),
+        start_period=seconds("StartPeriod", 0.0),
+        start_interval=seconds("StartInterval", 5.0),
+        retries=check.get("Retries") or 3,
+    )
