@@ -1,0 +1,215 @@
+"""Tar archives: read with suspicion, written the same way every time.
+
+Written archives are PAX (POSIX.1-2001), uncompressed, sorted, with one time for
+everything, numeric owners and no names. Layers follow the OCI image
+specification 1.1, "Image Layer Filesystem Changeset", whiteouts included.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import shutil
+import struct
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from .failure import Failure
+from .tree import Content, Kind, Node, Tree, clean, parent
+
+WHITEOUT = ".wh."
+OPAQUE = ".wh..wh..opq"
+XATTR = "SCHILY.xattr."
+MAX_ENTRIES = 2_000_000
+
+_KINDS: dict[bytes, Kind] = {
+    tarfile.REGTYPE: "file",
+    tarfile.AREGTYPE: "file",
+    tarfile.CONTTYPE: "file",
+    tarfile.GNUTYPE_SPARSE: "file",
+    tarfile.DIRTYPE: "dir",
+    tarfile.SYMTYPE: "link",
+    tarfile.CHRTYPE: "char",
+    tarfile.BLKTYPE: "block",
+    tarfile.FIFOTYPE: "fifo",
+}
+_TYPES: dict[Kind, bytes] = {
+    "file": tarfile.REGTYPE,
+    "dir": tarfile.DIRTYPE,
+    "link": tarfile.SYMTYPE,
+    "char": tarfile.CHRTYPE,
+    "block": tarfile.BLKTYPE,
+    "fifo": tarfile.FIFOTYPE,
+}
+_BROKEN = (
+    tarfile.TarError, ValueError, EOFError, OverflowError, OSError, struct.error,
+    zlib.error, lzma.LZMAError, IndexError, RecursionError,
+)  # fmt: skip
+_MAGIC: dict[bytes, Callable[[Path], IO[bytes]]] = {
+    b"\x1f\x8b": lambda path: gzip.open(path),
+    b"BZh": lambda path: bz2.open(path),
+    b"\xfd7zXZ\0": lambda path: lzma.open(path),
+}
+
+
+def entries(path: Path) -> Iterator[tuple[str, Node | str]]:
+    """Yield (name, node) of the uncompressed archive at PATH; a hard link is the name it links to.
+
+    Raises Failure when it is not a good archive or an entry leads out of it.
+    """
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for count, info in enumerate(archive):
+                if count >= MAX_ENTRIES:
+                    raise Failure(f"{path.name} has more than {MAX_ENTRIES} entries")
+                yield clean(info.name), _read(archive, path, info)
+    except _BROKEN as error:
+        raise Failure(f"{path.name} is not a good tar archive", why=str(error)) from None
+
+
+def _read(archive: tarfile.TarFile, path: Path, info: tarfile.TarInfo) -> Node | str:
+    if info.islnk():
+        return clean(info.linkname)
+    kind = _KINDS.get(info.type)
+    if kind is None:
+        raise Failure(f"{path.name}: {info.name!r} has an unknown type")
+    if min(info.uid, info.gid, info.mode, info.size) < 0:
+        raise Failure(f"{path.name}: {info.name!r} has a negative number in its header")
+    xattrs = {
+        key.removeprefix(XATTR): value
+        for key, value in sorted(info.pax_headers.items())
+        if key.startswith(XATTR)
+    }
+    return Node(
+        kind,
+        0o777 if kind == "link" else info.mode & 0o7777,
+        info.uid,
+        info.gid,
+        _content(archive, path, info) if kind == "file" else Content(0),
+        info.linkname if kind == "link" else "",
+        (info.devmajor, info.devminor) if kind in {"char", "block"} else (0, 0),
+        xattrs,
+    )
+
+
+def _content(archive: tarfile.TarFile, path: Path, info: tarfile.TarInfo) -> Content:
+    if info.issparse():
+        file = archive.extractfile(info)
+        return Content.of_bytes(file.read() if file else b"")
+    if info.offset_data + info.size > path.stat().st_size:
+        raise Failure(f"{path.name}: {info.name!r} is cut off")
+    return Content(info.size, path, info.offset_data)
+
+
+def apply_layer(tree: Tree, path: Path) -> None:
+    """Lay the layer at PATH over TREE: whiteouts first, then what it adds."""
+    added = list(entries(path))
+    for name, _ in added:
+        base, above = name.rpartition("/")[2], parent(name)
+        if base == OPAQUE:
+            for below in tree.below(tree.resolve(above)):
+                tree.nodes.pop(below, None)
+        elif base.startswith(WHITEOUT):
+            hidden = base.removeprefix(WHITEOUT)
+            tree.remove(tree.locate(f"{above}/{hidden}" if above else hidden))
+    for name, node in added:
+        if not name.rpartition("/")[2].startswith(WHITEOUT):
+            place(tree, name, node, path.name)
+
+
+def place(tree: Tree, name: str, node: Node | str, archive: str) -> str:
+    """Put an entry of ARCHIVE into TREE, following links in its parents; return where."""
+    if isinstance(node, str):
+        linked = tree.get(tree.locate(node))
+        if linked is None or linked.kind == "dir":
+            raise Failure(f"{archive}: {name!r} is a hard link to {node!r}, which is not there")
+        node = linked
+    if not name:
+        tree.nodes[""] = node if node.kind == "dir" else tree.nodes[""]
+        return ""
+    path = tree.locate(name)
+    if node.kind == "dir":
+        # A directory entry over a link to a directory means the directory it leads to.
+        resolved = tree.resolve(path)
+        old = tree.get(resolved)
+        if old is not None and old.kind == "dir":
+            path = resolved
+    tree.put(path, node)
+    return path
+
+
+def write(path: Path, nodes: Iterable[tuple[str, Node]], epoch: int) -> None:
+    """Write NODES, already sorted, to PATH; every time is EPOCH, in seconds."""
+    first: dict[int, str] = {}
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name, node in nodes:
+            info = _info(name, node, epoch)
+            if node.kind != "file":
+                archive.addfile(info)
+            elif id(node) in first:
+                info.type, info.linkname = tarfile.LNKTYPE, first[id(node)]
+                archive.addfile(info)
+            else:
+                first[id(node)] = name
+                info.size = node.content.size
+                archive.addfile(info, _Reader(node.content))
+
+
+def _info(name: str, node: Node, epoch: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name or ".")
+    info.type = _TYPES[node.kind]
+    info.mode, info.uid, info.gid, info.mtime = node.mode, node.uid, node.gid, epoch
+    info.linkname = node.target
+    info.devmajor, info.devminor = node.device
+    info.pax_headers = {f"{XATTR}{key}": value for key, value in sorted(node.xattrs.items())}
+    return info
+
+
+class _Reader(io.RawIOBase):
+    """Gives tarfile the bytes of a Content without holding them all."""
+
+    def __init__(self, content: Content) -> None:
+        self._chunks = content.chunks()
+        self._left = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """Return SIZE bytes, fewer only at the end."""
+        pieces, have = [self._left], len(self._left)
+        while size < 0 or have < size:
+            piece = next(self._chunks, b"")
+            if not piece:
+                break
+            pieces.append(piece)
+            have += len(piece)
+        data = b"".join(pieces)
+        wanted = have if size < 0 else size
+        self._left = data[wanted:]
+        return data[:wanted]
+
+
+def uncompressed(path: Path, scratch: Path) -> Path:
+    """Return PATH, or a decompressed copy in SCRATCH; raises Failure for damaged data."""
+    with path.open("rb") as file:
+        head = file.read(6)
+    opener = next((o for magic, o in _MAGIC.items() if head.startswith(magic)), None)
+    if opener is None:
+        return path
+    scratch.mkdir(parents=True, exist_ok=True)
+    target = scratch / f"{len(list(scratch.iterdir()))}.tar"
+    try:
+        with opener(path) as source, target.open("wb") as out:
+            shutil.copyfileobj(source, out, 1 << 20)
+    except _BROKEN as error:
+        raise Failure(f"{path.name} cannot be decompressed", why=str(error)) from None
+    return target
+
+
+def is_archive(path: Path) -> bool:
+    """Tell whether the file at PATH is an uncompressed tar archive."""
+    try:
+        return path.stat().st_size > 0 and tarfile.is_tarfile(path)
+    except _BROKEN:
+        return False
