@@ -36,10 +36,10 @@ PLAIN = (
     "var",
 )
 # Accounts when base-passwd is not among the packages; numbers are Debian's.
-PASSWD = (
+ACCOUNTS = (
     "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
 )
-GROUP = "root:x:0:\nnogroup:x:65534:\n"
+GROUPS = "root:x:0:\nnogroup:x:65534:\n"
 # PEP 552: bit 0 says the .pyc is checked by hash, bit 1 that it is checked at all.
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 
@@ -81,8 +81,8 @@ def read_package(deb: Path, scratch: Path) -> Package:
     control_tar = _member_tar(deb, members, "control.tar", scratch)
     data_tar = _member_tar(deb, members, "data.tar", scratch)
     control = ""
-    for name, node in entries(control_tar):
-        if name == "control" and isinstance(node, Node):
+    for path, node in entries(control_tar):
+        if path == "control" and isinstance(node, Node):
             control = node.content.read().decode("utf-8", "replace")
     name = re.search(r"^Package:\s*(\S+)", control, re.MULTILINE)
     if name is None:
@@ -157,7 +157,7 @@ def _equal(tree: Tree, old: Node, new: Node | str) -> bool:
 
 
 def _accounts(tree: Tree) -> None:
-    for name, fallback in (("passwd", PASSWD), ("group", GROUP)):
+    for name, fallback in (("passwd", ACCOUNTS), ("group", GROUPS)):
         master = tree.get(f"usr/share/base-passwd/{name}.master")
         text = master.content.read().decode() if master else fallback
         if f"etc/{name}" not in tree:

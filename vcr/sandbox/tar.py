@@ -13,9 +13,8 @@ import shutil
 import struct
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
 
 from .failure import Failure
 from .tree import Content, Kind, Node, Tree, clean, parent
@@ -48,10 +47,10 @@ _BROKEN = (
     tarfile.TarError, ValueError, EOFError, OverflowError, OSError, struct.error,
     zlib.error, lzma.LZMAError, IndexError, RecursionError,
 )  # fmt: skip
-_MAGIC: dict[bytes, Callable[[Path], IO[bytes]]] = {
-    b"\x1f\x8b": lambda path: gzip.open(path),
-    b"BZh": lambda path: bz2.open(path),
-    b"\xfd7zXZ\0": lambda path: lzma.open(path),
+_MAGIC: dict[bytes, type[gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]] = {
+    b"\x1f\x8b": gzip.GzipFile,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
 }
 
 

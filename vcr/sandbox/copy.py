@@ -1,0 +1,166 @@
+"""COPY and ADD: what a Dockerfile's copy makes of a tree, as BuildKit does it.
+
+https://docs.docker.com/reference/dockerfile/#copy. Files of the build context
+have mode 0644 or 0755, by their owner's x bit, and belong to root: what Git
+keeps, and what does not depend on a umask.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from .chmod import changed_mode
+from .failure import Failure
+from .match import compile_pattern, has_wildcard
+from .tar import entries, is_archive, place, uncompressed
+from .tree import Content, Node, Tree, directory, node_of_file, text_file, tree_of_directory
+from .users import find_owner
+
+URL_MODE = 0o600  # Docker's for a file from an address
+
+
+@dataclass
+class Copy:
+    """One copy into TREE; `written` collects the paths that make the new layer."""
+
+    tree: Tree
+    spec: dict[str, Any]  # vcr.model.plan.Copy
+    scratch: Path
+    written: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Look up the owner in the image, as it is below this layer."""
+        chown = self.spec["chown"]
+        self.owner = find_owner(self.tree, chown) if chown else None
+        self.excluded = [
+            compile_pattern(p.strip("/"), double_star=True) for p in self.spec["exclude"]
+        ]
+
+    def from_context(self, source: dict[str, Any], context: Path) -> None:
+        """Copy a file or directory of the build context, imported at CONTEXT."""
+        path = context if source["path"] == "." else context / source["path"]
+        if path.is_dir() and not path.is_symlink():
+            self._copy_directory(tree_of_directory(path), "", source["path"])
+            return
+        if self.spec["extract"] and self._extract(path):
+            return
+        self._copy_file(node_of_file(path), source["name"], source["path"])
+
+    def from_stage(self, source: dict[str, Any], stage: Tree) -> None:
+        """Copy what a pattern matches in another stage; owners and modes are kept."""
+        found = list(self._matches(stage, source["pattern"]))
+        if len(found) > 1 and not self.spec["dest"].endswith("/"):
+            raise Failure(
+                f"{source['pattern']} matches {len(found)} files",
+                why=f"so {self.spec['dest']} must be a directory",
+                fix=f"write {self.spec['dest']}/",
+            )
+        for path in found:
+            node = stage.nodes[stage.resolve(path)]
+            if node.kind == "dir":
+                self._copy_directory(stage, stage.resolve(path), path)
+            else:
+                self._copy_file(node, posixpath.basename(path), path)
+
+    def from_text(self, source: dict[str, Any]) -> None:
+        """Write a here-document."""
+        self._copy_file(text_file(source["content"]), source["name"], source["name"])
+
+    def from_url(self, source: dict[str, Any], file: Path) -> None:
+        """Copy a fetched FILE; it is not unpacked, as Docker does not either."""
+        node = Node("file", URL_MODE, content=Content.of_file(file))
+        self._copy_file(node, source["name"], source["name"])
+
+    def _matches(self, stage: Tree, pattern: str) -> Iterator[str]:
+        name = pattern.strip("/")
+        if not has_wildcard(name):
+            if stage.resolve(name) not in stage:
+                raise Failure(f"{pattern} is not in the stage it is copied from")
+            yield name
+            return
+        regex, count = compile_pattern(name), 0
+        for path, _ in stage.walk():
+            if regex.match(path):
+                count += 1
+                yield path
+        if not count:
+            raise Failure(f"{pattern} matches nothing in the stage it is copied from")
+
+    def _copy_file(self, node: Node, name: str, source: str) -> None:
+        if self._is_excluded(name):
+            return
+        dest = self.spec["dest"].strip("/")
+        if self.spec["parents"]:
+            target = posixpath.join(dest, _kept_parents(source))
+        elif self.spec["dest"].endswith("/") or self._is_directory(dest):
+            target = posixpath.join(dest, name)
+        else:
+            target = dest
+        self._put(target, node)
+
+    def _copy_directory(self, source: Tree, root: str, named: str) -> None:
+        """Copy the contents of ROOT in SOURCE; the destination becomes a directory."""
+        dest = self.spec["dest"].strip("/")
+        if self.spec["parents"]:
+            dest = posixpath.join(dest, _kept_parents(named))
+        resolved = self.tree.resolve(dest)
+        old = self.tree.get(resolved)
+        if old is None:
+            self._put(dest, directory())
+        elif old.kind != "dir":
+            raise Failure(f"/{dest} is not a directory, so {named} cannot be copied there")
+        prefix = f"{root}/" if root else ""
+        for path in source.below(root):
+            relative = path[len(prefix) :]
+            if not self._is_excluded(relative):
+                self._put(posixpath.join(dest, relative), source.nodes[path])
+
+    def _put(self, path: str, node: Node) -> None:
+        """Write NODE at PATH, with the owner and mode asked for."""
+        changed = node.owned(*self.owner) if self.owner else node
+        if self.spec["chmod"] and node.kind != "link":
+            changed = replace(changed, mode=changed_mode(node, self.spec["chmod"]))
+        where = self.tree.locate(path)
+        if node.kind == "dir":
+            where = self.tree.resolve(path)
+        elif where in self.tree and self.tree.nodes[where].kind == "dir":
+            raise Failure(f"/{where} is a directory and cannot be replaced by a file")
+        above = directory(0o755, *(self.owner or (0, 0)))
+        self.written.update(self.tree.put(where, changed, parents=above))
+
+    def _extract(self, path: Path) -> bool:
+        """Unpack PATH if it is a tar archive; tell whether it was one."""
+        plain = uncompressed(path, self.scratch) if path.is_file() else path
+        if not is_archive(plain):
+            return False
+        dest = self.spec["dest"].strip("/")
+        if self.tree.resolve(dest) not in self.tree:
+            self._put(dest, directory())
+        for name, node in entries(plain):
+            target = f"{dest}/{name}" if dest else name
+            if not name or self._is_excluded(name):
+                continue
+            linked = f"{dest}/{node}" if isinstance(node, str) and dest else node
+            above = self.tree.make_parents(self.tree.locate(target), directory())
+            self.written.update([*above, place(self.tree, target, self._mine(linked), path.name)])
+        return True
+
+    def _mine(self, node: Node | str) -> Node | str:
+        return node.owned(*self.owner) if self.owner and isinstance(node, Node) else node
+
+    def _is_directory(self, path: str) -> bool:
+        node = self.tree.get(self.tree.resolve(path))
+        return node is not None and node.kind == "dir"
+
+    def _is_excluded(self, path: str) -> bool:
+        parts = path.split("/")
+        prefixes = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+        return any(regex.match(prefix) for regex in self.excluded for prefix in prefixes)
+
+
+def _kept_parents(source: str) -> str:
+    """Return what --parents keeps of SOURCE: all, or what follows a `/./`."""
+    return re.split(r"(?:^|/)\./", source)[-1].strip("/")

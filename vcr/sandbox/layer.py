@@ -1,0 +1,85 @@
+"""Builder of one layer: reads a specification, writes `layer.tar`.
+
+The specification is JSON: a layer of vcr.model.plan as `spec`, the tar files of
+the layers below as `lower`, where its sources are as `inputs`, `epoch`, `arch`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .copy import Copy
+from .debs import build_base
+from .failure import guarded
+from .oci import Layout
+from .tar import apply_layer, write
+from .tree import Node, Tree, directory, parent
+from .users import find_account
+
+LAYER_FILE = "layer.tar"
+
+
+def main(specification: str, out: str) -> None:
+    """Build the layer that the JSON file SPECIFICATION describes into directory OUT."""
+    job = json.loads(Path(specification).read_bytes())
+    scratch = Path(out).parent / "scratch" if job.get("scratch") else Path("scratch").resolve()
+    guarded(lambda: _build(job, Path(out), scratch), job["spec"].get("origin", ""))
+
+
+def flatten(layers: list[str]) -> Tree:
+    """Return the file system of LAYERS, paths of tar files, bottom first."""
+    tree = Tree()
+    for layer in layers:
+        apply_layer(tree, Path(layer))
+    return tree
+
+
+def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
+    spec = job["spec"]
+    scratch.mkdir(parents=True, exist_ok=True)
+    tree = flatten(job["lower"])
+    match spec["op"]:
+        case "debs":
+            tree = build_base([Path(deb) for deb in job["inputs"]], job["arch"], scratch)
+            written = {path for path, _ in tree.walk()}
+        case "oci":
+            tree = Layout(Path(job["inputs"][0])).flatten(spec["manifest"], scratch)
+            written = {path for path, _ in tree.walk()}
+        case "copy":
+            written = _copy(job, tree, scratch)
+        case "workdir":
+            written = _workdir(tree, spec)
+        case _:
+            raise ValueError(f"unknown layer operation {spec['op']!r}")
+    out.mkdir(parents=True, exist_ok=True)
+    write(out / LAYER_FILE, _changes(tree, written), job["epoch"])
+
+
+def _copy(job: dict[str, Any], tree: Tree, scratch: Path) -> set[str]:
+    """Carry out COPY or ADD; INPUTS has one entry a source."""
+    copy = Copy(tree, job["spec"], scratch)
+    for source, given in zip(job["spec"]["sources"], job["inputs"], strict=True):
+        match source["kind"]:
+            case "context":
+                copy.from_context(source, Path(given))
+            case "stage":
+                copy.from_stage(source, flatten(given))
+            case "inline":
+                copy.from_text(source)
+            case _:
+                copy.from_url(source, Path(given))
+    return copy.written
+
+
+def _workdir(tree: Tree, spec: dict[str, Any]) -> set[str]:
+    path = tree.resolve(spec["path"].strip("/"))
+    if path in tree and tree.nodes[path].kind == "dir":
+        return set()
+    account = find_account(tree, spec["owner"])
+    made = directory(0o755, account.uid, account.gid)
+    return set(tree.put(path, made))
+
+
+def _changes(tree: Tree, written: set[str]) -> list[tuple[str, Node]]:
+    """Return what the layer holds: what was written and is still there, in order."""
+    return [(path, node) for path, node in tree.walk() if path in written and parent(path) in tree]

@@ -1,0 +1,129 @@
+"""OCI images: layouts read with every digest checked, and written canonically.
+
+https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
+"""
+
+import datetime as dt
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .failure import Failure
+from .tar import apply_layer, uncompressed
+from .tree import Tree
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+TAG = "latest"
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A blob: media type, digest, size in bytes."""
+
+    media_type: str
+    digest: str
+    size: int
+
+    def to_json(self, **more: object) -> dict[str, Any]:
+        """Return the OCI descriptor object."""
+        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size, **more}
+
+
+def sha256_of(path: Path) -> str:
+    """Return the digest of the file at PATH, as `sha256:<hex>`."""
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical(value: object) -> bytes:
+    """Return VALUE as JSON without spaces, keys sorted."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def timestamp(epoch: int) -> str:
+    """Return EPOCH, in seconds, as RFC 3339."""
+    return dt.datetime.fromtimestamp(epoch, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An OCI layout directory."""
+
+    root: Path
+
+    def blob(self, digest: str) -> Path:
+        """Return the path of a blob."""
+        return self.root / "blobs/sha256" / digest.removeprefix("sha256:")
+
+    def checked(self, descriptor: dict[str, Any]) -> Path:
+        """Return the path of a blob whose digest and size are what DESCRIPTOR says."""
+        path = self.blob(descriptor["digest"])
+        if not path.is_file():
+            raise Failure(f"the image has no blob {descriptor['digest']}")
+        if path.stat().st_size != descriptor["size"] or sha256_of(path) != descriptor["digest"]:
+            raise Failure(f"the blob {descriptor['digest']} of the image has other content")
+        return path
+
+    def flatten(self, manifest_digest: str, scratch: Path) -> Tree:
+        """Return the file system of a manifest: its layers laid over one another."""
+        path = self.blob(manifest_digest)
+        size = path.stat().st_size if path.is_file() else -1
+        manifest_blob = self.checked({"digest": manifest_digest, "size": size})
+        manifest = json.loads(manifest_blob.read_bytes())
+        tree = Tree()
+        for descriptor in manifest["layers"]:
+            apply_layer(tree, uncompressed(self.checked(descriptor), scratch))
+        return tree
+
+    def add_bytes(self, data: bytes, media_type: str) -> Descriptor:
+        """Store DATA as a blob."""
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        self.blob(digest).parent.mkdir(parents=True, exist_ok=True)
+        self.blob(digest).write_bytes(data)
+        return Descriptor(media_type, digest, len(data))
+
+    def add_file(self, path: Path, media_type: str) -> Descriptor:
+        """Store a copy of the file at PATH as a blob."""
+        digest = sha256_of(path)
+        self.blob(digest).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, self.blob(digest))
+        return Descriptor(media_type, digest, path.stat().st_size)
+
+    def add_image(
+        self, layers: list[Path], config: dict[str, Any], arch: str, epoch: int
+    ) -> Descriptor:
+        """Store an image of uncompressed LAYERS, bottom first; return its manifest."""
+        blobs = [self.add_file(layer, LAYER) for layer in layers]
+        config_blob = canonical(
+            {
+                "architecture": arch,
+                "config": config,
+                "created": timestamp(epoch),
+                "os": "linux",
+                "rootfs": {"type": "layers", "diff_ids": [blob.digest for blob in blobs]},
+            }
+        )
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": self.add_bytes(config_blob, CONFIG).to_json(),
+            "layers": [blob.to_json() for blob in blobs],
+        }
+        return self.add_bytes(canonical(manifest), MANIFEST)
+
+    def finish(self, manifests: list[dict[str, Any]]) -> None:
+        """Write index.json over MANIFESTS, descriptors with annotations, and oci-layout."""
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
+        (self.root / "index.json").write_bytes(canonical(index))
+        (self.root / "oci-layout").write_bytes(canonical({"imageLayoutVersion": "1.0.0"}))
+
+
+def platform(arch: str) -> dict[str, str]:
+    """Return the platform object of a descriptor."""
+    return {"architecture": arch, "os": "linux"}
