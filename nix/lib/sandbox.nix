@@ -1,0 +1,29 @@
+# Runs a builder of vcr/sandbox: `module`.main(specification, $out). Only the listed
+# modules are taken, so that changing one stage's builder rebuilds no other stage.
+{ toolchain }:
+let
+  directory = ../../vcr/sandbox;
+  shared = [ "__init__.py" "failure.py" "tree.py" "tar.py" "oci.py" "rungs.py" "users.py" ];
+  sources = modules: builtins.path {
+    path = directory;
+    name = "vcr-sandbox";
+    filter = file: _: builtins.elem (baseNameOf file) (shared ++ map (m: "${m}.py") modules);
+  };
+in
+# name: of the derivation. module: the entry point. modules: what it imports besides
+# the shared ones. job: its specification; store paths in it become dependencies.
+{ name, module, modules ? [ ], job, ... }@attrs:
+toolchain.run (removeAttrs attrs [ "module" "modules" "job" ] // {
+  inherit name;
+  job = builtins.toJSON job;
+  passAsFile = [ "job" ];
+}) ''
+  mkdir /tmp/lib
+  ln -s ${sources ([ module ] ++ modules)} /tmp/lib/vcr_sandbox
+  ${toolchain.python}/usr/bin/python3 -I -B -c '
+  import sys
+  sys.path.insert(0, "/tmp/lib")
+  from vcr_sandbox.${module} import main
+  main(sys.argv[1], sys.argv[2])
+  ' "$jobPath" "$out"
+''
