@@ -30,5 +30,6 @@ in
   inherit deb;
   # The .deb files of a named set, as attributes and in order.
   debs = arch: set: map (deb arch) debian.${arch}.sets.${set};
+  members = arch: set: debian.${arch}.sets.${set};
   version = arch: package: debian.${arch}.packages.${package}.version;
 }

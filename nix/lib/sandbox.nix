@@ -1,4 +1,4 @@
-# Runs a builder of vcr/sandbox: `module`.main(specification, $out). Only the listed
+# Runs builders of vcr/sandbox: `module`.main(specification, $out). Only the listed
 # modules are taken, so that changing one stage's builder rebuilds no other stage.
 { toolchain }:
 let
@@ -9,21 +9,31 @@ let
     name = "vcr-sandbox";
     filter = file: _: builtins.elem (baseNameOf file) (shared ++ map (m: "${m}.py") modules);
   };
+
+  # Shell text that runs `entry` of a module on a specification file.
+  call = { module, entry ? "main", modules ? [ ] }: specification: out: ''
+    rm -rf /tmp/lib
+    mkdir /tmp/lib
+    ln -s ${sources ([ module ] ++ modules)} /tmp/lib/vcr_sandbox
+    ${toolchain.python}/usr/bin/python3 -I -B -c '
+    import sys
+    sys.path.insert(0, "/tmp/lib")
+    from vcr_sandbox.${module} import ${entry}
+    ${entry}(sys.argv[1], sys.argv[2])
+    ' "${specification}" "${out}"
+  '';
 in
-# name: of the derivation. module: the entry point. modules: what it imports besides
-# the shared ones. job: its specification; store paths in it become dependencies.
-{ name, module, modules ? [ ], job, ... }@attrs:
-toolchain.run (removeAttrs attrs [ "module" "modules" "job" ] // {
-  inherit name;
-  job = builtins.toJSON job;
-  passAsFile = [ "job" ];
-}) ''
-  mkdir /tmp/lib
-  ln -s ${sources ([ module ] ++ modules)} /tmp/lib/vcr_sandbox
-  ${toolchain.python}/usr/bin/python3 -I -B -c '
-  import sys
-  sys.path.insert(0, "/tmp/lib")
-  from vcr_sandbox.${module} import main
-  main(sys.argv[1], sys.argv[2])
-  ' "$jobPath" "$out"
-''
+{
+  inherit call;
+
+  # A derivation that is one call. name: of the derivation. module: the entry point.
+  # modules: what it imports besides the shared ones. job: its specification; store
+  # paths in it become dependencies.
+  build =
+    { name, module, modules ? [ ], job }:
+    toolchain.run {
+      inherit name;
+      job = builtins.toJSON job;
+      passAsFile = [ "job" ];
+    } (call { inherit module modules; } "$jobPath" "$out");
+}

@@ -1,6 +1,6 @@
 # The image: one derivation a layer, then an OCI layout of them.
 # Layer output: layer.tar. Image output: layout/ (OCI layout), rungs.json.
-{ toolchain, plan, build }:
+{ toolchain, plan, sandbox, ... }:
 let
   layerFile = id: "${layers.${id}}/layer.tar";
 
@@ -73,7 +73,7 @@ let
 
   layers = builtins.mapAttrs (
     _: spec:
-    build {
+    sandbox.build {
       name = "vcr-layer-${spec.op}";
       module = "layer";
       modules = [ "chmod" "copy" "debs" "match" ];
@@ -86,7 +86,7 @@ let
     }
   ) plan.layers;
 in
-build {
+sandbox.build {
   name = "vcr-image-${plan.name}";
   module = "image";
   job = {

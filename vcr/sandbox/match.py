@@ -19,12 +19,8 @@ def compile_pattern(pattern: str, *, double_star: bool = False) -> re.Pattern[st
     while at < len(pattern):
         char = pattern[at]
         if double_star and pattern.startswith("**", at):
-            at += 2
-            if pattern.startswith("/", at):
-                out.append("(?:.*/)?")
-                at += 1
-            else:
-                out.append(".*")
+            at += 3 if pattern.startswith("/", at + 2) else 2
+            out.append("(?:.*/)?" if at < len(pattern) else ".*")
         elif char == "*":
             out.append("[^/]*")
             at += 1

@@ -1,0 +1,26 @@
+# The root file system: linuxkit lays our init and the app's bundle into one tree.
+# Output: root.tar (normalised), rungs.json.
+{ toolchain, plan, sandbox, guest, image, ... }:
+let
+  modules = [ "chmod" "debs" "linuxkit" "match" ];
+in
+toolchain.run {
+  name = "vcr-rootfs-${plan.name}";
+  job = builtins.toJSON {
+    inherit (plan) arch epoch machine;
+    inherit (plan.image) config;
+    inherit guest;
+    layout = "${image}/layout";
+    debs = toolchain.pins.debs plan.arch "guest";
+    guest_files = [ "agent" "boot" "lib" "services" ];
+  };
+  finish = builtins.toJSON { inherit (plan) epoch; tar = "/tmp/linuxkit.tar"; };
+  passAsFile = [ "job" "finish" ];
+} ''
+  mkdir /tmp/work
+  ${sandbox.call { module = "rootfs"; entry = "prepare"; inherit modules; } "$jobPath" "/tmp/work"}
+  # --no-sbom: the SBOM has a random UUID in it
+  HOME=/tmp TMPDIR=/tmp ${toolchain.linuxkit}/usr/bin/linuxkit build --cache /tmp/work/cache \
+    --format tar --arch ${plan.arch} --no-sbom --o /tmp/linuxkit.tar /tmp/work/linuxkit.yml
+  ${sandbox.call { module = "rootfs"; entry = "finish"; inherit modules; } "$finishPath" "$out"}
+''

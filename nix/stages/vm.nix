@@ -1,0 +1,25 @@
+# What it takes to start the machine. Output: vm.json; it keeps QEMU, the firmware,
+# the kernel and the root drive alive as its references.
+{ toolchain, plan, squashfs, kernel, ... }:
+let
+  qemu = toolchain.qemu-riscv;
+in
+toolchain.run {
+  name = "vcr-vm-${plan.name}";
+  vm = builtins.toJSON {
+    schema = 1;
+    inherit (plan) name;
+    qemu = "${qemu}/usr/bin/qemu-system-riscv64";
+    qemu_data = "${qemu}/usr/share/qemu";
+    firmware = "${qemu}/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
+    kernel = "${kernel}/kernel";
+    initramfs = "${kernel}/initramfs";
+    squashfs = "${squashfs}/root.squashfs";
+    append = "console=ttyS0 quiet panic=-1";
+    inherit (plan.machine) cpus health memory_mib ports;
+  };
+  passAsFile = [ "vm" ];
+} ''
+  mkdir $out
+  cp $vmPath $out/vm.json
+''

@@ -1,0 +1,73 @@
+"""Builder of the kernel stage: Debian's kernel and an initramfs that finds the root.
+
+The initramfs holds busybox, the few modules a virtual machine needs, and
+guest/initramfs as /init.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .cpio import write_cpio
+from .debs import read_package
+from .failure import Failure, guarded
+from .modules import load_modules
+from .rungs import rung_of_file, write_rungs
+from .tar import entries
+from .tree import Content, Node, Tree, directory, text_file
+
+KERNEL = "kernel"
+INITRAMFS = "initramfs"
+
+
+def main(specification: str, out: str) -> None:
+    """Build what the JSON file SPECIFICATION describes into directory OUT."""
+    job = json.loads(Path(specification).read_bytes())
+    guarded(lambda: _build(job, Path(out), Path("scratch").resolve()))
+
+
+def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
+    out.mkdir(parents=True)
+    package = read_package(Path(job["kernel_deb"]), scratch)
+    modules = scratch / "modules"
+    for name, node in entries(package.data):
+        if isinstance(node, Node) and node.kind == "file":
+            _take(name, node, out, modules)
+    if not (out / KERNEL).exists():
+        raise Failure(f"{package.name} has no kernel image")
+    tree = Tree()
+    for name in ("dev", "proc", "sys", "root"):
+        tree.put(name, directory())
+    tree.put("bin/busybox", _busybox(Path(job["busybox_deb"]), scratch))
+    tree.put("init", text_file(Path(job["init"]).read_text(), 0o755))
+    loaded = load_modules(modules, job["modules"])
+    for name, node in loaded:
+        tree.put(f"modules/{name}", node)
+    order = "".join(f"{name}\n" for name, _ in loaded)
+    tree.put("modules/order", text_file(order))
+    tree.put("dev/console", Node("char", 0o600, device=(5, 1)))
+    write_cpio(out / INITRAMFS, tree, job["epoch"])
+    write_rungs(out, [rung_of_file(name, out, name) for name in (KERNEL, INITRAMFS)])
+
+
+def _take(name: str, node: Node, out: Path, modules: Path) -> None:
+    """Keep the kernel image and the modules, at paths relative to their directory."""
+    if name.startswith("boot/vmlinu"):
+        _save(out / KERNEL, node.content)
+    _, found, below = name.partition("lib/modules/")
+    if found:
+        _save(modules / below.partition("/")[2], node.content)
+
+
+def _save(path: Path, content: Content) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for piece in content.chunks():
+            file.write(piece)
+
+
+def _busybox(deb: Path, scratch: Path) -> Node:
+    for name, node in entries(read_package(deb, scratch).data):
+        if name == "usr/bin/busybox" and isinstance(node, Node):
+            return node
+    raise Failure(f"{deb.name} has no busybox")

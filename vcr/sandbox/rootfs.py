@@ -1,0 +1,136 @@
+"""Builders of the rootfs stage: before linuxkit runs, and after it.
+
+`prepare` writes linuxkit's image cache and configuration from the app's image and
+our init; `finish` turns linuxkit's tar into the normalised root.tar.
+"""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from .debs import build_base
+from .failure import Failure, guarded
+from .linuxkit import (
+    APP,
+    APP_IMAGE,
+    INIT_IMAGE,
+    add_to_cache,
+    configuration,
+    service,
+    writable_paths,
+)
+from .oci import Layout
+from .rungs import rung_of_file, write_rungs
+from .tar import entries, place, write
+from .tree import Node, Tree, directory, text_file
+from .users import find_account
+
+ROOT_TAR = "root.tar"
+MOUNT_POINTS = ("dev", "proc", "sys")
+# What crun and its libraries need of their packages; the rest is documentation.
+INIT_KEEPS = ("usr/bin/", "usr/lib/", "bin", "lib", "sbin", "usr/sbin")
+# Where programs look for the applets of busybox.
+APPLETS = (
+    "sh", "mount", "umount", "mkdir", "ln", "cat", "ls", "rm", "hostname", "ip", "sleep", "kill",
+    "poweroff", "reboot", "init", "sync", "base64", "tail", "head", "date", "printf", "timeout",
+    "stty", "grep", "sed", "ps", "dmesg", "true", "false", "test", "[", "echo", "mknod", "tr", "wc",
+)  # fmt: skip
+
+
+def prepare(specification: str, out: str) -> None:
+    """Write OUT/cache and OUT/linuxkit.yml for the JSON file SPECIFICATION."""
+    job = json.loads(Path(specification).read_bytes())
+    guarded(lambda: _prepare(job, Path(out), Path("scratch").resolve()))
+
+
+def finish(specification: str, out: str) -> None:
+    """Normalise the tar of linuxkit named by SPECIFICATION into OUT/root.tar."""
+    job = json.loads(Path(specification).read_bytes())
+    guarded(lambda: _finish(Path(job["tar"]), job["epoch"], Path(out)))
+
+
+def _prepare(job: dict[str, Any], out: Path, scratch: Path) -> None:
+    scratch.mkdir(parents=True, exist_ok=True)
+    config = job["config"]
+    app = _app_tree(job, scratch)
+    account = find_account(app, config.get("User", ""))
+    init = _init_tree(job, scratch)
+    cache = Layout(out / "cache")
+    found: list[dict[str, Any]] = []
+    for name, tree in ((INIT_IMAGE, init), (APP_IMAGE, app)):
+        layer = scratch / f"{len(found)}.layer.tar"
+        write(layer, tree.walk(), job["epoch"])
+        found.append(add_to_cache(cache, name, layer, job["arch"], job["epoch"]))
+    cache.finish(found)
+    wanted = service(config, account, writable=job["machine"]["writable"])
+    (out / "linuxkit.yml").write_bytes(configuration(wanted))
+
+
+def _app_tree(job: dict[str, Any], scratch: Path) -> Tree:
+    """Return the app's file system with a place for everything that is mounted into it."""
+    layout = Layout(Path(job["layout"]))
+    index = json.loads((layout.root / "index.json").read_bytes())
+    tree = layout.flatten(index["manifests"][0]["digest"], scratch)
+    for path in (*MOUNT_POINTS, *(p.strip("/") for p in writable_paths(job["config"]))):
+        if tree.resolve(path) not in tree:
+            tree.put(tree.locate(path), directory())
+    resolv = tree.resolve("etc/resolv.conf")
+    if resolv not in tree:
+        tree.put(resolv, text_file(""))
+    return tree
+
+
+def _init_tree(job: dict[str, Any], scratch: Path) -> Tree:
+    """Return our init's file system: busybox, crun, the scripts of guest/, the app's settings."""
+    packages = build_base([Path(deb) for deb in job["debs"]], job["arch"], scratch)
+    tree = Tree()
+    for path, node in packages.walk():
+        if path.startswith(INIT_KEEPS):
+            tree.put(path, node)
+    for name in ("dev", "proc", "sys", "run", "tmp", "var", "root", "containers"):
+        tree.put(name, directory())
+    for name in APPLETS:
+        if f"usr/bin/{name}" not in tree:
+            tree.put(f"usr/bin/{name}", Node("link", 0o777, target="busybox"))
+    tree.put("usr/sbin/init", Node("link", 0o777, target="../bin/busybox"))
+    tree.put("etc/resolv.conf", Node("link", 0o777, target="/run/resolv.conf"))
+    tree.put("etc/passwd", text_file("root:x:0:0:root:/root:/bin/sh\n"))
+    tree.put("etc/group", text_file("root:x:0:\n"))
+    tree.put("etc/inittab", text_file(_guest_file(job, "inittab")))
+    for name in job["guest_files"]:
+        tree.put(f"etc/vcr/{name}", text_file(_guest_file(job, name), 0o755))
+    tree.put("etc/vcr/health", text_file(_health_script(job["machine"]["health"]), 0o755))
+    tree.put("etc/vcr/stopsignal", text_file(job["config"].get("StopSignal", "SIGTERM") + "\n"))
+    return tree
+
+
+def _guest_file(job: dict[str, Any], name: str) -> str:
+    return (Path(job["guest"]) / name).read_text()
+
+
+def _health_script(health: dict[str, Any] | None) -> str:
+    """Return a script that runs the health command in the app's container, if there is one."""
+    argv = (health or {}).get("probe", {}).get("argv")
+    if not argv:
+        return "#!/bin/sh\necho 'there is no health command'\nexit 127\n"
+    return f"#!/bin/sh\nexec crun --root /run/crun exec {APP} {shlex.join(argv)}\n"
+
+
+def _finish(tar: Path, epoch: int, out: Path) -> None:
+    """Keep the last of entries with one name, but the first of a directory's."""
+    tree = Tree()
+    for name, node in entries(tar):
+        old = tree.get(name)
+        if (
+            isinstance(node, Node)
+            and old is not None
+            and (old.kind == "dir") != (node.kind == "dir")
+        ):
+            raise Failure(f"linuxkit wrote /{name} as a directory and as something else")
+        if old is None or old.kind != "dir":
+            place(tree, name, node, tar.name)
+    tree.remove("boot")
+    out.mkdir(parents=True)
+    write(out / ROOT_TAR, tree.walk(), epoch)
+    write_rungs(out, [rung_of_file("rootfs", out, ROOT_TAR)])
