@@ -65,10 +65,11 @@ let
       workdir = [ ];
     }.${spec.op} or (throw "layers of kind ${spec.op} cannot be built yet");
 
-  # What a layer's bytes depend on: fetch details and other layers' names do not.
+  # What a layer's bytes depend on. Not: fetch details, other layers' names, the line
+  # of the Dockerfile.
   essential =
     spec:
-    removeAttrs spec [ "debs" "lower" "nar_sha256" "reference" ]
+    removeAttrs spec [ "debs" "lower" "nar_sha256" "origin" "reference" ]
     // (if spec ? sources then { sources = map (s: removeAttrs s [ "files" "layers" "file" ]) spec.sources; } else { });
 
   layers = builtins.mapAttrs (

@@ -15,7 +15,7 @@ from typing import Any
 from .chmod import changed_mode
 from .failure import Failure
 from .match import compile_pattern, has_wildcard
-from .tar import entries, is_archive, place, uncompressed
+from .tar import Damaged, entries, is_archive, place, uncompressed
 from .tree import Content, Node, Tree, directory, node_of_file, text_file, tree_of_directory
 from .users import find_owner
 
@@ -36,8 +36,10 @@ class Copy:
         chown = self.spec["chown"]
         self.owner = find_owner(self.tree, chown) if chown else None
         self.excluded = [
-            compile_pattern(p.strip("/"), double_star=True) for p in self.spec["exclude"]
+            (p.startswith("!"), compile_pattern(p.lstrip("!").strip("/"), double_star=True))
+            for p in self.spec["exclude"]
         ]
+        self._copied: dict[int, tuple[Node, Node]] = {}  # id of a source → source, its copy
 
     def from_context(self, source: dict[str, Any], context: Path) -> None:
         """Copy a file or directory of the build context, imported at CONTEXT."""
@@ -98,7 +100,7 @@ class Copy:
         elif self.spec["dest"].endswith("/") or self._is_directory(dest):
             target = posixpath.join(dest, name)
         else:
-            target = dest
+            target = self.tree.resolve(dest)  # as BuildKit: a link there is written through
         self._put(target, node)
 
     def _copy_directory(self, source: Tree, root: str, named: str) -> None:
@@ -109,7 +111,8 @@ class Copy:
         resolved = self.tree.resolve(dest)
         old = self.tree.get(resolved)
         if old is None:
-            self._put(dest, directory())
+            made = directory(0o755, *(self.owner or (0, 0)))
+            self.written.update(self.tree.put(resolved, made, parents=made))
         elif old.kind != "dir":
             raise Failure(f"/{dest} is not a directory, so {named} cannot be copied there")
         prefix = f"{root}/" if root else ""
@@ -120,21 +123,27 @@ class Copy:
 
     def _put(self, path: str, node: Node) -> None:
         """Write NODE at PATH, with the owner and mode asked for."""
-        changed = node.owned(*self.owner) if self.owner else node
-        if self.spec["chmod"] and node.kind != "link":
-            changed = replace(changed, mode=changed_mode(node, self.spec["chmod"]))
-        where = self.tree.locate(path)
-        if node.kind == "dir":
-            where = self.tree.resolve(path)
-        elif where in self.tree and self.tree.nodes[where].kind == "dir":
-            raise Failure(f"/{where} is a directory and cannot be replaced by a file")
+        where = self.tree.resolve(path) if node.kind == "dir" else self.tree.locate(path)
+        old = self.tree.get(where)
+        if old is not None and (old.kind == "dir") != (node.kind == "dir"):
+            one, other = (
+                ("a file", "a directory") if node.kind == "dir" else ("a directory", "a file")
+            )
+            raise Failure(f"/{where} is {one} and cannot be replaced by {other}")
+        _, changed = self._copied.setdefault(id(node), (node, self._changed(node)))
         above = directory(0o755, *(self.owner or (0, 0)))
         self.written.update(self.tree.put(where, changed, parents=above))
 
+    def _changed(self, node: Node) -> Node:
+        changed = node.owned(*self.owner) if self.owner else replace(node)
+        if self.spec["chmod"] and node.kind != "link":
+            changed = replace(changed, mode=changed_mode(node, self.spec["chmod"]))
+        return changed
+
     def _extract(self, path: Path) -> bool:
         """Unpack PATH if it is a tar archive; tell whether it was one."""
-        plain = uncompressed(path, self.scratch) if path.is_file() else path
-        if not is_archive(plain):
+        plain = self._plain(path)
+        if plain is None:
             return False
         dest = self.spec["dest"].strip("/")
         if self.tree.resolve(dest) not in self.tree:
@@ -143,10 +152,26 @@ class Copy:
             target = f"{dest}/{name}" if dest else name
             if not name or self._is_excluded(name):
                 continue
+            if isinstance(node, Node) and node.kind in {"char", "block"}:
+                raise Failure(
+                    f"{path.name} holds the device {name}",
+                    why="devices are taken from base images only",
+                    fix="leave it out of the archive",
+                )
             linked = f"{dest}/{node}" if isinstance(node, str) and dest else node
             above = self.tree.make_parents(self.tree.locate(target), directory())
             self.written.update([*above, place(self.tree, target, self._mine(linked), path.name)])
         return True
+
+    def _plain(self, path: Path) -> Path | None:
+        """Return PATH as an uncompressed archive, None when it is none: then it is a file."""
+        if path.is_symlink() or not path.is_file():
+            return None
+        try:
+            plain = uncompressed(path, self.scratch)
+        except Damaged:
+            return None
+        return plain if is_archive(plain) else None
 
     def _mine(self, node: Node | str) -> Node | str:
         return node.owned(*self.owner) if self.owner and isinstance(node, Node) else node
@@ -158,7 +183,11 @@ class Copy:
     def _is_excluded(self, path: str) -> bool:
         parts = path.split("/")
         prefixes = ["/".join(parts[: n + 1]) for n in range(len(parts))]
-        return any(regex.match(prefix) for regex in self.excluded for prefix in prefixes)
+        excluded = False
+        for takes_back, regex in self.excluded:  # the last that matches decides
+            if any(regex.match(prefix) for prefix in prefixes):
+                excluded = not takes_back
+        return excluded
 
 
 def _kept_parents(source: str) -> str:

@@ -35,6 +35,7 @@ PLAIN = (
     "usr/lib",
     "var",
 )
+BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 # Accounts when base-passwd is not among the packages; numbers are Debian's.
 ACCOUNTS = (
     "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
@@ -135,8 +136,13 @@ def _unpack(tree: Tree, package: Package, owners: dict[str, Package]) -> None:
     for name, node in entries(package.data):
         path = tree.locate(name) if name else ""
         old, other = tree.get(path), owners.get(path)
+        if old is not None and old.kind == "dir" and not _is_directory(node):
+            raise Failure(
+                f"the package {package.name} has a file where the directory /{path} is",
+                fix="leave it out, or the package with the directory",
+            )
         if other is None or old is None or old.kind == "dir":
-            owners[place(tree, name, node, package.name)] = package
+            owners[_place(tree, name, node, package)] = package
             continue
         if package.name in other.replaces:
             continue
@@ -146,7 +152,15 @@ def _unpack(tree: Tree, package: Package, owners: dict[str, Package]) -> None:
                 why="their files differ and neither declares to replace the other's",
                 fix="leave one of them out",
             )
-        owners[place(tree, name, node, package.name)] = package
+        owners[_place(tree, name, node, package)] = package
+
+
+def _place(tree: Tree, name: str, node: Node | str, package: Package) -> str:
+    return place(tree, name, node, package.name, through_links=True)
+
+
+def _is_directory(node: Node | str) -> bool:
+    return isinstance(node, Node) and node.kind == "dir"
 
 
 def _equal(tree: Tree, old: Node, new: Node | str) -> bool:
@@ -176,7 +190,10 @@ def _certificates(tree: Tree) -> None:
         assert node is not None  # noqa: S101 -- it was listed a moment ago
         pieces.append(node.content.read().rstrip(b"\n") + b"\n")
     bundle = Node("file", 0o644, content=Content.of_bytes(b"".join(pieces)))
-    tree.put("etc/ssl/certs/ca-certificates.crt", bundle)
+    tree.put(BUNDLE, bundle)
+    # Where OpenSSL, hence Python, looks first; hashed names would need OpenSSL itself.
+    if "usr/lib/ssl/cert.pem" not in tree:
+        tree.put("usr/lib/ssl/cert.pem", Node("link", 0o777, target=f"/{BUNDLE}"))
 
 
 def _bytecode(tree: Tree) -> None:

@@ -23,7 +23,19 @@ def main(specification: str, out: str) -> None:
     """Build the layer that the JSON file SPECIFICATION describes into directory OUT."""
     job = json.loads(Path(specification).read_bytes())
     scratch = Path(out).parent / "scratch" if job.get("scratch") else Path("scratch").resolve()
-    guarded(lambda: _build(job, Path(out), scratch), job["spec"].get("origin", ""))
+    guarded(lambda: _build(job, Path(out), scratch), _origin(job["spec"]))
+
+
+def _origin(spec: dict[str, Any]) -> str:
+    """Say which instruction it is; a line number would make every later line matter."""
+    match spec["op"]:
+        case "copy":
+            names = [source.get("pattern") or source["name"] or "." for source in spec["sources"]]
+            return f"{'ADD' if spec['extract'] else 'COPY'} {' '.join(names)} {spec['dest']}"
+        case "workdir":
+            return f"WORKDIR {spec['path']}"
+        case _:
+            return ""
 
 
 def flatten(layers: list[str]) -> Tree:

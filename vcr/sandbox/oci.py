@@ -6,6 +6,7 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
 import datetime as dt
 import hashlib
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 TAG = "latest"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Layout:
 
     def checked(self, descriptor: dict[str, Any]) -> Path:
         """Return the path of a blob whose digest and size are what DESCRIPTOR says."""
+        if not _DIGEST.fullmatch(descriptor["digest"]):
+            raise Failure(f"{descriptor['digest']!r} is not a digest vcr can check")
         path = self.blob(descriptor["digest"])
         if not path.is_file():
             raise Failure(f"the image has no blob {descriptor['digest']}")
@@ -76,9 +80,16 @@ class Layout:
         size = path.stat().st_size if path.is_file() else -1
         manifest_blob = self.checked({"digest": manifest_digest, "size": size})
         manifest = json.loads(manifest_blob.read_bytes())
+        config = json.loads(self.checked(manifest["config"]).read_bytes())
+        diff_ids = config["rootfs"]["diff_ids"]
+        if len(diff_ids) != len(manifest["layers"]):
+            raise Failure("the image's config does not name each of its layers")
         tree = Tree()
-        for descriptor in manifest["layers"]:
-            apply_layer(tree, uncompressed(self.checked(descriptor), scratch))
+        for descriptor, diff_id in zip(manifest["layers"], diff_ids, strict=True):
+            layer = uncompressed(self.checked(descriptor), scratch)
+            if sha256_of(layer) != diff_id:
+                raise Failure(f"the layer {descriptor['digest']} does not hold {diff_id}")
+            apply_layer(tree, layer)
         return tree
 
     def add_bytes(self, data: bytes, media_type: str) -> Descriptor:
@@ -102,10 +113,9 @@ class Layout:
         blobs = [self.add_file(layer, LAYER) for layer in layers]
         config_blob = canonical(
             {
-                "architecture": arch,
+                **platform(arch),
                 "config": config,
                 "created": timestamp(epoch),
-                "os": "linux",
                 "rootfs": {"type": "layers", "diff_ids": [blob.digest for blob in blobs]},
             }
         )
@@ -125,5 +135,6 @@ class Layout:
 
 
 def platform(arch: str) -> dict[str, str]:
-    """Return the platform object of a descriptor."""
-    return {"architecture": arch, "os": "linux"}
+    """Return the platform object of a descriptor; the specification wants arm64's variant."""
+    variant = {"variant": "v8"} if arch == "arm64" else {}
+    return {"architecture": arch, "os": "linux", **variant}

@@ -22,7 +22,13 @@ from .tree import Content, Kind, Node, Tree, clean, parent
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 XATTR = "SCHILY.xattr."
+# Capabilities of programs and what programs noted themselves; labels of some host's
+# security module (security.selinux, ...) say nothing about the image.
+KEPT_XATTRS = ("security.capability", "user.")
 MAX_ENTRIES = 2_000_000
+MAX_SPARSE = 1 << 30  # bytes; a sparse file is expanded, and a header costs nothing
+BLOCK = 512
+ZSTD = b"\x28\xb5\x2f\xfd"  # RFC 8878
 
 _KINDS: dict[bytes, Kind] = {
     tarfile.REGTYPE: "file",
@@ -54,19 +60,32 @@ _MAGIC: dict[bytes, type[gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]] = {
 }
 
 
+class Damaged(Failure):
+    """Compressed data that is not, whatever its first bytes say."""
+
+
 def entries(path: Path) -> Iterator[tuple[str, Node | str]]:
     """Yield (name, node) of the uncompressed archive at PATH; a hard link is the name it links to.
 
     Raises Failure when it is not a good archive or an entry leads out of it.
     """
     try:
-        with tarfile.open(path, "r:") as archive:
+        with tarfile.open(path, "r:", encoding="utf-8") as archive:
             for count, info in enumerate(archive):
                 if count >= MAX_ENTRIES:
                     raise Failure(f"{path.name} has more than {MAX_ENTRIES} entries")
                 yield clean(info.name), _read(archive, path, info)
+            _check_end(path, archive.offset)
     except _BROKEN as error:
         raise Failure(f"{path.name} is not a good tar archive", why=str(error)) from None
+
+
+def _check_end(path: Path, offset: int) -> None:
+    """Refuse an archive that is cut off or damaged at OFFSET, where tarfile just stops."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        if file.read(BLOCK) != bytes(BLOCK):
+            raise Failure(f"{path.name} is cut off or damaged after {offset} bytes")
 
 
 def _read(archive: tarfile.TarFile, path: Path, info: tarfile.TarInfo) -> Node | str:
@@ -80,7 +99,7 @@ def _read(archive: tarfile.TarFile, path: Path, info: tarfile.TarInfo) -> Node |
     xattrs = {
         key.removeprefix(XATTR): value
         for key, value in sorted(info.pax_headers.items())
-        if key.startswith(XATTR)
+        if key.startswith(XATTR) and key.removeprefix(XATTR).startswith(KEPT_XATTRS)
     }
     return Node(
         kind,
@@ -96,6 +115,8 @@ def _read(archive: tarfile.TarFile, path: Path, info: tarfile.TarInfo) -> Node |
 
 def _content(archive: tarfile.TarFile, path: Path, info: tarfile.TarInfo) -> Content:
     if info.issparse():
+        if info.size > MAX_SPARSE:
+            raise Failure(f"{path.name}: {info.name!r} is a sparse file of {info.size} bytes")
         file = archive.extractfile(info)
         return Content.of_bytes(file.read() if file else b"")
     if info.offset_data + info.size > path.stat().st_size:
@@ -119,8 +140,14 @@ def apply_layer(tree: Tree, path: Path) -> None:
             place(tree, name, node, path.name)
 
 
-def place(tree: Tree, name: str, node: Node | str, archive: str) -> str:
-    """Put an entry of ARCHIVE into TREE, following links in its parents; return where."""
+def place(
+    tree: Tree, name: str, node: Node | str, archive: str, *, through_links: bool = False
+) -> str:
+    """Put an entry of ARCHIVE into TREE, following links in its parents; return where.
+
+    THROUGH_LINKS: a directory entry over a link to a directory means the directory it
+    leads to, as dpkg has it. A layer's entry replaces the link: somebody removed it.
+    """
     if isinstance(node, str):
         linked = tree.get(tree.locate(node))
         if linked is None or linked.kind == "dir":
@@ -130,8 +157,7 @@ def place(tree: Tree, name: str, node: Node | str, archive: str) -> str:
         tree.nodes[""] = node if node.kind == "dir" else tree.nodes[""]
         return ""
     path = tree.locate(name)
-    if node.kind == "dir":
-        # A directory entry over a link to a directory means the directory it leads to.
+    if node.kind == "dir" and through_links:
         resolved = tree.resolve(path)
         old = tree.get(resolved)
         if old is not None and old.kind == "dir":
@@ -143,7 +169,7 @@ def place(tree: Tree, name: str, node: Node | str, archive: str) -> str:
 def write(path: Path, nodes: Iterable[tuple[str, Node]], epoch: int) -> None:
     """Write NODES, already sorted, to PATH; every time is EPOCH, in seconds."""
     first: dict[int, str] = {}
-    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT, encoding="utf-8") as archive:
         for name, node in nodes:
             info = _info(name, node, epoch)
             if node.kind != "file":
@@ -193,6 +219,11 @@ def uncompressed(path: Path, scratch: Path) -> Path:
     """Return PATH, or a decompressed copy in SCRATCH; raises Failure for damaged data."""
     with path.open("rb") as file:
         head = file.read(6)
+    if head.startswith(ZSTD):
+        raise Failure(
+            f"{path.name} is compressed with zstd, which vcr cannot unpack",
+            fix="use gzip, bzip2, xz or no compression",
+        )
     opener = next((o for magic, o in _MAGIC.items() if head.startswith(magic)), None)
     if opener is None:
         return path
@@ -202,7 +233,7 @@ def uncompressed(path: Path, scratch: Path) -> Path:
         with opener(path) as source, target.open("wb") as out:
             shutil.copyfileobj(source, out, 1 << 20)
     except _BROKEN as error:
-        raise Failure(f"{path.name} cannot be decompressed", why=str(error)) from None
+        raise Damaged(f"{path.name} cannot be decompressed", why=str(error)) from None
     return target
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from .failure import Failure
 from .tree import Tree
 
+MAX_ID = (1 << 31) - 1  # as Docker; also what every tar header and crun accept
+
 
 @dataclass(frozen=True)
 class Account:
@@ -32,7 +34,7 @@ def find_account(tree: Tree, text: str) -> Account:
     elif entry is not None:
         uid, gid, name, home = int(entry[2]), int(entry[3]), entry[0], entry[5]
     elif user.isdecimal():
-        uid, gid, name, home = int(user), 0, "", "/"
+        uid, gid, name, home = _number(user), 0, "", "/"
     else:
         raise _unknown(user, "user", [row[0] for row in rows])
     groups = _rows(tree, "etc/group", 4)
@@ -57,8 +59,14 @@ def _gid(groups: list[list[str]], text: str) -> int:
         if row[0] == text:
             return int(row[2])
     if text.isdecimal():
-        return int(text)
+        return _number(text)
     raise _unknown(text, "group", [row[0] for row in groups])
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or int(text) > MAX_ID:
+        raise Failure(f"{text} is no user or group number", fix=f"the largest is {MAX_ID}")
+    return int(text)
 
 
 def _rows(tree: Tree, path: str, fields: int) -> list[list[str]]:
