@@ -1,5 +1,6 @@
 """A small HTTP server: / says hello, /health says ok."""
 
+import signal
 import sys
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,5 +33,7 @@ def is_healthy() -> bool:
 if __name__ == "__main__":
     if "--check" in sys.argv:
         sys.exit(not is_healthy())
+    # As the first process of its container it gets no default handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print(f"listening on port {PORT}", flush=True)
     ThreadingHTTPServer(("", PORT), Handler).serve_forever()

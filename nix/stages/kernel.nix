@@ -14,7 +14,7 @@ sandbox.build {
   job = {
     kernel_deb = pins.deb "riscv64" image;
     busybox_deb = pins.deb "riscv64" "busybox-static";
-    init = "${guest}/initramfs";
+    init = guest "initramfs";
     epoch = 0; # the kernel is the same for every project
     modules = [
       "virtio_pci"

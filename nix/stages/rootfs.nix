@@ -9,10 +9,12 @@ toolchain.run {
   job = builtins.toJSON {
     inherit (plan) arch epoch machine;
     inherit (plan.image) config;
-    inherit guest;
     layout = "${image}/layout";
     debs = toolchain.pins.debs plan.arch "guest";
-    guest_files = [ "agent" "boot" "lib" "services" ];
+    inittab = guest "inittab";
+    scripts = builtins.listToAttrs (
+      map (name: { inherit name; value = guest name; }) [ "agent" "boot" "lib" "services" ]
+    );
   };
   finish = builtins.toJSON { inherit (plan) epoch; tar = "/tmp/linuxkit.tar"; };
   passAsFile = [ "job" "finish" ];

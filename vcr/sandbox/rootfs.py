@@ -94,19 +94,15 @@ def _init_tree(job: dict[str, Any], scratch: Path) -> Tree:
         if f"usr/bin/{name}" not in tree:
             tree.put(f"usr/bin/{name}", Node("link", 0o777, target="busybox"))
     tree.put("usr/sbin/init", Node("link", 0o777, target="../bin/busybox"))
-    tree.put("etc/resolv.conf", Node("link", 0o777, target="/run/resolv.conf"))
+    tree.put("etc/resolv.conf", Node("link", 0o777, target="/run/resolvconf/resolv.conf"))
     tree.put("etc/passwd", text_file("root:x:0:0:root:/root:/bin/sh\n"))
     tree.put("etc/group", text_file("root:x:0:\n"))
-    tree.put("etc/inittab", text_file(_guest_file(job, "inittab")))
-    for name in job["guest_files"]:
-        tree.put(f"etc/vcr/{name}", text_file(_guest_file(job, name), 0o755))
+    tree.put("etc/inittab", text_file(Path(job["inittab"]).read_text()))
+    for name, path in sorted(job["scripts"].items()):
+        tree.put(f"etc/vcr/{name}", text_file(Path(path).read_text(), 0o755))
     tree.put("etc/vcr/health", text_file(_health_script(job["machine"]["health"]), 0o755))
     tree.put("etc/vcr/stopsignal", text_file(job["config"].get("StopSignal", "SIGTERM") + "\n"))
     return tree
-
-
-def _guest_file(job: dict[str, Any], name: str) -> str:
-    return (Path(job["guest"]) / name).read_text()
 
 
 def _health_script(health: dict[str, Any] | None) -> str:
