@@ -4,6 +4,7 @@ Everything in vcr.toml is optional. An unknown key is an error that names the
 nearest one; every message says where in the file it is about.
 """
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Iterator
@@ -145,6 +146,12 @@ class Project:
     config: Config
     dockerfile: Path
     context: Path
+
+    @property
+    def key(self) -> str:
+        """Return a name for this checkout of the project, unique on this host."""
+        place = hashlib.sha256(str(self.root).encode()).hexdigest()
+        return f"{self.name}-{place[:12]}"
 
     @property
     def lock_file(self) -> Path:

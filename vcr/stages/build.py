@@ -59,9 +59,7 @@ class Builder:
     @property
     def roots(self) -> Path:
         """Return the directory of this project's GC roots."""
-        where = str(self.project.root.resolve())
-        key = f"{self.project.name}-{hashlib.sha256(where.encode()).hexdigest()[:12]}"
-        return self.settings.state_dir / "roots" / key
+        return self.settings.state_dir / "roots" / self.project.key
 
     def build(self, plan: Plan, stages: Sequence[str] = STAGES) -> Built:
         """Build STAGES of PLAN in order; raises UsageError, FetchError, VcrError."""

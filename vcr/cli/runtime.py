@@ -1,0 +1,273 @@
+"""`vcr run|up|down|logs|ps`: the machine of a project, from its start to its end."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vcr.cli.app import App, Command, project_argument
+from vcr.errors import UsageError, VcrError
+
+if TYPE_CHECKING:  # pydantic costs 200 ms at import
+    from pathlib import Path
+
+    from vcr.model.project import Project
+    from vcr.runtime.machine import Running
+    from vcr.runtime.record import Record, Records
+    from vcr.tools.qemu import Forward
+
+publish_option = click.option(
+    "-p",
+    "--publish",
+    multiple=True,
+    metavar="[[ADDR:]HOST:]GUEST",
+    help="Forward a port of this host; without it, every port of the app gets a free one.",
+)
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Give up on an app that is not healthy by then.",
+)
+
+
+@click.command(cls=Command)
+@project_argument
+@publish_option
+@timeout_option
+@click.pass_obj
+def up(app: App, publish: tuple[str, ...], timeout: float | None) -> None:
+    """Build the project, start it in a VM, and return when it is healthy."""
+    from vcr.runtime.machine import start  # noqa: PLC0415
+
+    project, vm, records = _built(app)
+    with _interruptible(), records.locked(project.key):
+        running = _still_up(records, project, vm)
+        if running is None:
+            running = start(project, vm, _forwards(publish), records, die_with_parent=False)
+            running = _wait(app, running, timeout)
+        else:
+            app.ui.note(f"{project.name} is up already")
+    _announce(app, running)
+
+
+@click.command(cls=Command)
+@project_argument
+@publish_option
+@timeout_option
+@click.pass_obj
+def run(app: App, publish: tuple[str, ...], timeout: float | None) -> None:
+    """Build the project and run it in a VM in the foreground; Ctrl-C stops it."""
+    from vcr.runtime.follow import follow  # noqa: PLC0415
+    from vcr.runtime.machine import start  # noqa: PLC0415
+
+    project, vm, records = _built(app)
+    with _interruptible(), records.locked(project.key):
+        if _still_up(records, project, vm) is not None:
+            raise UsageError(f"{project.name} is up already", fix="`vcr down`, or `vcr logs -f`")
+        running = start(project, vm, _forwards(publish), records, die_with_parent=True)
+        watch = _Watch(app, running, timeout)
+        say = app.ui.note if app.ui.is_json else app.ui.data
+        try:
+            watch.start()
+            for line in follow(running.channels.log, watch.is_over):
+                say(line)
+            if watch.error is not None:
+                raise watch.error
+        finally:
+            app.ui.detail("stopping")
+            running.stop()
+
+
+@click.command(cls=Command)
+@project_argument
+@click.option("--all", "everything", is_flag=True, help="Stop the VMs of all projects.")
+@click.option("-t", "--time", "grace", type=click.IntRange(0), default=10, metavar="SECONDS",
+              help="Between the app's stop signal and SIGKILL (10).")  # fmt: skip
+@click.pass_obj
+def down(app: App, *, everything: bool, grace: int) -> None:
+    """Stop the VM of the project."""
+    from vcr.runtime.machine import Running  # noqa: PLC0415
+    from vcr.runtime.record import Records  # noqa: PLC0415
+
+    records = Records(app.settings)
+    found = records.all() if everything else _records_here(app, records)
+    for record in found:
+        with _interruptible(), records.locked(record.key), app.ui.step(record.name) as step:
+            Running.of(record, records).stop(grace)
+            step.because("stopped")
+    if not found:
+        app.ui.note("nothing is up")
+    if app.ui.is_json:
+        app.ui.json("down", {"stopped": [record.name for record in found]})
+
+
+@click.command(cls=Command)
+@project_argument
+@click.option("-f", "--follow", "go_on", is_flag=True, help="Go on until the VM ends.")
+@click.option("-n", "--lines", type=click.IntRange(0), metavar="N", help="Only the last N lines.")
+@click.option("--console", is_flag=True, help="Show the kernel's and init's messages instead.")
+@click.pass_obj
+def logs(app: App, *, go_on: bool, lines: int | None, console: bool) -> None:
+    """Show what the app printed."""
+    from vcr.model.project import load_project  # noqa: PLC0415
+    from vcr.runtime.follow import follow, last_lines  # noqa: PLC0415
+    from vcr.runtime.record import Records  # noqa: PLC0415
+
+    records, key = Records(app.settings), load_project(app.directory).key
+    channels, record = records.channels(key), records.load(key)
+    path = channels.console if console else channels.log
+    if not path.exists():
+        raise UsageError("this project was never up", fix="`vcr up` starts it")
+    shown = last_lines(path, lines)
+    for line in shown:
+        app.ui.data(line)
+    if go_on and record is not None:
+        skip = len(last_lines(path, None))
+        for line in follow(path, lambda: not record.is_running, skip):
+            app.ui.data(line)
+
+
+@click.command(cls=Command)
+@click.option("--all", "everything", is_flag=True, help="Also those that ended by themselves.")
+@click.pass_obj
+def ps(app: App, *, everything: bool) -> None:
+    """List the VMs of all projects and their health."""
+    from vcr.runtime.record import Records  # noqa: PLC0415
+
+    records = Records(app.settings)
+    rows = [(record, _status(record, records)) for record in records.all()]
+    rows = [row for row in rows if everything or row[1] != "exited"]
+    if app.ui.is_json:
+        machines = [{**_as_json(record), "status": status} for record, status in rows]
+        app.ui.json("ps", {"machines": machines})
+        return
+    header = ("NAME", "STATUS", "PORTS", "PROJECT")
+    table = [(r.name, status, _ports(r), r.project) for r, status in rows]
+    app.ui.table([header, *table])
+
+
+class _Watch:
+    """Waits for health beside the log of `vcr run`."""
+
+    def __init__(self, app: App, running: "Running", timeout: float | None) -> None:
+        self._app, self._running, self._timeout = app, running, timeout
+        self._thread = threading.Thread(target=self._wait, daemon=True)
+        self.error: VcrError | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def is_over(self) -> bool:
+        return self.error is not None or not self._running.record.is_running
+
+    def _wait(self) -> None:
+        try:
+            _announce(self._app, self._running.wait_until_healthy(self._timeout))
+        except VcrError as error:
+            self.error = error
+
+
+def _built(app: App) -> "tuple[Project, Path, Records]":
+    from vcr.model.arch import Arch  # noqa: PLC0415
+    from vcr.runtime.record import Records  # noqa: PLC0415
+    from vcr.stages import STAGES  # noqa: PLC0415
+    from vcr.stages.build import Builder  # noqa: PLC0415
+    from vcr.stages.prepare import prepare  # noqa: PLC0415
+
+    project, plan = prepare(app.directory, arch=Arch.RISCV64, profile="stage")
+    built = Builder(app.settings, app.ui, project).build(plan, (*STAGES, "vm"))
+    return project, built.path("vm"), Records(app.settings)
+
+
+def _still_up(records: "Records", project: "Project", vm: "Path") -> "Running | None":
+    """Return the machine if it runs and is the one just built; stop an older one."""
+    from vcr.runtime.machine import Running  # noqa: PLC0415
+
+    record = records.load(project.key)
+    if record is None:
+        return None
+    running = Running.of(record, records)
+    if record.is_running and record.vm == str(vm) and record.status == "healthy":
+        return running
+    running.stop()
+    return None
+
+
+def _wait(app: App, running: "Running", timeout: float | None) -> "Running":
+    """Wait for health; whatever goes wrong, the machine does not stay behind."""
+    try:
+        with app.ui.step(running.record.name) as step:
+            step.line("waiting until it is healthy")
+            healthy = running.wait_until_healthy(timeout)
+            step.because("healthy")
+            return healthy
+    except BaseException:
+        running.stop(grace=0)
+        raise
+
+
+def _records_here(app: App, records: "Records") -> "list[Record]":
+    from vcr.model.project import load_project  # noqa: PLC0415
+
+    record = records.load(load_project(app.directory).key)
+    return [record] if record is not None else []
+
+
+def _forwards(publish: tuple[str, ...]) -> "list[Forward]":
+    from vcr.runtime.ports import parse_forward  # noqa: PLC0415
+
+    return [parse_forward(text) for text in publish]
+
+
+def _status(record: "Record", records: "Records") -> str:
+    from vcr.runtime.machine import Running, current_health  # noqa: PLC0415
+
+    if not record.is_running:
+        return "exited"
+    if record.status == "starting":
+        return "starting"
+    outcome = current_health(Running.of(record, records))
+    return "healthy" if outcome.healthy else "unhealthy"
+
+
+def _announce(app: App, running: "Running") -> None:
+    record = running.record
+    if app.ui.is_json:
+        app.ui.json("machine", {**_as_json(record), "status": record.status})
+        return
+    for forward in record.forwards:
+        app.ui.data(f"http://{forward.address}:{forward.host}/ → port {forward.guest}")
+
+
+def _as_json(record: "Record") -> dict[str, Any]:
+    return {
+        "name": record.name,
+        "project": record.project,
+        "pid": record.pid,
+        "created": record.created,
+        "forwards": [asdict(forward) for forward in record.forwards],
+    }
+
+
+def _ports(record: "Record") -> str:
+    return ", ".join(f"{f.address}:{f.host}→{f.guest}" for f in record.forwards) or "-"
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that cleaning up happens either way."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)

@@ -1,0 +1,1 @@
+"""Machines on this host: starting, watching, stopping; what is kept about them."""

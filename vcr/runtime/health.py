@@ -1,0 +1,122 @@
+"""When is a machine healthy: probes from outside, and for how long to go on.
+
+The clock starts when the guest's agent answers, which is when the app is started;
+what Docker calls start period, interval and retries is counted from there. To see
+health soon, probing is more frequent than `interval` until the first success.
+"""
+
+import http.client
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
+from vcr.runtime.agent import Agent, NoAnswerError
+from vcr.tools.qemu import Forward
+
+BOOT_SECONDS = 180.0  # from power-on to the agent, on a slow and busy host
+FIRST_PROBES_SECONDS = 1.0  # between probes until the app is healthy
+NO_CHECK_SECONDS = 60.0  # for an app without a health check to open its port
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one probe."""
+
+    healthy: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Prober:
+    """Asks one machine."""
+
+    check: HealthCheck | None
+    forwards: Sequence[Forward]
+    agent: Agent
+
+    def probe(self, timeout: float | None = None) -> Outcome:
+        """Ask once; TIMEOUT, in seconds, replaces the check's."""
+        if self.check is None:
+            return self._is_open()
+        limit = timeout or self.check.timeout
+        match self.check.probe:
+            case HttpProbe() as probe:
+                return self._http(probe, limit)
+            case CommandProbe():
+                return self._command(limit)
+
+    def patience(self) -> float:
+        """Return for how many seconds after its start the app may be unhealthy."""
+        if self.check is None:
+            return NO_CHECK_SECONDS
+        return self.check.start_period + self.check.retries * self.check.interval
+
+    def _http(self, probe: HttpProbe, timeout: float) -> Outcome:
+        forward = next((f for f in self.forwards if f.guest == probe.port), None)
+        if forward is None:
+            return Outcome(healthy=False, detail=f"port {probe.port} is not forwarded")
+        address = "127.0.0.1" if forward.address == "0.0.0.0" else forward.address  # noqa: S104
+        connection = http.client.HTTPConnection(address, forward.host, timeout=timeout)
+        try:
+            connection.request("GET", probe.path, headers={"User-Agent": "vcr-health"})
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            return Outcome(healthy=False, detail=f"GET {probe.path}: {error}")
+        finally:
+            connection.close()
+        return Outcome(healthy=200 <= status < 400, detail=f"GET {probe.path}: HTTP {status}")
+
+    def _command(self, timeout: float) -> Outcome:
+        try:
+            code, output = self.agent.health(timeout)
+        except NoAnswerError as error:
+            return Outcome(healthy=False, detail=f"the guest does not answer: {error}")
+        said = f": {output.strip()}" if output.strip() else ""
+        return Outcome(healthy=code == 0, detail=f"exit code {code}{said}")
+
+    def _is_open(self) -> Outcome:
+        """Without a health check: something listens, or at least the app runs."""
+        if not self.forwards:
+            try:
+                state = self.agent.ask("state", 5.0)
+            except NoAnswerError as error:
+                return Outcome(healthy=False, detail=str(error))
+            return Outcome(healthy=state == "running", detail=state)
+        forward = self.forwards[0]
+        # QEMU accepts in any case; a guest that does not listen closes at once.
+        try:
+            with socket.create_connection((forward.address, forward.host), 5.0) as connection:
+                connection.settimeout(1.0)
+                closed = connection.recv(1) == b""
+        except TimeoutError:
+            return Outcome(healthy=True, detail="the port is open")
+        except OSError as error:
+            return Outcome(healthy=False, detail=str(error))
+        return Outcome(healthy=not closed, detail="the port answers" if not closed else "closed")
+
+
+def wait_until_healthy(
+    prober: Prober, check_alive: Callable[[], None], timeout: float | None
+) -> Outcome:
+    """Probe until healthy, or until it makes no sense any more; return the last outcome.
+
+    CHECK_ALIVE is called between probes and raises to give up at once. TIMEOUT, in
+    seconds from now, replaces the patience that the health check gives.
+    """
+    begin = time.monotonic()
+    deadline = begin + (timeout or BOOT_SECONDS)
+    while not prober.agent.is_up():
+        check_alive()
+        if time.monotonic() > deadline:
+            return Outcome(healthy=False, detail="the guest did not finish booting")
+        time.sleep(0.3)
+    if timeout is None:
+        deadline = time.monotonic() + prober.patience()
+    while True:
+        outcome = prober.probe()
+        if outcome.healthy or time.monotonic() > deadline:
+            return outcome
+        check_alive()
+        time.sleep(FIRST_PROBES_SECONDS)

@@ -1,0 +1,151 @@
+"""Starts and stops the machine of a project."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vcr import process
+from vcr.errors import HostError, UnhealthyError
+from vcr.model.project import Project
+from vcr.runtime.agent import Agent, NoAnswerError, quit_qemu
+from vcr.runtime.health import Outcome, Prober, wait_until_healthy
+from vcr.runtime.ports import choose_forwards
+from vcr.runtime.record import Record, Records, start_time
+from vcr.tools.qemu import Channels, Forward, Machine, command_line
+
+TAIL_LINES = 15
+STOP_SECONDS = 10  # between the stop signal and SIGKILL, as Docker
+KILL_SECONDS = 5.0  # for QEMU to go after it was told to
+
+
+@dataclass(frozen=True)
+class Running:
+    """A machine on this host and what is known about it."""
+
+    record: Record
+    machine: Machine
+    channels: Channels
+    records: Records
+
+    @classmethod
+    def of(cls, record: Record, records: Records) -> "Running":
+        """Return the machine of RECORD."""
+        machine = Machine.load(Path(record.vm))
+        return cls(record, machine, records.channels(record.key), records)
+
+    @property
+    def prober(self) -> Prober:
+        """Return what asks it for its health."""
+        return Prober(self.machine.health, self.record.forwards, Agent(self.channels.agent))
+
+    def wait_until_healthy(self, timeout: float | None) -> "Running":
+        """Return it with its status healthy; raises UnhealthyError with its last words."""
+        outcome = wait_until_healthy(self.prober, self._check_alive, timeout)
+        status = "healthy" if outcome.healthy else "unhealthy"
+        record = replace(self.record, status=status)
+        self.records.save(record)
+        if not outcome.healthy:
+            raise self._unhealthy(f"{record.name} did not become healthy", outcome.detail)
+        return replace(self, record=record)
+
+    def _check_alive(self) -> None:
+        if not self.record.is_running:
+            raise self._unhealthy(f"{self.record.name} stopped before it was healthy", "")
+
+    def _unhealthy(self, what: str, detail: str) -> UnhealthyError:
+        console, log = tail(self.channels.console), tail(self.channels.log)
+        return UnhealthyError(
+            what,
+            why=detail or "the app ended; the lines above are its last",
+            fix="`vcr logs` shows all it printed, `vcr logs --console` the kernel's messages",
+            tail=[*(f"console: {line}" for line in console), *(f"app: {line}" for line in log)],
+        )
+
+    def stop(self, grace: int = STOP_SECONDS) -> None:
+        """Stop it: the app's stop signal, GRACE seconds later SIGKILL, then QEMU itself."""
+        if self.record.is_running:
+            with suppress(NoAnswerError):
+                Agent(self.channels.agent).ask(f"stop {grace}", 2.0)
+                self._wait_for_end(grace + KILL_SECONDS)
+        if self.record.is_running:
+            quit_qemu(self.channels.monitor)
+            self._wait_for_end(KILL_SECONDS)
+        if self.record.is_running:
+            os.kill(self.record.pid, signal.SIGKILL)
+            self._wait_for_end(KILL_SECONDS)
+        self.records.forget(self.record.key)
+
+    def _wait_for_end(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self.record.is_running and time.monotonic() < deadline:
+            with suppress(ChildProcessError):
+                os.waitpid(self.record.pid, os.WNOHANG)
+            time.sleep(0.05)
+
+
+def start(
+    project: Project,
+    vm: Path,
+    wanted: Iterable[Forward],
+    records: Records,
+    *,
+    die_with_parent: bool,
+) -> Running:
+    """Start the machine that VM describes for PROJECT; raises HostError.
+
+    The caller holds the lock of the project's record.
+    """
+    machine = Machine.load(vm)
+    forwards = choose_forwards(machine.ports, wanted)
+    channels = records.channels(project.key)
+    _make_place(channels)
+    argv = command_line(machine, forwards, channels)
+    output = channels.console.with_name("qemu.log")
+    with output.open("wb") as file:
+        child = process.spawn(argv, output=file, die_with_parent=die_with_parent)
+    started = start_time(child.pid)
+    if started is None:
+        child.wait()
+        raise HostError("QEMU ended at once", tail=tail(output), why="see the lines above")
+    record = Record(
+        key=project.key,
+        name=project.name,
+        project=str(project.root),
+        vm=str(vm),
+        pid=child.pid,
+        started=started,
+        created=time.time(),
+        forwards=forwards,
+        status="starting",
+    )
+    records.save(record)
+    return Running(record, machine, channels, records)
+
+
+def current_health(running: Running) -> Outcome:
+    """Ask once, briefly: for listings."""
+    return running.prober.probe(2.0)
+
+
+def tail(path: Path, lines: int = TAIL_LINES) -> list[str]:
+    """Return the last LINES of the text file at PATH."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
+
+
+def _make_place(channels: Channels) -> None:
+    """Make the directories, private to this user, without what an earlier machine left."""
+    shutil.rmtree(channels.agent.parent, ignore_errors=True)
+    for directory in (channels.console.parent, channels.agent.parent):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for file in (channels.console, channels.log):
+        file.unlink(missing_ok=True)
+        file.touch(mode=0o600)

@@ -1,0 +1,82 @@
+"""Ports of this host that lead into a machine: chosen, or any that is free."""
+
+import re
+import socket
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from vcr.errors import HostError, UsageError
+from vcr.tools.qemu import Forward
+
+LOOPBACK = "127.0.0.1"
+LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp, include/net/tcp_states.h
+_FORM = re.compile(r"(?:(?:(\d+(?:\.\d+){3}):)?(\d+):)?(\d+)")
+
+
+def parse_forward(text: str) -> Forward:
+    """Read `[[ADDRESS:]HOST:]GUEST`; host port 0 means any. Raises UsageError."""
+    match = _FORM.fullmatch(text)
+    ports = [int(match[2] or 0), int(match[3])] if match else [0, 0]
+    if match is None or not 0 <= ports[0] <= 65535 or not 1 <= ports[1] <= 65535:
+        raise UsageError(
+            f"{text!r} does not say which port leads where",
+            fix="write -p 8080:8000 or -p 0.0.0.0:8080:8000",
+        )
+    return Forward(match[1] or LOOPBACK, *ports)
+
+
+def choose_forwards(guest_ports: Sequence[int], wanted: Iterable[Forward]) -> tuple[Forward, ...]:
+    """Return a forward for each of WANTED and of GUEST_PORTS; raises HostError on a conflict."""
+    chosen = list(wanted)
+    covered = {forward.guest for forward in chosen}
+    chosen += [Forward(LOOPBACK, 0, port) for port in guest_ports if port not in covered]
+    return tuple(_resolved(forward) for forward in chosen)
+
+
+def _resolved(forward: Forward) -> Forward:
+    """Check that the host's port is free, or pick one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((forward.address, forward.host))
+        except PermissionError:
+            raise HostError(
+                f"port {forward.host} needs more rights",
+                why="ports below 1024 are root's",
+                fix=f"choose another: -p {forward.host + 8000}:{forward.guest}",
+            ) from None
+        except OSError as error:
+            raise _conflict(forward, error) from None
+        return Forward(forward.address, probe.getsockname()[1], forward.guest)
+
+
+def _conflict(forward: Forward, error: OSError) -> HostError:
+    holder = holder_of(forward.host)
+    return HostError(
+        f"port {forward.host} is not free",
+        why=f"{holder} listens on it" if holder else str(error.strerror),
+        fix=f"stop that, or choose another: -p {forward.host + 1}:{forward.guest}",
+    )
+
+
+def holder_of(port: int) -> str:
+    """Say which process listens on TCP PORT ("NAME (pid N)"), "" if that cannot be seen."""
+    inodes = set(_listeners(port))
+    if not inodes:
+        return ""
+    for process in sorted(Path("/proc").glob("[0-9]*")):
+        with suppress(OSError):  # processes end, and others' are not ours to see
+            if any(str(fd.readlink()) in inodes for fd in (process / "fd").iterdir()):
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+    return ""
+
+
+def _listeners(port: int) -> Iterable[str]:
+    """Yield the `socket:[inode]` links of listeners on PORT: proc_net_tcp in the kernel's docs."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+                    yield f"socket:[{fields[9]}]"

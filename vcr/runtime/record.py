@@ -1,0 +1,121 @@
+"""What is kept about a machine: one directory and one JSON file each.
+
+A record outlives a crash of vcr; a process is only ever signalled when its start
+time is the recorded one, so a reused process id is safe.
+"""
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vcr.atomic import write_text
+from vcr.errors import HostError
+from vcr.settings import Settings
+from vcr.tools.qemu import Channels, Forward
+
+SCHEMA = 1
+SOCKET_PATH_LIMIT = 107  # bytes of sun_path without the final NUL, unix(7)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One machine."""
+
+    key: str  # of the project
+    name: str
+    project: str  # its directory
+    vm: str  # store path of the `vm` stage
+    pid: int
+    started: int  # of the process: clock ticks after boot, /proc/PID/stat field 22
+    created: float  # seconds since 1970
+    forwards: tuple[Forward, ...]
+    status: str  # starting, healthy, unhealthy
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether its process is still there."""
+        return start_time(self.pid) == self.started
+
+
+@dataclass(frozen=True)
+class Records:
+    """All records of this user."""
+
+    settings: Settings
+
+    def directory(self, key: str) -> Path:
+        """Return the directory of the machine KEY."""
+        return self.settings.state_dir / "machines" / key
+
+    def channels(self, key: str) -> Channels:
+        """Return the files and sockets of the machine KEY; raises HostError."""
+        files = self.directory(key)
+        sockets = self.settings.runtime_dir / hashlib.sha256(str(files).encode()).hexdigest()[:12]
+        channels = Channels(
+            files / "console.log", files / "app.log", sockets / "agent", sockets / "qmp"
+        )
+        if len(str(channels.agent).encode()) > SOCKET_PATH_LIMIT:
+            raise HostError(
+                f"the path {channels.agent} is too long for a socket",
+                why=f"Unix allows {SOCKET_PATH_LIMIT} bytes",
+                fix="set XDG_RUNTIME_DIR to a shorter directory",
+            )
+        return channels
+
+    def load(self, key: str) -> Record | None:
+        """Return the record KEY, or None when there is none that can be read."""
+        try:
+            data = json.loads((self.directory(key) / "machine.json").read_bytes())
+            if data.pop("schema") != SCHEMA:
+                return None
+            forwards = tuple(Forward(**forward) for forward in data.pop("forwards"))
+            return Record(**data, forwards=forwards)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def save(self, record: Record) -> None:
+        """Write RECORD; raises HostError."""
+        text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, sort_keys=True)
+        write_text(self.directory(record.key) / "machine.json", text + "\n", mode=0o600)
+
+    def forget(self, key: str) -> None:
+        """Remove the record and the sockets of KEY; its logs stay until the next start."""
+        (self.directory(key) / "machine.json").unlink(missing_ok=True)
+        shutil.rmtree(self.channels(key).agent.parent, ignore_errors=True)
+
+    def all(self) -> list[Record]:
+        """Return every readable record, sorted by key."""
+        base = self.settings.state_dir / "machines"
+        keys = sorted(path.name for path in base.iterdir()) if base.is_dir() else []
+        return [record for key in keys if (record := self.load(key)) is not None]
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[None]:
+        """Keep other vcr processes from changing the machine KEY; raises HostError."""
+        path = self.directory(key) / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise HostError(
+                    f"another vcr is starting or stopping {key}",
+                    fix="wait for it, or stop it",
+                ) from None
+            yield
+
+
+def start_time(pid: int) -> int | None:
+    """Return when process PID started, in clock ticks after boot; None if it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The name in parentheses may hold anything; state is the first field after it.
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in {"Z", "X"} else int(fields[19])
