@@ -59,4 +59,4 @@ def test_a_changed_file_is_named_through_two_levels(tmp_path: Path) -> None:
 def test_a_changed_definition_is_said(tmp_path: Path) -> None:
     old = write_drv(tmp_path, "layer", env="a")
     new = write_drv(tmp_path, "layer", env="b")
-    assert why_built(old, new) == "layer is defined differently"
+    assert why_built(old, new) == "layer changed"

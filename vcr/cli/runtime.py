@@ -203,7 +203,6 @@ def _wait(app: App, running: "Running", timeout: float | None) -> "Running":
     """Wait for health; whatever goes wrong, the machine does not stay behind."""
     try:
         with app.ui.step(running.record.name) as step:
-            step.line("waiting until it is healthy")
             healthy = running.wait_until_healthy(timeout)
             step.because("healthy")
             return healthy

@@ -116,7 +116,9 @@ def wait_until_healthy(
         deadline = time.monotonic() + prober.patience()
     while True:
         outcome = prober.probe()
-        if outcome.healthy or time.monotonic() > deadline:
+        if outcome.healthy:
             return outcome
         check_alive()
+        if time.monotonic() > deadline:
+            return outcome
         time.sleep(FIRST_PROBES_SECONDS)

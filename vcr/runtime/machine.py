@@ -19,6 +19,7 @@ from vcr.runtime.record import Record, Records, start_time
 from vcr.tools.qemu import Channels, Forward, Machine, command_line
 
 TAIL_LINES = 15
+FIRMWARE = "Boot HART"  # how the lines of OpenSBI's banner begin, down to its last
 STOP_SECONDS = 10  # between the stop signal and SIGKILL, as Docker
 KILL_SECONDS = 5.0  # for QEMU to go after it was told to
 
@@ -58,7 +59,7 @@ class Running:
             raise self._unhealthy(f"{self.record.name} stopped before it was healthy", "")
 
     def _unhealthy(self, what: str, detail: str) -> UnhealthyError:
-        console, log = tail(self.channels.console), tail(self.channels.log)
+        console, log = tail(self.channels.console, after=FIRMWARE), tail(self.channels.log)
         return UnhealthyError(
             what,
             why=detail or "the app ended; the lines above are its last",
@@ -132,13 +133,17 @@ def current_health(running: Running) -> Outcome:
     return running.prober.probe(2.0)
 
 
-def tail(path: Path, lines: int = TAIL_LINES) -> list[str]:
-    """Return the last LINES of the text file at PATH."""
+def tail(path: Path, *, after: str = "") -> list[str]:
+    """Return the last lines of the text file at PATH, none up to one that begins with AFTER."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    return [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    begin = max(
+        (n for n, line in enumerate(lines, 1) if after and line.startswith(after)), default=0
+    )
+    return lines[begin:][-TAIL_LINES:]
 
 
 def _make_place(channels: Channels) -> None:

@@ -15,6 +15,19 @@ from vcr.tools.nix_log import store_name
 FIRST = "first build"
 MAX_NAMED = 3  # files named in a reason
 
+# What the derivations of nix/stages are to their users, by the beginning of their name.
+MEANINGS = {
+    "vcr-image-": "the image's config",
+    "vcr-kernel-": "the kernel",
+    "vcr-layer-copy": "a COPY or ADD",
+    "vcr-layer-debs": "the list of packages",
+    "vcr-layer-oci": "the base image",
+    "vcr-layer-workdir": "a WORKDIR",
+    "vcr-rootfs-": "the machine's settings",
+    "vcr-tools-": "the toolchain",
+    "vcr-vm-": "the machine's settings",
+}
+
 
 def why_built(old: Path | None, new: Path) -> str:
     """Return, in a few words, why derivation NEW differs from OLD (None: never built)."""
@@ -31,9 +44,14 @@ def _compare(old_path: Path, new_path: Path) -> str:
         return _compare(before, after)
     for before, after in _pairs(old.sources, new.sources):
         return _changed_files(before, after) or f"{store_name(str(after))} changed"
-    name = store_name(str(new_path))
+    name = _meaning(store_name(str(new_path)))
     added = {store_name(str(p)) for p in new.inputs} - {store_name(str(p)) for p in old.inputs}
-    return f"{name} has a new input {min(added)}" if added else f"{name} is defined differently"
+    return f"{name} changed: new {min(added)}" if added else f"{name} changed"
+
+
+def _meaning(name: str) -> str:
+    found = (words for prefix, words in MEANINGS.items() if name.startswith(prefix))
+    return next(found, name)
 
 
 def _pairs(old: tuple[Path, ...], new: tuple[Path, ...]) -> Iterator[tuple[Path, Path]]:
