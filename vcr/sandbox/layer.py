@@ -10,7 +10,7 @@ from typing import Any
 
 from .copy import Copy
 from .debs import build_base
-from .failure import guarded
+from .failure import Failure, guarded
 from .oci import Layout
 from .tar import apply_layer, write
 from .tree import Node, Tree, directory, parent
@@ -85,11 +85,13 @@ def _copy(job: dict[str, Any], tree: Tree, scratch: Path) -> set[str]:
 
 def _workdir(tree: Tree, spec: dict[str, Any]) -> set[str]:
     path = tree.resolve(spec["path"].strip("/"))
-    if path in tree and tree.nodes[path].kind == "dir":
-        return set()
+    if path in tree:
+        if tree.nodes[path].kind == "dir":
+            return set()
+        raise Failure(f"/{path} is a file, not a directory")
     account = find_account(tree, spec["owner"])
     made = directory(0o755, account.uid, account.gid)
-    return set(tree.put(path, made))
+    return set(tree.put(path, made, parents=made))
 
 
 def _changes(tree: Tree, written: set[str]) -> list[tuple[str, Node]]:
