@@ -6,17 +6,20 @@ additions Healthcheck, Shell and OnBuild.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
 from vcr.dockerfile.state import State
-from vcr.dockerfile.syntax import Instruction
+from vcr.dockerfile.syntax import Instruction, parse_instruction
+from vcr.dockerfile.text import LogicalLine
 from vcr.model.duration import parse_duration
 
 NANOSECONDS = 1_000_000_000
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PORTS = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?")
-_SIGNAL = re.compile(r"(SIG)?[A-Z]+[0-9]*([+-]\d+)?|\d+")
+_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
+_SIGNAL = re.compile(r"(SIG)?[A-Z]+[0-9]*([+-][0-9]+)?|[0-9]+")
+_RETRIES = re.compile(r"[0-9]{1,6}")
+LONGEST = 10 * 365 * 24 * 3600.0  # seconds a health check's time may be
 
 
 def env(state: State, instruction: Instruction) -> None:
@@ -35,8 +38,13 @@ def maintainer(state: State, instruction: Instruction) -> None:
     state.config.setdefault("Labels", {})["maintainer"] = instruction.rest
 
 
-def arg(state: State, instruction: Instruction, given: dict[str, str]) -> None:
-    """ARG name[=default] ...; GIVEN are values from outside, which win."""
+def arg(
+    state: State, instruction: Instruction, given: Mapping[str, str], known: Mapping[str, str]
+) -> None:
+    """ARG name[=default] ...: a GIVEN value wins, then the default, then what is KNOWN.
+
+    Known are the ARGs before the first FROM and the platform's.
+    """
     for at, word in instruction.words():
         name, equals, default = word.partition("=")
         if not _VARIABLE.fullmatch(name):
@@ -45,6 +53,8 @@ def arg(state: State, instruction: Instruction, given: dict[str, str]) -> None:
             state.args[name] = given[name]
         elif equals:
             state.args[name] = state.expand(default, at)
+        elif name in known:
+            state.args[name] = known[name]
 
 
 def cmd(state: State, instruction: Instruction) -> None:
@@ -77,7 +87,7 @@ def expose(state: State, instruction: Instruction) -> None:
                     f"{text!r} is not a port", fix="write 8000, 8000-8010 or 53/udp"
                 )
             for port in range(first, last + 1):
-                ports[f"{port}/{match[3] or 'tcp'}"] = {}
+                ports[f"{port}/{(match[3] or 'tcp').lower()}"] = {}
 
 
 def volume(state: State, instruction: Instruction) -> None:
@@ -112,7 +122,7 @@ def shell(state: State, instruction: Instruction) -> None:
 
 def healthcheck(state: State, instruction: Instruction) -> None:
     """HEALTHCHECK [--flags] CMD command, or NONE."""
-    kind, _, command = instruction.rest.partition(" ")
+    kind, command = [*instruction.rest.split(None, 1), ""][:2]
     if kind.upper() == "NONE":
         if command.strip() or instruction.flags:
             raise instruction.mistake("HEALTHCHECK NONE takes nothing else")
@@ -139,17 +149,25 @@ def healthcheck(state: State, instruction: Instruction) -> None:
             check[key] = round(_duration(instruction, flag, value) * NANOSECONDS)
     retries = instruction.flag("retries")
     if retries is not None:
-        if not retries.isdecimal() or int(retries) < 1:
-            raise instruction.mistake(f"--retries is a number from 1 on, not {retries!r}")
+        if not _RETRIES.fullmatch(retries):
+            raise instruction.mistake(f"--retries is a number, not {retries!r}")
         check["Retries"] = int(retries)
     state.config["Healthcheck"] = check
 
 
 def onbuild(state: State, instruction: Instruction) -> None:
     """ONBUILD: kept for the image that builds on this one."""
-    inner = instruction.rest.split(None, 1)[0].upper()
-    if inner in {"ONBUILD", "FROM", "MAINTAINER"}:
-        raise instruction.mistake(f"ONBUILD {inner} is not allowed")
+    at = instruction.line.position(instruction.offset)
+    line = LogicalLine(at.file, instruction.rest, ((0, at.line, at.column),))
+    inner = parse_instruction(line, instruction.escape)
+    if inner.keyword in {"ONBUILD", "FROM", "MAINTAINER"}:
+        raise instruction.mistake(f"ONBUILD {inner.keyword} is not allowed")
+    if instruction.heredocs:
+        raise instruction.mistake(
+            "ONBUILD cannot hold a here-document",
+            why="an image keeps a trigger as one line",
+            fix="COPY the file in the image that builds on this one",
+        )
     state.config.setdefault("OnBuild", []).append(instruction.rest)
 
 
@@ -204,6 +222,9 @@ def _pairs(state: State, instruction: Instruction) -> list[tuple[str, str]]:
 
 def _duration(instruction: Instruction, flag: str, value: str) -> float:
     try:
-        return parse_duration(value)
+        seconds = parse_duration(value)
     except ValueError as error:
         raise instruction.mistake(f"--{flag}: {error}") from None
+    if seconds > LONGEST:
+        raise instruction.mistake(f"--{flag}={value} is too long")
+    return seconds

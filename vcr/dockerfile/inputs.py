@@ -41,11 +41,11 @@ def external_inputs(project: Project) -> Inputs:
         if image != SCRATCH and resolver.earlier(image, stage.index) is None:
             images.add(image)
         state = State(stage, Arch.RISCV64, dockerfile.escape)
-        given = {**resolver.global_args(), **resolver.platform_args(), **project.config.args}
+        known = {**resolver.platform_args(), **resolver.global_args()}
         for instruction in stage.instructions:
             match instruction.keyword:
                 case "ARG":
-                    config.arg(state, instruction, given)
+                    config.arg(state, instruction, resolver.given, known)
                 case "ENV":
                     config.env(state, instruction)
                 case "ADD" if instruction.flag("checksum") is None:

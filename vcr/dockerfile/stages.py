@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from vcr.dockerfile.state import expand
-from vcr.dockerfile.syntax import Dockerfile, Instruction, Stage
+from vcr.dockerfile.syntax import SCRATCH, Dockerfile, Instruction, Stage
 from vcr.dockerfile.text import mistake
 from vcr.model.arch import Arch
 
-SCRATCH = "scratch"
+__all__ = ["SCRATCH", "Resolver"]
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Resolver:
 
     def numbered(self, name: str, before: int, instruction: Instruction) -> Stage | None:
         """Like `earlier`, and a number also names a stage: for COPY --from."""
-        if name.isdecimal():
-            if int(name) >= before:
+        if name.isascii() and name.isdecimal():
+            if len(name) > 4 or int(name) >= before:
                 raise instruction.mistake(f"there is no stage {name} before this one")
             return self.dockerfile.stages[int(name)]
         return self.earlier(name, before)

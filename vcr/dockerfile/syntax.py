@@ -14,7 +14,9 @@ from vcr.errors import UsageError
 
 # keyword → the flags it takes
 FLAGS: dict[str, frozenset[str]] = {
-    "ADD": frozenset({"chown", "chmod", "link", "checksum", "keep-git-dir", "exclude"}),
+    "ADD": frozenset(
+        {"chown", "chmod", "link", "checksum", "keep-git-dir", "exclude", "unpack"}
+    ),
     "ARG": frozenset(),
     "CMD": frozenset(),
     "COPY": frozenset({"from", "chown", "chmod", "link", "parents", "exclude"}),
@@ -33,8 +35,9 @@ FLAGS: dict[str, frozenset[str]] = {
     "VOLUME": frozenset(),
     "WORKDIR": frozenset(),
 }
+SCRATCH = "scratch"
 REPEATABLE = frozenset({"exclude", "mount", "device"})
-SWITCHES = frozenset({"link", "parents", "keep-git-dir"})
+SWITCHES = frozenset({"link", "parents", "keep-git-dir", "unpack"})
 
 _KEYWORD = re.compile(r"\S+")
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9\-_.]*")
@@ -68,7 +71,7 @@ class Instruction:
             return None
         try:
             words = json.loads(self.rest)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None  # like Docker: what is not JSON is a shell command
         ok = isinstance(words, list) and all(isinstance(word, str) for word in words)
         return tuple(words) if ok else None
@@ -176,8 +179,11 @@ def _flags(
     found: dict[str, tuple[str, ...]] = {}
     words = split_words(line.text[at:], escape)
     for start, word in words:
-        if not FLAGS[keyword] or not word.startswith("--") or word == "--":
+        if not word.startswith("--"):
             return found, at + start
+        if word == "--":  # ends the flags
+            rest = line.text[at + start + 2 :]
+            return found, len(line.text) - len(rest.lstrip())
         name, equals, value = word[2:].partition("=")
         where = line.position(at + start)
         _check_flag(where, keyword, name, has_value=bool(equals))
@@ -191,14 +197,16 @@ def _check_flag(at: Position, keyword: str, name: str, *, has_value: bool) -> No
     known = FLAGS[keyword]
     if name not in known:
         near = get_close_matches(name, known, n=1, cutoff=0.5)
-        fix = f"did you mean --{near[0]}?" if near else f"it takes {_list(known)}"
+        fix = f"did you mean --{near[0]}?" if near else _all_flags(known)
         raise mistake(at, f"{keyword} has no flag --{name}", fix=fix)
     if not has_value and name not in SWITCHES:
         raise mistake(at, f"--{name} needs a value", fix=f"write --{name}=...")
 
 
-def _list(names: frozenset[str]) -> str:
-    return ", ".join(f"--{name}" for name in sorted(names))
+def _all_flags(names: frozenset[str]) -> str:
+    if not names:
+        return "it takes no flags"
+    return "it takes " + ", ".join(f"--{name}" for name in sorted(names))
 
 
 def _stage(start: Instruction, earlier: list[Stage]) -> Stage:
@@ -214,6 +222,8 @@ def _stage(start: Instruction, earlier: list[Stage]) -> Stage:
                 f"{texts[2]!r} cannot be the name of a stage",
                 why="names are letters, digits and -_. and start with a letter",
             )
+        if name == SCRATCH:
+            raise mistake(words[2][0], "no stage can be called scratch", why="it is the empty image")
         if any(stage.name == name for stage in earlier):
             raise mistake(words[2][0], f"there is already a stage {name!r}")
     else:

@@ -9,15 +9,14 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from vcr.dockerfile.words import Expander, WordError, split_words
 from vcr.errors import UsageError
 
 DIRECTIVES = frozenset({"syntax", "escape", "check"})
 HEREDOC_KEYWORDS = frozenset({"ADD", "COPY", "RUN"})
 
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*\Z")
-_HEREDOC = re.compile(
-    r"(?:^|(?<=\s))\d*<<(-?)(?:\"([^\"\s]+)\"|'([^'\s]+)'|([A-Za-z_][A-Za-z0-9_.\-]*))"
-)
+_HEREDOC = re.compile(r"[0-9]*<<(-?)([^<\s]+)")
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,12 @@ def mistake(at: Position, what: str, *, why: str = "", fix: str = "") -> UsageEr
 
 @dataclass(frozen=True)
 class Heredoc:
-    """A here-document: `<<NAME`, its lines, and the terminator's line is gone."""
+    """A here-document: its name and lines, without the line that ends it."""
 
     name: str
     content: str
     expand: bool  # the name was not quoted
-    file_descriptor_text: str  # the whole token as written, "<<-EOF"
+    token: str  # the whole word as written, "<<-EOF"
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Reader:
 
     def __post_init__(self) -> None:
         text = self.text.removeprefix("\ufeff")
-        self._lines = [line.removesuffix("\r") for line in text.split("\n")]
+        self._lines = text.split("\n")
         self._read_directives()
 
     def lines(self) -> Iterator[LogicalLine]:
@@ -111,7 +110,7 @@ class Reader:
     def _logical_line(self) -> LogicalLine | None:
         text, starts, continued = "", [], False
         while self._at < len(self._lines):
-            raw, number = self._lines[self._at], self._at + 1
+            raw, number = self._lines[self._at].rstrip("\r"), self._at + 1
             self._at += 1
             stripped = raw.strip()
             if stripped.startswith("#") or (not stripped and continued):
@@ -144,23 +143,30 @@ class Reader:
             keyword = words[1].upper()
         if keyword not in HEREDOC_KEYWORDS or "<<" not in line.text:
             return line
-        found = [self._heredoc(line, match) for match in _HEREDOC.finditer(line.text)]
+        found = []
+        for offset, word in split_words(line.text, self.escape):
+            match = _HEREDOC.fullmatch(word)
+            if match is not None:
+                found.append(self._heredoc(line.position(offset), match))
         return LogicalLine(line.file, line.text, line.starts, tuple(found))
 
-    def _heredoc(self, line: LogicalLine, match: re.Match[str]) -> Heredoc:
-        chomp, name = bool(match[1]), match[2] or match[3] or match[4]
-        content: list[str] = []
+    def _heredoc(self, at: Position, match: re.Match[str]) -> Heredoc:
+        try:
+            name = Expander({}, self.escape).word(match[2].replace("$", f"{self.escape}$"))
+        except WordError as error:
+            raise mistake(at, f"the here-document {match[0]}: {error}") from None
+        chomp, content = bool(match[1]), list[str]()
         while self._at < len(self._lines):
             text = self._lines[self._at]
             self._at += 1
             if chomp:
                 text = text.lstrip("\t")
-            if text == name:
+            if text.rstrip("\r") == name:
                 body = "".join(f"{row}\n" for row in content)
-                return Heredoc(name, body, match[4] is not None, match[0].strip())
+                return Heredoc(name, body, expand=match[2] == name, token=match[0])
             content.append(text)
         raise mistake(
-            line.position(match.start()),
+            at,
             f"the here-document {name} has no end",
             fix=f"end it with a line that is just {name}",
         )

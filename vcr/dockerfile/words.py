@@ -76,8 +76,13 @@ class Expander:
                 at += 1
         return "".join(out)
 
-    def _until(self, text: str, at: int, stop: str) -> tuple[str, int]:
-        """Expand from AT up to an unquoted STOP character, which is not consumed."""
+    def _until(
+        self, text: str, at: int, stop: str, *, pattern: bool = False
+    ) -> tuple[str, int]:
+        """Expand from AT up to an unquoted STOP character, which is not consumed.
+
+        In a PATTERN an escaped character stays marked, so that it is no wildcard.
+        """
         out = []
         while at < len(text) and not (stop and text[at] in stop):
             char = text[at]
@@ -90,6 +95,7 @@ class Expander:
             elif char == self.escape:
                 # An escape before nothing stands for itself.
                 piece, at = text[at + 1 : at + 2] or char, at + 2
+                piece = f"\\{piece}" if pattern else piece
             else:
                 piece, at = char, at + 1
             out.append(piece)
@@ -136,7 +142,8 @@ class Expander:
         if operator is None:
             raise WordError(f"${{{name}...}} has no end or an unknown modifier", start)
         stop = "/}" if operator in {"/", "//"} else "}"
-        operand, at = self._until(text, at + len(operator), stop)
+        is_pattern = operator[0] in "#%/"
+        operand, at = self._until(text, at + len(operator), stop, pattern=is_pattern)
         replacement = ""
         if stop == "/}" and text.startswith("/", at):
             replacement, at = self._until(text, at + 1, "}")
@@ -201,7 +208,8 @@ def _replace(count: int) -> Operator:
 
 def _glob(pattern: str) -> str:
     pieces = {"*": ".*", "?": "."}
-    return "".join(pieces.get(char, re.escape(char)) for char in pattern)
+    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
+    return "".join(pieces.get(part, re.escape(part[-1])) for part in parts)
 
 
 # Longest first: ":-" before "-", "##" before "#".

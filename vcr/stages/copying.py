@@ -33,7 +33,7 @@ class Copier:
         sources_text, (dest_at, dest_text) = words[:-1], words[-1]
         dest = self._destination(state, state.expand(dest_text, dest_at))
         sources: list[Source] = []
-        heredocs = {doc.file_descriptor_text: doc for doc in instruction.heredocs}
+        heredocs = {doc.token: doc for doc in instruction.heredocs}
         for at, word in sources_text:
             if word in heredocs:
                 doc = heredocs[word]

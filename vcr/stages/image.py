@@ -69,7 +69,7 @@ class ImagePlanner:
         if keyword in config.HANDLERS:
             config.HANDLERS[keyword](state, instruction)
         elif keyword == "ARG":
-            config.arg(state, instruction, self._given(state))
+            config.arg(state, instruction, self.resolver.given, self._known(state))
         elif keyword == "WORKDIR":
             self._workdir(state, instruction, ident)
         elif keyword == "RUN":
@@ -78,14 +78,12 @@ class ImagePlanner:
             copier = Copier(self.context, self.lock, self._layers_of)
             self._add(state, f"{ident}.copy", copier.plan(state, instruction))
 
-    def _given(self, state: State) -> dict[str, str]:
-        """Return the values an ARG may take from outside the stage, strongest last."""
-        resolver = self.resolver
+    def _known(self, state: State) -> dict[str, str]:
+        """Return the values an ARG without a default takes, when none is given."""
         return {
-            **resolver.platform_args(state.arch),
+            **self.resolver.platform_args(state.arch),
             "SOURCE_DATE_EPOCH": str(self.lock.epoch),
-            **resolver.global_args(),
-            **resolver.given,
+            **self.resolver.global_args(),
         }
 
     def _workdir(self, state: State, instruction: Instruction, ident: str) -> None:
@@ -143,7 +141,7 @@ class ImagePlanner:
 def _run(state: State, instruction: Instruction) -> Run:
     docs = instruction.heredocs
     argv, stdin = tuple(state.command(instruction)), ""
-    if docs and instruction.rest == docs[0].file_descriptor_text:
+    if docs and instruction.rest == docs[0].token:
         content = docs[0].content
         # A script with an interpreter line is fed to that, any other to the shell.
         argv = ("/dev/stdin",) if content.startswith("#!") else (*state.shell, content)
