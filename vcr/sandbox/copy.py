@@ -15,7 +15,7 @@ from typing import Any
 from .chmod import changed_mode
 from .failure import Failure
 from .match import compile_pattern, has_wildcard
-from .tar import Damaged, entries, is_archive, place, uncompressed
+from .tar import Damaged, entries, is_archive, place, refuse_device, uncompressed
 from .tree import Content, Node, Tree, directory, node_of_file, text_file, tree_of_directory
 from .users import find_owner
 
@@ -152,12 +152,7 @@ class Copy:
             target = f"{dest}/{name}" if dest else name
             if not name or self._is_excluded(name):
                 continue
-            if isinstance(node, Node) and node.kind in {"char", "block"}:
-                raise Failure(
-                    f"{path.name} holds the device {name}",
-                    why="devices are taken from base images only",
-                    fix="leave it out of the archive",
-                )
+            refuse_device(name, node, path.name)
             linked = f"{dest}/{node}" if isinstance(node, str) and dest else node
             above = self.tree.make_parents(self.tree.locate(target), directory())
             self.written.update([*above, place(self.tree, target, self._mine(linked), path.name)])

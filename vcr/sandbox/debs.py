@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .failure import Failure
-from .tar import entries, place, uncompressed
+from .tar import entries, place, refuse_device, uncompressed
 from .tree import Content, Node, Tree, directory, text_file
 
 AR_MAGIC = b"!<arch>\n"  # ar(5)
@@ -134,6 +134,7 @@ def _member_tar(deb: Path, members: dict[str, tuple[int, int]], prefix: str, scr
 def _unpack(tree: Tree, package: Package, owners: dict[str, Package]) -> None:
     """Add the files of PACKAGE; a file two packages have must be meant (Replaces) or equal."""
     for name, node in entries(package.data):
+        refuse_device(name, node, package.name)
         path = tree.locate(name) if name else ""
         old, other = tree.get(path), owners.get(path)
         if old is not None and old.kind == "dir" and not _is_directory(node):

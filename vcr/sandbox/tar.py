@@ -140,6 +140,16 @@ def apply_layer(tree: Tree, path: Path) -> None:
             place(tree, name, node, path.name)
 
 
+def refuse_device(name: str, node: Node | str, archive: str) -> None:
+    """Refuse a device node of an ARCHIVE that is no layer of a base image."""
+    if isinstance(node, Node) and node.kind in {"char", "block"}:
+        raise Failure(
+            f"{archive} holds the device {name}",
+            why="devices are taken from base images only",
+            fix="leave it out of the archive",
+        )
+
+
 def place(
     tree: Tree, name: str, node: Node | str, archive: str, *, through_links: bool = False
 ) -> str:
