@@ -12,7 +12,7 @@ PAGES = {"/": "hello from riscv64\n", "/health": "ok\n"}
 class Handler(BaseHTTPRequestHandler):
     """Answers with the pages above."""
 
-    def do_GET(self) -> None:  # noqa: N802 -- http.server's name
+    def do_GET(self) -> None:
         """Send a page, or 404."""
         page = PAGES.get(self.path)
         body = (page or "not found\n").encode()

@@ -14,9 +14,7 @@ from vcr.errors import UsageError
 
 # keyword → the flags it takes
 FLAGS: dict[str, frozenset[str]] = {
-    "ADD": frozenset(
-        {"chown", "chmod", "link", "checksum", "keep-git-dir", "exclude", "unpack"}
-    ),
+    "ADD": frozenset({"chown", "chmod", "link", "checksum", "keep-git-dir", "exclude", "unpack"}),
     "ARG": frozenset(),
     "CMD": frozenset(),
     "COPY": frozenset({"from", "chown", "chmod", "link", "parents", "exclude"}),
@@ -223,7 +221,7 @@ def _stage(start: Instruction, earlier: list[Stage]) -> Stage:
                 why="names are letters, digits and -_. and start with a letter",
             )
         if name == SCRATCH:
-            raise mistake(words[2][0], "no stage can be called scratch", why="it is the empty image")
+            raise mistake(words[2][0], "no stage can be called scratch", why="it is no stage")
         if any(stage.name == name for stage in earlier):
             raise mistake(words[2][0], f"there is already a stage {name!r}")
     else:

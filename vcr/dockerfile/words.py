@@ -76,9 +76,7 @@ class Expander:
                 at += 1
         return "".join(out)
 
-    def _until(
-        self, text: str, at: int, stop: str, *, pattern: bool = False
-    ) -> tuple[str, int]:
+    def _until(self, text: str, at: int, stop: str, *, pattern: bool = False) -> tuple[str, int]:
         """Expand from AT up to an unquoted STOP character, which is not consumed.
 
         In a PATTERN an escaped character stays marked, so that it is no wildcard.

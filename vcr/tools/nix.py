@@ -126,6 +126,20 @@ class Nix:
         """Return the store path of a toolset of nix/toolsets.nix, built if need be."""
         return self.build(name, show)
 
+    def try_sandbox(self) -> None:
+        """Build something trivial; raises VcrError when the sandbox does not work here."""
+        # A builder that cannot be executed still needs the sandbox to be set up first,
+        # and "No such file" is then what the sandbox itself says.
+        expression = (
+            'derivation { name = "vcr-try"; builder = "/vcr-try"; '
+            "system = builtins.currentSystem; now = toString builtins.currentTime; }"
+        )
+        argv = ["nix-build", "--no-out-link", "--expr", expression]
+        result = process.run(argv, env=self._env(), ok=None)
+        if "No such file or directory" not in result.stderr:
+            reason = result.stderr.strip().splitlines()
+            raise HostError("the Nix sandbox does not work here", why=reason[-1] if reason else "")
+
     def sizes(self, path: Path) -> tuple[int, int]:
         """Return the bytes of the store PATH by itself and with all it refers to."""
         argv: list[process.Arg] = ["nix", "path-info", "--size", "--closure-size", path]
