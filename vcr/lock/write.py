@@ -80,20 +80,14 @@ class Locker:
 
 
 def summarise(old: Lock | None, new: Lock) -> list[str]:
-    """Say in lines for people what NEW changes over OLD."""
+    """Say in lines for people what NEW changes over OLD, one a package and base."""
+    before, after = _versions(old) if old else {}, _versions(new)
     lines = []
-    before = _packages(old) if old else {}
-    after = _packages(new)
-    for key in sorted(before.keys() | after.keys()):
-        was, now = before.get(key), after.get(key)
-        if was == now:
-            continue
-        if was is None:
-            lines.append(f"+ {key} {now}")
-        elif now is None:
-            lines.append(f"- {key} {was}")
-        else:
-            lines.append(f"~ {key} {was} → {now}")
+    for base, package in sorted(before.keys() | after.keys()):
+        was, now = before.get((base, package), ""), after.get((base, package), "")
+        if was != now:
+            sign = "~" if was and now else "+" if now else "-"
+            lines.append(f"{sign} {base}: {package} {' → '.join(filter(None, (was, now)))}")
     return lines
 
 
@@ -136,12 +130,12 @@ def _epoch(bases: dict[str, Locked], old: Lock | None) -> int:
     return int(dt.datetime.now(dt.UTC).timestamp())
 
 
-def _packages(lock: Lock) -> dict[str, str]:
-    """Return "package (base, arch)" → version."""
-    return {
-        f"{package.package} ({name}, {arch})": package.version
-        for name, base in lock.bases.items()
-        if isinstance(base, LockedDebian)
-        for arch, packages in base.archs.items()
-        for package in packages
-    }
+def _versions(lock: Lock) -> dict[tuple[str, str], str]:
+    """Return (base, package) → its version, or versions where architectures differ."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for name, base in lock.bases.items():
+        if isinstance(base, LockedDebian):
+            for packages in base.archs.values():
+                for package in packages:
+                    found.setdefault((name, package.package), set()).add(package.version)
+    return {key: ", ".join(sorted(versions)) for key, versions in found.items()}

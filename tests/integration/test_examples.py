@@ -1,0 +1,56 @@
+"""Each example builds to its recorded ladder and serves; one test an example, of its name."""
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.nix, pytest.mark.vm]
+
+REPO = Path(__file__).resolve().parents[2]
+GOLDEN = REPO / "tests" / "golden" / "ladder.json"
+
+
+def digests(build: dict[str, Any]) -> dict[str, str]:
+    return {rung["name"]: rung["digest"] for rung in build["ladder"]}
+
+
+def get(url: str) -> tuple[int, str]:
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+        return answer.status, answer.read().decode()
+
+
+def address(machine: dict[str, Any]) -> str:
+    forward = machine["forwards"][0]
+    return f"http://{forward['address']}:{forward['host']}"
+
+
+def test_every_example_has_a_recorded_ladder() -> None:
+    names = {path.parent.name for path in REPO.glob("examples/*/Dockerfile")}
+    assert set(json.loads(GOLDEN.read_text())) == names
+
+
+def test_hello(vcr: Any) -> None:
+    example = REPO / "examples" / "hello"
+    assert digests(vcr.json("build", example)) == json.loads(GOLDEN.read_text())["hello"]
+    machine = vcr.json("up", example)
+    assert get(f"{address(machine)}/health") == (200, "ok\n")
+    assert get(f"{address(machine)}/") == (200, "hello from riscv64\n")
+    assert [(m["name"], m["status"]) for m in vcr.json("ps")["machines"]] == [("hello", "healthy")]
+    assert "listening on port 8000" in vcr("logs", example).stdout
+    assert "vcr: start app" in vcr("logs", "--console", example).stdout
+    vcr("down", example)
+    assert vcr.json("ps", "--all")["machines"] == []
+
+
+def test_static(vcr: Any) -> None:
+    example = REPO / "examples" / "static"
+    assert digests(vcr.json("build", example)) == json.loads(GOLDEN.read_text())["static"]
+    # Its health check is a command in the container, run by the agent.
+    machine = vcr.json("up", example)
+    status, page = get(address(machine))
+    assert status == 200
+    assert "verifiable machine" in page
+    vcr("down", "-t", "1", example)
