@@ -34,14 +34,20 @@ let
 
   fetched = file: toolchain.fetch { inherit (file) name url; hash = file.sha256; };
 
-  # A locked OCI image. vcr has put it into the store before Nix looks for it.
+  # A locked OCI image. vcr has put it into the store before Nix looks for it; the
+  # error is in the form of vcr/sandbox/failure.py.
   ociLayout =
     spec:
     derivation {
       name = "vcr-oci-layout";
       inherit (toolchain) system;
       builder = "${toolchain.busybox}/bin/sh";
-      args = [ "-c" "echo 'the image ${spec.reference} is not in the store' >&2; exit 1" ];
+      args = [ "-c" "printf 'vcr-error: %s\\n' \"$report\" >&2; exit 1" ];
+      report = builtins.toJSON {
+        what = "the image ${spec.reference} is not in the Nix store";
+        why = "its layout is taken from there by hash";
+        fix = "run `vcr lock`";
+      };
       outputHashMode = "recursive";
       outputHashAlgo = "sha256";
       outputHash = spec.nar_sha256;

@@ -4,6 +4,7 @@ import json
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from vcr import process
 from vcr.errors import VcrError
+from vcr.lock.oci import ImageStore
 from vcr.model.arch import Arch
 from vcr.settings import Settings
 from vcr.stages.build import Builder, Built
@@ -35,7 +37,9 @@ def layer_drvs(directory: Path, arch: Arch = Arch.RISCV64) -> dict[str, Path]:
     query = ["nix-store", "--query", "--references", target.drv]
     found = process.run(query).text.splitlines()
     prefix = "-vcr-layer-"
-    return {p.partition(prefix)[2]: Path(p) for p in found if prefix in p} | {"image": target.drv}
+    return {p.partition(prefix)[2].removesuffix(".drv"): Path(p) for p in found if prefix in p} | {
+        "image": target.drv
+    }
 
 
 def nix_env() -> dict[str, str]:
@@ -170,3 +174,44 @@ def test_files_of_another_stage(project: Path, tools: Path, tmp_path: Path) -> N
     assert sorted(path.name for path in root.iterdir()) == ["a.py", "text"]
     assert (root / "text").read_text() == "hello\n"
     assert (root / "a.py").stat().st_mode & 0o777 == 0o640
+
+
+def vcr(*words: str | Path) -> None:
+    code = "from vcr.cli import main; main()"
+    subprocess.run([sys.executable, "-c", code, *words], check=True, cwd=HELLO.parents[1])
+
+
+def test_an_image_is_a_base_by_digest(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(build(HELLO).path("image") / "layout", tmp_path / "base")
+    child = tmp_path / "child"
+    child.mkdir()
+    (child / "vcr.toml").write_text('[base.app]\noci = "../base"\n')
+    (child / "Dockerfile").write_text("FROM app\nCOPY vcr.toml /etc/\nENV A=b\n")
+    vcr("lock", child)
+    image = build(child).path("image")
+    rung = json.loads((image / "rungs.json").read_text())[0]
+    manifest = json.loads((image / rung["file"]).read_text())
+    config = image / "layout/blobs/sha256" / manifest["config"]["digest"].removeprefix("sha256:")
+    told = json.loads(config.read_text())["config"]
+    assert told["Cmd"] == ["python3", "/app/app.py"]
+    assert "A=b" in told["Env"]
+    assert len(manifest["layers"]) == 2, "the base is one layer"
+
+
+def test_a_base_image_comes_back_when_the_store_lost_it(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(build(HELLO).path("image") / "layout", tmp_path / "base")
+    (project / "vcr.toml").write_text(f'[base.python]\noci = "{tmp_path}/base"\n')
+    (project / "Dockerfile").write_text("FROM python\n")
+    vcr("lock", project)
+    asked: list[str] = []
+    provide = ImageStore.provide
+
+    def seen(self: ImageStore, reference: str, nar_sha256: str) -> None:
+        asked.append(reference)
+        provide(self, reference, nar_sha256)
+
+    monkeypatch.setattr(ImageStore, "provide", seen)
+    build(project)
+    assert asked == [f"oci:{tmp_path}/base"]

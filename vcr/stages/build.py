@@ -13,13 +13,15 @@ from pathlib import Path
 
 from vcr.atomic import write_text
 from vcr.errors import UsageError
+from vcr.lock.oci import ImageStore
 from vcr.model.ladder import Rung, read_rungs
-from vcr.model.plan import Plan, Run
+from vcr.model.plan import OciBase, Plan, Run
 from vcr.model.project import Project
 from vcr.settings import Settings
 from vcr.stages import STAGES
 from vcr.stages.reason import why_built
 from vcr.tools.nix import Nix, Target
+from vcr.tools.skopeo import Skopeo
 from vcr.ui import Ui
 
 LAST_BUILD = "last-build.json"
@@ -65,6 +67,7 @@ class Builder:
         """Build STAGES of PLAN in order; raises UsageError, FetchError, VcrError."""
         refuse_run(plan)
         nix = Nix(self.settings)
+        self._provide_images(plan, nix)
         evaluation = nix.evaluate(stages, self.write_plan(plan))
         if not all(target.is_built for target in evaluation.targets):
             with self.ui.step("inputs") as step:
@@ -81,6 +84,13 @@ class Builder:
             rung for stage in built if stage.name in STAGES for rung in read_rungs(stage.path)
         ]
         return Built(plan, built, tuple(ladder))
+
+    def _provide_images(self, plan: Plan, nix: Nix) -> None:
+        """Bring base images into the store; Nix itself cannot fetch them."""
+        for layer in plan.layers.values():
+            if isinstance(layer, OciBase):
+                store = ImageStore(Skopeo.of_toolset(nix.toolset("oci")), nix)
+                store.provide(layer.reference, layer.nar_sha256)
 
     def write_plan(self, plan: Plan) -> Path:
         """Write PLAN to the cache, named by its hash, for Nix to read."""
