@@ -78,12 +78,15 @@ let
     removeAttrs spec [ "debs" "lower" "nar_sha256" "origin" "reference" ]
     // (if spec ? sources then { sources = map (s: removeAttrs s [ "files" "layers" "file" ]) spec.sources; } else { });
 
+  isBase = spec: builtins.elem spec.op [ "debs" "oci" ];
+
   layers = builtins.mapAttrs (
     _: spec:
     sandbox.build {
       name = "vcr-layer-${spec.op}";
-      module = "layer";
-      modules = [ "chmod" "copy" "debs" "match" ];
+      # A base depends on no code that copies, so that a change there rebuilds none.
+      module = if isBase spec then "base" else "layer";
+      modules = if isBase spec then [ "debs" ] else [ "chmod" "copy" "match" ];
       job = {
         inherit (plan) arch epoch;
         spec = essential spec;
@@ -102,3 +105,4 @@ sandbox.build {
     layers = map layerFile plan.image.layers;
   };
 }
+// { inherit layers; } # to tell which line of the Dockerfile a failed layer is

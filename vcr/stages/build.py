@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.atomic import write_text
-from vcr.errors import UsageError
+from vcr.errors import UsageError, VcrError
 from vcr.lock.oci import ImageStore
 from vcr.model.ladder import Rung, read_rungs
 from vcr.model.plan import OciBase, Plan, Run
@@ -20,7 +20,7 @@ from vcr.model.project import Project
 from vcr.settings import Settings
 from vcr.stages import STAGES
 from vcr.stages.reason import why_built
-from vcr.tools.nix import Nix, Target
+from vcr.tools.nix import BuilderError, Nix, Target
 from vcr.tools.skopeo import Skopeo
 from vcr.ui import Ui
 
@@ -75,10 +75,17 @@ class Builder:
                 step.because("every input is in the store")
         roots = self.roots / f"{plan.profile}-{plan.arch}"
         earlier = _read_last(roots)
-        built = tuple(
-            self._build_stage(nix, target, roots, earlier.get(target.attr))
-            for target in evaluation.targets
-        )
+        try:
+            built = tuple(
+                self._build_stage(nix, target, roots, earlier.get(target.attr))
+                for target in evaluation.targets
+            )
+        except BuilderError as error:
+            raise VcrError(
+                f"{self._origin_of(error.drv, plan, nix)}{error.what}",
+                why=error.why,
+                fix=error.fix,
+            ) from None
         _write_last(roots, earlier | {target.attr: target.drv for target in evaluation.targets})
         ladder = [
             rung for stage in built if stage.name in STAGES for rung in read_rungs(stage.path)
@@ -91,6 +98,16 @@ class Builder:
             if isinstance(layer, OciBase):
                 store = ImageStore(Skopeo.of_toolset(nix.toolset("oci")), nix)
                 store.provide(layer.reference, layer.nar_sha256)
+
+    def _origin_of(self, drv: Path, plan: Plan, nix: Nix) -> str:
+        """Return "Dockerfile:LINE: " for the layer that DRV builds, "" for another."""
+        # Lines are not part of a layer's derivation: moving one rebuilds nothing.
+        attrs = [f'image.layers."{ident}"' for ident in plan.layers]
+        targets = nix.evaluate(attrs, self.write_plan(plan)).targets
+        for layer, target in zip(plan.layers.values(), targets, strict=True):
+            if target.drv == drv and (origin := getattr(layer, "origin", "")):
+                return f"{origin}: "
+        return ""
 
     def write_plan(self, plan: Plan) -> Path:
         """Write PLAN to the cache, named by its hash, for Nix to read."""

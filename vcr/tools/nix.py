@@ -15,14 +15,13 @@ from pathlib import Path
 from vcr import process
 from vcr.errors import ExitCode, FetchError, HostError, VcrError
 from vcr.settings import Settings
-from vcr.tools.nix_log import NixLog, store_name
+from vcr.tools.nix_log import BUILDER_ERROR, NixLog, store_name
 
 type LineSink = Callable[[str], None]
 
 # Nix's own exit codes: https://nix.dev/manual/nix/latest/command-ref/nix-store/realise
 # (102: a fixed-output hash differs; 104: a rebuild was not bit for bit the same).
 _EXIT_CODES = {102: ExitCode.FETCH, 104: ExitCode.MISMATCH}
-_BUILDER_ERROR = "vcr-error: "  # vcr.sandbox reports an error as one JSON object after this
 _MISSING_DRV = re.compile(r"^\s+(/nix/store/\S+\.drv)$")
 
 # The same lines bin/vcr sets; here for those who start with `nix run`.
@@ -55,6 +54,15 @@ class Evaluation:
 
     targets: tuple[Target, ...]
     missing: tuple[Path, ...]
+
+
+class BuilderError(VcrError):
+    """A builder of vcr.sandbox failed for a reason the user can do something about."""
+
+    def __init__(self, drv: Path, report: Mapping[str, str]) -> None:
+        """Take the builder's REPORT; DRV is the derivation that failed."""
+        super().__init__(report["what"], why=report["why"], fix=report["fix"])
+        self.drv = drv
 
 
 @dataclass(frozen=True)
@@ -195,8 +203,8 @@ def _build_failure(result: process.Result, log: NixLog) -> VcrError:
     drv = drv or (log.built[-1] if log.built else "")
     tail = list(log.tails.get(drv, ()))
     for line in tail:
-        if line.startswith(_BUILDER_ERROR):
-            return _builder_error(line[len(_BUILDER_ERROR) :])
+        if line.startswith(BUILDER_ERROR):
+            return BuilderError(Path(drv), json.loads(line.removeprefix(BUILDER_ERROR)))
     text = "\n".join([*tail, *log.errors])
     code = _EXIT_CODES.get(result.returncode, ExitCode.FAILED)
     if "No space left on device" in text:
@@ -212,10 +220,3 @@ def _build_failure(result: process.Result, log: NixLog) -> VcrError:
         tail=tail[-process.TAIL_LINES :] or process.failure(result).tail,
         code=code,
     )
-
-
-def _builder_error(text: str) -> VcrError:
-    report = json.loads(text)
-    origin = report.get("origin", "")
-    what = f"{origin}: {report['what']}" if origin else report["what"]
-    return VcrError(what, why=report.get("why", ""), fix=report.get("fix", ""))

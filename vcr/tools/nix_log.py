@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 TAIL_LINES = 30
+BUILDER_ERROR = "vcr-error: "  # vcr.sandbox.failure reports as one JSON object after this
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STORE_NAME = re.compile(r".*/[a-z0-9]{32}-([^/]+?)(\.drv)?$")
@@ -50,6 +51,8 @@ class NixLog:
         drv, text = self._names.get(ident, ""), _plain(text)
         if drv:
             self.tails[drv].append(text)
+        if text.startswith(BUILDER_ERROR):
+            return ""  # shown as an error of its own
         return f"{store_name(drv)}> {text}" if drv else text
 
 
