@@ -1,4 +1,4 @@
-"""Builder of one layer: reads a specification, writes `layer.tar`.
+"""Builder of one layer over others: COPY, ADD, WORKDIR. Writes `layer.tar`.
 
 The specification is JSON: a layer of vcr.model.plan as `spec`, the tar files of
 the layers below as `lower`, where its sources are as `inputs`, `epoch`, `arch`.
@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .copy import Copy
-from .debs import build_base
 from .failure import Failure, guarded
-from .oci import Layout
 from .tar import apply_layer, write
 from .tree import Node, Tree, directory, parent
 from .users import find_account
@@ -22,8 +20,7 @@ LAYER_FILE = "layer.tar"
 def main(specification: str, out: str) -> None:
     """Build the layer that the JSON file SPECIFICATION describes into directory OUT."""
     job = json.loads(Path(specification).read_bytes())
-    scratch = Path(out).parent / "scratch" if job.get("scratch") else Path("scratch").resolve()
-    guarded(lambda: _build(job, Path(out), scratch), _origin(job["spec"]))
+    guarded(lambda: _build(job, Path(out), Path("scratch").resolve()), _origin(job["spec"]))
 
 
 def _origin(spec: dict[str, Any]) -> str:
@@ -51,12 +48,6 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     tree = flatten(job["lower"])
     match spec["op"]:
-        case "debs":
-            tree = build_base([Path(deb) for deb in job["inputs"]], job["arch"], scratch)
-            written = {path for path, _ in tree.walk()}
-        case "oci":
-            tree = Layout(Path(job["inputs"][0])).flatten(spec["manifest"], scratch)
-            written = {path for path, _ in tree.walk()}
         case "copy":
             written = _copy(job, tree, scratch)
         case "workdir":

@@ -70,14 +70,18 @@ def entries(path: Path) -> Iterator[tuple[str, Node | str]]:
     Raises Failure when it is not a good archive or an entry leads out of it.
     """
     try:
-        with tarfile.open(path, "r:", encoding="utf-8") as archive:
-            for count, info in enumerate(archive):
-                if count >= MAX_ENTRIES:
-                    raise Failure(f"{path.name} has more than {MAX_ENTRIES} entries")
-                yield clean(info.name), _read(archive, path, info)
-            _check_end(path, archive.offset)
+        yield from _entries(path)
     except _BROKEN as error:
         raise Failure(f"{path.name} is not a good tar archive", why=str(error)) from None
+
+
+def _entries(path: Path) -> Iterator[tuple[str, Node | str]]:
+    with tarfile.open(path, "r:", encoding="utf-8") as archive:
+        for count, info in enumerate(archive):
+            if count >= MAX_ENTRIES:
+                raise Failure(f"{path.name} has more than {MAX_ENTRIES} entries")
+            yield clean(info.name), _read(archive, path, info)
+        _check_end(path, archive.offset)
 
 
 def _check_end(path: Path, offset: int) -> None:

@@ -1,0 +1,37 @@
+"""Builder of a base layer: Debian packages, or an OCI image, as one `layer.tar`.
+
+Apart from `layer`, so that a change to COPY rebuilds no base. The specification is
+JSON: a layer of vcr.model.plan as `spec`, where its files are as `inputs`, `epoch`,
+`arch`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .debs import build_base
+from .failure import guarded
+from .oci import Layout
+from .tar import write
+from .tree import Tree
+
+LAYER_FILE = "layer.tar"
+
+
+def main(specification: str, out: str) -> None:
+    """Build the base that the JSON file SPECIFICATION describes into directory OUT."""
+    job = json.loads(Path(specification).read_bytes())
+    guarded(lambda: _build(job, Path(out), Path("scratch").resolve()))
+
+
+def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
+    scratch.mkdir(parents=True, exist_ok=True)
+    tree = _tree(job, scratch)
+    out.mkdir(parents=True, exist_ok=True)
+    write(out / LAYER_FILE, tree.walk(), job["epoch"])
+
+
+def _tree(job: dict[str, Any], scratch: Path) -> Tree:
+    if job["spec"]["op"] == "oci":
+        return Layout(Path(job["inputs"][0])).flatten(job["spec"]["manifest"], scratch)
+    return build_base([Path(deb) for deb in job["inputs"]], job["arch"], scratch)
