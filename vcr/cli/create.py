@@ -52,23 +52,25 @@ def create(app: App, name: str, template: str) -> None:
 
 
 def _write(template: Path, target: Path, name: str) -> None:
-    """Copy TEMPLATE beside TARGET, then rename it into place."""
+    """Fill a directory beside TARGET, then rename it into place."""
     try:
         scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{name}."))
         try:
-            made = scratch / name
-            for source in sorted(template.rglob("*")):
-                if source.is_file():
-                    relative = source.relative_to(template)
-                    # A package cannot hold a .dockerignore of its own: it would take effect.
-                    file = relative.with_name(relative.name.replace("dot-", ".", 1))
-                    (made / file).parent.mkdir(parents=True, exist_ok=True)
-                    text = source.read_text(encoding="utf-8").replace("{{name}}", name)
-                    (made / file).write_text(text, encoding="utf-8")
-            made.rename(target)
+            _fill(template, scratch / name, name)
+            (scratch / name).rename(target)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         raise HostError(
             f"cannot make {target}", why=error.strerror or "", fix="check permissions and space"
         ) from error
+
+
+def _fill(template: Path, target: Path, name: str) -> None:
+    for source in (path for path in sorted(template.rglob("*")) if path.is_file()):
+        relative = source.relative_to(template)
+        # A package cannot hold a .dockerignore of its own: it would take effect.
+        file = target / relative.with_name(relative.name.replace("dot-", ".", 1))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = source.read_text(encoding="utf-8").replace("{{name}}", name)
+        file.write_text(text, encoding="utf-8")

@@ -35,28 +35,36 @@ def external_inputs(project: Project) -> Inputs:
     """Return the inputs of PROJECT's Dockerfile, on every stage; raises UsageError."""
     dockerfile = load_dockerfile(project)
     resolver = Resolver(dockerfile, Arch.RISCV64, project.config.args)
-    images, urls = set(), set()
+    images: set[str] = set()
+    urls: set[str] = set()
     for stage in dockerfile.stages:
         image = resolver.image_of(stage)
         if image != SCRATCH and resolver.earlier(image, stage.index) is None:
             images.add(image)
         state = State(stage, Arch.RISCV64, dockerfile.escape)
-        known = {**resolver.platform_args(), **resolver.global_args()}
         for instruction in stage.instructions:
-            match instruction.keyword:
-                case "ARG":
-                    config.arg(state, instruction, resolver.given, known)
-                case "ENV":
-                    config.env(state, instruction)
-                case "ADD" if instruction.flag("checksum") is None:
-                    urls.update(_urls(state, instruction))
-                case "COPY":
-                    source = instruction.flag("from")
-                    if source and resolver.numbered(source, stage.index, instruction) is None:
-                        images.add(source)
+            images.update(_images(resolver, state, instruction))
+            urls.update(_urls(resolver, state, instruction))
     return Inputs(tuple(sorted(images)), tuple(sorted(urls)))
 
 
-def _urls(state: State, instruction: Instruction) -> list[str]:
-    words = [state.expand(word, at) for at, word in instruction.words()]
-    return [word for word in words[:-1] if word.startswith(URL_PREFIXES)]
+def _images(resolver: Resolver, state: State, instruction: Instruction) -> list[str]:
+    """Return the image that COPY --from takes files of, if it is not a stage."""
+    source = instruction.flag("from") if instruction.keyword == "COPY" else None
+    if not source or resolver.numbered(source, state.stage.index, instruction) is not None:
+        return []
+    return [source]
+
+
+def _urls(resolver: Resolver, state: State, instruction: Instruction) -> list[str]:
+    """Keep track of variables in STATE; return the addresses of an ADD without --checksum."""
+    match instruction.keyword:
+        case "ARG":
+            known = {**resolver.platform_args(), **resolver.global_args()}
+            config.arg(state, instruction, resolver.given, known)
+        case "ENV":
+            config.env(state, instruction)
+        case "ADD" if instruction.flag("checksum") is None:
+            words = [state.expand(word, at) for at, word in instruction.words()]
+            return [word for word in words[:-1] if word.startswith(URL_PREFIXES)]
+    return []

@@ -133,9 +133,8 @@ def _epoch(bases: dict[str, Locked], old: Lock | None) -> int:
 def _versions(lock: Lock) -> dict[tuple[str, str], str]:
     """Return (base, package) → its version, or versions where architectures differ."""
     found: dict[tuple[str, str], set[str]] = {}
-    for name, base in lock.bases.items():
-        if isinstance(base, LockedDebian):
-            for packages in base.archs.values():
-                for package in packages:
-                    found.setdefault((name, package.package), set()).add(package.version)
+    bases = [(name, base) for name, base in lock.bases.items() if isinstance(base, LockedDebian)]
+    for name, base in bases:
+        for package in (package for packages in base.archs.values() for package in packages):
+            found.setdefault((name, package.package), set()).add(package.version)
     return {key: ", ".join(sorted(versions)) for key, versions in found.items()}

@@ -76,7 +76,10 @@ def _listeners(port: int) -> Iterable[str]:
     """Yield the `socket:[inode]` links of listeners on PORT: proc_net_tcp in the kernel's docs."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError):
-            for line in Path(table).read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
-                    yield f"socket:[{fields[9]}]"
+            rows = [line.split() for line in Path(table).read_text().splitlines()[1:]]
+            local = f":{port:04X}"
+            yield from (
+                f"socket:[{row[9]}]"
+                for row in rows
+                if row[3] == LISTENING and row[1].endswith(local)
+            )
