@@ -151,7 +151,7 @@ def test_an_error_of_a_layer_reaches_the_user(project: Path) -> None:
     )
     with pytest.raises(VcrError) as caught:
         build(project)
-    assert caught.value.what == "COPY app.py /app/: there is no user 'ghost' in the image"
+    assert caught.value.what == "Dockerfile:3: there is no user 'ghost' in the image"
     assert "/etc/passwd has" in caught.value.why
 
 
