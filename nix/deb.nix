@@ -44,8 +44,9 @@ in
       done
 
       # Hash-based, unchecked .pyc: no times inside, and never rewritten (root may write the store).
+      # -B: what compileall itself imports must not be cached the usual way, by time, first.
       if [ -x usr/bin/python3 ]; then
-        $out/usr/bin/python3 -I -m compileall -q -j 1 --invalidation-mode unchecked-hash \
+        $out/usr/bin/python3 -I -B -m compileall -q -f -j 1 --invalidation-mode unchecked-hash \
           usr/lib/python3.*/ usr/lib/python3/
       fi
       ${extra}

@@ -13,7 +13,7 @@ toolchain.run { name = "vcr"; } ''
   cp -r ${source ./. "vcr-nix"} $out/lib/nix
   cp -r ${source ../guest "vcr-guest"} $out/lib/guest
   chmod -R u+w $out/lib/vcr
-  ${toolchain.python}/usr/bin/python3 -I -m compileall -q -j 1 --invalidation-mode unchecked-hash \
+  ${toolchain.python}/usr/bin/python3 -I -B -m compileall -q -f -j 1 --invalidation-mode unchecked-hash \
     $out/lib/vcr
   cat > $out/bin/vcr <<END
   #!${toolchain.python}/usr/bin/python3 -I

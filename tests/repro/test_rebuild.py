@@ -1,0 +1,152 @@
+"""The same project gives the same bytes, whatever differs around it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from vcr.model.arch import Arch
+from vcr.model.ladder import read_rungs
+from vcr.settings import Settings
+from vcr.stages import STAGES
+from vcr.stages.build import Builder
+from vcr.stages.prepare import prepare
+from vcr.tools.derivation import Derivation
+from vcr.tools.nix import Nix, Target
+from vcr.tools.nix_log import store_name
+from vcr.ui import Ui
+
+pytestmark = pytest.mark.nix
+
+REPO = Path(__file__).resolve().parents[2]
+EXAMPLE = REPO / "examples" / "static"
+OURS = ("vcr-layer-", "vcr-image-", "vcr-rootfs-", "vcr-squashfs-", "vcr-kernel-")
+
+
+def evaluate(project: Path, cache: Path) -> tuple[Target, ...]:
+    """Evaluate the stages of PROJECT, with the cache directory CACHE."""
+    settings = Settings.load({**os.environ, "XDG_CACHE_HOME": str(cache)})
+    loaded, plan = prepare(project, arch=Arch.RISCV64, profile="stage")
+    builder = Builder(settings, Ui(), loaded)
+    return Nix(settings).evaluate(STAGES, builder.write_plan(plan)).targets
+
+
+@pytest.fixture(scope="module")
+def built() -> tuple[Target, ...]:
+    loaded, plan = prepare(EXAMPLE, arch=Arch.RISCV64, profile="stage")
+    settings = Settings.load()
+    builder = Builder(settings, Ui(), loaded)
+    builder.build(plan)
+    return Nix(settings).evaluate(STAGES, builder.write_plan(plan)).targets
+
+
+def closure(drvs: list[Path]) -> dict[Path, Derivation]:
+    """Read DRVS and all they are built from."""
+    found: dict[Path, Derivation] = {}
+    pending = list(drvs)
+    while pending:
+        drv = pending.pop()
+        if drv not in found:
+            found[drv] = Derivation.read(drv)
+            pending += found[drv].inputs
+    return found
+
+
+def is_ours(drv: Path) -> bool:
+    return store_name(str(drv)).startswith(OURS)
+
+
+@contextmanager
+def load() -> Iterator[None]:
+    """Keep the processors busy."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def strange(argv: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run ARGV on one processor, under a strange umask, locale, zone and environment."""
+    env = {
+        **os.environ,
+        "NIX_CONFIG": os.environ.get("NIX_CONFIG", "") + "\ncores = 1",
+        "TZ": "Pacific/Kiritimati",
+        "LC_ALL": "tr_TR.UTF-8",
+        "SOURCE_DATE_EPOCH": "1",
+        "PYTHONHASHSEED": "7",
+        "HOSTNAME": "elsewhere",
+    }
+    taskset = [shutil.which("taskset") or "taskset", "-c", "0"] if shutil.which("taskset") else []
+    return subprocess.run(
+        [*taskset, *argv], env=env, umask=0o077, capture_output=True, text=True, check=False
+    )
+
+
+def test_building_again_gives_the_same_bytes(built: tuple[Target, ...]) -> None:
+    ours = sorted(filter(is_ours, closure([target.drv for target in built])))
+    assert len(ours) >= 6
+    with load():
+        done = strange(["nix-store", "--realise", "--check", *map(str, ours)])
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_difference_would_be_noticed(tmp_path: Path) -> None:
+    """The check above can fail: a derivation that is not deterministic does."""
+    busybox = Nix(Settings.load()).build("busybox", lambda _: None)
+    expression = (
+        'derivation { name = "vcr-drift"; system = builtins.currentSystem; '
+        f'builder = "${{builtins.storePath "{busybox}"}}/bin/sh"; '
+        f'args = [ "-c" "read -r x < /proc/uptime; echo $x > $out" ]; now = "{time.time_ns()}"; }}'
+    )
+    drv = subprocess.run(
+        ["nix-instantiate", "--expr", expression], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    subprocess.run(["nix-store", "--realise", drv], check=True, capture_output=True)
+    time.sleep(0.1)
+    done = strange(["nix-store", "--realise", "--check", drv])
+    assert done.returncode == 104
+
+
+def test_path_times_and_modes_of_a_checkout_do_not_matter(
+    built: tuple[Target, ...], tmp_path: Path
+) -> None:
+    copy = tmp_path / "ü another place" / "static"
+    shutil.copytree(EXAMPLE, copy)
+    for path in (copy, *copy.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        os.utime(path, (1, 1))
+    assert [t.drv for t in evaluate(copy, tmp_path / "cache")] == [t.drv for t in built]
+
+
+def test_another_store_gives_the_same_digests(built: tuple[Target, ...], tmp_path: Path) -> None:
+    drvs = [str(target.drv) for target in built]
+    known = closure([target.drv for target in built])
+    needed = {drv for ours in filter(is_ours, known) for drv in known[ours].inputs}
+    tools = sorted(known[drv].env["out"] for drv in needed if not is_ours(drv))
+    store = f"local?root={tmp_path / 'store'}"
+    copy = ["nix", "copy", "--no-check-sigs", "--to", store]
+    for argv in ([*copy, "--derivation", *drvs], [*copy, *tools]):
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    done = strange(["nix-store", "--store", store, "--realise", *drvs])
+    assert done.returncode == 0, done.stderr
+    for target in built:
+        there = tmp_path / "store" / str(target.out).lstrip("/")
+        here = [(rung.name, rung.digest, rung.size) for rung in read_rungs(target.out)]
+        assert [(r.name, r.digest, r.size) for r in read_rungs(there)] == here
+
+
+def test_the_plan_is_canonical(tmp_path: Path) -> None:
+    _, first = prepare(EXAMPLE, arch=Arch.RISCV64, profile="stage")
+    text = first.to_json()
+    assert json.dumps(json.loads(text), sort_keys=True, separators=(",", ":")) + "\n" == text
