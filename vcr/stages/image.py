@@ -90,7 +90,8 @@ class ImagePlanner:
         path = state.absolute(state.expand(instruction.rest, instruction.at))
         state.config["WorkingDir"] = path
         if path != "/":
-            layer = Workdir(path, tuple(state.layers), origin=instruction.at.origin)
+            owner = state.config.get("User", "")  # BuildKit's rule: the USER in force owns it
+            layer = Workdir(path, tuple(state.layers), owner, origin=instruction.at.origin)
             self._add(state, f"{ident}.workdir", layer)
 
     def _add(self, state: State, ident: str, layer: Layer) -> None:
