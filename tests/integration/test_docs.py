@@ -1,8 +1,9 @@
 """Every console example in the documents runs and prints what the document says.
 
 A block fenced as ```console holds commands after "$ " and what they print to
-stdout; progress, on stderr, is not compared. In the output "..." stands for anything on a line, and a line "..." for any lines. Blocks
-of one document run in order, in the repository's root, with `bin/vcr` itself.
+stdout; progress, on stderr, is not compared. In the output "..." stands for
+anything on a line, and a line "..." for any lines. Blocks of one document run in
+order, in the repository's root, with `bin/vcr` itself.
 """
 
 import fnmatch
@@ -66,8 +67,7 @@ def test_the_examples_of(document: Path, tmp_path: Path) -> None:
             shlex.split(example.command),
             cwd=REPO,
             env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             timeout=540,
             check=False,
