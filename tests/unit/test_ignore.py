@@ -1,0 +1,103 @@
+"""The patterns of .dockerignore and of COPY's wildcards."""
+
+import fnmatch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vcr.dockerfile.ignore import Ignore
+from vcr.errors import UsageError
+from vcr.sandbox.match import compile_pattern, has_wildcard
+
+
+@pytest.mark.parametrize(
+    ("patterns", "path", "ignored"),
+    [
+        ("*.py", "a.py", True),
+        ("*.py", "d/a.py", False),
+        ("**/*.py", "d/e/a.py", True),
+        ("**/*.py", "a.py", True),
+        ("d", "d/e/a.py", True),
+        ("/d/", "d/x", True),
+        ("d/**", "d/x/y", True),
+        ("d/**", "d", False),
+        ("*", "anything/below", True),
+        ("*\n!keep", "keep", False),
+        ("*\n!keep", "other", True),
+        ("d\n!d/keep\nd/keep/not", "d/keep/yes", False),
+        ("d\n!d/keep\nd/keep/not", "d/keep/not", True),
+        ("# a comment\n\n  x  ", "x", True),
+        ("a?c", "abc", True),
+        ("a?c", "a/c", False),
+        ("[a-c]x", "bx", True),
+        ("[^a-c]x", "bx", False),
+        ("\\*", "*", True),
+        ("\\*", "x", False),
+        ("./x/../y", "y", True),
+    ],
+)
+def test_what_is_ignored(patterns: str, path: str, ignored: bool) -> None:
+    assert Ignore.parse(patterns).ignores(path) is ignored
+
+
+def test_a_bad_pattern_has_its_line() -> None:
+    with pytest.raises(UsageError, match=r"\.dockerignore:2: .*malformed"):
+        Ignore.parse("a\n[x\n")
+
+
+def test_taking_back_is_known() -> None:
+    assert Ignore.parse("a\n!a/b").takes_back
+    assert not Ignore.parse("a").takes_back
+
+
+@pytest.mark.parametrize("pattern", ["[", "[]", "[a", "[a-", "[z-a]", "a\\", "[-]"])
+def test_malformed_patterns_are_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="pattern"):
+        compile_pattern(pattern)
+
+
+SIMPLE = st.text("ab*?", max_size=6)
+NAMES = st.text("ab", max_size=6)
+
+
+@given(SIMPLE, NAMES)
+def test_stars_and_question_marks_match_as_fnmatch_does(pattern: str, name: str) -> None:
+    ours = compile_pattern(pattern).match(name) is not None
+    assert ours == fnmatch.fnmatchcase(name, pattern)
+
+
+def slow_match(pattern: list[str], path: list[str]) -> bool:
+    """Match component lists, `**` being any number of components, by trying everything."""
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        if len(pattern) == 1:
+            return bool(path)
+        return any(slow_match(pattern[1:], path[n:]) for n in range(len(path) + 1))
+    if not path or not fnmatch.fnmatchcase(path[0], pattern[0]):
+        return False
+    return slow_match(pattern[1:], path[1:])
+
+
+PARTS = st.lists(st.sampled_from(["a", "b", "a*", "?", "**"]), min_size=1, max_size=4)
+PATHS = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=4)
+
+
+@given(PARTS, PATHS)
+def test_double_stars_match_as_the_slow_way_does(parts: list[str], path: list[str]) -> None:
+    # The slow matcher knows no prefix rule, so compare one whole path at a time.
+    text = "/".join(parts)
+    if "**/**" in text:
+        return
+    ours = compile_pattern(text, double_star=True).match("/".join(path)) is not None
+    assert ours == slow_match(parts, path)
+
+
+@given(st.text("ab[]^-\\*?!/", max_size=10))
+def test_any_pattern_compiles_or_is_refused(pattern: str) -> None:
+    for double_star in (False, True):
+        try:
+            compile_pattern(pattern, double_star=double_star)
+        except ValueError:
+            assert has_wildcard(pattern)

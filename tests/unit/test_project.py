@@ -1,0 +1,127 @@
+"""vcr.toml: what is accepted, and errors that help."""
+
+from pathlib import Path
+
+import pytest
+
+from vcr.errors import UsageError
+from vcr.model.duration import parse_duration
+from vcr.model.project import load_project
+
+
+def make(root: Path, toml: str | None = None) -> Path:
+    root.mkdir(exist_ok=True)
+    (root / "Dockerfile").write_text("FROM scratch\n")
+    if toml is not None:
+        (root / "vcr.toml").write_text(toml)
+    return root
+
+
+def mistake(root: Path, toml: str) -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        load_project(make(root, toml))
+    return caught.value
+
+
+def test_a_bare_dockerfile_is_a_project(tmp_path: Path) -> None:
+    project = load_project(make(tmp_path / "My App_1"))
+    assert project.name == "my-app-1"
+    assert project.config.machine.memory == 512
+    assert project.key.startswith("my-app-1-")
+
+
+def test_two_checkouts_have_different_keys(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = load_project(make(tmp_path / "a" / "app"))
+    second = load_project(make(tmp_path / "b" / "app"))
+    assert first.name == second.name
+    assert first.key != second.key
+
+
+def test_every_section_is_read(tmp_path: Path) -> None:
+    project = load_project(
+        make(
+            tmp_path,
+            """
+            [project]
+            name = "x"
+            [args]
+            A = "1"
+            [base.py]
+            packages = ["python3"]
+            snapshot = "20261122T000000Z"
+            [machine]
+            memory = "1 GiB"
+            ports = [80, 8080]
+            [health]
+            command = ["true"]
+            interval = "1m30s"
+            """,
+        )
+    )
+    assert project.name == "x"
+    assert project.config.args == {"A": "1"}
+    assert project.config.base["py"].packages == ("python3",)
+    assert project.config.machine.memory == 1024
+    assert project.config.machine.ports == (80, 8080)
+    assert project.config.health.interval == 90.0
+
+
+@pytest.mark.parametrize(
+    ("toml", "what", "fix"),
+    [
+        ("[projct]\n", "vcr.toml:1: unknown key 'projct'", "did you mean 'project'?"),
+        ("[machine]\n\nmemry = 1\n", "vcr.toml:3: unknown key 'machine.memry'", "'memory'?"),
+        ("[base.x]\npackage = []\n", "vcr.toml:2: unknown key 'base.x.package'", "'packages'?"),
+        ("zzz = 1\n", "vcr.toml:1: unknown key 'zzz'", "known keys: args, base"),
+    ],
+)
+def test_an_unknown_key_names_line_and_nearest(
+    tmp_path: Path, toml: str, what: str, fix: str
+) -> None:
+    error = mistake(tmp_path, toml)
+    assert error.what == what
+    assert fix in error.fix
+
+
+@pytest.mark.parametrize(
+    ("toml", "why"),
+    [
+        ('[project]\nname = "Big"\n', "'Big' is not a lower-case image name"),
+        ('[machine]\nmemory = "lots"\n', "'lots' is not an amount of memory"),
+        ('[health]\ninterval = "5 apples"\n', "is not a duration such as 5s"),
+        ('[health]\nhttp = "x"\n', "http is a path and starts with /"),
+        ('[health]\nhttp = "/"\ncommand = ["x"]\n', "either http or command"),
+        ("[base.x]\n", "exactly one of packages, image and oci"),
+        ('[base.x]\npackages = ["a1"]\nimage = "b"\n', "exactly one of packages, image and oci"),
+        ('[base.x]\npackages = ["../x"]\n', "is not the name of a Debian package"),
+        ('[base.x]\npackages = ["a1"]\nsnapshot = "now"\n', "is not a time such as"),
+        ("[machine]\nports = [0]\n", "greater than or equal to 1"),
+        ("[machine\n", ""),
+    ],
+)
+def test_a_wrong_value_says_why(tmp_path: Path, toml: str, why: str) -> None:
+    error = mistake(tmp_path, toml)
+    assert why in error.why
+    assert error.what.startswith("vcr.toml")
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a directory"):
+        load_project(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="there is no Dockerfile"):
+        load_project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("5s", 5), ("1m30s", 90), ("500ms", 0.5), ("1.5h", 5400), ("0", 0)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "5", "s", "5 s", "-5s", "5x"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)
