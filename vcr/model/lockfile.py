@@ -48,7 +48,7 @@ class LockedDebian(_Entry):
 
     kind: Literal["debian"] = "debian"
     suite: str
-    snapshot: str
+    snapshot: Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z$")]
     archs: dict[Arch, tuple[LockedPackage, ...]]
 
 

@@ -1,0 +1,63 @@
+"""`vcr create` makes whole projects or nothing."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from vcr.cli import run
+from vcr.cli.app import App
+from vcr.cli.create import LATER, READY
+from vcr.errors import ExitCode
+from vcr.model.arch import Arch
+from vcr.model.lockfile import Lock, LockedDebian
+from vcr.model.project import load_project
+from vcr.settings import Settings
+from vcr.stages.plan import make_plan
+from vcr.ui import Ui
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    ui = Ui(out=io.StringIO(), err=io.StringIO())
+    return App(Settings.load({"HOME": str(tmp_path)}), ui, tmp_path)
+
+
+def said(app: App) -> str:
+    assert isinstance(app.ui.err, io.StringIO)
+    return app.ui.err.getvalue()
+
+
+@pytest.mark.parametrize("template", READY)
+def test_a_template_is_a_working_project(app: App, tmp_path: Path, template: str) -> None:
+    assert run(app, ["create", "my-app", "--template", template]) is ExitCode.OK
+    project = load_project(tmp_path / "my-app")
+    (base,) = project.config.base
+    empty = LockedDebian(suite="s", snapshot="20260101T000000Z", archs=dict.fromkeys(Arch, ()))
+    lock = Lock(epoch=0, inputs={}, bases={base: empty}, urls={})
+    plan = make_plan(project, lock, arch=Arch.RISCV64, profile="stage")
+    assert plan.machine.ports
+    assert plan.machine.health is not None
+    assert "# my-app" in (tmp_path / "my-app" / "README.md").read_text()
+    assert (tmp_path / "my-app" / ".dockerignore").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["my-app"]
+
+
+def test_nothing_is_overwritten(app: App, tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    assert run(app, ["create", "app"]) is ExitCode.USAGE
+    assert "exists already" in said(app)
+    assert list((tmp_path / "app").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["App", "../x", "a b", "-x", ""])
+def test_a_name_must_be_fit_for_an_image(app: App, tmp_path: Path, name: str) -> None:
+    assert run(app, ["create", "--", name]) is ExitCode.USAGE
+    assert "cannot be the name of a project" in said(app)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("template", LATER)
+def test_templates_that_need_run_say_so(app: App, template: str) -> None:
+    assert run(app, ["create", "app", "--template", template]) is ExitCode.USAGE
+    assert "this version has no RUN" in said(app)

@@ -1,0 +1,282 @@
+"""Machines without a machine: ports, records, health, the QEMU command line."""
+
+import http.server
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vcr.errors import HostError, UsageError
+from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
+from vcr.runtime.agent import Agent, NoAnswerError
+from vcr.runtime.follow import follow, last_lines
+from vcr.runtime.health import Prober, wait_until_healthy
+from vcr.runtime.machine import tail
+from vcr.runtime.ports import choose_forwards, holder_of, parse_forward
+from vcr.runtime.record import Record, Records, start_time
+from vcr.settings import Settings
+from vcr.tools.qemu import Channels, Forward, Machine, command_line
+
+MACHINE = {
+    "schema": 1, "name": "app", "qemu": "/s/qemu", "qemu_data": "/s/data", "firmware": "/s/fw",
+    "kernel": "/s/kernel", "initramfs": "/s/initramfs", "squashfs": "/s/root", "append": "quiet",
+    "memory_mib": 256, "cpus": 2, "ports": [80], "health": None,
+}  # fmt: skip
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    return Records(Settings.load({"HOME": str(tmp_path), "XDG_RUNTIME_DIR": "/tmp/r"}))
+
+
+def make_record(pid: int, started: int | None) -> Record:
+    return Record("k", "app", "/p", "/s/vm", pid, started or 0, 1.0, (Forward("a", 1, 2),), "x")
+
+
+# --- ports
+
+
+@pytest.mark.parametrize(
+    ("text", "forward"),
+    [
+        ("80", Forward("127.0.0.1", 0, 80)),
+        ("8080:80", Forward("127.0.0.1", 8080, 80)),
+        ("0.0.0.0:8080:80", Forward("0.0.0.0", 8080, 80)),
+    ],
+)
+def test_forwards_are_read(text: str, forward: Forward) -> None:
+    assert parse_forward(text) == forward
+
+
+@pytest.mark.parametrize("text", ["", "x", "1:2:3", "80:0", "70000:80", "80:", "1.2.3.4:80"])
+def test_what_is_no_forward(text: str) -> None:
+    with pytest.raises(UsageError, match="does not say which port"):
+        parse_forward(text)
+
+
+def test_every_port_of_the_guest_gets_one_of_the_host() -> None:
+    first, second = choose_forwards([80, 81], [Forward("127.0.0.1", 0, 81)])
+    assert (first.guest, second.guest) == (81, 80)
+    assert 0 < first.host != second.host > 0
+
+
+def test_a_port_that_is_taken_names_its_holder() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        assert f"(pid {os.getpid()})" in holder_of(port)
+        with pytest.raises(HostError) as caught:
+            choose_forwards([], [Forward("127.0.0.1", port, 80)])
+    assert f"(pid {os.getpid()}) listens on it" in caught.value.why
+    assert holder_of(port) == ""
+
+
+# --- records
+
+
+def test_a_record_is_kept_and_forgotten(records: Records) -> None:
+    record = make_record(os.getpid(), start_time(os.getpid()))
+    records.save(record)
+    assert records.load("k") == record
+    assert records.all() == [record]
+    assert record.is_running
+    records.forget("k")
+    assert records.load("k") is None
+
+
+def test_a_reused_process_id_is_not_ours() -> None:
+    started = start_time(os.getpid())
+    assert started is not None
+    assert not make_record(os.getpid(), started - 1).is_running
+
+
+def test_an_ended_process_is_not_running() -> None:
+    child = subprocess.Popen(["true"])
+    record = make_record(child.pid, start_time(child.pid))
+    child.wait()
+    assert not record.is_running
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": 9}', '{"schema": 1, "x": 2}'])
+def test_a_damaged_record_is_no_record(records: Records, text: str) -> None:
+    path = records.directory("k") / "machine.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert records.load("k") is None
+    assert records.all() == []
+
+
+def test_two_at_once_are_refused(records: Records) -> None:
+    with (
+        records.locked("k"),
+        pytest.raises(HostError, match="another vcr is starting"),
+        records.locked("k"),
+    ):
+        pass
+    with records.locked("k"):
+        pass
+
+
+def test_a_socket_path_that_is_too_long_is_said(tmp_path: Path) -> None:
+    settings = Settings.load({"HOME": str(tmp_path), "XDG_RUNTIME_DIR": "/" + "x" * 120})
+    with pytest.raises(HostError, match="too long for a socket"):
+        Records(settings).channels("k")
+
+
+# --- health
+
+
+class FakeGuest:
+    """A real socket with an agent behind it that answers from a script."""
+
+    def __init__(self, path: Path, answers: dict[str, list[str]]) -> None:
+        self.answers, self.asked = answers, list[str]()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection, connection.makefile("rw") as lines:
+                request = lines.readline().strip()
+                self.asked.append(request)
+                answers = self.answers.get(request.split()[0], ["error"])
+                lines.write((answers.pop(0) if len(answers) > 1 else answers[0]) + "\n")
+                lines.flush()
+
+
+def alive() -> None:
+    pass
+
+
+def test_a_command_probe_asks_the_agent_until_it_succeeds(tmp_path: Path) -> None:
+    guest = FakeGuest(
+        tmp_path / "a", {"ping": ["pong"], "health": ["health 1 b29wcw==", "health 0"]}
+    )
+    check = HealthCheck(CommandProbe(("x",)), interval=1, timeout=7, retries=3)
+    prober = Prober(check, (), Agent(tmp_path / "a"))
+    assert wait_until_healthy(prober, alive, None).healthy
+    assert guest.asked == ["ping", "health 7", "health 7"]
+
+
+def test_patience_is_start_period_and_retries(tmp_path: Path) -> None:
+    FakeGuest(tmp_path / "a", {"ping": ["pong"], "health": ["health 1 b29wcw=="]})
+    check = HealthCheck(CommandProbe(("x",)), interval=0.2, start_period=0.3, retries=2)
+    prober = Prober(check, (), Agent(tmp_path / "a"))
+    assert prober.patience() == pytest.approx(0.7)
+    begin = time.monotonic()
+    outcome = wait_until_healthy(prober, alive, None)
+    assert not outcome.healthy
+    assert outcome.detail == "exit code 1: oops"
+    assert 0.7 <= time.monotonic() - begin < 5
+
+
+def test_a_machine_that_ended_ends_the_wait(tmp_path: Path) -> None:
+    def ended() -> None:
+        raise HostError("it ended")
+
+    with pytest.raises(HostError, match="it ended"):
+        wait_until_healthy(Prober(None, (), Agent(tmp_path / "a")), ended, None)
+
+
+def test_an_agent_that_is_not_there_is_no_answer(tmp_path: Path) -> None:
+    with pytest.raises(NoAnswerError):
+        Agent(tmp_path / "none").ask("ping", 1)
+    assert not Agent(tmp_path / "none").is_up()
+
+
+@pytest.fixture
+def web_port() -> Iterator[int]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(int(self.path.strip("/")))
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "healthy"), [(200, True), (204, True), (302, True), (404, False), (503, False)]
+)
+def test_http_probes(web_port: int, tmp_path: Path, status: int, healthy: bool) -> None:
+    check = HealthCheck(HttpProbe(80, f"/{status}"), timeout=5)
+    prober = Prober(check, (Forward("127.0.0.1", web_port, 80),), Agent(tmp_path / "a"))
+    assert prober.probe().healthy is healthy
+    missing = replace(prober, forwards=())
+    assert missing.probe().detail == "port 80 is not forwarded"
+
+
+# --- logs
+
+
+def test_following_a_log_sees_every_line_once(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("one\ntwo\nhal")
+    over = iter([False, False, True])
+
+    def is_over() -> bool:
+        with path.open("a") as file:
+            file.write("f\n")
+        return next(over)
+
+    assert list(follow(path, is_over, skip_lines=1)) == ["two", "half", "f", "f"]
+
+
+def test_last_lines(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("a\nb\nc\n")
+    assert last_lines(tmp_path / "log", 2) == ["b", "c"]
+    assert last_lines(tmp_path / "log", 0) == []
+    assert last_lines(tmp_path / "log", None) == ["a", "b", "c"]
+    assert last_lines(tmp_path / "none", 5) == []
+
+
+def test_the_tail_of_a_console_leaves_the_firmware_out(tmp_path: Path) -> None:
+    (tmp_path / "c").write_text("OpenSBI\nBoot HART 1\nBoot HART 2\n\nkernel\n")
+    assert tail(tmp_path / "c", after="Boot HART") == ["kernel"]
+    assert tail(tmp_path / "none") == []
+
+
+# --- QEMU
+
+
+def test_the_command_line_is_as_recorded(repo: Path, tmp_path: Path) -> None:
+    (tmp_path / "vm.json").write_text(json.dumps(MACHINE))
+    machine = Machine.load(tmp_path)
+    channels = Channels(Path("/c/console"), Path("/c/log"), Path("/c/agent"), Path("/c/qmp"))
+    argv = command_line(machine, [Forward("127.0.0.1", 8080, 80)], channels)
+    golden = repo / "tests" / "golden" / "qemu.txt"
+    assert "\n".join(argv) + "\n" == golden.read_text()
+
+
+def test_the_health_check_of_vm_json_is_read(tmp_path: Path) -> None:
+    health = {"interval": 1, "timeout": 2, "start_period": 3, "start_interval": 4, "retries": 5}
+    for probe, expected in (
+        ({"path": "/", "port": 1}, HttpProbe(1, "/")),
+        ({"argv": ["a", "b"]}, CommandProbe(("a", "b"))),
+    ):
+        text = json.dumps({**MACHINE, "health": {**health, "probe": probe}})
+        (tmp_path / "vm.json").write_text(text)
+        assert Machine.load(tmp_path).health == HealthCheck(expected, 1, 2, 3, 4, 5)
+
+
+def test_another_schema_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "vm.json").write_text(json.dumps({**MACHINE, "schema": 2}))
+    with pytest.raises(UsageError, match="another version of vcr"):
+        Machine.load(tmp_path)
