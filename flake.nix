@@ -18,7 +18,7 @@
     in
     {
       packages = each (p: {
-        inherit (p) vcr linuxkit python build git go nbd oci shell test verify;
+        inherit (p) vcr busybox linuxkit python build git go nbd oci shell test verify;
         inherit (p) qemu-riscv qemu-x86 qemu-arm;
         default = p.vcr;
       });

@@ -1,6 +1,8 @@
 # Sourced by bin/vcr and bin/test: makes sure Nix is there and set up, and brings
 # outputs of the flake into the store. Needs $root, the repository. POSIX sh.
 
+: "${root:?the directory of the repository}"
+
 stop() { # CODE WHAT WHY FIX
   printf 'error: %s\n  why: %s\n  fix: %s\n' "$2" "$3" "$4" >&2
   exit "$1"
@@ -17,10 +19,10 @@ ensure_nix() {
   echo "installing Nix (package nix-bin)" >&2
   install='apt-get install -y -q --no-install-recommends nix-bin'
   DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND
-  if ! $install > /dev/null 2>&1; then
-    apt-get update -q > /dev/null && $install > /dev/null ||
-      stop 5 "Nix could not be installed" "apt-get failed" "run: apt-get update && $install"
-  fi
+  if $install > /dev/null 2>&1; then return; fi
+  apt-get update -q > /dev/null
+  if $install > /dev/null; then return; fi
+  stop 5 "Nix could not be installed" "apt-get failed" "run: apt-get update && $install"
 }
 
 ensure_store() {
@@ -60,7 +62,12 @@ ${NIX_CONFIG:-}"
 # A git clone is read as git sees it; anything else, and a clone that git refuses
 # to touch because somebody else owns it, as a plain directory.
 find_flake() {
-  if git -C "$root" rev-parse --git-dir > /dev/null 2>&1; then flake=$root; else flake=path:$root; fi
+  address=$(printf %s "$root" | sed 's/%/%25/g; s/ /%20/g; s/#/%23/g; s/?/%3F/g')
+  if git -C "$root" rev-parse --git-dir > /dev/null 2>&1; then
+    flake=git+file://$address
+  else
+    flake=path:$address
+  fi
 }
 
 # have ATTR...: builds packages of the flake, filling missing pins first. GC roots
@@ -69,17 +76,18 @@ find_flake() {
 have() {
   key=$(cd "$root" && find flake.nix nix -type f | sort | xargs cat | sha256sum | cut -c1-16)
   roots=${XDG_STATE_HOME:-$HOME/.local/state}/vcr/roots/toolchain-$key
-  todo=
+  missing=
   for attr; do
-    [ -e "$roots/$attr" ] || todo="$todo $flake#$attr"
+    [ -e "$roots/$attr" ] || missing="$missing $attr"
   done
-  [ -n "$todo" ] || return 0
+  [ -n "$missing" ] || return 0
   mkdir -p "$roots"
-  # shellcheck disable=SC2086 -- a list of words
-  nix build $todo --dry-run 2>&1 | sed -n 's,^ *\(/nix/store/.*\.drv\)$,\1,p' | "$root/nix/pins/fill"
-  for attr; do
-    [ -e "$roots/$attr" ] || nix build "$flake#$attr" --out-link "$roots/$attr" >&2
-  done
+  for attr in $missing; do
+    nix build "$flake#$attr" --dry-run 2>&1
+  done | sed -n 's,^ *\(/nix/store/.*\.drv\)$,\1,p' | "$root/nix/pins/fill"
+  for attr in $missing; do
+    nix build "$flake#$attr" --out-link "$roots/$attr"
+  done >&2
 }
 
 export HOME="${HOME:-/}"

@@ -1,0 +1,194 @@
+"""The toolchain: every tool starts, nothing rewrites the store, pins are verified."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vcr.errors import MismatchError
+from vcr.lock.archive import SNAPSHOTS
+from vcr.lock.fetch import fetch
+from vcr.settings import Settings
+from vcr.tools.apt import mirrors
+from vcr.tools.gpgv import Gpgv
+from vcr.tools.nix import NIX_CONFIG, Nix
+
+pytestmark = pytest.mark.nix
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+def nix_env(**more: str) -> dict[str, str]:
+    return {**os.environ, "NIX_CONFIG": os.environ.get("NIX_CONFIG") or NIX_CONFIG, **more}
+
+
+def build(*attrs: str) -> list[Path]:
+    nix = Nix(Settings.load())
+    return [nix.build(attr, lambda _: None) for attr in attrs]
+
+
+def test_every_tool_starts() -> None:
+    (out,) = build("checks.tools")
+    assert out.exists()
+
+
+def test_running_python_does_not_change_its_store_path() -> None:
+    for path in build("python", "test"):
+        code = "import asyncio, json, pathlib, re, linecache, rich.console, pydantic, click"
+        subprocess.run([path / "usr/bin/python3", "-I", "-c", code], check=True)
+        subprocess.run(["nix-store", "--verify-path", path], check=True, env=nix_env())
+
+
+def test_a_toolset_built_again_is_the_same() -> None:
+    drv = Nix(Settings.load()).evaluate(["verify"]).targets[0].drv
+    build("verify")
+    done = subprocess.run(
+        ["nix-store", "--realise", "--check", drv],
+        env=nix_env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_shell_works_without_nixpkgs() -> None:
+    command = ["nix", "develop", "--offline", f"path:{REPO}", "-c", "python3", "-c"]
+    done = subprocess.run(
+        [*command, "import click, sys; print(sys.executable)"],
+        env=nix_env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "-vcr-tools-test/" in done.stdout
+
+
+def test_bin_vcr_and_vcr_configure_nix_alike() -> None:
+    script = (REPO / "nix/lib/setup.sh").read_text()
+    for line in NIX_CONFIG.splitlines():
+        assert line in script
+
+
+def test_the_archive_signature_is_checked() -> None:
+    gpgv = Gpgv.of_toolset(build("verify")[0])
+    bases = [*mirrors(), f"{SNAPSHOTS}/20261122T000000Z"]
+    message = fetch([f"{base}/dists/trixie/InRelease" for base in bases])
+    text = gpgv.signed_text(message, "trixie/InRelease")
+    assert "Codename: trixie" in text
+    assert "-----BEGIN" not in text
+    for bad in (
+        message.replace(b"Codename: trixie", b"Codename: trixiE"),
+        message.partition(b"-----BEGIN PGP SIGNATURE-----")[0],
+        b"Codename: trixie\n",
+        b"Codename: evil\n" + message,
+    ):
+        try:
+            signed = gpgv.signed_text(bad, "trixie/InRelease")
+        except MismatchError:
+            continue
+        assert "evil" not in signed  # what stands before the signed part is not taken
+
+
+# --- filling pins
+
+
+def instantiate(tmp_path: Path, name: str, content: bytes, url: str) -> str:
+    """Return the derivation of a fixed-output file that holds CONTENT."""
+    digest = hashlib.sha256(content).hexdigest()
+    expression = tmp_path / "pin.nix"
+    expression.write_text(
+        'derivation { system = "builtin"; builder = "builtin:fetchurl"; '
+        f'name = "{name}"; url = "{url}"; executable = false; unpack = false; fillFrom = ""; '
+        'outputHashMode = "flat"; outputHashAlgo = "sha256"; '
+        f'outputHash = "{digest}"; }}'
+    )
+    done = subprocess.run(
+        ["nix-instantiate", expression], env=nix_env(), capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def fill(tmp_path: Path, drv: str, brought: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [REPO / "nix/pins/fill", "--from", brought],
+        input=f"{drv}\n",
+        env=nix_env(XDG_CACHE_HOME=str(tmp_path / "cache")),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def brought(tmp_path: Path) -> Path:
+    path = tmp_path / "brought by hand"
+    path.mkdir()
+    return path
+
+
+NOWHERE = "http://127.0.0.1:9/nowhere/x.bin"
+
+
+def test_a_file_brought_by_hand_fills_a_pin(tmp_path: Path, brought: Path) -> None:
+    content = os.urandom(32)
+    drv = instantiate(tmp_path, "vcr-pin.bin", content, NOWHERE)
+    (brought / "vcr-pin.bin").write_bytes(content)
+    done = fill(tmp_path, drv, brought)
+    assert done.returncode == 0, done.stderr
+    out = subprocess.run(
+        ["nix-store", "--realise", drv], env=nix_env(), capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert Path(out).read_bytes() == content
+
+
+def test_a_wrong_file_is_refused_by_name(tmp_path: Path, brought: Path) -> None:
+    drv = instantiate(tmp_path, "vcr-pin.bin", os.urandom(32), NOWHERE)
+    (brought / "vcr-pin.bin").write_bytes(b"tampered")
+    done = fill(tmp_path, drv, brought)
+    assert done.returncode == 7
+    assert f"refused: {brought}/vcr-pin.bin is not vcr-pin.bin with sha256:" in done.stderr
+
+
+def test_what_nobody_has_is_named_with_hash_and_address(tmp_path: Path, brought: Path) -> None:
+    drv = instantiate(tmp_path, "vcr-pin.bin", os.urandom(32), NOWHERE)
+    done = fill(tmp_path, drv, brought)
+    assert done.returncode == 7
+    assert re.search(
+        rf"^missing\tvcr-pin\.bin\tsha256:[0-9a-f]{{64}}\t{NOWHERE}$", done.stderr, re.MULTILINE
+    )
+
+
+# --- the pins themselves
+
+
+def test_every_pin_has_its_hash_and_every_set_its_packages() -> None:
+    for path in sorted((REPO / "nix/pins").glob("debian-*.json")):
+        pins = json.loads(path.read_text())
+        assert path.read_text() == json.dumps(pins, indent=1, sort_keys=True) + "\n"
+        for package in pins["packages"].values():
+            assert re.fullmatch(r"[0-9a-f]{64}", package["sha256"])
+            assert package["path"].startswith("pool/main/")
+        members = {name for names in pins["sets"].values() for name in names}
+        assert members == set(pins["packages"])
+
+
+def test_the_scripts_are_plain_sh() -> None:
+    shellcheck = shutil.which("shellcheck")
+    if shellcheck is None:
+        pytest.skip("needs shellcheck")
+    scripts = ["bin/vcr", "bin/test", "nix/pins/fill", "nix/pins/supply", "nix/lib/go-vendor"]
+    done = subprocess.run(
+        [shellcheck, "-x", "-s", "sh", *scripts, "nix/lib/setup.sh"],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
