@@ -1,5 +1,6 @@
-# The command line. Output: bin/vcr and lib/{vcr,nix,guest}: the package beside
-# the expressions it evaluates at run time, laid out as in the repository.
+# The command line. Output: bin/vcr and lib/{vcr,nix,guest,examples}: the package
+# beside the expressions it evaluates at run time and the examples that `vcr create`
+# copies, laid out as in the repository.
 { toolchain }:
 let
   source = path: name: builtins.path {
@@ -12,6 +13,7 @@ toolchain.run { name = "vcr"; } ''
   cp -r ${source ../vcr "vcr-package"} $out/lib/vcr
   cp -r ${source ./. "vcr-nix"} $out/lib/nix
   cp -r ${source ../guest "vcr-guest"} $out/lib/guest
+  cp -r ${source ../examples "vcr-examples"} $out/lib/examples
   chmod -R u+w $out/lib/vcr
   ${toolchain.python}/usr/bin/python3 -I -B -m compileall -q -f -j 1 --invalidation-mode unchecked-hash \
     $out/lib/vcr

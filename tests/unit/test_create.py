@@ -40,6 +40,7 @@ def test_a_template_is_a_working_project(app: App, tmp_path: Path, template: str
     assert plan.machine.health is not None
     assert "# my-app" in (tmp_path / "my-app" / "README.md").read_text()
     assert (tmp_path / "my-app" / ".dockerignore").exists()
+    assert not (tmp_path / "my-app" / "vcr.lock").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["my-app"]
 
 

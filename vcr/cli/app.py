@@ -7,9 +7,12 @@ from typing import Any
 
 import click
 
+from vcr.model.arch import Arch
 from vcr.progress import Progress
 from vcr.settings import Settings
 from vcr.ui import Ui
+
+PROFILES = ("stage",)
 
 
 @dataclass
@@ -107,3 +110,17 @@ def project_argument[F: Callable[..., object]](function: F) -> F:
         expose_value=False,
         callback=choose,
     )(function)
+
+
+def plan_options[F: Callable[..., object]](function: F) -> F:
+    """Add --profile and --arch, which decide what is planned."""
+    profile = click.option(
+        "--profile", type=click.Choice(PROFILES), default=PROFILES[0], help="What to build for."
+    )
+    arch = click.option(
+        "--arch",
+        type=click.Choice([arch.value for arch in Arch]),
+        default=Arch.RISCV64.value,
+        help="Architecture of the image; stages above it exist for riscv64 only.",
+    )
+    return profile(arch(function))

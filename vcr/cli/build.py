@@ -6,24 +6,16 @@ from typing import Any
 
 import click
 
-from vcr.cli.app import App, Command
+from vcr.cli.app import App, Command, plan_options
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
 from vcr.stages import STAGES
 from vcr.ui import Ui, human_size
 
-PROFILES = ("stage",)
-
 
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="[DIR] [STAGE]")
-@click.option("--profile", type=click.Choice(PROFILES), default="stage", help="What to build for.")
-@click.option(
-    "--arch",
-    type=click.Choice([a.value for a in Arch]),
-    default=Arch.RISCV64.value,
-    help="Architecture of the image; stages above it exist for riscv64 only.",
-)
+@plan_options
 @click.option("--target", metavar="NAME", help="Stop at this stage of the Dockerfile.")
 @click.pass_obj
 def build(app: App, words: tuple[str, ...], profile: str, arch: str, target: str | None) -> None:

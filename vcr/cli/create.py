@@ -10,9 +10,17 @@ import click
 from vcr.cli.app import App, Command
 from vcr.errors import HostError, UsageError
 
-TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
-READY = ("python", "static")
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"  # beside the package
+READY = {"python": "hello", "static": "static"}  # template → the example it is
 LATER = ("go", "node", "rust")  # need RUN to compile or to install
+LOCK_FILE = "vcr.lock"
+README = """\
+# {name}
+
+    vcr lock     # close every input by hash; commit vcr.lock
+    vcr build    # build everything, print the digests
+    vcr run      # start it; Ctrl-C stops it
+"""
 _NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*")
 
 
@@ -43,7 +51,7 @@ def create(app: App, name: str, template: str) -> None:
     target = app.directory / name
     if target.exists() or target.is_symlink():
         raise UsageError(f"{target} exists already", fix="choose another name, or remove it")
-    _write(TEMPLATES / template, target, name)
+    _write(EXAMPLES / READY[template], target, name)
     app.ui.note(f"made {target} from the {template} template")
     for command in ("lock", "build", "run"):
         app.ui.note(f"  vcr {command} {name}")
@@ -66,11 +74,9 @@ def _write(template: Path, target: Path, name: str) -> None:
         ) from error
 
 
-def _fill(template: Path, target: Path, name: str) -> None:
-    for source in (path for path in sorted(template.rglob("*")) if path.is_file()):
-        relative = source.relative_to(template)
-        # A package cannot hold a .dockerignore of its own: it would take effect.
-        file = target / relative.with_name(relative.name.replace("dot-", ".", 1))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        text = source.read_text(encoding="utf-8").replace("{{name}}", name)
-        file.write_text(text, encoding="utf-8")
+def _fill(example: Path, target: Path, name: str) -> None:
+    """Copy EXAMPLE without its lock, which the new project resolves for itself."""
+    shutil.copytree(example, target, ignore=shutil.ignore_patterns(LOCK_FILE, "__pycache__"))
+    for path in (target, *target.rglob("*")):  # the Nix store is read-only
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    (target / "README.md").write_text(README.format(name=name), encoding="utf-8")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vcr.cli.app import App, Command, project_argument
-from vcr.cli.build import PROFILES, print_ladder
+from vcr.cli.app import App, Command, plan_options, project_argument
+from vcr.cli.build import print_ladder
 from vcr.model.arch import Arch
 from vcr.stages import STAGES
 from vcr.ui import human_size
@@ -24,13 +24,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 @click.command(cls=Command)
 @project_argument
 @click.option("--config", is_flag=True, help="Show effective values and where each came from.")
-@click.option("--profile", type=click.Choice(PROFILES), default="stage", help="Which profile.")
-@click.option(
-    "--arch",
-    type=click.Choice([a.value for a in Arch]),
-    default=Arch.RISCV64.value,
-    help="Architecture of the image.",
-)
+@plan_options
 @click.pass_obj
 def inspect(app: App, *, config: bool, profile: str, arch: str) -> None:
     """Show the plan of a project and what is built of it; builds nothing."""

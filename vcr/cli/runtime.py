@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from types import FrameType
@@ -49,8 +49,11 @@ def up(app: App, publish: tuple[str, ...], timeout: float | None) -> None:
     with _interruptible(), records.locked(project.key):
         running = _still_up(records, project, vm)
         if running is None:
-            running = start(project, vm, _forwards(publish), records, die_with_parent=False)
-            running = _wait(app, running, timeout)
+            running = _start_and_wait(
+                app,
+                lambda: start(project, vm, _forwards(publish), records, die_with_parent=False),
+                timeout,
+            )
         else:
             app.ui.note(f"{project.name} is up already")
     _announce(app, running)
@@ -199,15 +202,19 @@ def _still_up(records: "Records", project: "Project", vm: "Path") -> "Running | 
     return None
 
 
-def _wait(app: App, running: "Running", timeout: float | None) -> "Running":
-    """Wait for health; whatever goes wrong, the machine does not stay behind."""
+def _start_and_wait(app: App, start: "Callable[[], Running]", timeout: float | None) -> "Running":
+    """Start a machine and wait for its health; if anything goes wrong it does not stay behind."""
+    running = None
     try:
+        with _held_signals():  # an interrupt must not come between its start and knowing of it
+            running = start()
         with app.ui.step(running.record.name) as step:
             healthy = running.wait_until_healthy(timeout)
             step.because("healthy")
             return healthy
     except BaseException:
-        running.stop(grace=0)
+        if running is not None:
+            running.stop(grace=0)
         raise
 
 
@@ -270,3 +277,18 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, old)
+
+
+@contextmanager
+def _held_signals() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait until the block is over."""
+    caught: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    old = {number: signal.signal(number, lambda n, _: caught.append(n)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+    if caught:
+        raise KeyboardInterrupt

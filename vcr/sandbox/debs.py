@@ -121,7 +121,7 @@ def _member_tar(deb: Path, members: dict[str, tuple[int, int]], prefix: str, scr
         )
     scratch.mkdir(parents=True, exist_ok=True)
     offset, size = members[name]
-    packed = scratch / f"{deb.name}.{name}"
+    packed = scratch / f"{deb.name}.{prefix}.packed"
     with packed.open("wb") as file:
         for piece in Content(size, deb, offset).chunks():
             file.write(piece)
