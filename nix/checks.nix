@@ -32,9 +32,6 @@ in
     chmod -R u+w /tmp/vcr
     cd /tmp/vcr
     export HOME=/tmp PYTHONDONTWRITEBYTECODE=1
-    ruff check --no-cache .
-    ruff format --no-cache --check .
-    mypy
     python3 -m pytest -q tests/unit
     touch $out
   '';
