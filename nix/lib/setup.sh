@@ -60,11 +60,12 @@ ${NIX_CONFIG:-}"
 }
 
 # A git clone is read as git sees it; anything else, and a clone that git refuses
-# to touch because somebody else owns it, as a plain directory.
+# to touch because somebody else owns it, as a plain directory. So is one whose path
+# has to be escaped in a flake reference: Nix 2.8 does not find such a clone.
 find_flake() {
   address=$(printf %s "$root" | sed 's/%/%25/g; s/ /%20/g; s/#/%23/g; s/?/%3F/g')
-  if git -C "$root" rev-parse --git-dir > /dev/null 2>&1; then
-    flake=git+file://$address
+  if [ "$address" = "$root" ] && git -C "$root" rev-parse --git-dir > /dev/null 2>&1; then
+    flake=$root
   else
     flake=path:$address
   fi
