@@ -59,19 +59,17 @@ ${NIX_CONFIG:-}"
   export NIX_CONFIG
 }
 
-# A git clone is read as git sees it; anything else, and a clone that git refuses
-# to touch because somebody else owns it, as a plain directory. So is one whose path
-# has to be escaped in a flake reference: Nix 2.8 does not find such a clone.
+# How `nix run` names this directory: a git clone is read as git sees it; anything
+# else, and a clone that git refuses to touch because somebody else owns it, as a
+# plain directory. Nix 2.8 can name no path that a URL would have to escape.
 find_flake() {
-  address=$(printf %s "$root" | sed 's/%/%25/g; s/ /%20/g; s/#/%23/g; s/?/%3F/g')
-  if [ "$address" = "$root" ] && git -C "$root" rev-parse --git-dir > /dev/null 2>&1; then
-    flake=$root
-  else
-    flake=path:$address
-  fi
+  case $root in
+    *[!A-Za-z0-9/._~+-]*) flake= ;;
+    *) if git -C "$root" rev-parse --git-dir > /dev/null 2>&1; then flake=$root; else flake=path:$root; fi ;;
+  esac
 }
 
-# have ATTR...: builds packages of the flake, filling missing pins first. GC roots
+# have ATTR...: builds attributes of nix/default.nix, filling missing pins first. GC roots
 # named by the hash of everything that decides what they are make it free when
 # there is nothing to do.
 have() {
@@ -83,11 +81,10 @@ have() {
   done
   [ -n "$missing" ] || return 0
   mkdir -p "$roots"
+  # shellcheck disable=SC2086 # a list of words
+  nix build -f "$root/nix/default.nix" $missing --dry-run 2>&1 | sed -n 's,^ *\(/nix/store/.*\.drv\)$,\1,p' | "$root/nix/pins/fill"
   for attr in $missing; do
-    nix build "$flake#$attr" --dry-run 2>&1
-  done | sed -n 's,^ *\(/nix/store/.*\.drv\)$,\1,p' | "$root/nix/pins/fill"
-  for attr in $missing; do
-    nix build "$flake#$attr" --out-link "$roots/$attr"
+    nix build -f "$root/nix/default.nix" "$attr" --out-link "$roots/$attr"
   done >&2
 }
 
@@ -95,4 +92,3 @@ export HOME="${HOME:-/}"
 ensure_nix
 ensure_store
 configure_nix
-find_flake
