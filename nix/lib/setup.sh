@@ -59,16 +59,6 @@ ${NIX_CONFIG:-}"
   export NIX_CONFIG
 }
 
-# How `nix run` names this directory: a git clone is read as git sees it; anything
-# else, and a clone that git refuses to touch because somebody else owns it, as a
-# plain directory. Nix 2.8 can name no path that a URL would have to escape.
-find_flake() {
-  case $root in
-    *[!A-Za-z0-9/._~+-]*) flake= ;;
-    *) if git -C "$root" rev-parse --git-dir > /dev/null 2>&1; then flake=$root; else flake=path:$root; fi ;;
-  esac
-}
-
 # have ATTR...: builds attributes of nix/default.nix, filling missing pins first. GC roots
 # named by the hash of everything that decides what they are make it free when
 # there is nothing to do.
