@@ -89,7 +89,7 @@ def buildah_round(example: str, base: tuple[str, Path]) -> dict[str, float]:
     """Time buildah's three builds, in a storage of their own."""
     with tempfile.TemporaryDirectory() as scratch:
         storage = ["--root", f"{scratch}/root", "--runroot", f"{scratch}/run"]
-        buildah = ["buildah", *storage, "--storage-driver", "vfs"]
+        buildah = ["buildah", *storage, "--storage-driver", "overlay"]
         project = fresh_project(example, Path(scratch))
         dockerfile = (project / "Dockerfile").read_text().replace(base[0], "localhost/base", 1)
         (project / "Dockerfile").write_text(dockerfile)
