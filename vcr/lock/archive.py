@@ -118,7 +118,7 @@ class Reader:
             for file in (f"by-hash/SHA256/{sha256}", "Packages.xz")
         ]
         data = fetch_checked(urls, sha256=sha256, size=size, cache=self.cache / "indexes")
-        return Index.parse(lzma.decompress(data).decode())
+        return Index(lzma.decompress(data).decode())
 
 
 def _check_suite(release: dict[str, str], suite: str) -> None:

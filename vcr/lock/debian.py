@@ -40,11 +40,11 @@ def resolve(
 
 
 def _root(index: Index, name: str) -> Package:
-    package = index.packages.get(name)
+    package = index.get(name)
     if package is not None:
         return package
-    providers = [provider.name for provider, _ in index.providers.get(name, [])]
-    near = get_close_matches(name, index.packages, n=3, cutoff=0.7)
+    providers = [provider.name for provider, _ in index.providers(name)]
+    near = get_close_matches(name, index.names, n=3, cutoff=0.7)
     raise UsageError(
         f"there is no Debian package {name!r}",
         why=f"it is virtual, provided by {', '.join(providers)}" if providers else "",

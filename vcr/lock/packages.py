@@ -61,37 +61,66 @@ class Package:
 
 
 class Index:
-    """The packages of one architecture, the newest version of each name."""
+    """The packages of one architecture, the newest version of each name.
 
-    def __init__(self, packages: Iterable[Package]) -> None:
-        """Index PACKAGES by name and by what they provide."""
-        self.packages: dict[str, Package] = {}
-        for package in packages:
-            known = self.packages.get(package.name)
-            if known is None or known.version < package.version:
-                self.packages[package.name] = package
-        self.providers: dict[str, list[tuple[Package, Version | None]]] = {}
-        for _, package in sorted(self.packages.items()):
-            for provided in package.provides:
-                version = Version(provided.version) if provided.operator else None
-                self.providers.setdefault(provided.name, []).append((package, version))
+    An index has some 70,000 paragraphs and a resolution needs a hundred, so each is
+    read when it is asked for.
+    """
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a whole Packages file; raises ValueError when it is malformed."""
-        return cls(_read(fields) for fields in paragraphs(text))
+    def __init__(self, text: str) -> None:
+        """Take a whole Packages file; what is malformed in it shows when it is read."""
+        self._paragraphs: dict[str, list[str]] = {}
+        self._providers: dict[str, list[str]] = {}
+        self._packages: dict[str, Package] = {}
+        for paragraph in text.split("\n\n"):
+            head = paragraph.lstrip("\n").partition("\n")[0]
+            name = head.removeprefix("Package:").strip()
+            if head and name:
+                self._paragraphs.setdefault(name, []).append(paragraph)
+                if "\nProvides:" in paragraph:
+                    self._note_provides(name, paragraph)
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Return the names of all packages."""
+        return self._paragraphs.keys()
+
+    def get(self, name: str) -> Package | None:
+        """Return the newest package NAME, if there is one; raises ValueError."""
+        if name not in self._packages and name in self._paragraphs:
+            found = (_read(next(paragraphs(text))) for text in self._paragraphs[name])
+            self._packages[name] = max(found, key=lambda package: package.version)
+        return self._packages.get(name)
+
+    def providers(self, name: str) -> list[tuple[Package, Version | None]]:
+        """Return what provides NAME and the version it provides, sorted by package."""
+        found = []
+        for provider in sorted(set(self._providers.get(name, ()))):
+            package = self.get(provider)
+            for provided in package.provides if package else ():
+                if package and provided.name == name:
+                    version = Version(provided.version) if provided.operator else None
+                    found.append((package, version))
+        return found
 
     def candidates(self, relation: Relation) -> list[Package]:
         """Return the packages that satisfy RELATION, the real one first, then by name."""
         found = []
-        real = self.packages.get(relation.name)
+        real = self.get(relation.name)
         if real is not None and relation.accepts(real.version):
             found.append(real)
-        for package, version in self.providers.get(relation.name, []):
+        for package, version in self.providers(relation.name):
             # Policy 7.5: an unversioned Provides satisfies only unversioned relations.
             if not relation.operator or (version is not None and relation.accepts(version)):
                 found.append(package)
         return found
+
+    def _note_provides(self, name: str, paragraph: str) -> None:
+        value = paragraph.partition("\nProvides:")[2].partition("\n")[0]
+        for provided in value.split(","):
+            words = provided.split()
+            if words:
+                self._providers.setdefault(words[0].partition(":")[0], []).append(name)
 
 
 def paragraphs(text: str) -> Iterator[dict[str, str]]:

@@ -41,11 +41,7 @@ class Target:
     attr: str
     drv: Path
     out: Path
-
-    @property
-    def is_built(self) -> bool:
-        """Tell whether the output is in the store."""
-        return self.out.exists()
+    is_built: bool  # the output is in the store, whole
 
 
 @dataclass(frozen=True)
@@ -86,12 +82,14 @@ class Nix:
         if result.returncode:
             raise _evaluation_failure(result)
         rows = json.loads(result.stdout)
-        targets = tuple(
-            Target(attr, Path(row["drvPath"]), Path(row["outputs"]["out"]))
-            for attr, row in zip(attrs, rows, strict=True)
-        )
         found = (_MISSING_DRV.match(line) for line in result.stderr.splitlines())
-        return Evaluation(targets, tuple(Path(match.group(1)) for match in found if match))
+        missing = tuple(Path(match.group(1)) for match in found if match)
+        targets = []
+        for attr, row in zip(attrs, rows, strict=True):
+            drv, out = Path(row["drvPath"]), Path(row["outputs"]["out"])
+            # A path may exist without being valid, after a build was killed.
+            targets.append(Target(attr, drv, out, drv not in missing and out.exists()))
+        return Evaluation(tuple(targets), missing)
 
     def fill(self, missing: Sequence[Path], show: LineSink) -> None:
         """Supply the fixed-output files among the MISSING derivations; raises FetchError."""
