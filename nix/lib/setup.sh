@@ -54,8 +54,9 @@ build-users-group ="
     config="$config
 substituters ="
   fi
-  NIX_CONFIG="$config
-${NIX_CONFIG:-}"
+  # Last, so that no setting of the environment takes the sandbox away.
+  NIX_CONFIG="${NIX_CONFIG:-}
+$config"
   export NIX_CONFIG
 }
 

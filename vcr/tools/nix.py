@@ -6,6 +6,7 @@ the sandbox runs (nix/pins/fill); builds themselves have no network.
 """
 
 import base64
+import grp
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -24,14 +25,15 @@ type LineSink = Callable[[str], None]
 _EXIT_CODES = {102: ExitCode.FETCH, 104: ExitCode.MISMATCH}
 _MISSING_DRV = re.compile(r"^\s+(/nix/store/\S+\.drv)$")
 
-# The same lines bin/vcr sets; here for those who start with `nix run`.
+# What nix/lib/setup.sh sets, too; here for those who start with `nix run`. It comes
+# after what the user has set: no ambient value may take the sandbox away.
 NIX_CONFIG = """\
 experimental-features = nix-command flakes
 sandbox = true
 sandbox-fallback = false
-build-users-group =
 sandbox-paths =
 """
+BUILD_USERS = "nixbld"  # the group whose members Nix builds as when it is root
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Nix:
         evaluation = self.evaluate([attr], plan)
         (target,) = evaluation.targets
         root = self.settings.state_dir / "roots" / "tools" / attr
-        if not target.is_built or not root.exists():
+        if not target.is_built or root.resolve() != target.out:
             self.fill(evaluation.missing, show)
             self.realise(target.drv, root, show)
         return target.out
@@ -169,9 +171,12 @@ class Nix:
         return Path(process.run([*argv, digits, name], env=self._env()).text)
 
     def _env(self) -> Mapping[str, str]:
-        if "NIX_CONFIG" in self.settings.env:
-            return {}
-        return {"NIX_CONFIG": NIX_CONFIG}
+        config = f"{self.settings.env.get('NIX_CONFIG', '')}\n{NIX_CONFIG}"
+        try:
+            grp.getgrnam(BUILD_USERS)
+        except KeyError:
+            config += "build-users-group =\n"
+        return {"NIX_CONFIG": config}
 
 
 def _evaluation_failure(result: process.Result) -> VcrError:
