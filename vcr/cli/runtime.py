@@ -238,7 +238,10 @@ def _status(record: "Record", records: "Records") -> str:
         return "exited"
     if record.status == "starting":
         return "starting"
-    outcome = current_health(Running.of(record, records))
+    try:
+        outcome = current_health(Running.of(record, records))
+    except OSError:  # the description of an old machine left the store
+        return "unknown"
     return "healthy" if outcome.healthy else "unhealthy"
 
 

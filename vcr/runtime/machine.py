@@ -29,20 +29,20 @@ class Running:
     """A machine on this host and what is known about it."""
 
     record: Record
-    machine: Machine
     channels: Channels
     records: Records
 
     @classmethod
     def of(cls, record: Record, records: Records) -> "Running":
         """Return the machine of RECORD."""
-        machine = Machine.load(Path(record.vm))
-        return cls(record, machine, records.channels(record.key), records)
+        return cls(record, records.channels(record.key), records)
 
     @property
     def prober(self) -> Prober:
         """Return what asks it for its health."""
-        return Prober(self.machine.health, self.record.forwards, Agent(self.channels.agent))
+        # Read when it is needed: the store may lose what an old machine was started from.
+        health = Machine.load(Path(self.record.vm)).health
+        return Prober(health, self.record.forwards, Agent(self.channels.agent))
 
     def wait_until_healthy(self, timeout: float | None) -> "Running":
         """Return it with its status healthy; raises UnhealthyError with its last words."""
@@ -125,7 +125,7 @@ def start(
         status="starting",
     )
     records.save(record)
-    return Running(record, machine, channels, records)
+    return Running(record, channels, records)
 
 
 def current_health(running: Running) -> Outcome:
