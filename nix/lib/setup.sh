@@ -17,7 +17,7 @@ ensure_nix() {
   [ "$(id -u)" = 0 ] || stop 5 "Nix is not installed" "installing it takes root" \
     "sudo apt-get install --no-install-recommends nix-bin, then sudo install -d -o $(id -un) /nix"
   echo "installing Nix (package nix-bin)" >&2
-  install='apt-get install -y -q --no-install-recommends nix-bin'
+  install='apt-get install -y -q --no-install-recommends ca-certificates nix-bin'
   DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND
   if $install > /dev/null 2>&1; then return; fi
   apt-get update -q > /dev/null

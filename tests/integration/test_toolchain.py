@@ -184,6 +184,7 @@ def test_the_scripts_are_plain_sh() -> None:
     if shellcheck is None:
         pytest.skip("needs shellcheck")
     scripts = ["bin/vcr", "bin/test", "nix/pins/fill", "nix/pins/supply", "nix/lib/go-vendor"]
+    scripts.append("nix/lib/pip-download")
     done = subprocess.run(
         [shellcheck, "-x", "-s", "sh", *scripts, "nix/lib/setup.sh"],
         cwd=REPO,

@@ -122,7 +122,6 @@ def check_programs(_: "Settings") -> Iterator[Finding]:
         "apt-get": "finding Debian mirrors near this host",
         "curl": "fast downloads; wget or apt do, too",
         "npm": "the unpacker, if its public address cannot be reached",
-        "pip": "the linter of the tests",
     }
     for name, use in uses.items():
         path = shutil.which(name)
