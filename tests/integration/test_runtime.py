@@ -1,5 +1,6 @@
 """Machines end when they should, and say what went wrong."""
 
+import json
 import re
 import signal
 import socket
@@ -121,3 +122,24 @@ def test_a_port_of_somebody_else_is_named(vcr: Any, project: Path) -> None:
         port = listener.getsockname()[1]
         done = vcr("up", project, "-p", f"{port}:8080", code=5)
     assert re.search(rf"port {port} is not free\n  why: \S+ \(pid \d+\) listens", done.stderr)
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_what_the_app_may_write(vcr: Any, project: Path, writable: bool) -> None:
+    script = (
+        "for place in /data /tmp /run /www; do "
+        "echo x > $place/x && echo wrote $place; done 2>&1; busybox id -u; "
+        "exec busybox httpd -f -p 8080 -h /www"
+    )
+    command = json.dumps(["busybox", "sh", "-c", script])
+    (project / "Dockerfile").write_text(
+        "FROM busybox\nUSER 1000:1000\nVOLUME /data\nEXPOSE 8080\n"
+        f"COPY --chown=1000:1000 www /www\nCMD {command}\n"
+    )
+    toml = (project / "vcr.toml").read_text()
+    (project / "vcr.toml").write_text(f"{toml}writable = {str(writable).lower()}\n")
+    vcr("up", project)
+    written = vcr("logs", project).stdout.splitlines()
+    assert written[:3] == ["wrote /data", "wrote /tmp", "wrote /run"]
+    last = "wrote /www" if writable else "sh: can't create /www/x: Read-only file system"
+    assert written[3:] == [last, "1000"]
