@@ -128,3 +128,13 @@ def test_compressed_layers_are_checked_inside_too(tmp_path: Path, layers: list[P
     layout, digest = foreign(tmp_path, layers, good[:1])
     with pytest.raises(Failure, match="does not name each"):
         layout.flatten(digest, tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    "manifest", [{}, [], {"config": 1}, {"config": {"digest": "sha256:" + "a" * 64}}, "text"]
+)
+def test_a_malformed_manifest_is_refused(tmp_path: Path, manifest: object) -> None:
+    layout = Layout(tmp_path / "layout")
+    digest = layout.add_bytes(json.dumps(manifest).encode(), "x").digest
+    with pytest.raises(Failure):
+        layout.flatten(digest, tmp_path / "scratch")

@@ -76,21 +76,29 @@ class Layout:
 
     def flatten(self, manifest_digest: str, scratch: Path) -> Tree:
         """Return the file system of a manifest: its layers laid over one another."""
-        path = self.blob(manifest_digest)
-        size = path.stat().st_size if path.is_file() else -1
-        manifest_blob = self.checked({"digest": manifest_digest, "size": size})
-        manifest = json.loads(manifest_blob.read_bytes())
-        config = json.loads(self.checked(manifest["config"]).read_bytes())
-        diff_ids = config["rootfs"]["diff_ids"]
-        if len(diff_ids) != len(manifest["layers"]):
-            raise Failure("the image's config does not name each of its layers")
         tree = Tree()
-        for descriptor, diff_id in zip(manifest["layers"], diff_ids, strict=True):
+        for descriptor, diff_id in self._layers(manifest_digest):
             layer = uncompressed(self.checked(descriptor), scratch)
             if sha256_of(layer) != diff_id:
                 raise Failure(f"the layer {descriptor['digest']} does not hold {diff_id}")
             apply_layer(tree, layer)
         return tree
+
+    def _layers(self, manifest_digest: str) -> list[tuple[dict[str, Any], str]]:
+        """Return (descriptor, diff id) of each layer; raises Failure for a malformed image."""
+        path = self.blob(manifest_digest)
+        size = path.stat().st_size if path.is_file() else -1
+        try:
+            manifest_blob = self.checked({"digest": manifest_digest, "size": size})
+            manifest = json.loads(manifest_blob.read_bytes())
+            config = json.loads(self.checked(manifest["config"]).read_bytes())
+            layers = [dict(layer) for layer in manifest["layers"]]
+            diff_ids = [str(diff_id) for diff_id in config["rootfs"]["diff_ids"]]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Failure("the image's manifest or config is malformed", why=str(error)) from None
+        if len(diff_ids) != len(layers):
+            raise Failure("the image's config does not name each of its layers")
+        return list(zip(layers, diff_ids, strict=True))
 
     def add_bytes(self, data: bytes, media_type: str) -> Descriptor:
         """Store DATA as a blob."""
