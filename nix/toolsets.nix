@@ -37,6 +37,7 @@ in
   qemu-riscv = set "qemu-riscv";
   qemu-x86 = set "qemu-x86";
   qemu-arm = set "qemu-arm";
+  registry = set "registry"; # a container registry, for the tests
   shell = set "shell"; # bash, for `nix develop`
   verify = set "verify"; # gpgv and Debian's archive keyring
   # python with what the tests need; ruff's wheel holds one static executable
