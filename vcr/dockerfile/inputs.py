@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from vcr.dockerfile import config
-from vcr.dockerfile.stages import SCRATCH, Resolver
+from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import State
-from vcr.dockerfile.syntax import Dockerfile, Instruction, parse
+from vcr.dockerfile.syntax import SCRATCH, Dockerfile, Instruction, parse
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
 from vcr.model.project import Project

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 from vcr.dockerfile.state import expand
-from vcr.dockerfile.syntax import SCRATCH, Dockerfile, Instruction, Stage
+from vcr.dockerfile.syntax import Dockerfile, Instruction, Stage
 from vcr.dockerfile.text import mistake
 from vcr.model.arch import Arch
-
-__all__ = ["SCRATCH", "Resolver"]
 
 
 @dataclass(frozen=True)

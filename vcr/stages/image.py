@@ -9,9 +9,9 @@ from typing import Any
 
 from vcr.dockerfile import config
 from vcr.dockerfile.context import Context
-from vcr.dockerfile.stages import SCRATCH, Resolver
+from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import DEFAULT_PATH, State
-from vcr.dockerfile.syntax import Instruction, Stage, parse_instruction
+from vcr.dockerfile.syntax import SCRATCH, Instruction, Stage, parse_instruction
 from vcr.dockerfile.text import LogicalLine
 from vcr.errors import LockError
 from vcr.model.arch import Arch
