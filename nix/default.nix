@@ -10,6 +10,7 @@ let
   toolchain = bootstrap // toolsets // {
     inherit pins;
     linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins; };
+    step = import ./step.nix { inherit bootstrap toolsets; };
   };
   stages = import ./stages {
     inherit toolchain;

@@ -32,7 +32,27 @@ let
     in
     map prefix (builtins.genList (n: n + 1) (count - 1));
 
-  fetched = file: toolchain.fetch { inherit (file) name url; hash = file.sha256; };
+  fetched =
+    file:
+    if file.data != "" then
+      held file
+    else
+      toolchain.fetch {
+        inherit (file) name;
+        url = if file.url == "" then "nowhere:${file.name}" else file.url;
+        hash = file.sha256;
+      };
+
+  # A file that the lock holds itself, because its address may hold another one by now.
+  held =
+    file:
+    toolchain.run {
+      inherit (file) name data;
+      passAsFile = [ "data" ];
+      outputHashMode = "flat";
+      outputHashAlgo = "sha256";
+      outputHash = file.sha256;
+    } "base64 -d < $dataPath | gunzip > $out";
 
   # A locked OCI image. vcr has put it into the store before Nix looks for it; the
   # error is in the form of vcr/sandbox/failure.py.
@@ -69,7 +89,87 @@ let
       oci = [ (ociLayout spec) ];
       copy = map inputOf spec.sources;
       workdir = [ ];
-    }.${spec.op} or (throw "layers of kind ${spec.op} cannot be built yet");
+    }.${spec.op};
+
+  machine = import ../lib/machine.nix { inherit toolchain sandbox; };
+  mksquashfs = "${toolchain.build}/usr/bin/mksquashfs";
+
+  # Every list of layers that is below some RUN, by the ids in it, as overlayfs takes it.
+  lowers =
+    let
+      runs = builtins.filter (spec: spec.op == "run") (builtins.attrValues plan.layers);
+      beginnings = ids: builtins.genList (n: take (n + 1) ids) (builtins.length ids);
+    in
+    builtins.listToAttrs (
+      map (ids: { name = key ids; value = lower ids; }) (builtins.concatMap (run: beginnings run.lower) runs)
+    );
+  key = builtins.concatStringsSep "\n";
+  take = n: ids: builtins.genList (builtins.elemAt ids) n;
+  lower =
+    ids:
+    let
+      last = builtins.length ids - 1;
+      below = lowers.${key (take last ids)};
+    in
+    sandbox.build {
+      name = "vcr-lower";
+      module = "lower";
+      job = {
+        inherit (plan) epoch;
+        inherit mksquashfs;
+        layer = layerFile (builtins.elemAt ids last);
+        skeleton = if last == 0 then "" else "${below}/skeleton.json";
+      };
+    };
+
+  # What a `RUN --mount` shows: a squashfs, or "" for an empty directory.
+  mounted =
+    mount:
+    let
+      shown = sandbox.build {
+        name = "vcr-mounted";
+        module = "mounted";
+        modules = [ "chmod" "copy" "layer" "lower" "match" ];
+        job = {
+          inherit (plan) epoch;
+          inherit mksquashfs;
+          inherit (mount.source) kind;
+          input = inputOf mount.source;
+        };
+      };
+    in
+    if mount.carried_from != "" then
+      "${layers.${mount.carried_from}}/caches/${mount.carry}.squashfs"
+    else if mount.source != null then
+      "${shown}/mounted.squashfs"
+    else
+      "";
+
+  runJob = spec: {
+    inherit (plan) epoch;
+    inherit (plan.build) kvm normalize;
+    inherit mksquashfs;
+    spec = removeAttrs spec [ "arch" "bodies" "lower" "origin" ] // {
+      mounts = map (mount: removeAttrs mount [ "source" "carried_from" ]) spec.mounts;
+    };
+    lower = map (ids: "${lowers.${key ids}}/lower.squashfs") (
+      builtins.genList (n: take (n + 1) spec.lower) (builtins.length spec.lower)
+    );
+    mounts = map mounted spec.mounts;
+    bodies = builtins.listToAttrs (
+      map (file: { name = file.sha256; value = fetched file; }) spec.bodies
+    );
+    machine = machine spec.arch // { inherit (plan.build) memory_mib; };
+  };
+
+  runLayer =
+    spec:
+    sandbox.build {
+      name = "vcr-layer-run";
+      module = "run";
+      modules = [ "cpio" "lower" "normalize" "vm" ];
+      job = runJob spec;
+    };
 
   # What a layer's bytes depend on. Not: fetch details, other layers' names, the line
   # of the Dockerfile.
@@ -80,8 +180,10 @@ let
 
   isBase = spec: builtins.elem spec.op [ "debs" "oci" ];
 
-  layers = builtins.mapAttrs (
-    _: spec:
+  layers = builtins.mapAttrs (_: spec: if spec.op == "run" then runLayer spec else fileLayer spec) plan.layers;
+
+  fileLayer =
+    spec:
     sandbox.build {
       name = "vcr-layer-${spec.op}";
       # A base depends on no code that copies, so that a change there rebuilds none.
@@ -93,7 +195,16 @@ let
         lower = map layerFile (spec.lower or [ ]);
         inputs = inputs spec;
       };
-    }
+    };
+
+  # The job of a RUN by itself, for `vcr lock`, which carries it out with a network.
+  jobs = builtins.mapAttrs (
+    _: spec:
+    toolchain.run {
+      name = "vcr-run-job";
+      job = builtins.toJSON (runJob spec);
+      passAsFile = [ "job" ];
+    } "cp $jobPath $out"
   ) plan.layers;
 in
 sandbox.build {
@@ -105,4 +216,7 @@ sandbox.build {
     layers = map layerFile plan.image.layers;
   };
 }
-// { inherit layers; } # to tell which line of the Dockerfile a failed layer is
+// {
+  inherit layers; # to tell which line of the Dockerfile a failed layer is
+  inherit jobs;
+}

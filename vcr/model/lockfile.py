@@ -8,12 +8,19 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from vcr.errors import LockError
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
-from vcr.model.plan import Fetched
+from vcr.model.plan import Exchange, Fetched
 
 type Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 type Sha256Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -68,6 +75,51 @@ class LockedImage(_Entry):
     nar_sha256: str  # SRI form, "sha256-<base64>"
 
 
+class _Sparse(_Entry):
+    """Writes only what is not as by default: there are many of these."""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        return {k: v for k, v in handler(self).items() if v not in ("", {}, fields[k].default)}
+
+
+class LockedExchange(_Sparse):
+    """A request of a RUN and its answer; the body is in `bodies` of the lock."""
+
+    method: str = "GET"
+    url: str
+    accept: str = ""
+    body: Sha256 | Literal[""] = ""  # of the request
+    status: int = 200
+    headers: dict[str, str] = Field(default_factory=dict)
+    sha256: Sha256
+
+    def planned(self, size: int) -> Exchange:
+        """Return it as the plan describes it; SIZE is the body's, in bytes."""
+        return Exchange(**self.model_dump(), size=size)
+
+
+class LockedRun(_Entry):
+    """What one RUN asks the network for, in order."""
+
+    command: str  # for messages
+    exchanges: tuple[LockedExchange, ...]
+
+
+class LockedBody(_Sparse):
+    """The body of an answer: where to get it again, or, if that is not certain, itself."""
+
+    name: str
+    size: Annotated[int, Field(ge=0)]  # bytes
+    url: str = ""
+    data: str = ""  # base64 of the gzipped body
+
+    def fetched(self, sha256: str) -> Fetched:
+        """Return it as the plan describes it."""
+        return Fetched(self.url, sha256, self.size, self.name, self.data)
+
+
 class Lock(_Entry):
     """All of vcr.lock."""
 
@@ -76,10 +128,15 @@ class Lock(_Entry):
     inputs: dict[str, Sha256Digest]
     bases: dict[str, Annotated[LockedDebian | LockedImage, Field(discriminator="kind")]]
     urls: dict[str, LockedFile]
+    runs: dict[Arch, dict[Sha256, LockedRun]] = Field(default_factory=dict)  # by Run.key
+    bodies: dict[Sha256, LockedBody] = Field(default_factory=dict)
 
     def to_text(self) -> str:
         """Return the file's content: sorted keys, one space of indent, final newline."""
         data = self.model_dump(mode="json", by_alias=True)
+        for key in ("runs", "bodies"):
+            if not data[key]:
+                del data[key]
         return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 

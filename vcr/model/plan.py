@@ -6,6 +6,7 @@ inside an image is absolute and normalised; context paths are relative to it.
 """
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -25,6 +26,7 @@ class Fetched:
     sha256: str  # 64 hex digits
     size: int  # bytes
     name: str  # file name; also its name in the Nix store
+    data: str = ""  # base64 of the gzipped file, when the lock holds it itself
 
 
 @dataclass(frozen=True)
@@ -114,20 +116,62 @@ class Workdir:
 
 
 @dataclass(frozen=True)
+class RunMount:
+    """One `RUN --mount`: shown to the command, never part of the layer."""
+
+    kind: Literal["bind", "cache", "tmpfs", "secret"]
+    target: str  # absolute
+    source: ContextSource | StageSource | None = None  # nothing: an empty directory
+    path: str = "/"  # in the source
+    writable: bool = False  # what is written is lost
+    size: int = 0  # of a tmpfs, in bytes; 0 for half the memory
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+    content: str = ""  # of a secret: a placeholder, never the secret
+    carry: str = ""  # cache declared pure: the name under which later steps go on with it
+    carried_from: str = ""  # id of the RUN it goes on from
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request to the network and its answer, closed by the lock."""
+
+    method: str
+    url: str
+    accept: str  # the Accept header, "" for anything
+    body: str  # SHA-256 of the request's body, 64 hex digits; "" for none
+    status: int
+    headers: dict[str, str]
+    sha256: str  # of the answer's body, 64 hex digits
+    size: int  # of the answer's body, bytes
+
+
+@dataclass(frozen=True)
 class Run:
-    """RUN: a command in a build VM of the target architecture."""
+    """RUN: a command in a build machine of the target architecture."""
 
     argv: tuple[str, ...]
     lower: tuple[str, ...]
     env: tuple[str, ...]  # NAME=value, in force
     user: str
     workdir: str
-    stdin: str = ""  # here-document fed to argv
-    mounts: tuple[str, ...] = ()  # --mount values as written
-    network: str = "default"
-    security: str = "sandbox"
+    arch: Arch
+    script: str = ""  # of a here-document, at the path that argv is
+    mounts: tuple[RunMount, ...] = ()
+    network: Literal["default", "none"] = "default"
+    exchanges: tuple[Exchange, ...] = ()
+    bodies: tuple[Fetched, ...] = ()  # the exchanges' answers, each once
     origin: str = ""
     op: Literal["run"] = "run"
+
+    @property
+    def key(self) -> str:
+        """Return a digest of the instruction: what the lock knows it by."""
+        told = (self.argv, self.env, self.user, self.workdir, self.script, self.network)
+        mounts = [(mount.kind, mount.target, mount.content) for mount in self.mounts]
+        text = json.dumps([told, mounts], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 type Layer = Debs | OciBase | Copy | Workdir | Run
@@ -154,6 +198,15 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class BuildMachine:
+    """The virtual machines that carry out RUN."""
+
+    memory_mib: int
+    normalize: tuple[str, ...]  # names of vcr.sandbox.normalize.RULES
+    kvm: bool = False  # only for the profile dev: it is not deterministic
+
+
+@dataclass(frozen=True)
 class Plan:
     """All of it."""
 
@@ -165,6 +218,7 @@ class Plan:
     layers: dict[str, Layer]  # by id, in build order
     image: Image
     machine: Machine
+    build: BuildMachine
     schema: int = PLAN_SCHEMA
 
     def to_json(self) -> str:

@@ -106,6 +106,29 @@ class MachineSection(_Section):
     writable: bool = False  # a tmpfs over the app's root
 
 
+class BuildSection(_Section):
+    """[build]: the virtual machines that carry out RUN."""
+
+    memory: Memory = 2048  # MiB; 70 % of it is what a step may write
+    pure_caches: tuple[str, ...] = Field(default=(), strict=False)  # ids of cache mounts
+
+
+class NormalizeSection(_Section):
+    """[normalize]: what is taken out of the layer of a RUN; see docs/run-steps.md."""
+
+    ldconfig: bool = True
+    apt_cache: bool = Field(default=True, alias="apt-cache")
+    apt_lists: bool = Field(default=False, alias="apt-lists")  # a later step may need them
+    logs: bool = True
+    machine_id: bool = Field(default=True, alias="machine-id")
+    backups: bool = True
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Return the names of the rules that are on."""
+        return tuple(name for name, on in self.model_dump(by_alias=True).items() if on)
+
+
 class HealthSection(_Section):
     """[health]: wins over the Dockerfile's HEALTHCHECK."""
 
@@ -133,6 +156,8 @@ class Config(_Section):
     project: ProjectSection = ProjectSection()
     args: dict[str, str] = Field(default_factory=dict)  # values for ARG
     base: dict[str, Base] = Field(default_factory=dict)
+    build: BuildSection = BuildSection()
+    normalize: NormalizeSection = NormalizeSection()
     machine: MachineSection = MachineSection()
     health: HealthSection = HealthSection()
 

@@ -12,10 +12,8 @@ from typing import Any
 from .debs import build_base
 from .failure import guarded
 from .oci import Layout
-from .tar import write
+from .tar import LAYER_FILE, write
 from .tree import Tree
-
-LAYER_FILE = "layer.tar"
 
 
 def main(specification: str, out: str) -> None:

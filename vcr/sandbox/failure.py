@@ -1,7 +1,8 @@
 """Errors of builders, told so that vcr can show them as its own.
 
 A builder that fails for a reason the user can do something about prints one line,
-`vcr-error: {"what": ..., "why": ..., "fix": ..., "origin": ...}`, and exits 1.
+`vcr-error: {"what": ..., "why": ..., "fix": ..., "origin": ..., "code": ...}`, and
+exits 1. The code is "" or the name of one of vcr's exit codes.
 """
 
 import json
@@ -14,10 +15,12 @@ MARK = "vcr-error: "
 class Failure(Exception):  # noqa: N818 -- it is not a programming error
     """What is wrong, why, how to fix it, and which line of the Dockerfile is about it."""
 
-    def __init__(self, what: str, *, why: str = "", fix: str = "", origin: str = "") -> None:
+    def __init__(
+        self, what: str, *, why: str = "", fix: str = "", origin: str = "", code: str = ""
+    ) -> None:
         """Keep the words."""
         super().__init__(what)
-        self.report = {"what": what, "why": why, "fix": fix, "origin": origin}
+        self.report = {"what": what, "why": why, "fix": fix, "origin": origin, "code": code}
 
 
 def guarded(work: Callable[[], None], origin: str = "") -> None:

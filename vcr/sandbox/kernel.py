@@ -1,7 +1,7 @@
-"""Builder of the kernel stage: Debian's kernel and an initramfs that finds the root.
+"""Builder of a kernel and its initramfs, from Debian's package.
 
-The initramfs holds busybox, the few modules a virtual machine needs, and
-guest/initramfs as /init.
+The initramfs holds the few modules a virtual machine needs, the given /init and, for
+one that is a script, busybox.
 """
 
 import json
@@ -38,8 +38,9 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     tree = Tree()
     for name in ("dev", "proc", "sys", "root"):
         tree.put(name, directory())
-    tree.put("bin/busybox", _busybox(Path(job["busybox_deb"]), scratch))
-    tree.put("init", text_file(Path(job["init"]).read_text(), 0o755))
+    if job["busybox_deb"]:
+        tree.put("bin/busybox", _busybox(Path(job["busybox_deb"]), scratch))
+    tree.put("init", Node("file", 0o755, content=Content.of_file(Path(job["init"]))))
     loaded = load_modules(modules, job["modules"])
     for name, node in loaded:
         tree.put(f"modules/{name}", node)

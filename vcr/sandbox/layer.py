@@ -10,11 +10,9 @@ from typing import Any
 
 from .copy import Copy
 from .failure import Failure, guarded
-from .tar import apply_layer, write
+from .tar import LAYER_FILE, apply_layer, write
 from .tree import Node, Tree, directory, parent
 from .users import find_account
-
-LAYER_FILE = "layer.tar"
 
 
 def main(specification: str, out: str) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from .failure import Failure
 from .tree import Content, Kind, Node, Tree, clean, parent
 
+LAYER_FILE = "layer.tar"  # what every builder of a layer writes
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 XATTR = "SCHILY.xattr."

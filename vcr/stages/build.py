@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.atomic import write_text
-from vcr.errors import UsageError, VcrError
+from vcr.errors import VcrError
 from vcr.lock.oci import ImageStore
 from vcr.model.ladder import Rung, read_rungs
-from vcr.model.plan import OciBase, Plan, Run
+from vcr.model.plan import OciBase, Plan
 from vcr.model.project import Project
 from vcr.settings import Settings
 from vcr.stages import STAGES
@@ -65,7 +65,6 @@ class Builder:
 
     def build(self, plan: Plan, stages: Sequence[str] = STAGES) -> Built:
         """Build STAGES of PLAN in order; raises UsageError, FetchError, VcrError."""
-        refuse_run(plan)
         nix = Nix(self.settings)
         self._provide_images(plan, nix)
         evaluation = nix.evaluate(stages, self.write_plan(plan))
@@ -85,6 +84,8 @@ class Builder:
                 f"{self._origin_of(error.drv, plan, nix)}{error.what}",
                 why=error.why,
                 fix=error.fix,
+                tail=error.tail,
+                code=error.code,
             ) from None
         _write_last(roots, earlier | {target.attr: target.drv for target in evaluation.targets})
         ladder = [
@@ -132,17 +133,6 @@ class Builder:
             nix.realise(target.drv, root, step.line)
             step.because(reason)
             return BuiltStage(target.attr, target.out, cached=False, reason=reason)
-
-
-def refuse_run(plan: Plan) -> None:
-    """Refuse a PLAN with RUN steps; raises UsageError naming the first."""
-    for layer in plan.layers.values():
-        if isinstance(layer, Run):
-            raise UsageError(
-                f"{layer.origin}: RUN is not supported by this version of vcr",
-                why="RUN needs a build VM, which this version does not have yet",
-                fix="take files from a [base.NAME] of Debian packages, or COPY what was built",
-            )
 
 
 def _read_last(roots: Path) -> dict[str, Path]:

@@ -3,8 +3,10 @@
 The result is layers, each an operation of vcr.model.plan, and the image's config.
 """
 
+from collections.abc import Collection
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from vcr.dockerfile import config
@@ -16,15 +18,9 @@ from vcr.dockerfile.text import LogicalLine
 from vcr.errors import LockError
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, LockedDebian
-from vcr.model.plan import Debs, Layer, OciBase, Run, Workdir
+from vcr.model.plan import Debs, Layer, OciBase, Workdir
 from vcr.stages.copying import Copier
-
-# Variables that need no ARG to be set from outside and never reach the image.
-PROXY_ARGS = frozenset(
-    name
-    for base in ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
-    for name in (base, base.upper())
-)
+from vcr.stages.running import Runner
 
 
 @dataclass
@@ -34,8 +30,13 @@ class ImagePlanner:
     resolver: Resolver
     context: Context
     lock: Lock
+    pure_caches: Collection[str] = ()
     layers: dict[str, Layer] = field(default_factory=dict)
     _done: dict[int, State] = field(default_factory=dict)
+
+    @cached_property
+    def _runner(self) -> Runner:
+        return Runner(self.context, self.lock, self.pure_caches, self._layers_of)
 
     def plan(self, target: Stage) -> State:
         """Plan TARGET and all it needs; return its final state. Raises UsageError."""
@@ -73,7 +74,8 @@ class ImagePlanner:
         elif keyword == "WORKDIR":
             self._workdir(state, instruction, ident)
         elif keyword == "RUN":
-            self._add(state, f"{ident}.run", _run(state, instruction))
+            ident = f"{ident}.run"
+            self._add(state, ident, self._runner.plan(state, instruction, ident))
         else:
             copier = Copier(self.context, self.lock, self._layers_of)
             self._add(state, f"{ident}.copy", copier.plan(state, instruction))
@@ -137,29 +139,3 @@ class ImagePlanner:
                 f"{image} has no image for {arch}", fix=f"it has {', '.join(sorted(base.archs))}"
             )
         return base.archs[arch]
-
-
-def _run(state: State, instruction: Instruction) -> Run:
-    docs = instruction.heredocs
-    argv, stdin = tuple(state.command(instruction)), ""
-    if docs and instruction.rest == docs[0].token:
-        content = docs[0].content
-        # A script with an interpreter line is fed to that, any other to the shell.
-        argv = ("/dev/stdin",) if content.startswith("#!") else (*state.shell, content)
-        stdin = content if content.startswith("#!") else ""
-    elif docs and instruction.json is None:
-        bodies = "".join(f"{doc.content}{doc.name}\n" for doc in docs)
-        argv = (*state.shell, f"{instruction.rest}\n{bodies}")
-    variables = {**{k: v for k, v in state.args.items() if k not in PROXY_ARGS}, **state.env}
-    return Run(
-        argv=argv,
-        lower=tuple(state.layers),
-        env=tuple(f"{name}={value}" for name, value in variables.items()),
-        user=state.config.get("User", ""),
-        workdir=state.workdir,
-        stdin=stdin,
-        mounts=instruction.flags.get("mount", ()),
-        network=instruction.flag("network") or "default",
-        security=instruction.flag("security") or "sandbox",
-        origin=instruction.at.origin,
-    )

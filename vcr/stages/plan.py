@@ -13,9 +13,10 @@ from vcr.errors import UsageError
 from vcr.model.arch import Arch
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.model.lockfile import Lock
-from vcr.model.plan import Image, Machine, Plan
+from vcr.model.plan import BuildMachine, Image, Machine, Plan
 from vcr.model.project import Project
-from vcr.stages.image import PROXY_ARGS, ImagePlanner
+from vcr.stages.image import ImagePlanner
+from vcr.stages.running import PROXY_ARGS
 
 
 def make_plan(
@@ -27,7 +28,7 @@ def make_plan(
     resolver = Resolver(dockerfile, arch, args)
     _check_args(args, dockerfile, resolver)
     context = Context(project.context, load_ignore(project.context, project.dockerfile))
-    planner = ImagePlanner(resolver, context, lock)
+    planner = ImagePlanner(resolver, context, lock, project.config.build.pure_caches)
     state = planner.plan(resolver.target(target or project.config.project.target))
     return Plan(
         name=project.name,
@@ -38,6 +39,7 @@ def make_plan(
         layers=planner.layers,
         image=Image(tuple(state.layers), state.config),
         machine=_machine(project, state),
+        build=BuildMachine(project.config.build.memory, project.config.normalize.rules),
     )
 
 

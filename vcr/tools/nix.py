@@ -23,6 +23,7 @@ type LineSink = Callable[[str], None]
 # Nix's own exit codes: https://nix.dev/manual/nix/latest/command-ref/nix-store/realise
 # (102: a fixed-output hash differs; 104: a rebuild was not bit for bit the same).
 _EXIT_CODES = {102: ExitCode.FETCH, 104: ExitCode.MISMATCH}
+_REPORTED_CODES = {"lock": ExitCode.LOCK}  # of vcr.sandbox.failure
 _MISSING_DRV = re.compile(r"^\s+(/nix/store/\S+\.drv)$")
 
 # What nix/lib/setup.sh sets, too; here for those who start with `nix run`. It comes
@@ -57,9 +58,15 @@ class Evaluation:
 class BuilderError(VcrError):
     """A builder of vcr.sandbox failed for a reason the user can do something about."""
 
-    def __init__(self, drv: Path, report: Mapping[str, str]) -> None:
-        """Take the builder's REPORT; DRV is the derivation that failed."""
-        super().__init__(report["what"], why=report["why"], fix=report["fix"])
+    def __init__(self, drv: Path, report: Mapping[str, str], tail: Sequence[str]) -> None:
+        """Take the builder's REPORT; DRV is the derivation that failed, TAIL its last words."""
+        super().__init__(
+            report["what"],
+            why=report["why"],
+            fix=report["fix"],
+            tail=tail,
+            code=_REPORTED_CODES.get(report["code"]),
+        )
         self.drv = drv
 
 
@@ -207,7 +214,8 @@ def _build_failure(result: process.Result, log: NixLog) -> VcrError:
     tail = list(log.tails.get(drv, ()))
     for line in tail:
         if line.startswith(BUILDER_ERROR):
-            return BuilderError(Path(drv), json.loads(line.removeprefix(BUILDER_ERROR)))
+            said = [other for other in tail if other != line][-process.TAIL_LINES :]
+            return BuilderError(Path(drv), json.loads(line.removeprefix(BUILDER_ERROR)), said)
     text = "\n".join([*tail, *log.errors])
     code = _EXIT_CODES.get(result.returncode, ExitCode.FAILED)
     if "No space left on device" in text:

@@ -1,0 +1,3 @@
+module vcr/step
+
+go 1.24

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// account is who the command runs as.
+type account struct {
+	uid, gid uint32
+	groups   []int
+	home     string
+}
+
+// findAccount looks up `user[:group]`, names or numbers, in the root's own /etc/passwd
+// and /etc/group; "" is root. The same rules as vcr/sandbox/users.py.
+func findAccount(text string) (*account, error) {
+	user, group, _ := strings.Cut(text, ":")
+	if user == "" {
+		user = "0"
+	}
+	found := &account{home: "/"}
+	name := ""
+	if row := findRow("/etc/passwd", 7, user); row != nil {
+		name, found.home = row[0], row[5]
+		uid, _ := strconv.ParseUint(row[2], 10, 31)
+		gid, _ := strconv.ParseUint(row[3], 10, 31)
+		found.uid, found.gid = uint32(uid), uint32(gid)
+	} else if number, err := strconv.ParseUint(user, 10, 31); err == nil {
+		found.uid = uint32(number)
+		if number == 0 {
+			name, found.home = "root", "/root"
+		}
+	} else {
+		return nil, fmt.Errorf("there is no user %q in the image", user)
+	}
+	if group == "" {
+		found.groups = groupsOf(name)
+		return found, nil
+	}
+	if row := findRow("/etc/group", 4, group); row != nil {
+		gid, _ := strconv.ParseUint(row[2], 10, 31)
+		found.gid = uint32(gid)
+	} else if number, err := strconv.ParseUint(group, 10, 31); err == nil {
+		found.gid = uint32(number)
+	} else {
+		return nil, fmt.Errorf("there is no group %q in the image", group)
+	}
+	return found, nil
+}
+
+func rows(file string, fields int) [][]string {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	var all [][]string
+	for _, line := range strings.Split(string(data), "\n") {
+		row := strings.Split(line, ":")
+		if len(row) != fields || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if _, err := strconv.ParseUint(row[2], 10, 31); err == nil {
+			all = append(all, row)
+		}
+	}
+	return all
+}
+
+// findRow returns the first row whose name or number is given.
+func findRow(file string, fields int, key string) []string {
+	for _, row := range rows(file, fields) {
+		if row[0] == key || row[2] == key {
+			return row
+		}
+	}
+	return nil
+}
+
+func groupsOf(name string) []int {
+	var found []int
+	for _, row := range rows("/etc/group", 4) {
+		if name != "" && slices.Contains(strings.Split(row[3], ","), name) {
+			gid, _ := strconv.Atoi(row[2])
+			found = append(found, gid)
+		}
+	}
+	slices.Sort(found)
+	return found
+}

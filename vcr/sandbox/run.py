@@ -1,0 +1,147 @@
+"""Builder of a RUN: boots a build machine with the layers below and takes its changes.
+
+Writes `layer.tar`, and `caches/NAME.squashfs` for caches that later steps go on with.
+The specification is JSON: a `Run` of vcr.model.plan as `spec`, `lower` (squashfs files,
+bottom first), `mounts` (squashfs file or "" for each mount), `bodies` (SHA-256 → file),
+`machine`, `normalize` (names of rules), `epoch`, `mksquashfs`.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .failure import Failure, guarded
+from .lower import make_squashfs
+from .normalize import normalize
+from .tar import LAYER_FILE, entries, write
+from .tree import Node, Tree, parent
+from .vm import CACHE, COUNTED, DISK_PERCENT, KVM, LAYER, Machine, command_line, run, write_initrd
+
+LOCK = "lock"  # the failure means: vcr.lock is out of date
+SIGNALS = {9: "SIGKILL", 15: "SIGTERM", 11: "SIGSEGV", 6: "SIGABRT", 2: "SIGINT", 4: "SIGILL"}
+
+
+def main(specification: str, out: str) -> None:
+    """Carry out the RUN that the JSON file SPECIFICATION describes into directory OUT."""
+    job = json.loads(Path(specification).read_bytes())
+    guarded(lambda: _build(job, Path(out), Path("scratch").resolve()), title(job["spec"]))
+
+
+def title(spec: dict[str, Any]) -> str:
+    """Return what to call a RUN in messages: the instruction, shortened."""
+    words = [line.strip() for line in spec["argv"][-1].splitlines() if line.strip()]
+    text = (words or [""])[0] if len(spec["argv"]) == 3 else " ".join(spec["argv"])
+    return f"RUN {text[:60]}{'…' if len(text) > 60 or len(words) > 1 else ''}"
+
+
+def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
+    scratch.mkdir(parents=True, exist_ok=True)
+    initrd = scratch / "initrd"
+    machine = Machine.of(job["machine"])
+    files = machine_files(job)
+    write_initrd(initrd, Path(machine.initramfs), machine_job(job), files, job["epoch"])
+    clock = KVM if job["kvm"] else COUNTED
+    argv = command_line(machine, initrd, scratch, clock=clock)
+    check(run(argv, scratch, _show), job["spec"])
+    initrd.unlink()
+    out.mkdir(parents=True, exist_ok=True)
+    nodes = layer_nodes(scratch / LAYER)
+    for path, what in normalize(nodes, job["normalize"]).items():
+        sys.stderr.write(f"normalize: /{path} {what}\n")
+    write(out / LAYER_FILE, _ordered(nodes), job["epoch"])
+    _write_caches(job, out, scratch)
+
+
+def _show(piece: bytes) -> None:
+    sys.stderr.buffer.write(piece)
+    sys.stderr.buffer.flush()
+
+
+def machine_files(job: dict[str, Any]) -> dict[str, Path]:
+    """Return what the machine reads: path in its initramfs → file on this host."""
+    files = {f"layers/{i}": Path(lower) for i, lower in enumerate(job["lower"])}
+    files |= {f"images/{i}": Path(image) for i, image in enumerate(job["mounts"]) if image}
+    return files | {f"bodies/{sha256}": Path(body) for sha256, body in job["bodies"].items()}
+
+
+def machine_job(job: dict[str, Any], network: str = "") -> dict[str, Any]:
+    """Return the job for guest/step; NETWORK says how, when not by what is locked."""
+    spec = job["spec"]
+    wanted = "none" if spec["network"] == "none" else "replay"
+    keys = ("kind", "target", "writable", "size", "content", "mode", "uid", "gid", "carry")
+    mounts = []
+    for number, (mount, image) in enumerate(zip(spec["mounts"], job["mounts"], strict=True)):
+        shown = {"source": mount["path"], "image": f"/images/{number}" if image else ""}
+        mounts.append({**{key: mount[key] for key in keys}, **shown})
+    return {
+        "epoch": job["epoch"],
+        "layers": len(job["lower"]),
+        **{key: spec[key] for key in ("argv", "env", "user", "workdir", "script", "exchanges")},
+        "mounts": mounts,
+        "network": network or wanted,
+        "disk_percent": DISK_PERCENT,
+    }
+
+
+def check(result: dict[str, Any], spec: dict[str, Any]) -> None:
+    """Raise Failure unless RESULT, of the machine, is that of a step that went well."""
+    name = title(spec)
+    if result["refused"]:
+        raise Failure(
+            f"{name} asks the network for what is not locked",
+            why="; ".join(result["refused"][:5]),
+            fix="run `vcr lock`, and commit the vcr.lock it writes",
+            code=LOCK,
+        )
+    if result["error"]:
+        raise Failure(f"{name} could not be started", why=result["error"])
+    if not result["exit"] and not result["signal"]:
+        return
+    if result["signal"]:
+        number = result["signal"]
+        ended = f"was ended by {SIGNALS.get(number, f'signal {number}')}"
+    else:
+        ended = f"exited with {result['exit']}"
+    if result["oom"]:
+        reason, fix = "the build machine ran out of memory", "raise memory in [build] of vcr.toml"
+    elif result["full"]:
+        reason = (
+            f"its disk is full: a step may write {DISK_PERCENT} % of the build machine's memory"
+        )
+        fix = "raise memory in [build] of vcr.toml, or write less"
+    else:
+        reason, fix = "", "its last output is above"
+    raise Failure(f"{name} {ended}", why=reason, fix=fix)
+
+
+def layer_nodes(archive: Path) -> dict[str, Node]:
+    """Return what the tar file that the machine sent holds; hard links share a node."""
+    nodes: dict[str, Node] = {}
+    for name, node in entries(archive):
+        nodes[name] = nodes[node] if isinstance(node, str) else node
+    return nodes
+
+
+def _ordered(nodes: dict[str, Node]) -> list[tuple[str, Node]]:
+    return sorted(nodes.items(), key=lambda item: item[0].split("/"))
+
+
+def _write_caches(job: dict[str, Any], out: Path, scratch: Path) -> None:
+    """Keep the caches that later steps go on with, each as a squashfs."""
+    carried = sorted({mount["carry"] for mount in job["spec"]["mounts"] if mount["carry"]})
+    if not carried:
+        return
+    nodes = layer_nodes(scratch / CACHE)
+    (out / "caches").mkdir()
+    for name in carried:
+        tree = Tree()
+        for path, node in _ordered(nodes):
+            first, _, rest = path.partition("/")
+            if first == name and (rest or path == name):
+                tree.nodes[rest] = replace(node) if not rest else node
+        listed = [
+            (path, tree.nodes[path]) for path in tree.nodes if path == "" or parent(path) in tree
+        ]
+        make_squashfs(out / "caches" / f"{name}.squashfs", listed, job, scratch)

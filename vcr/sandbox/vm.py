@@ -1,0 +1,178 @@
+"""A build machine: QEMU that boots guest/step with a job, and what came of it.
+
+Deterministic by construction: the clock counts instructions, one CPU, fixed seeds, no
+device that works on its own. Everything the machine reads is in its initramfs; what it
+says goes to files, which never make it wait. A machine that records has one more port,
+over which it asks for what it wants of the network.
+"""
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .cpio import write_cpio
+from .failure import Failure
+from .tree import Content, Node, Tree, directory, text_file
+
+# Ports of guest/step; each is a file on this side.
+OUTPUT, RESULT, LAYER, CACHE, FETCH = (
+    "vcr.output", "vcr.result", "vcr.layer", "vcr.cache", "vcr.fetch",
+)  # fmt: skip
+POLL_SECONDS = 0.05
+MAX_OUTPUT = 64 << 20  # bytes a step may print
+TAIL = 2000  # bytes of the console that are worth showing
+DISK_PERCENT = 70  # of the memory is what a step may write
+
+# What a kernel for every machine does at boot that none of ours needs: self-tests of
+# random number generators, certificates for signed modules, tracing, tables for BPF.
+NEEDLESS = (
+    "jent_mod_init", "load_system_certificate_list", "bpf_tcp_ca_kfunc_init",
+    "init_kprobe_trace", "bpf_dummy_struct_ops_init", "lockup_detector_check",
+)  # fmt: skip
+# norandmaps, nokaslr: addresses are the same whatever ran before.
+# init_on_alloc: clearing pages twice only costs time.
+# rootfstype: the initramfs may fill more than half the memory.
+KERNEL_LINE = (
+    "quiet panic=-1 norandmaps nokaslr init_on_alloc=0 rootfstype=ramfs rdinit=/init "
+    "mitigations=off cryptomgr.notests initcall_blacklist=" + ",".join(NEEDLESS)
+)
+# Of QEMU: https://www.qemu.org/docs/master/system/invocation.html
+# shift=0: an instruction takes a nanosecond of the machine's time. sleep=off: while it
+# waits, its time jumps ahead.
+COUNTED = ("-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-seed", "1")
+FREE = ("-accel", "tcg,thread=single")
+KVM = ("-accel", "kvm")
+MACHINES = {
+    "riscv64": ("-M", "virt", "-cpu", "rv64"),
+    # Not `max`: pointer authentication is slow to emulate.
+    "arm64": ("-M", "virt", "-cpu", "cortex-a76"),
+    "amd64": ("-M", "q35", "-cpu", "max"),
+}
+CONSOLES = {"riscv64": "ttyS0", "arm64": "ttyAMA0", "amd64": "ttyS0"}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a build machine is made of: store paths of nix/lib/machine.nix."""
+
+    arch: str
+    qemu: str
+    data: str  # QEMU's directory of firmware
+    firmware: str  # "" for the machine's own
+    kernel: str
+    initramfs: str
+    memory_mib: int
+
+    @classmethod
+    def of(cls, job: dict[str, Any]) -> "Machine":
+        """Take it from a job's JSON."""
+        return cls(**job)
+
+
+def command_line(
+    machine: Machine, initrd: Path, files: Path, *, clock: Sequence[str], fetch: Path | None = None
+) -> list[str]:
+    """Return the argv that runs MACHINE; FILES is the directory its ports write to.
+
+    FETCH is the socket of a machine that records.
+    """
+    argv = [machine.qemu, "-L", machine.data, "-nodefaults", "-no-user-config", "-no-reboot"]
+    argv += ["-display", "none", *MACHINES[machine.arch], "-smp", "1"]
+    argv += ["-m", f"{machine.memory_mib}M", *clock]
+    argv += ["-bios", machine.firmware] if machine.firmware else []
+    argv += ["-kernel", machine.kernel, "-initrd", str(initrd)]
+    argv += ["-append", f"console={CONSOLES[machine.arch]} {KERNEL_LINE}"]
+    # The clock starts at a fixed moment; the job sets it to the lock's.
+    argv += ["-rtc", "base=2000-01-01T00:00:00,clock=vm"]
+    argv += ["-chardev", f"file,id=console,path={files / 'console'}", "-serial", "chardev:console"]
+    argv += ["-device", "virtio-serial-pci"]
+    for name in (OUTPUT, RESULT, LAYER, CACHE):
+        argv += ["-chardev", f"file,id={name},path={files / name}"]
+        argv += ["-device", f"virtserialport,chardev={name},name={name}"]
+    if fetch is not None:
+        argv += ["-chardev", f"socket,id={FETCH},path={fetch}"]
+        argv += ["-device", f"virtserialport,chardev={FETCH},name={FETCH}"]
+    return argv
+
+
+def write_initrd(
+    path: Path, base: Path, job: dict[str, Any], files: dict[str, Path], epoch: int
+) -> None:
+    """Write BASE and, after it, the JOB and FILES (path in the machine → on this host)."""
+    tree = Tree()
+    tree.put("job.json", text_file(json.dumps(job, sort_keys=True)))
+    for name, file in files.items():
+        tree.put(name, Node("file", 0o600, content=Content.of_file(file)), parents=directory(0o700))
+    write_cpio(path, tree, epoch)
+    more = path.with_suffix(".more")
+    path.rename(more)
+    with path.open("wb") as out:
+        for part in (base, more):
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, out, 1 << 20)
+    more.unlink()
+
+
+def run(argv: list[str], files: Path, show: Callable[[bytes], None]) -> dict[str, Any]:
+    """Run a machine to its end, give its output to SHOW as it comes, return its result.
+
+    Raises Failure when it ends without one, and when it prints too much.
+    """
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as qemu:
+        try:
+            printed = 0
+            for piece in _follow(files / OUTPUT, qemu):
+                printed += len(piece)
+                if printed > MAX_OUTPUT:
+                    raise Failure(
+                        f"the command printed more than {MAX_OUTPUT >> 20} MiB",
+                        why="output without end is most likely a loop",
+                        fix="let it print less, or send what it prints to a file",
+                    )
+                show(piece)
+        finally:
+            qemu.kill()
+        complaint = qemu.stderr.read().decode("utf-8", "replace") if qemu.stderr else ""
+    code = qemu.wait()
+    result = files / RESULT
+    if code == 0 and result.exists() and result.stat().st_size:
+        return dict(json.loads(result.read_bytes()))
+    raise Failure(
+        "the build machine ended before the command did", why=_why(code, complaint, files)
+    )
+
+
+def _follow(path: Path, qemu: "subprocess.Popen[bytes]") -> Iterator[bytes]:
+    """Yield what appears in the file at PATH until QEMU has ended."""
+    while not path.exists() and qemu.poll() is None:
+        time.sleep(POLL_SECONDS)
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        ended = False
+        while True:
+            piece = file.read(1 << 16)
+            if piece:
+                yield piece
+            elif ended:
+                return
+            else:
+                ended = qemu.poll() is not None
+                time.sleep(0 if ended else POLL_SECONDS)
+
+
+def _why(code: int, complaint: str, files: Path) -> str:
+    if complaint.strip():
+        return complaint.strip()[-TAIL:]
+    if code < 0:
+        return f"QEMU was ended by {signal.Signals(-code).name}"
+    console = files / "console"
+    text = console.read_bytes().decode("utf-8", "replace") if console.exists() else ""
+    fatal = [line for line in text.splitlines() if "FATAL" in line or "Kernel panic" in line]
+    return "; ".join(fatal)[-TAIL:] or text.strip()[-TAIL:] or "it said nothing"

@@ -1,0 +1,99 @@
+"""Parses `RUN --mount`: https://docs.docker.com/reference/dockerfile/#run---mount"""
+
+import csv
+import hashlib
+import re
+from difflib import get_close_matches
+
+from vcr.dockerfile.state import State
+from vcr.dockerfile.syntax import Instruction
+
+COMMON = frozenset({"type", "target"})
+OPTIONS = {
+    "bind": COMMON | {"source", "from", "rw", "readonly"},
+    "cache": COMMON | {"id", "source", "from", "mode", "uid", "gid", "sharing", "readonly", "rw"},
+    "tmpfs": COMMON | {"size"},
+    "secret": COMMON | {"id", "required", "mode", "uid", "gid", "env"},
+}
+SYNONYMS = {
+    "dst": "target",
+    "destination": "target",
+    "src": "source",
+    "ro": "readonly",
+    "readwrite": "rw",
+}
+FALSE = frozenset({"false", "0"})
+_SIZE = re.compile(r"(\d+)([kmg]?)b?", re.IGNORECASE)
+
+
+def parse_mount(state: State, instruction: Instruction, text: str) -> dict[str, str]:
+    """Return the options of one --mount=TEXT, synonyms resolved; raises UsageError.
+
+    A switch that is off is left out.
+    """
+    try:
+        (fields,) = csv.reader([text], strict=True)
+    except (csv.Error, ValueError):
+        raise instruction.mistake(
+            f"--mount={text} cannot be read", fix="quote a value with a comma"
+        ) from None
+    options = {"type": "bind"}
+    for field in fields:
+        key, equals, value = field.partition("=")
+        key = SYNONYMS.get(key.strip().lower(), key.strip().lower())
+        if key in {"rw", "readonly"}:
+            if value.lower() in FALSE:
+                continue
+        elif not equals and key != "required":
+            raise instruction.mistake(f"--mount: {field} has no value", fix=f"write {field}=VALUE")
+        options[key] = state.expand(value, instruction.at)
+    _check(instruction, options)
+    return options
+
+
+def _check(instruction: Instruction, options: dict[str, str]) -> None:
+    kind = options["type"]
+    if kind not in OPTIONS:
+        raise instruction.mistake(
+            f"--mount=type={kind} is not supported",
+            why="a build has no agent to ask for keys" if kind == "ssh" else "",
+            fix=f"use one of {', '.join(OPTIONS)}",
+        )
+    for key in options:
+        if key not in OPTIONS[kind]:
+            near = get_close_matches(key, OPTIONS[kind], n=1)
+            raise instruction.mistake(
+                f"--mount=type={kind} has no option {key}",
+                fix=f"did you mean {near[0]}?"
+                if near
+                else f"it has {', '.join(sorted(OPTIONS[kind]))}",
+            )
+
+
+def parse_size(instruction: Instruction, text: str) -> int:
+    """Return the bytes that a size such as 64m means; raises UsageError."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise instruction.mistake(
+            f"--mount: {text} is not a size", fix="write a number and k, m or g"
+        )
+    return int(match[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[match[2].lower()]
+
+
+def integer(
+    instruction: Instruction, options: dict[str, str], key: str, default: int, *, base: int = 10
+) -> int:
+    """Return the number that option KEY is; raises UsageError."""
+    try:
+        return int(options[key], base) if key in options else default
+    except ValueError:
+        raise instruction.mistake(f"--mount: {key}={options[key]} is not a number") from None
+
+
+def placeholder(secret: str) -> str:
+    """Return what a step sees instead of a secret.
+
+    The secret itself never gets near a build: while locking, the recorder puts it where
+    this stands in a request.
+    """
+    return f"vcr-secret-{hashlib.sha256(secret.encode()).hexdigest()[:24]}"
