@@ -32,6 +32,8 @@ class Settings:
     state_dir: Path
     runtime_dir: Path
     pins_from: Path | None  # directory of files brought by hand (VCR_FROM)
+    # (prefix, replacement): nearer places to ask while locking (VCR_MIRRORS)
+    mirrors: tuple[tuple[str, str], ...]
     ci: bool
     no_color: bool  # https://no-color.org
     force_color: bool
@@ -49,6 +51,7 @@ class Settings:
             state_dir=state,
             runtime_dir=Path(runtime) / "vcr" if runtime else state / "run",
             pins_from=Path(source["VCR_FROM"]) if source.get("VCR_FROM") else None,
+            mirrors=_pairs(source.get("VCR_MIRRORS", "")),
             ci=source.get("CI", "") not in {"", "0", "false"},
             no_color=bool(source.get("NO_COLOR")),
             force_color=bool(source.get("FORCE_COLOR")),
@@ -58,6 +61,12 @@ class Settings:
     def colour(self, is_terminal: bool) -> bool:  # noqa: FBT001
         """Decide whether a stream gets colours."""
         return not self.no_color and (self.force_color or is_terminal)
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """Read PREFIX=REPLACEMENT words; one that is none means nothing."""
+    words = (word.partition("=") for word in text.split())
+    return tuple((prefix, replacement) for prefix, equals, replacement in words if equals)
 
 
 def _xdg(source: Mapping[str, str], name: str, default: Path) -> Path:

@@ -1,17 +1,22 @@
 """`vcr lock`: resolve every input and write vcr.lock; `--check` only compares."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vcr.cli.app import App, Command, project_argument
-from vcr.errors import LockError
+from vcr.errors import LockError, UsageError
+from vcr.model.arch import Arch
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
+    from vcr.lock.secrets import Secrets
     from vcr.lock.write import Locker
     from vcr.model.lockfile import Lock
     from vcr.model.project import Project
+    from vcr.stages.record import StepLocker
 
 SHOWN_CHANGES = 20
 
@@ -20,8 +25,38 @@ SHOWN_CHANGES = 20
 @project_argument
 @click.option("--check", is_flag=True, help="Only tell whether vcr.lock is up to date (exit 4).")
 @click.option("--update", is_flag=True, help="Resolve everything anew, also what did not change.")
+@click.option(
+    "--arch",
+    "archs",
+    multiple=True,
+    type=click.Choice([arch.value for arch in Arch]),
+    help="Lock what RUN asks the network for on this architecture; may be repeated"
+    " (default: those that are locked, and riscv64).",
+)
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="id=ID,src=FILE",
+    help="A secret that a RUN --mount=type=secret stands for; may be repeated.",
+)
+@click.option(
+    "--export",
+    "export",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Also copy all that RUN was answered to DIR, for VCR_FROM elsewhere.",
+)
 @click.pass_obj
-def lock(app: App, *, check: bool, update: bool) -> None:
+def lock(
+    app: App,
+    *,
+    check: bool,
+    update: bool,
+    archs: tuple[str, ...],
+    secrets: tuple[str, ...],
+    export: Path | None,
+) -> None:
     """Resolve every input of the project and write vcr.lock; builds only read it."""
     from vcr.atomic import write_text  # noqa: PLC0415
     from vcr.lock.write import summarise  # noqa: PLC0415
@@ -35,10 +70,18 @@ def lock(app: App, *, check: bool, update: bool) -> None:
     with app.ui.step("lock") as step:
         new = _locker(app, step.line).lock(project, old, update=update)
         step.because(f"{len(new.inputs)} inputs closed")
+    given = _read_secrets(secrets)
+    for arch in [Arch(name) for name in archs] or sorted({Arch.RISCV64, *new.runs}):
+        with app.ui.step(f"steps {arch}") as step:
+            new = _step_locker(app, project, given, step.line).lock(new, arch)
+            asked = sum(len(run.exchanges) for run in new.runs.get(arch, {}).values())
+            step.because(f"{asked} answers of the network closed")
     text = new.to_text()
     changed = old is None or text != old.to_text()
     if changed:
         write_text(project.lock_file, text)
+    if export is not None:
+        _export(app, new, export)
     lines = summarise(old, new)
     for line in lines[:SHOWN_CHANGES]:
         app.ui.note(line)
@@ -51,8 +94,9 @@ def lock(app: App, *, check: bool, update: bool) -> None:
 
 def _check(app: App, project: "Project") -> None:
     from vcr.lock.read import load_lock  # noqa: PLC0415
+    from vcr.stages.record import check_runs  # noqa: PLC0415
 
-    load_lock(project)
+    check_runs(project, load_lock(project))
     app.ui.note("vcr.lock is up to date")
     if app.ui.is_json:
         app.ui.json("lock", {"changed": False, "changes": []})
@@ -85,3 +129,59 @@ def _locker(app: App, show: Callable[[str], None]) -> "Locker":
         return ImageStore(Skopeo.of_toolset(nix.toolset("oci")), nix)
 
     return Locker(archive, images, show)
+
+
+def _step_locker(
+    app: App, project: "Project", secrets: "Secrets", show: Callable[[str], None]
+) -> "StepLocker":
+    from vcr.lock.bodies import BodyStore  # noqa: PLC0415
+    from vcr.lock.recorder import Recorder  # noqa: PLC0415
+    from vcr.lock.sources import Sources  # noqa: PLC0415
+    from vcr.stages.build import Builder  # noqa: PLC0415
+    from vcr.stages.record import StepLocker  # noqa: PLC0415
+    from vcr.tools.apt import mirrors  # noqa: PLC0415
+    from vcr.tools.nix import Nix  # noqa: PLC0415
+
+    settings = app.settings
+    sources = Sources(mirrors(), settings.mirrors)
+    store = BodyStore(settings.cache_dir / "bodies", Nix(settings))
+
+    def recorder(tell: Callable[[str], None]) -> Recorder:
+        return Recorder(sources, store, secrets, tell)
+
+    return StepLocker(Builder(settings, app.ui, project), project, recorder, show)
+
+
+def _read_secrets(given: Sequence[str]) -> "Secrets":
+    from vcr.dockerfile.mounts import placeholder  # noqa: PLC0415
+    from vcr.lock.secrets import Secrets  # noqa: PLC0415
+
+    values: dict[str, bytes] = {}
+    for text in given:
+        options = dict(field.partition("=")[::2] for field in text.split(","))
+        path = options.get("src") or options.get("source")
+        if not options.get("id") or not path:
+            raise UsageError(
+                f"--secret {text} is not complete", fix="write --secret id=NAME,src=FILE"
+            )
+        try:
+            value = Path(path).read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot read the secret {options['id']}", why=str(error)) from None
+        values[placeholder(options["id"])] = value.rstrip(b"\n")
+    return Secrets(values)
+
+
+def _export(app: App, lock: "Lock", directory: Path) -> None:
+    """Copy the bodies of LOCK to DIRECTORY, each called by its hash; raises LockError."""
+    from vcr.atomic import write_bytes  # noqa: PLC0415
+
+    for sha256, body in lock.bodies.items():
+        kept = app.settings.cache_dir / "bodies" / sha256 / body.name
+        if not kept.exists():
+            raise LockError(
+                f"{body.name} is not in the cache", fix="run `vcr lock --update --export DIR`"
+            )
+        if not (directory / sha256).exists():
+            write_bytes(directory / sha256, kept.read_bytes())
+    app.ui.note(f"{len(lock.bodies)} files in {os.fspath(directory)}")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from vcr.dockerfile import config
+from vcr.dockerfile.mounts import parse_mount
 from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import State
 from vcr.dockerfile.syntax import SCRATCH, Dockerfile, Instruction, parse
@@ -49,11 +50,22 @@ def external_inputs(project: Project) -> Inputs:
 
 
 def _images(resolver: Resolver, state: State, instruction: Instruction) -> list[str]:
-    """Return the image that COPY --from takes files of, if it is not a stage."""
-    source = instruction.flag("from") if instruction.keyword == "COPY" else None
-    if not source or resolver.numbered(source, state.stage.index, instruction) is not None:
-        return []
-    return [source]
+    """Return the images that COPY --from and RUN --mount take files of."""
+    sources: list[str] = []
+    if instruction.keyword == "COPY" and (source := instruction.flag("from")):
+        sources = [source]
+    elif instruction.keyword == "RUN":
+        mounts = instruction.flags.get("mount", ())
+        sources = [
+            options["from"]
+            for options in (parse_mount(state, instruction, text) for text in mounts)
+            if "from" in options
+        ]
+    return [
+        source
+        for source in sources
+        if resolver.numbered(source, state.stage.index, instruction) is None
+    ]
 
 
 def _urls(resolver: Resolver, state: State, instruction: Instruction) -> list[str]:

@@ -54,7 +54,14 @@ class Locker:
             else self._lock_url(url)
             for url in wanted.urls
         }
-        return Lock(epoch=_epoch(bases, old), inputs=dict(digests), bases=bases, urls=urls)
+        return Lock(
+            epoch=_epoch(bases, old),
+            inputs=dict(digests),
+            bases=bases,
+            urls=urls,
+            runs={} if old is None or update else old.runs,
+            bodies={} if old is None or update else old.bodies,
+        )
 
     def _lock_base(
         self, project: Project, name: str, base: Base, suites: dict[tuple[str, str | None], Suite]

@@ -97,7 +97,7 @@ class LockedExchange(_Sparse):
 
     def planned(self, size: int) -> Exchange:
         """Return it as the plan describes it; SIZE is the body's, in bytes."""
-        return Exchange(**self.model_dump(), size=size)
+        return Exchange(**dict(self), size=size)
 
 
 class LockedRun(_Entry):

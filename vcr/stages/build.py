@@ -5,9 +5,10 @@ turn, so that what was cached says so and what was built says why. GC roots and
 the derivations of the last build are kept per project under the state directory.
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,11 +75,39 @@ class Builder:
                 step.because("every input is in the store")
         roots = self.roots / f"{plan.profile}-{plan.arch}"
         earlier = _read_last(roots)
-        try:
+        with self._explained(plan, nix):
             built = tuple(
                 self._build_stage(nix, target, roots, earlier.get(target.attr))
                 for target in evaluation.targets
             )
+        _write_last(roots, earlier | {target.attr: target.drv for target in evaluation.targets})
+        ladder = [
+            rung for stage in built if stage.name in STAGES for rung in read_rungs(stage.path)
+        ]
+        return Built(plan, built, tuple(ladder))
+
+    def build_layer(
+        self, plan: Plan, ident: str, show: Callable[[str], None], *, part: str = "layers"
+    ) -> Path:
+        """Build one layer of PLAN (or, of a RUN, its "jobs" PART) and return its output.
+
+        Raises as `build` does.
+        """
+        nix = Nix(self.settings)
+        self._provide_images(plan, nix)
+        evaluation = nix.evaluate([f'image.{part}."{ident}"'], self.write_plan(plan))
+        (target,) = evaluation.targets
+        nix.fill(evaluation.missing, show)
+        name = hashlib.sha256(f"{part} {ident}".encode()).hexdigest()[:16]
+        with self._explained(plan, nix):
+            nix.realise(target.drv, self.roots / f"layers-{plan.arch}" / name, show)
+        return target.out
+
+    @contextlib.contextmanager
+    def _explained(self, plan: Plan, nix: Nix) -> Iterator[None]:
+        """Say of a builder's error which line of the Dockerfile it is about."""
+        try:
+            yield
         except BuilderError as error:
             raise VcrError(
                 f"{self._origin_of(error.drv, plan, nix)}{error.what}",
@@ -87,11 +116,6 @@ class Builder:
                 tail=error.tail,
                 code=error.code,
             ) from None
-        _write_last(roots, earlier | {target.attr: target.drv for target in evaluation.targets})
-        ladder = [
-            rung for stage in built if stage.name in STAGES for rung in read_rungs(stage.path)
-        ]
-        return Built(plan, built, tuple(ladder))
 
     def _provide_images(self, plan: Plan, nix: Nix) -> None:
         """Bring base images into the store; Nix itself cannot fetch them."""

@@ -4,12 +4,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from vcr.dockerfile.context import Context
+from vcr.dockerfile.mounts import integer, parse_mount, parse_size, placeholder
 from vcr.dockerfile.state import State
 from vcr.dockerfile.syntax import Instruction
 from vcr.model.lockfile import Lock
 from vcr.model.plan import ContextSource, Run, RunMount, StageSource
 from vcr.stages.copying import stage_path
-from vcr.stages.mounts import integer, parse_mount, parse_size, placeholder
 
 # Variables that need no ARG to be set from outside and never reach the image.
 PROXY_ARGS = frozenset(

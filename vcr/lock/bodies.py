@@ -1,0 +1,42 @@
+"""Bodies of locked answers: kept by hash, in the cache and in the Nix store.
+
+The lock says of each where to get it again, or, when what is at its address may change,
+holds the body itself.
+"""
+
+import base64
+import gzip
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from vcr.atomic import write_bytes
+from vcr.lock.sources import is_permanent
+from vcr.lock.write import store_name
+from vcr.model.lockfile import LockedBody
+from vcr.tools.nix import Nix
+
+MAX_HELD = 512 << 10  # bytes, compressed
+
+
+@dataclass(frozen=True)
+class BodyStore:
+    """Where bodies are kept on this host."""
+
+    directory: Path
+    nix: Nix
+
+    def keep(self, method: str, url: str, body: bytes) -> tuple[str, LockedBody]:
+        """Keep BODY, the answer to METHOD URL; return its SHA-256 and what the lock says."""
+        sha256 = hashlib.sha256(body).hexdigest()
+        name = store_name(url.partition("?")[0].rstrip("/").rpartition("/")[2])[:80] or "body"
+        path = self.directory / sha256 / name
+        if not path.exists():
+            write_bytes(path, body)
+        self.nix.add_fixed(path)
+        address = url if method == "GET" else ""
+        if address and is_permanent(address):
+            return sha256, LockedBody(name=name, size=len(body), url=address)
+        packed = gzip.compress(body, mtime=0)
+        data = base64.b64encode(packed).decode() if len(packed) <= MAX_HELD else ""
+        return sha256, LockedBody(name=name, size=len(body), url=address, data=data)
