@@ -188,7 +188,7 @@ let
       name = "vcr-layer-${spec.op}";
       # A base depends on no code that copies, so that a change there rebuilds none.
       module = if isBase spec then "base" else "layer";
-      modules = if isBase spec then [ "debs" ] else [ "chmod" "copy" "match" ];
+      modules = if isBase spec then [ "debs" "dpkg" ] else [ "chmod" "copy" "match" ];
       job = {
         inherit (plan) arch epoch;
         spec = essential spec;

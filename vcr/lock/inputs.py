@@ -22,7 +22,7 @@ class Wanted:
     def digests(self) -> dict[str, Digest]:
         """Return the digest of each input's definition, by the name messages use."""
         found = {
-            f"[base.{name}]": digest_of_input(base.model_dump(mode="json"))
+            f"[base.{name}]": digest_of_input(base.model_dump(mode="json", exclude_defaults=True))
             for name, base in self.bases.items()
         }
         found |= {f"ADD {url}": digest_of_input(url) for url in self.urls}

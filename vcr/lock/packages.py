@@ -85,6 +85,15 @@ class Index:
         """Return the names of all packages."""
         return self._paragraphs.keys()
 
+    @property
+    def essential(self) -> set[str]:
+        """Return the names of the packages every system has."""
+        return {
+            name
+            for name, found in self._paragraphs.items()
+            if any("\nEssential: yes" in text for text in found)
+        }
+
     def get(self, name: str) -> Package | None:
         """Return the newest package NAME, if there is one; raises ValueError."""
         if name not in self._packages and name in self._paragraphs:

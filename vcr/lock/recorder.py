@@ -37,14 +37,21 @@ class Recorder:
     show: Callable[[str], None]
     exchanges: list[LockedExchange] = field(default_factory=list)
     bodies: dict[str, LockedBody] = field(default_factory=dict)
-    problem: VcrError | None = None
+    problem: VcrError | None = None  # the first thing that could not be fetched
+    crash: Exception | None = None  # what ended the thread, if it was not the machine's end
     _known: dict[tuple[str, ...], tuple[LockedExchange, bytes]] = field(default_factory=dict)
 
     def start(self, listener: socket.socket) -> threading.Thread:
         """Answer whoever connects to LISTENER first, in a thread, until it hangs up."""
-        thread = threading.Thread(target=self._serve, args=(listener,), daemon=True)
+        thread = threading.Thread(target=self._guarded, args=(listener,), daemon=True)
         thread.start()
         return thread
+
+    def _guarded(self, listener: socket.socket) -> None:
+        try:
+            self._serve(listener)
+        except Exception as error:  # noqa: BLE001 -- raised again where somebody waits
+            self.crash = error
 
     def _serve(self, listener: socket.socket) -> None:
         try:

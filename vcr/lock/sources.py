@@ -58,7 +58,8 @@ def is_what_was_there(url: str, body: bytes) -> bool:
     release = _RELEASE.fullmatch(match[2]) if match else None
     if match is None or release is None:
         return True
-    signed = body.decode("utf-8", "replace").partition("\n\n")[2]
+    # RFC 9580, section 7: the text lies between two armor headers.
+    signed = body.decode("utf-8", "replace").partition("\n\n")[2].partition("\n-----BEGIN ")[0]
     fields = next(paragraphs(signed), {})
     names = {fields.get("Suite"), fields.get("Codename")}
     date = email.utils.parsedate_to_datetime(fields["Date"]) if "Date" in fields else None

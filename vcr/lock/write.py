@@ -1,7 +1,7 @@
 """`vcr lock`: resolves what changed, keeps what did not, decides the epoch."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from vcr.errors import UsageError
@@ -75,8 +75,10 @@ class Locker:
             suites[key] = self.archive().read(base.suite, list(Arch), base.snapshot)
         self.show(f"resolving the packages of {name}")
         suite = suites[key]
-        archs = {arch: _locked_packages(suite, arch, base.packages) for arch in Arch}
-        return LockedDebian(suite=base.suite, snapshot=suite.snapshot, archs=archs)
+        archs = {arch: _locked_packages(suite, arch, base) for arch in Arch}
+        return LockedDebian(
+            suite=base.suite, snapshot=suite.snapshot, archs=archs, configure=base.configure
+        )
 
     def _lock_url(self, url: str) -> LockedFile:
         self.show(f"reading {url}")
@@ -104,9 +106,12 @@ def store_name(name: str) -> str:
     return safe.lstrip(".")
 
 
-def _locked_packages(suite: Suite, arch: Arch, names: Sequence[str]) -> tuple[LockedPackage, ...]:
+def _locked_packages(suite: Suite, arch: Arch, base: Base) -> tuple[LockedPackage, ...]:
+    index = suite.indexes[arch]
+    # Scripts of packages may use what is essential without saying so: Debian policy 3.8.
+    essential = sorted(index.essential) if base.configure else []
     try:
-        packages = resolve(suite.indexes[arch], names)
+        packages = resolve(index, [*base.packages, *essential])
     except UsageError as error:
         error.details = (*error.details, ("architecture", arch), ("suite", suite.name))
         raise

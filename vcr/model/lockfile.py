@@ -57,6 +57,7 @@ class LockedDebian(_Entry):
     suite: str
     snapshot: Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z$")]
     archs: dict[Arch, tuple[LockedPackage, ...]]
+    configure: bool = False  # by dpkg, in a build machine
 
 
 class LockedManifest(_Entry):

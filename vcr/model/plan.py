@@ -34,6 +34,8 @@ class Debs:
     """A base of Debian packages, unpacked without maintainer scripts."""
 
     debs: tuple[Fetched, ...]
+    configure: bool = False  # a RUN after it lets dpkg configure them
+    apt_sources: str = ""  # then: where apt reads the same state of the archive
     op: Literal["debs"] = "debs"
 
 

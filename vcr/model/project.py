@@ -87,6 +87,7 @@ class Base(_Section):
     suite: str = "trixie"
     packages: tuple[Package, ...] = Field(default=(), strict=False)
     snapshot: Snapshot | None = None  # default: the archive as it is at `vcr lock`
+    configure: bool = False  # run the packages' scripts, so that apt-get works in RUN
     image: str | None = None  # registry reference
     oci: str | None = None  # OCI layout directory, relative to vcr.toml
 
@@ -94,6 +95,8 @@ class Base(_Section):
     def _one_kind(self) -> "Base":
         if sum((bool(self.packages), bool(self.image), bool(self.oci))) != 1:
             raise ValueError("give exactly one of packages, image and oci")
+        if self.configure and not self.packages:
+            raise ValueError("configure is for packages")
         return self
 
 

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .debs import build_base
+from .debs import build_base, put_metadata, read_package
+from .dpkg import put_apt, put_database
 from .failure import guarded
 from .oci import Layout
 from .tar import LAYER_FILE, write
@@ -32,4 +33,11 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
 def _tree(job: dict[str, Any], scratch: Path) -> Tree:
     if job["spec"]["op"] == "oci":
         return Layout(Path(job["inputs"][0])).flatten(job["spec"]["manifest"], scratch)
-    return build_base([Path(deb) for deb in job["inputs"]], job["arch"], scratch)
+    packages = [read_package(Path(deb), scratch) for deb in job["inputs"]]
+    tree = build_base(packages, job["arch"])
+    if job["spec"]["configure"]:
+        put_database(tree, packages)
+        put_apt(tree, job["spec"]["apt_sources"])
+    else:
+        put_metadata(tree, packages)
+    return tree

@@ -52,11 +52,12 @@ class Package:
     name: str
     replaces: frozenset[str]
     control: str
+    control_tar: Path  # uncompressed
     data: Path  # uncompressed tar
 
 
-def build_base(debs: list[Path], arch: str, scratch: Path) -> Tree:
-    """Merge DEBS for ARCH (an OCI name) into one tree; raises Failure."""
+def build_base(packages: list[Package], arch: str) -> Tree:
+    """Merge PACKAGES for ARCH (an OCI name) into one tree; raises Failure."""
     tree = Tree()
     for name in PLAIN:
         tree.put(name, directory(0o700 if name == "root" else 0o755))
@@ -67,9 +68,8 @@ def build_base(debs: list[Path], arch: str, scratch: Path) -> Tree:
             tree.put("usr/lib64", directory())
         tree.put(name, Node("link", 0o777, target=f"usr/{name}"))
     owners: dict[str, Package] = {}
-    for package in (read_package(deb, scratch) for deb in debs):
+    for package in packages:
         _unpack(tree, package, owners)
-        tree.put(f"var/lib/dpkg/status.d/{package.name}", text_file(package.control))
     _accounts(tree)
     _certificates(tree)
     _bytecode(tree)
@@ -90,7 +90,13 @@ def read_package(deb: Path, scratch: Path) -> Package:
         raise Failure(f"{deb.name} has no package name in its control file")
     replaced = re.search(r"^Replaces:\s*(.*(?:\n[ \t].*)*)", control, re.MULTILINE)
     replaces = re.findall(r"(?:^|,)\s*([a-z0-9][a-z0-9+.\-]+)", replaced[1] if replaced else "")
-    return Package(name[1], frozenset(replaces), control, data_tar)
+    return Package(name[1], frozenset(replaces), control, control_tar, data_tar)
+
+
+def put_metadata(tree: Tree, packages: list[Package]) -> None:
+    """Note which PACKAGES TREE is made of, where no dpkg is going to."""
+    for package in packages:
+        tree.put(f"var/lib/dpkg/status.d/{package.name}", text_file(package.control))
 
 
 def _ar_members(deb: Path) -> dict[str, tuple[int, int]]:

@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from .debs import build_base
+from .debs import build_base, read_package
 from .failure import Failure, guarded
 from .linuxkit import (
     APP,
@@ -83,9 +83,9 @@ def _app_tree(job: dict[str, Any], scratch: Path) -> Tree:
 
 def _init_tree(job: dict[str, Any], scratch: Path) -> Tree:
     """Return our init's file system: busybox, crun, the scripts of guest/, the app's settings."""
-    packages = build_base([Path(deb) for deb in job["debs"]], job["arch"], scratch)
+    packages = [read_package(Path(deb), scratch) for deb in job["debs"]]
     tree = Tree()
-    for path, node in packages.walk():
+    for path, node in build_base(packages, job["arch"]).walk():
         if path.startswith(INIT_KEEPS):
             tree.put(path, node)
     for name in ("dev", "proc", "sys", "run", "tmp", "var", "root", "containers"):

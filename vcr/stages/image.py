@@ -18,7 +18,8 @@ from vcr.dockerfile.text import LogicalLine
 from vcr.errors import LockError
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, LockedDebian
-from vcr.model.plan import Debs, Layer, OciBase, Workdir
+from vcr.model.plan import Layer, OciBase, Workdir
+from vcr.stages.bases import configuration, debian_layer
 from vcr.stages.copying import Copier
 from vcr.stages.running import Runner
 
@@ -56,7 +57,7 @@ class ImagePlanner:
             state.config, state.layers = deepcopy(below.config), list(below.layers)
         elif image != SCRATCH:
             state.config = self._base_config(image, arch, stage.start)
-            state.layers = [self._base_layer(image, arch, stage.start)]
+            state.layers = list(self._base_layers(image, arch, stage.start))
         if "PATH" not in state.env:
             state.config.setdefault("Env", []).insert(0, f"PATH={DEFAULT_PATH}")
         for number, text in enumerate(state.config.pop("OnBuild", []), 1):
@@ -105,7 +106,7 @@ class ImagePlanner:
         stage = self.resolver.numbered(name, state.stage.index, instruction)
         if stage is not None:
             return tuple(self.plan(stage).layers)
-        return (self._base_layer(name, state.arch, instruction),)
+        return self._base_layers(name, state.arch, instruction)
 
     def _locked(self, image: str, instruction: Instruction) -> Any:
         base = self.lock.bases.get(image)
@@ -117,15 +118,20 @@ class ImagePlanner:
             )
         return base
 
-    def _base_layer(self, image: str, arch: Arch, instruction: Instruction) -> str:
+    def _base_layers(self, image: str, arch: Arch, instruction: Instruction) -> tuple[str, ...]:
         base = self._locked(image, instruction)
         ident = f"base.{image}" if arch is self.resolver.arch else f"base.{image}.{arch}"
-        if isinstance(base, LockedDebian):
-            self.layers[ident] = Debs(tuple(p.fetched() for p in base.archs[arch]))
-        else:
+        if not isinstance(base, LockedDebian):
             manifest = self._manifest(base, image, arch, instruction)
             self.layers[ident] = OciBase(base.reference, base.nar_sha256, manifest.manifest)
-        return ident
+            return (ident,)
+        self.layers[ident] = debian_layer(base, arch)
+        if not base.configure:
+            return (ident,)
+        configured = f"{ident}.configured"
+        origin = instruction.at.origin
+        self.layers[configured] = configuration(ident, arch, self.lock.epoch, origin)
+        return ident, configured
 
     def _base_config(self, image: str, arch: Arch, instruction: Instruction) -> dict[str, Any]:
         base = self._locked(image, instruction)

@@ -93,6 +93,8 @@ class StepLocker:
             ) from None
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+            if recorder.crash is not None:
+                raise recorder.crash
         return recorder
 
     def _boot(
