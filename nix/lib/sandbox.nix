@@ -28,11 +28,12 @@ in
 
   # A derivation that is one call. name: of the derivation. module: the entry point.
   # modules: what it imports besides the shared ones. job: its specification; store
-  # paths in it become dependencies.
+  # paths in it become dependencies. features: what the host must have.
   build =
-    { name, module, modules ? [ ], job }:
+    { name, module, modules ? [ ], job, features ? [ ] }:
     toolchain.run {
       inherit name;
+      requiredSystemFeatures = features;
       job = builtins.toJSON job;
       passAsFile = [ "job" ];
     } (call { inherit module modules; } "$jobPath" "$out");

@@ -169,6 +169,7 @@ let
       module = "run";
       modules = [ "cpio" "lower" "normalize" "vm" ];
       job = runJob spec;
+      features = if plan.build.kvm then [ "kvm" ] else [ ];
     };
 
   # What a layer's bytes depend on. Not: fetch details, other layers' names, the line

@@ -12,7 +12,7 @@ from vcr.progress import Progress
 from vcr.settings import Settings
 from vcr.ui import Ui
 
-PROFILES = ("stage",)
+PROFILES = ("stage", "dev")
 
 
 @dataclass

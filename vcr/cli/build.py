@@ -9,6 +9,7 @@ import click
 from vcr.cli.app import App, Command, plan_options
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
+from vcr.model.duration import parse_duration
 from vcr.stages import STAGES
 from vcr.ui import Ui, human_size
 
@@ -17,20 +18,35 @@ from vcr.ui import Ui, human_size
 @click.argument("words", nargs=-1, metavar="[DIR] [STAGE]")
 @plan_options
 @click.option("--target", metavar="NAME", help="Stop at this stage of the Dockerfile.")
+@click.option(
+    "--timeout", metavar="TIME", default="0s", help="End a step that takes longer, such as 30m."
+)
 @click.pass_obj
-def build(app: App, words: tuple[str, ...], profile: str, arch: str, target: str | None) -> None:
+def build(
+    app: App,
+    words: tuple[str, ...],
+    *,
+    profile: str,
+    arch: str,
+    target: str | None,
+    timeout: str,
+) -> None:
     """Build up to STAGE (image, rootfs, squashfs or kernel) and print the digest ladder.
 
     DIR is the project's directory; a directory named like a stage is written ./image.
     """
     last = _take_words(app, words)
     wanted = _stages_up_to(last, Arch(arch))
+    try:
+        limit = parse_duration(timeout)
+    except ValueError as error:
+        raise UsageError(f"--timeout {timeout} is wrong", why=str(error)) from None
 
     from vcr.stages.build import Builder  # noqa: PLC0415 -- pydantic costs 200 ms at import
     from vcr.stages.prepare import prepare  # noqa: PLC0415
 
     project, plan = prepare(app.directory, arch=Arch(arch), profile=profile, target=target)
-    built = Builder(app.settings, app.ui, project).build(plan, wanted)
+    built = Builder(app.settings, app.ui, project, limit).build(plan, wanted)
     if app.ui.is_json:
         app.ui.json("build", _as_json(built))
     else:

@@ -49,7 +49,8 @@ COUNTED = ("-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-seed
 FREE = ("-accel", "tcg,thread=single")
 KVM = ("-accel", "kvm")
 MACHINES = {
-    "riscv64": ("-M", "virt", "-cpu", "rv64"),
+    # The profile that Linux distributions agree on: https://github.com/riscv/riscv-profiles
+    "riscv64": ("-M", "virt", "-cpu", "rva22s64"),
     # Not `max`: pointer authentication is slow to emulate.
     "arm64": ("-M", "virt", "-cpu", "cortex-a76"),
     "amd64": ("-M", "q35", "-cpu", "max"),

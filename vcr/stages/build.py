@@ -21,7 +21,7 @@ from vcr.model.project import Project
 from vcr.settings import Settings
 from vcr.stages import STAGES
 from vcr.stages.reason import why_built
-from vcr.tools.nix import BuilderError, Nix, Target
+from vcr.tools.nix import BuilderError, Nix, Target, TimedOutError
 from vcr.tools.skopeo import Skopeo
 from vcr.ui import Ui
 
@@ -58,6 +58,7 @@ class Builder:
     settings: Settings
     ui: Ui
     project: Project
+    timeout: float = 0  # seconds that one derivation may take; 0 for any
 
     @property
     def roots(self) -> Path:
@@ -100,7 +101,8 @@ class Builder:
         nix.fill(evaluation.missing, show)
         name = hashlib.sha256(f"{part} {ident}".encode()).hexdigest()[:16]
         with self._explained(plan, nix):
-            nix.realise(target.drv, self.roots / f"layers-{plan.arch}" / name, show)
+            root = self.roots / f"layers-{plan.arch}" / name
+            nix.realise(target.drv, root, show, timeout=self.timeout)
         return target.out
 
     @contextlib.contextmanager
@@ -108,7 +110,7 @@ class Builder:
         """Say of a builder's error which line of the Dockerfile it is about."""
         try:
             yield
-        except BuilderError as error:
+        except (BuilderError, TimedOutError) as error:
             raise VcrError(
                 f"{self._origin_of(error.drv, plan, nix)}{error.what}",
                 why=error.why,
@@ -154,7 +156,7 @@ class Builder:
                     nix.realise(target.drv, root, step.line)
                 return BuiltStage(target.attr, target.out, cached=True, reason="")
             reason = why_built(earlier, target.drv)
-            nix.realise(target.drv, root, step.line)
+            nix.realise(target.drv, root, step.line, timeout=self.timeout)
             step.because(reason)
             return BuiltStage(target.attr, target.out, cached=False, reason=reason)
 

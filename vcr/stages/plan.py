@@ -1,5 +1,7 @@
 """Makes the plan of a project: a pure function of project, lock and context."""
 
+import os
+import platform
 from difflib import get_close_matches
 
 from vcr.dockerfile.config import NANOSECONDS
@@ -17,6 +19,9 @@ from vcr.model.plan import BuildMachine, Image, Machine, Plan
 from vcr.model.project import Project
 from vcr.stages.image import ImagePlanner
 from vcr.stages.running import PROXY_ARGS
+
+# What uname(2) calls the architectures.
+MACHINES = {Arch.AMD64: "x86_64", Arch.ARM64: "aarch64", Arch.RISCV64: "riscv64"}
 
 
 def make_plan(
@@ -39,8 +44,17 @@ def make_plan(
         layers=planner.layers,
         image=Image(tuple(state.layers), state.config),
         machine=_machine(project, state),
-        build=BuildMachine(project.config.build.memory, project.config.normalize.rules),
+        build=BuildMachine(
+            project.config.build.memory,
+            project.config.normalize.rules,
+            kvm=profile == "dev" and has_kvm(state.arch),
+        ),
     )
+
+
+def has_kvm(arch: Arch) -> bool:
+    """Tell whether this host runs machines of ARCH by itself: fast, and never the same twice."""
+    return platform.machine() == MACHINES.get(arch) and os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
 def _check_args(args: dict[str, str], dockerfile: Dockerfile, resolver: Resolver) -> None:

@@ -8,6 +8,7 @@ the sandbox runs (nix/pins/fill); builds themselves have no network.
 import base64
 import grp
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ type LineSink = Callable[[str], None]
 
 # Nix's own exit codes: https://nix.dev/manual/nix/latest/command-ref/nix-store/realise
 # (102: a fixed-output hash differs; 104: a rebuild was not bit for bit the same).
+_TIMED_OUT = 101
 _EXIT_CODES = {102: ExitCode.FETCH, 104: ExitCode.MISMATCH}
 _REPORTED_CODES = {"lock": ExitCode.LOCK}  # of vcr.sandbox.failure
 _MISSING_DRV = re.compile(r"^\s+(/nix/store/\S+\.drv)$")
@@ -70,6 +72,19 @@ class BuilderError(VcrError):
         self.drv = drv
 
 
+class TimedOutError(VcrError):
+    """A derivation took longer than it may."""
+
+    def __init__(self, drv: Path, tail: Sequence[str]) -> None:
+        """DRV is the derivation, TAIL its last words."""
+        super().__init__(
+            f"building {store_name(str(drv))} took longer than --timeout allows",
+            fix="give it more time, or look at its last output for what it waits for",
+            tail=tail,
+        )
+        self.drv = drv
+
+
 @dataclass(frozen=True)
 class Nix:
     """The Nix on this host, set up so that nothing ambient changes bytes."""
@@ -110,10 +125,14 @@ class Nix:
         if result.returncode:
             raise _fill_failure(result)
 
-    def realise(self, drv: Path, root: Path | None, show: LineSink) -> None:
-        """Build DRV and register ROOT, a symlink, as its GC root; raises VcrError."""
+    def realise(self, drv: Path, root: Path | None, show: LineSink, *, timeout: float = 0) -> None:
+        """Build DRV and register ROOT, a symlink, as its GC root; raises VcrError.
+
+        TIMEOUT is for each derivation, in seconds; 0 is none.
+        """
         argv: list[process.Arg] = ["nix-store", "--realise", drv, "--log-format", "internal-json"]
         argv += ["-v", "--max-jobs", "auto"]
+        argv += ["--timeout", str(math.ceil(timeout))] if timeout else []
         if root is not None:
             root.parent.mkdir(parents=True, exist_ok=True)
             argv += ["--add-root", root]
@@ -217,6 +236,8 @@ def _build_failure(result: process.Result, log: NixLog) -> VcrError:
             said = [other for other in tail if other != line][-process.TAIL_LINES :]
             return BuilderError(Path(drv), json.loads(line.removeprefix(BUILDER_ERROR)), said)
     text = "\n".join([*tail, *log.errors])
+    if result.returncode == _TIMED_OUT:
+        return TimedOutError(Path(drv), tail[-process.TAIL_LINES :])
     code = _EXIT_CODES.get(result.returncode, ExitCode.FAILED)
     if "No space left on device" in text:
         return HostError(
