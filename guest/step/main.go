@@ -43,7 +43,7 @@ type Job struct {
 	Mounts    []Mount    `json:"mounts"`
 	Network   string     `json:"network"` // none, replay or record
 	Exchanges []Exchange `json:"exchanges"`
-	DiskPct   int        `json:"disk_percent"` // of memory, for what the command writes
+	Disk      int64      `json:"disk"` // bytes that the command may write
 }
 
 // Result is how the step went.

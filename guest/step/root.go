@@ -62,7 +62,7 @@ func mountOverlay(job *Job) error {
 	if err := syscall.Mount("overlay", belowDir, "overlay", syscall.MS_RDONLY, "lowerdir="+below); err != nil {
 		return fmt.Errorf("joining the layers: %w", err)
 	}
-	size := fmt.Sprintf("mode=755,nr_inodes=0,size=%d%%", job.DiskPct)
+	size := fmt.Sprintf("mode=755,nr_inodes=0,size=%d", job.Disk)
 	if err := syscall.Mount("tmpfs", upperDir, "tmpfs", 0, size); err != nil {
 		return fmt.Errorf("mounting the writable layer: %w", err)
 	}

@@ -211,7 +211,9 @@ def test_add_unpacks_archives(copy: Runner, context: Path, pack: Callable[[bytes
     assert kept.tree.nodes["kept"].kind == "file"
 
 
-@pytest.mark.parametrize("data", [b"plain", b"", b"BZh no", gzip.compress(b"text", mtime=0), b"\x1f\x8b"])
+@pytest.mark.parametrize(
+    "data", [b"plain", b"", b"BZh no", gzip.compress(b"text", mtime=0), b"\x1f\x8b"]
+)
 def test_add_copies_what_is_no_archive(copy: Runner, context: Path, data: bytes) -> None:
     (context / "data").write_bytes(data)
     assert copy("data", "/x", extract=True).tree.nodes["x"].content.read() == data

@@ -112,7 +112,7 @@ class MachineSection(_Section):
 class BuildSection(_Section):
     """[build]: the virtual machines that carry out RUN."""
 
-    memory: Memory = 2048  # MiB; 70 % of it is what a step may write
+    memory: Memory = 2048  # MiB; most of it is what a step may write
     pure_caches: tuple[str, ...] = Field(default=(), strict=False)  # ids of cache mounts
 
 

@@ -17,7 +17,7 @@ from .lower import make_squashfs
 from .normalize import normalize
 from .tar import LAYER_FILE, entries, write
 from .tree import Node, Tree, parent
-from .vm import CACHE, COUNTED, DISK_PERCENT, KVM, LAYER, Machine, command_line, run, write_initrd
+from .vm import CACHE, COUNTED, KVM, LAYER, Machine, command_line, disk_size, run, write_initrd
 
 LOCK = "lock"  # the failure means: vcr.lock is out of date
 SIGNALS = {9: "SIGKILL", 15: "SIGTERM", 11: "SIGSEGV", 6: "SIGABRT", 2: "SIGINT", 4: "SIGILL"}
@@ -40,8 +40,9 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     initrd = scratch / "initrd"
     machine = Machine.of(job["machine"])
-    files = machine_files(job)
-    write_initrd(initrd, Path(machine.initramfs), machine_job(job), files, job["epoch"])
+    write_initrd(
+        initrd, Path(machine.initramfs), machine_job(job), machine_files(job), job["epoch"]
+    )
     clock = KVM if job["kvm"] else COUNTED
     argv = command_line(machine, initrd, scratch, clock=clock)
     check(run(argv, scratch, _show), job["spec"])
@@ -81,7 +82,7 @@ def machine_job(job: dict[str, Any], network: str = "") -> dict[str, Any]:
         **{key: spec[key] for key in ("argv", "env", "user", "workdir", "script", "exchanges")},
         "mounts": mounts,
         "network": network or wanted,
-        "disk_percent": DISK_PERCENT,
+        "disk": disk_size(Machine.of(job["machine"]), machine_files(job)),
     }
 
 
@@ -107,9 +108,7 @@ def check(result: dict[str, Any], spec: dict[str, Any]) -> None:
     if result["oom"]:
         reason, fix = "the build machine ran out of memory", "raise memory in [build] of vcr.toml"
     elif result["full"]:
-        reason = (
-            f"its disk is full: a step may write {DISK_PERCENT} % of the build machine's memory"
-        )
+        reason = "the build machine's disk, which is in its memory, is full"
         fix = "raise memory in [build] of vcr.toml, or write less"
     else:
         reason, fix = "", "its last output is above"

@@ -27,7 +27,10 @@ OUTPUT, RESULT, LAYER, CACHE, FETCH = (
 POLL_SECONDS = 0.05
 MAX_OUTPUT = 64 << 20  # bytes a step may print
 TAIL = 2000  # bytes of the console that are worth showing
-DISK_PERCENT = 70  # of the memory is what a step may write
+# What of its memory a machine keeps for itself and for programs, at least; the rest, less
+# what it reads, is what a step may write.
+RESERVED = 160 << 20
+MIN_DISK = 16 << 20
 
 # What a kernel for every machine does at boot that none of ours needs: self-tests of
 # random number generators, certificates for signed modules, tracing, tables for BPF.
@@ -118,6 +121,12 @@ def write_initrd(
             with part.open("rb") as source:
                 shutil.copyfileobj(source, out, 1 << 20)
     more.unlink()
+
+
+def disk_size(machine: Machine, files: dict[str, Path]) -> int:
+    """Return the bytes that a step on MACHINE, which is given FILES, may write."""
+    left = (machine.memory_mib << 20) - sum(path.stat().st_size for path in files.values())
+    return max(MIN_DISK, (left - RESERVED) * 4 // 5)
 
 
 def run(argv: list[str], files: Path, show: Callable[[bytes], None]) -> dict[str, Any]:
