@@ -170,6 +170,10 @@ def error_of(text: str) -> UsageError | None:
     return None
 
 
+def test_a_continued_empty_line_comes_before_nothing() -> None:
+    assert parse("FROM scratch\n\\\n ADD a b\n").stages[0].instructions[0].keyword == "ADD"
+
+
 @settings(max_examples=600)
 @given(FRAGMENTS.map("".join))
 def test_any_text_is_parsed_or_refused_with_a_place_in_it(text: str) -> None:

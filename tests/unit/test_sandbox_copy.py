@@ -351,7 +351,7 @@ def test_an_error_is_one_line_that_vcr_can_read(
     mark, _, report = capsys.readouterr().err.partition(" ")
     assert mark == "vcr-error:"
     assert json.loads(report)["origin"] == "COPY app.py /a/"
-    assert set(json.loads(report)) == {"what", "why", "fix", "origin"}
+    assert set(json.loads(report)) == {"what", "why", "fix", "origin", "code"}
 
 
 def test_workdir_does_not_replace_a_file(

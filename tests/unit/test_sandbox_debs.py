@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vcr.sandbox.debs import build_base, read_package
+from vcr.sandbox.debs import build_base, put_metadata, read_package
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.tar import write
 from vcr.sandbox.tree import Node, Tree, directory
@@ -62,7 +62,10 @@ def text(tree: Tree, path: str) -> str:
 
 
 def base(tmp_path: Path, *debs: Path, arch: str = "riscv64") -> Tree:
-    return build_base(list(debs), arch, tmp_path / "scratch")
+    packages = [read_package(deb, tmp_path / "scratch") for deb in debs]
+    tree = build_base(packages, arch)
+    put_metadata(tree, packages)
+    return tree
 
 
 def test_files_go_through_the_merged_usr_links(tmp_path: Path) -> None:
@@ -146,8 +149,10 @@ def test_a_base_is_the_same_under_another_hash_seed_and_umask(tmp_path: Path) ->
     package = deb(tmp_path, "python", MODULES)
     script = (
         "import sys; from pathlib import Path\n"
-        "from vcr.sandbox.debs import build_base; from vcr.sandbox.tar import write\n"
-        "tree = build_base([Path(sys.argv[1])], 'amd64', Path(sys.argv[2]) / 'scratch')\n"
+        "from vcr.sandbox.debs import build_base, read_package\n"
+        "from vcr.sandbox.tar import write\n"
+        "package = read_package(Path(sys.argv[1]), Path(sys.argv[2]) / 'scratch')\n"
+        "tree = build_base([package], 'amd64')\n"
         "write(Path(sys.argv[2]) / 'out.tar', tree.walk(), 7)\n"
     )
     found = set()

@@ -72,10 +72,7 @@ def lock(
         step.because(f"{len(new.inputs)} inputs closed")
     given = _read_secrets(secrets)
     for arch in [Arch(name) for name in archs] or sorted({Arch.RISCV64, *new.runs}):
-        with app.ui.step(f"steps {arch}") as step:
-            new = _step_locker(app, project, given, step.line).lock(new, arch)
-            asked = sum(len(run.exchanges) for run in new.runs.get(arch, {}).values())
-            step.because(f"{asked} answers of the network closed")
+        new = _lock_steps(app, project, given, new, arch)
     text = new.to_text()
     changed = old is None or text != old.to_text()
     if changed:
@@ -90,6 +87,16 @@ def lock(
     app.ui.note(f"{project.lock_file.name} {'written' if changed else 'is up to date'}")
     if app.ui.is_json:
         app.ui.json("lock", {"changed": changed, "changes": lines, "epoch": new.epoch})
+
+
+def _lock_steps(
+    app: App, project: "Project", secrets: "Secrets", lock: "Lock", arch: Arch
+) -> "Lock":
+    with app.ui.step(f"steps {arch}") as step:
+        locked = _step_locker(app, project, secrets, step.line).lock(lock, arch)
+        asked = sum(len(run.exchanges) for run in locked.runs.get(arch, {}).values())
+        step.because(f"{asked} answers of the network closed")
+    return locked
 
 
 def _check(app: App, project: "Project") -> None:

@@ -117,8 +117,8 @@ class Reader:
                 continue  # a comment, or an empty line inside a continuation
             if not stripped:
                 return None
-            # Leading space belongs to the text of a continued line only.
-            kept = raw if continued else raw.lstrip()
+            # Leading space belongs to the text only when something is before it.
+            kept = raw if text else raw.lstrip()
             starts.append((len(text), number, len(raw) - len(kept) + 1))
             body, continued = self._split_continuation(kept)
             text += body

@@ -136,16 +136,7 @@ def run(argv: list[str], files: Path, show: Callable[[bytes], None]) -> dict[str
     """
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as qemu:
         try:
-            printed = 0
-            for piece in _follow(files / OUTPUT, qemu):
-                printed += len(piece)
-                if printed > MAX_OUTPUT:
-                    raise Failure(
-                        f"the command printed more than {MAX_OUTPUT >> 20} MiB",
-                        why="output without end is most likely a loop",
-                        fix="let it print less, or send what it prints to a file",
-                    )
-                show(piece)
+            _relay(_follow(files / OUTPUT, qemu), show)
         finally:
             qemu.kill()
         complaint = qemu.stderr.read().decode("utf-8", "replace") if qemu.stderr else ""
@@ -156,6 +147,20 @@ def run(argv: list[str], files: Path, show: Callable[[bytes], None]) -> dict[str
     raise Failure(
         "the build machine ended before the command did", why=_why(code, complaint, files)
     )
+
+
+def _relay(pieces: Iterator[bytes], show: Callable[[bytes], None]) -> None:
+    """Give PIECES to SHOW; raises Failure when there are too many."""
+    printed = 0
+    for piece in pieces:
+        printed += len(piece)
+        if printed > MAX_OUTPUT:
+            raise Failure(
+                f"the command printed more than {MAX_OUTPUT >> 20} MiB",
+                why="output without end is most likely a loop",
+                fix="let it print less, or send what it prints to a file",
+            )
+        show(piece)
 
 
 def _follow(path: Path, qemu: "subprocess.Popen[bytes]") -> Iterator[bytes]:

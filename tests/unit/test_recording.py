@@ -1,0 +1,154 @@
+"""What `vcr lock` does with requests: where it asks, what it keeps, what it hides."""
+
+import base64
+import gzip
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vcr.errors import FetchError
+from vcr.lock import recorder as module
+from vcr.lock.bodies import MAX_HELD, BodyStore
+from vcr.lock.recorder import Recorder
+from vcr.lock.secrets import Secrets
+from vcr.lock.sources import Sources, is_permanent, is_what_was_there
+from vcr.lock.web import Response, exchange
+
+SNAPSHOT = "http://snapshot.debian.org/archive/debian/20260601T000000Z"
+
+
+class NoNix:
+    """Takes what would go into the store."""
+
+    def add_fixed(self, path: Path) -> Path:
+        return path
+
+
+def release(date: str) -> bytes:
+    fields = f"Suite: stable\nCodename: trixie\nDate: {date}\nSHA256:\n a b c"
+    signature = "-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n"
+    return f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{fields}\n{signature}".encode()
+
+
+def test_a_mirror_is_nearer_than_the_snapshot() -> None:
+    sources = Sources(["http://mirror"])
+    pool = f"{SNAPSHOT}/pool/main/a/a.deb"
+    assert list(sources.addresses(pool)) == ["http://mirror/pool/main/a/a.deb", pool]
+    index = f"{SNAPSHOT}/dists/trixie/main/binary-riscv64/Packages.xz"
+    assert list(sources.addresses(index)) == [index], "a mirror's may be another one by now"
+    assert list(Sources(replaced=[("http://a/", "http://b/c/")]).addresses("http://a/x")) == [
+        "http://b/c/x",
+        "http://a/x",
+    ]
+
+
+def test_a_release_of_a_mirror_must_not_be_newer() -> None:
+    url = f"{SNAPSHOT}/dists/trixie/InRelease"
+    assert is_what_was_there(url, release("Sat, 30 May 2026 09:00:00 UTC"))
+    assert not is_what_was_there(url, release("Tue, 02 Jun 2026 09:00:00 UTC"))
+    assert not is_what_was_there(
+        url.replace("trixie", "sid"), release("Sat, 30 May 2026 09:00:00 UTC")
+    )
+    assert not is_what_was_there(url, b"<html>")
+    assert is_what_was_there(f"{SNAPSHOT}/pool/x.deb", b"anything")
+
+
+@pytest.mark.parametrize(
+    ("url", "permanent"),
+    [
+        ("https://files.pythonhosted.org/packages/7f/a1/d3/x.whl", True),
+        ("https://registry.npmjs.org/ms/-/ms-2.1.3.tgz", True),
+        ("https://proxy.golang.org/golang.org/x/sys/@v/v0.1.0.zip", True),
+        (f"{SNAPSHOT}/pool/main/a/a.deb", True),
+        (f"{SNAPSHOT}/dists/trixie/InRelease", False),
+        ("https://pypi.org/simple/flask/", False),
+        ("https://registry.npmjs.org/ms", False),
+    ],
+)
+def test_what_will_be_there_for_good(url: str, permanent: bool) -> None:
+    assert is_permanent(url) is permanent
+
+
+def test_what_may_change_is_held_by_the_lock(tmp_path: Path) -> None:
+    store = BodyStore(tmp_path, NoNix())  # type: ignore[arg-type]
+    _, held = store.keep("GET", "https://pypi.org/simple/flask/", b"page")
+    assert gzip.decompress(base64.b64decode(held.data)) == b"page"
+    _, address = store.keep("GET", "https://registry.npmjs.org/ms/-/ms-2.1.3.tgz", b"tar")
+    assert (address.name, address.data, address.url[:8]) == ("ms-2.1.3.tgz", "", "https://")
+    _, posted = store.keep("POST", "https://example.test/git-upload-pack", b"pack")
+    assert posted.url == ""
+    assert posted.data
+    noise = bytes((i * i * 7919 >> 5) & 255 for i in range(MAX_HELD * 3))
+    big = gzip.compress(noise)
+    if len(big) > MAX_HELD:
+        assert store.keep("GET", "https://pypi.org/x", noise)[1].data == ""
+
+
+def test_secrets_leave_only_in_requests() -> None:
+    secrets = Secrets({"vcr-secret-1": b"hunter2"})
+    assert secrets.reveal(b"a vcr-secret-1 b") == b"a hunter2 b"
+    assert secrets.hide(b"hunter2!") == b"vcr-secret-1!"
+    basic = "Basic " + base64.b64encode(b"me:vcr-secret-1").decode()
+    assert base64.b64decode(secrets.reveal_header(basic)[6:]) == b"me:hunter2"
+    assert secrets.reveal_header("Basic %%%") == "Basic %%%"
+    assert secrets.reveal_header("Bearer vcr-secret-1") == "Bearer hunter2"
+
+
+def ask(port: Any, **request: Any) -> tuple[dict[str, Any], bytes]:
+    body = request.pop("content", b"")
+    told = {
+        "method": "GET",
+        "accept": "",
+        "body": "",
+        "headers": {},
+        "length": len(body),
+        **request,
+    }
+    port.write(json.dumps(told).encode() + b"\n" + body)
+    port.flush()
+    reply = json.loads(port.readline())
+    return reply, port.read(reply["size"])
+
+
+def test_a_machine_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(method: str, url: str, headers: Any, body: bytes) -> Response:
+        asked.append(f"{method} {url} {headers} {body!r}")
+        if "broken" in url:
+            raise FetchError("cannot read it")
+        return Response(201, {"content-type": "x", "date": "now", "etag": "hunter2"}, b"hunter2")
+
+    monkeypatch.setattr(module, "exchange", answer)
+    store = BodyStore(tmp_path / "bodies", NoNix())  # type: ignore[arg-type]
+    recorder = Recorder(Sources(), store, Secrets({"S": b"hunter2"}), lambda _: None)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen(1)
+        thread = recorder.start(listener)
+        with socket.socket(socket.AF_UNIX) as machine:
+            machine.connect(str(tmp_path / "socket"))
+            with machine.makefile("rwb") as port:
+                for _ in range(2):
+                    reply, body = ask(port, url="http://a/S", headers={"X": "S"}, content=b"S")
+                    assert (reply["status"], body) == (201, b"S")
+                    assert reply["headers"] == {"content-type": "x", "etag": "S"}
+                assert ask(port, url="http://broken/")[0]["status"] == 502
+        thread.join(10)
+    assert asked[0] == "GET http://a/hunter2 {'X': 'hunter2'} b'hunter2'"
+    assert len(asked) == 2, "the same request is asked once"
+    assert [e.url for e in recorder.exchanges] == ["http://a/S"]
+    assert recorder.problem is not None
+    assert recorder.crash is None
+
+
+def test_the_host_itself_is_not_the_network() -> None:
+    with pytest.raises(FetchError, match="is refused"):
+        exchange("GET", "http://localhost/", {}, b"")
+    with pytest.raises(FetchError, match="is refused"):
+        exchange("GET", "http://169.254.169.254/latest", {}, b"")
+    with pytest.raises(FetchError, match="cannot ask"):
+        exchange("GET", "file:///etc/passwd", {}, b"")
