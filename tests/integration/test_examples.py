@@ -1,4 +1,4 @@
-"""Each example builds to its recorded ladder and serves; one test an example, of its name."""
+"""Each example builds to its recorded ladder and serves."""
 
 import json
 import urllib.request
@@ -32,9 +32,15 @@ def test_every_example_has_a_recorded_ladder() -> None:
     assert set(json.loads(GOLDEN.read_text())) == names
 
 
+def built(vcr: Any, name: str) -> Path:
+    """Build the example NAME and compare its ladder with the recorded one."""
+    example = REPO / "examples" / name
+    assert digests(vcr.json("build", example)) == json.loads(GOLDEN.read_text())[name]
+    return example
+
+
 def test_hello(vcr: Any) -> None:
-    example = REPO / "examples" / "hello"
-    assert digests(vcr.json("build", example)) == json.loads(GOLDEN.read_text())["hello"]
+    example = built(vcr, "hello")
     machine = vcr.json("up", example)
     assert get(f"{address(machine)}/health") == (200, "ok\n")
     assert get(f"{address(machine)}/") == (200, "hello from riscv64\n")
@@ -46,11 +52,23 @@ def test_hello(vcr: Any) -> None:
 
 
 def test_static(vcr: Any) -> None:
-    example = REPO / "examples" / "static"
-    assert digests(vcr.json("build", example)) == json.loads(GOLDEN.read_text())["static"]
+    example = built(vcr, "static")
     # Its health check is a command in the container, run by the agent.
     machine = vcr.json("up", example)
     status, page = get(address(machine))
     assert status == 200
     assert "verifiable machine" in page
+    vcr("down", "-t", "1", example)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("flask", "hello from flask"), ("node", "hello from node, up "), ("c", "hello from c")],
+)
+def test_what_runs_installers(vcr: Any, name: str, words: str) -> None:
+    """pip, npm and apt-get with gcc: their RUNs are carried out from the lock alone."""
+    example = built(vcr, name)
+    machine = vcr.json("up", example)
+    assert get(f"{address(machine)}/health")[0] == 200
+    assert words in get(f"{address(machine)}/")[1]
     vcr("down", "-t", "1", example)

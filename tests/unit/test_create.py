@@ -7,7 +7,7 @@ import pytest
 
 from vcr.cli import run
 from vcr.cli.app import App
-from vcr.cli.create import LATER, READY
+from vcr.cli.create import TEMPLATES
 from vcr.errors import ExitCode
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, LockedDebian
@@ -28,7 +28,7 @@ def said(app: App) -> str:
     return app.ui.err.getvalue()
 
 
-@pytest.mark.parametrize("template", READY)
+@pytest.mark.parametrize("template", TEMPLATES)
 def test_a_template_is_a_working_project(app: App, tmp_path: Path, template: str) -> None:
     assert run(app, ["create", "my-app", "--template", template]) is ExitCode.OK
     project = load_project(tmp_path / "my-app")
@@ -56,9 +56,3 @@ def test_a_name_must_be_fit_for_an_image(app: App, tmp_path: Path, name: str) ->
     assert run(app, ["create", "--", name]) is ExitCode.USAGE
     assert "cannot be the name of a project" in said(app)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("template", LATER)
-def test_templates_that_need_run_say_so(app: App, template: str) -> None:
-    assert run(app, ["create", "app", "--template", template]) is ExitCode.USAGE
-    assert "this version has no RUN" in said(app)

@@ -11,8 +11,8 @@ from vcr.cli.app import App, Command
 from vcr.errors import HostError, UsageError
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"  # beside the package
-READY = {"python": "hello", "static": "static"}  # template → the example it is
-LATER = ("go", "node", "rust")  # need RUN to compile or to install
+# template → the example it is
+TEMPLATES = {"python": "hello", "flask": "flask", "node": "node", "c": "c", "static": "static"}
 LOCK_FILE = "vcr.lock"
 README = """\
 # {name}
@@ -28,7 +28,7 @@ _NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*")
 @click.argument("name")
 @click.option(
     "--template",
-    type=click.Choice([*READY, *LATER]),
+    type=click.Choice(list(TEMPLATES)),
     default="python",
     show_default=True,
     help="What kind of app to start from.",
@@ -42,16 +42,10 @@ def create(app: App, name: str, template: str) -> None:
             why="it becomes the name of an image: small letters, digits and . _ -",
             fix="choose a name such as my-app",
         )
-    if template in LATER:
-        raise UsageError(
-            f"there is no {template} template yet",
-            why="it has to run a compiler or an installer, and this version has no RUN",
-            fix=f"choose one of {', '.join(READY)}",
-        )
     target = app.directory / name
     if target.exists() or target.is_symlink():
         raise UsageError(f"{target} exists already", fix="choose another name, or remove it")
-    _write(EXAMPLES / READY[template], target, name)
+    _write(EXAMPLES / TEMPLATES[template], target, name)
     app.ui.note(f"made {target} from the {template} template")
     for command in ("lock", "build", "run"):
         app.ui.note(f"  vcr {command} {name}")

@@ -22,8 +22,12 @@ MEANINGS = {
     "vcr-layer-copy": "a COPY or ADD",
     "vcr-layer-debs": "the list of packages",
     "vcr-layer-oci": "the base image",
+    "vcr-layer-run": "a RUN",
     "vcr-layer-workdir": "a WORKDIR",
+    "vcr-lower": "the layers below",
+    "vcr-machine-": "the build machine",
     "vcr-rootfs-": "the machine's settings",
+    "vcr-step-": "the build machine",
     "vcr-tools-": "the toolchain",
     "vcr-vm-": "the machine's settings",
 }
