@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from vcr.errors import HostError, VcrError
 from vcr.settings import Settings
 
 TAIL_LINES = 20
+KEPT_LINES = 1000  # of stderr, where each line was already shown to somebody
 FIXED_ENV = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
@@ -54,7 +56,8 @@ def run(
 ) -> Result:
     """Run ARGV to its end; TIMEOUT is in seconds; OK=None accepts any exit code.
 
-    ENV adds to the allow-listed environment. ON_STDERR sees each line as it comes.
+    ENV adds to the allow-listed environment. ON_STDERR sees each line as it comes; of
+    those, only the last KEPT_LINES are in the result.
     Raises HostError when the program does not exist, VcrError when it fails.
     """
     words = tuple(str(word) for word in argv)
@@ -86,11 +89,6 @@ def spawn(
 
     With DIE_WITH_PARENT the kernel kills it when this process ends, however it ends.
     """
-
-    def prepare() -> None:
-        if die_with_parent:
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
     words = tuple(str(word) for word in argv)
     try:
         return subprocess.Popen(
@@ -102,7 +100,7 @@ def spawn(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             umask=0o022,
-            preexec_fn=prepare,  # noqa: PLW1509 -- prctl must run in the child, before exec
+            preexec_fn=_die_with_parent(signal.SIGKILL) if die_with_parent else None,  # noqa: PLW1509
         )
     except FileNotFoundError:
         raise _not_found(words) from None
@@ -141,9 +139,17 @@ def _start(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             umask=0o022,
+            # By a signal that lets Nix end its builders, too.
+            preexec_fn=_die_with_parent(signal.SIGTERM),  # noqa: PLW1509
         )
     except FileNotFoundError:
         raise _not_found(words) from None
+
+
+def _die_with_parent(by: signal.Signals) -> Callable[[], None]:
+    """Return what a child does before exec, so that BY ends it when this process ends."""
+    prctl = ctypes.CDLL(None).prctl  # found now: between fork and exec little may be done
+    return lambda: prctl(PR_SET_PDEATHSIG, by)
 
 
 def _communicate(
@@ -155,7 +161,7 @@ def _communicate(
     if on_stderr is None:
         out, err = child.communicate(stdin, timeout)
         return out, err.decode("utf-8", "replace")
-    lines: list[str] = []
+    lines: deque[str] = deque(maxlen=KEPT_LINES)
 
     def drain(pipe: IO[bytes]) -> None:
         for raw in pipe:

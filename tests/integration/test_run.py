@@ -25,7 +25,8 @@ pytestmark = [pytest.mark.nix, pytest.mark.vm]
 SMALL = '[build]\nmemory = "320 MiB"\n'
 CHANCE = """\
 FROM debian
-RUN { date +%s.%N; echo $$ ${RANDOM}; head -c 16 /dev/urandom | od -An -tx1; mktemp; \\
+RUN seq 1 20000; gzip -9 < /bin/bash > /bash.gz; sleep 1; \\
+    { date +%s.%N; echo $$ ${RANDOM}; head -c 16 /dev/urandom | od -An -tx1; mktemp; \\
       cat /proc/sys/kernel/random/uuid /proc/uptime /proc/stat; ls -l /proc/self/fd; ps; \\
       touch /new; stat /new; bash -c 'echo $RANDOM'; } > /chance 2>&1
 """
@@ -78,11 +79,12 @@ def test_a_failing_command_is_told_with_its_line_and_output(vcr: Any, project: A
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("kill -SEGV $$", "was ended by SIGSEGV"),
+        ('["perl", "-e", "unpack q(p), pack q(J), 1"]', "was ended by SIGSEGV"),
+        ("perl -e 'kill SEGV => $$'; exit $?", "exited with 139 (SIGSEGV)"),
         ('["/no/such"]', "could not be started"),
         ("perl -e '$x .= \"x\" x (1 << 20) while 1'", "ran out of memory"),
         ("cat /dev/zero > /full", "disk, which is in its memory, is full"),
-        ("yes", "printed more than 64 MiB"),
+        ("yes", "printed more than 16 MiB"),
     ],
 )
 def test_how_a_step_ends_badly(vcr: Any, project: Any, command: str, words: str) -> None:

@@ -5,6 +5,7 @@ that `vcr --help` stays fast; a new verb is one line in VERBS.
 """
 
 import importlib
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -72,8 +73,14 @@ def vcr() -> None:
     """Turn an app with a Dockerfile into a machine a stranger can check, bit for bit."""
 
 
+def _interrupt(_signal: int, _frame: object) -> None:
+    """End as Ctrl-C does: what was begun is cleaned up."""
+    raise KeyboardInterrupt
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run vcr and end the process with its exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
     settings = Settings.load()
     ui = Ui(colour=settings.colour(sys.stderr.isatty()), ci=settings.ci)
     app = App(settings, ui, Path.cwd())

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -46,7 +45,7 @@ def up(app: App, publish: tuple[str, ...], timeout: float | None) -> None:
     from vcr.runtime.machine import start  # noqa: PLC0415
 
     project, vm, records = _built(app)
-    with _interruptible(), records.locked(project.key):
+    with records.locked(project.key):
         running = _still_up(records, project, vm)
         if running is None:
             running = _start_and_wait(
@@ -70,7 +69,7 @@ def run(app: App, publish: tuple[str, ...], timeout: float | None) -> None:
     from vcr.runtime.machine import start  # noqa: PLC0415
 
     project, vm, records = _built(app)
-    with _interruptible(), records.locked(project.key):
+    with records.locked(project.key):
         if _still_up(records, project, vm) is not None:
             raise UsageError(f"{project.name} is up already", fix="`vcr down`, or `vcr logs -f`")
         running = start(project, vm, _forwards(publish), records, die_with_parent=True)
@@ -101,7 +100,7 @@ def down(app: App, *, everything: bool, grace: int) -> None:
     records = Records(app.settings)
     found = records.all() if everything else _records_here(app, records)
     for record in found:
-        with _interruptible(), records.locked(record.key), app.ui.step(record.name) as step:
+        with records.locked(record.key), app.ui.step(record.name) as step:
             Running.of(record, records).stop(grace)
             step.because("stopped")
     if not found:
@@ -266,20 +265,6 @@ def _as_json(record: "Record") -> dict[str, Any]:
 
 def _ports(record: "Record") -> str:
     return ", ".join(f"{f.address}:{f.host}→{f.guest}" for f in record.forwards) or "-"
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that cleaning up happens either way."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    old = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, old)
 
 
 @contextmanager

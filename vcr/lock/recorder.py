@@ -15,7 +15,7 @@ from typing import Any
 from vcr.errors import FetchError, VcrError
 from vcr.lock.bodies import BodyStore
 from vcr.lock.secrets import Secrets
-from vcr.lock.sources import Sources, is_what_was_there
+from vcr.lock.sources import Sources
 from vcr.lock.web import Response, exchange
 from vcr.model.lockfile import LockedBody, LockedExchange
 
@@ -107,17 +107,20 @@ class Recorder:
     def _fetch(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Ask the nearest place that has it; raises FetchError of the last, URL itself."""
         revealed = {name: self.secrets.reveal_header(value) for name, value in headers.items()}
-        *nearer, last = self.sources.addresses(url)
+        content = self.secrets.reveal(body)
+        *nearer, last = (
+            self.secrets.reveal(address.encode()).decode()
+            for address in self.sources.addresses(url)
+        )
         for address in nearer:
             try:
-                response = exchange(method, address, revealed, body)
+                response = exchange(method, address, revealed, content, is_mirror=True)
             except FetchError:
                 continue
-            if response.status == 200 and is_what_was_there(url, response.body):
+            if self.sources.is_answer(url, response.status, response.body):
                 return response
-        asked = self.secrets.reveal(last.encode()).decode()
         try:
-            return exchange(method, asked, revealed, self.secrets.reveal(body))
+            return exchange(method, last, revealed, content)
         except FetchError as error:
             what = self.secrets.hide(error.what.encode()).decode()
             raise FetchError(what, why=error.why, fix=error.fix) from None

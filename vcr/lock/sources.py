@@ -51,6 +51,12 @@ class Sources:
                     yield f"{mirror}/dists/stable/InRelease"
         yield url
 
+    def is_answer(self, url: str, status: int, body: bytes) -> bool:
+        """Tell whether what a nearer place said, STATUS and BODY, will do for URL."""
+        if any(url.startswith(prefix) for prefix, _ in self.replaced):
+            return status != 404  # it may not have everything; else its word is taken
+        return status == 200 and is_what_was_there(url, body)
+
 
 def is_what_was_there(url: str, body: bytes) -> bool:
     """Tell whether BODY, had from a mirror, is what the snapshot address URL stands for."""

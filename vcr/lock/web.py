@@ -45,11 +45,17 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def exchange(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
-    """Ask URL and return what it says; raises FetchError when it says nothing that lasts."""
+def exchange(
+    method: str, url: str, headers: Mapping[str, str], body: bytes, *, is_mirror: bool = False
+) -> Response:
+    """Ask URL and return what it says; raises FetchError when it says nothing that lasts.
+
+    A mirror, which the user chose, may be this host; what a step asks for may not.
+    """
     if not url.startswith(("http://", "https://")):
         raise FetchError(f"cannot ask {url}", why="only http and https are locked")
-    _refuse_own_host(url)
+    if not is_mirror:
+        _refuse_own_host(url)
     opener = urllib.request.build_opener(
         _NoRedirect(), urllib.request.HTTPSHandler(context=tls_context())
     )

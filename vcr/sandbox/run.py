@@ -17,7 +17,18 @@ from .lower import make_squashfs
 from .normalize import normalize
 from .tar import LAYER_FILE, entries, write
 from .tree import Node, Tree, parent
-from .vm import CACHE, COUNTED, KVM, LAYER, Machine, command_line, disk_size, run, write_initrd
+from .vm import (
+    CACHE,
+    COUNTED,
+    KVM,
+    LAYER,
+    OUTPUT,
+    Machine,
+    command_line,
+    disk_size,
+    run,
+    write_initrd,
+)
 
 LOCK = "lock"  # the failure means: vcr.lock is out of date
 SIGNALS = {9: "SIGKILL", 15: "SIGTERM", 11: "SIGSEGV", 6: "SIGABRT", 2: "SIGINT", 4: "SIGILL"}
@@ -43,9 +54,7 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     write_initrd(
         initrd, Path(machine.initramfs), machine_job(job), machine_files(job), job["epoch"]
     )
-    clock = KVM if job["kvm"] else COUNTED
-    argv = command_line(machine, initrd, scratch, clock=clock)
-    check(run(argv, scratch, _show), job["spec"])
+    check(_boot(machine, initrd, scratch, kvm=job["kvm"]), job["spec"])
     initrd.unlink()
     out.mkdir(parents=True, exist_ok=True)
     nodes = layer_nodes(scratch / LAYER)
@@ -53,6 +62,18 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
         sys.stderr.write(f"normalize: /{path} {what}\n")
     write(out / LAYER_FILE, _ordered(nodes), job["epoch"])
     _write_caches(job, out, scratch)
+
+
+def _boot(machine: Machine, initrd: Path, scratch: Path, *, kvm: bool) -> dict[str, Any]:
+    if kvm:
+        try:
+            return run(command_line(machine, initrd, scratch, clock=KVM), scratch, _show)
+        except Failure as failure:
+            # Some hosts have a KVM that starts nothing; such a machine has done nothing.
+            if (scratch / OUTPUT).exists() and (scratch / OUTPUT).stat().st_size:
+                raise
+            sys.stderr.write(f"vcr: without KVM, because: {failure.report['why']}\n")
+    return run(command_line(machine, initrd, scratch, clock=COUNTED), scratch, _show)
 
 
 def _show(piece: bytes) -> None:
@@ -104,7 +125,9 @@ def check(result: dict[str, Any], spec: dict[str, Any]) -> None:
         number = result["signal"]
         ended = f"was ended by {SIGNALS.get(number, f'signal {number}')}"
     else:
-        ended = f"exited with {result['exit']}"
+        # A shell says so when a program in it was ended by a signal.
+        inner = SIGNALS.get(result["exit"] - 128)
+        ended = f"exited with {result['exit']}" + (f" ({inner})" if inner else "")
     if result["oom"]:
         reason, fix = "the build machine ran out of memory", "raise memory in [build] of vcr.toml"
     elif result["full"]:

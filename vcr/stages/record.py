@@ -36,7 +36,8 @@ class StepLocker:
     project: Project
     recorder: Callable[[Callable[[str], None]], Recorder]
     show: Callable[[str], None]
-    _recorded: set[str] = field(default_factory=set)
+    # keys of what was recorded → the layers it was recorded for
+    _recorded: dict[str, set[str]] = field(default_factory=dict)
 
     def lock(self, lock: Lock, arch: Arch) -> Lock:
         """Return LOCK with all that the steps for ARCH ask for; raises VcrError."""
@@ -58,18 +59,21 @@ class StepLocker:
                 lock = self._record(lock, plan, ident, run, error)
 
     def _record(self, lock: Lock, plan: Plan, ident: str, run: Run, why: VcrError) -> Lock:
-        if run.key in self._recorded:
+        before = self._recorded.setdefault(run.key, set())
+        if ident in before:
             raise LockError(
                 f"{run.origin}: {step.title({'argv': run.argv})} cannot be locked",
                 why=f"what it asks for is different each time: {why.why}",
                 fix="make it ask for fixed addresses, or ADD the file with --checksum",
             )
-        self._recorded.add(run.key)
         recorder = self._carry_out(plan, ident, run)
-        entry = LockedRun(
-            command=step.title({"argv": run.argv}), exchanges=tuple(recorder.exchanges)
-        )
-        runs = {**lock.runs, run.arch: {**lock.runs.get(run.arch, {}), run.key: entry}}
+        known = lock.runs.get(run.arch, {})
+        # The same command on other layers may ask for something else: both are kept.
+        told = known[run.key].exchanges if before else ()
+        before.add(ident)
+        asked = (*told, *(e for e in recorder.exchanges if e not in told))
+        entry = LockedRun(command=step.title({"argv": run.argv}), exchanges=asked)
+        runs = {**lock.runs, run.arch: {**known, run.key: entry}}
         return lock.model_copy(update={"runs": runs, "bodies": {**lock.bodies, **recorder.bodies}})
 
     def _carry_out(self, plan: Plan, ident: str, run: Run) -> Recorder:
@@ -95,6 +99,14 @@ class StepLocker:
             shutil.rmtree(scratch, ignore_errors=True)
             if recorder.crash is not None:
                 raise recorder.crash
+        if recorder.problem is not None:  # the step did not mind, but its layer depends on it
+            problem = recorder.problem
+            raise VcrError(
+                f"{run.origin}: {step.title(job['spec'])} asks for what cannot be had",
+                why=f"{problem.what}: {problem.why}",
+                fix=problem.fix,
+                code=problem.code,
+            )
         return recorder
 
     def _boot(
