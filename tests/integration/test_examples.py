@@ -35,6 +35,9 @@ def test_every_example_has_a_recorded_ladder() -> None:
 def built(vcr: Any, name: str) -> Path:
     """Build the example NAME and compare its ladder with the recorded one."""
     example = REPO / "examples" / name
+    tried = vcr.attempt("build", example)
+    if tried.returncode == 7:
+        pytest.skip(f"needs inputs that cannot be fetched here: {tried.stderr[-500:]}")
     assert digests(vcr.json("build", example)) == json.loads(GOLDEN.read_text())[name]
     return example
 
