@@ -10,8 +10,10 @@ let
   toolchain = bootstrap // toolsets // {
     inherit pins;
     linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins; };
-    step = import ./step.nix { inherit bootstrap toolsets; };
+    step = guestProgram "step"; # /init of build machines
+    agent = guestProgram "agent"; # in every machine that runs an app
   };
+  guestProgram = import ./guest-program.nix { inherit bootstrap toolsets; };
   stages = import ./stages {
     inherit toolchain;
     plan = builtins.fromJSON (builtins.readFile plan);

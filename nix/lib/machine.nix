@@ -15,7 +15,6 @@ let
       kernel_deb = pins.deb arch image;
       busybox_deb = "";
       init = "${step}/step";
-      signed_modules = false;
       epoch = 0; # the same for every project
       modules = [ "virtio_pci" "virtio_console" "loop" "squashfs" "overlay" ];
     };

@@ -11,5 +11,8 @@ rec {
   rootfs = import ./rootfs.nix (given // { inherit image; });
   squashfs = import ./squashfs.nix (given // { inherit rootfs; });
   kernel = import ./kernel.nix given;
+  inherit (import ./machine.nix (given // { inherit squashfs kernel; })) machine snapshot;
+  seal = import ./seal.nix (given // { inherit snapshot; });
+  prod = import ./prod.nix (given // { inherit seal; });
   vm = import ./vm.nix (given // { inherit squashfs kernel; });
 }

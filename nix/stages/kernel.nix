@@ -15,7 +15,6 @@ sandbox.build {
     kernel_deb = pins.deb "riscv64" image;
     busybox_deb = pins.deb "riscv64" "busybox-static";
     init = guest "initramfs";
-    signed_modules = true;
     epoch = 0; # the kernel is the same for every project
     modules = [
       "virtio_pci"
@@ -23,6 +22,7 @@ sandbox.build {
       "virtio_net"
       "virtio_console"
       "virtio_rng"
+      "loop"
       "squashfs"
       "overlay"
     ];

@@ -11,9 +11,10 @@ toolchain.run {
     inherit (plan.image) config;
     layout = "${image}/layout";
     debs = toolchain.pins.debs plan.arch "guest";
+    agent = "${toolchain.agent plan.arch}/agent";
     inittab = guest "inittab";
     scripts = builtins.listToAttrs (
-      map (name: { inherit name; value = guest name; }) [ "agent" "boot" "lib" "services" ]
+      map (name: { inherit name; value = guest name; }) [ "boot" "lib" "network" "services" ]
     );
   };
   finish = builtins.toJSON { inherit (plan) epoch; tar = "/tmp/linuxkit.tar"; };

@@ -8,6 +8,7 @@ toolchain.run {
   name = "vcr-vm-${plan.name}";
   vm = builtins.toJSON {
     schema = 1;
+    kind = "boot";
     inherit (plan) name;
     qemu = "${qemu}/usr/bin/qemu-system-riscv64";
     qemu_data = "${qemu}/usr/share/qemu";

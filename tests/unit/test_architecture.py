@@ -12,8 +12,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the top down; a module may import from its own layer and from lower ones only.
 LAYERS = (
     ("cli",),
+    ("verify",),
     ("stages", "runtime"),
-    ("lock", "dockerfile"),
+    ("lock", "dockerfile", "engines"),
     ("tools",),
     ("ui", "progress", "process", "atomic"),
     ("settings",),

@@ -13,21 +13,23 @@ from pathlib import Path
 
 import pytest
 
+from vcr.engines.agent import Agent, NoAnswerError
+from vcr.engines.load import load_machine
+from vcr.engines.machine import Channels, Forward
 from vcr.errors import HostError, UsageError
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
-from vcr.runtime.agent import Agent, NoAnswerError
 from vcr.runtime.follow import follow, last_lines
 from vcr.runtime.health import Prober, wait_until_healthy
 from vcr.runtime.machine import tail
 from vcr.runtime.ports import choose_forwards, holder_of, parse_forward
 from vcr.runtime.record import Record, Records, start_time
 from vcr.settings import Settings
-from vcr.tools.qemu import Channels, Forward, Machine, command_line
 
 MACHINE = {
-    "schema": 1, "name": "app", "qemu": "/s/qemu", "qemu_data": "/s/data", "firmware": "/s/fw",
-    "kernel": "/s/kernel", "initramfs": "/s/initramfs", "squashfs": "/s/root", "append": "quiet",
-    "memory_mib": 256, "cpus": 2, "ports": [80], "health": None,
+    "schema": 1, "kind": "boot", "name": "app", "qemu": "/s/qemu", "qemu_data": "/s/data",
+    "firmware": "/s/fw", "kernel": "/s/kernel", "initramfs": "/s/initramfs",
+    "squashfs": "/s/root", "append": "quiet", "memory_mib": 256, "cpus": 2, "ports": [80],
+    "health": None,
 }  # fmt: skip
 
 
@@ -258,9 +260,9 @@ def test_the_tail_of_a_console_leaves_the_firmware_out(tmp_path: Path) -> None:
 
 def test_the_command_line_is_as_recorded(repo: Path, tmp_path: Path) -> None:
     (tmp_path / "vm.json").write_text(json.dumps(MACHINE))
-    machine = Machine.load(tmp_path)
+    machine = load_machine(tmp_path)
     channels = Channels(Path("/c/console"), Path("/c/log"), Path("/c/agent"), Path("/c/qmp"))
-    argv = command_line(machine, [Forward("127.0.0.1", 8080, 80)], channels)
+    argv = machine.command_line([Forward("127.0.0.1", 8080, 80)], channels)
     golden = repo / "tests" / "golden" / "qemu.txt"
     assert "\n".join(argv) + "\n" == golden.read_text()
 
@@ -273,10 +275,10 @@ def test_the_health_check_of_vm_json_is_read(tmp_path: Path) -> None:
     ):
         text = json.dumps({**MACHINE, "health": {**health, "probe": probe}})
         (tmp_path / "vm.json").write_text(text)
-        assert Machine.load(tmp_path).health == HealthCheck(expected, 1, 2, 3, 4, 5)
+        assert load_machine(tmp_path).health == HealthCheck(expected, 1, 2, 3, 4, 5)
 
 
 def test_another_schema_is_refused(tmp_path: Path) -> None:
     (tmp_path / "vm.json").write_text(json.dumps({**MACHINE, "schema": 2}))
     with pytest.raises(UsageError, match="another version of vcr"):
-        Machine.load(tmp_path)
+        load_machine(tmp_path)

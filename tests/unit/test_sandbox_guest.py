@@ -172,11 +172,10 @@ def test_a_name_that_is_a_file_and_a_directory_is_refused(
     assert report["what"] == "linuxkit wrote /x as a directory and as something else"
 
 
-def test_the_health_script_quotes_its_words() -> None:
-    script = rootfs._health_script({"probe": {"argv": ["sh", "-c", "a 'b' $c"]}})
-    assert script.endswith("""exec app sh -c 'a '"'"'b'"'"' $c'\n""")
-    assert "exit 127" in rootfs._health_script(None)
-    assert "exit 127" in rootfs._health_script({"probe": {"path": "/", "port": 1}})
+def test_what_the_agent_is_told() -> None:
+    machine = {"health": None, "ports": [80], "memory_mib": 1}
+    told = json.loads(rootfs._settings({"machine": machine, "config": {"StopSignal": "SIGINT"}}))
+    assert told == {"health": None, "ports": [80], "stop_signal": "SIGINT"}
 
 
 def test_a_tree_keeps_its_root() -> None:

@@ -29,6 +29,8 @@ VERBS = {
     "down": ("runtime", "Stop the VM."),
     "logs": ("runtime", "Show what the app printed."),
     "ps": ("runtime", "List VMs and their health."),
+    "verify": ("verify", "Rebuild and compare with what somebody else built."),
+    "explain": ("explain", "Say where two builds part, and why."),
     "doctor": ("doctor", "Check this host and say how to get what is missing."),
 }
 

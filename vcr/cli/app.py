@@ -10,9 +10,8 @@ import click
 from vcr.model.arch import Arch
 from vcr.progress import Progress
 from vcr.settings import Settings
+from vcr.stages import PROFILES
 from vcr.ui import Ui
-
-PROFILES = ("stage", "dev")
 
 
 @dataclass
@@ -112,15 +111,17 @@ def project_argument[F: Callable[..., object]](function: F) -> F:
     )(function)
 
 
+profile_option = click.option(
+    "--profile", type=click.Choice(PROFILES), default=PROFILES[0], help="What to build for."
+)
+
+
 def plan_options[F: Callable[..., object]](function: F) -> F:
     """Add --profile and --arch, which decide what is planned."""
-    profile = click.option(
-        "--profile", type=click.Choice(PROFILES), default=PROFILES[0], help="What to build for."
-    )
     arch = click.option(
         "--arch",
         type=click.Choice([arch.value for arch in Arch]),
         default=Arch.RISCV64.value,
         help="Architecture of the image; stages above it exist for riscv64 only.",
     )
-    return profile(arch(function))
+    return profile_option(arch(function))

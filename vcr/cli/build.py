@@ -10,7 +10,7 @@ from vcr.cli.app import App, Command, plan_options
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
 from vcr.model.duration import parse_duration
-from vcr.stages import STAGES
+from vcr.stages import PROD_STAGES, stages_of
 from vcr.ui import Ui, human_size
 
 
@@ -31,12 +31,15 @@ def build(
     target: str | None,
     timeout: str,
 ) -> None:
-    """Build up to STAGE (image, rootfs, squashfs or kernel) and print the digest ladder.
+    """Build up to STAGE and print the digest ladder.
+
+    Stages are image, rootfs, squashfs, kernel and, for the profile prod, machine,
+    snapshot, seal.
 
     DIR is the project's directory; a directory named like a stage is written ./image.
     """
     last = _take_words(app, words)
-    wanted = _stages_up_to(last, Arch(arch))
+    wanted = _stages_up_to(last, Arch(arch), profile)
     try:
         limit = parse_duration(timeout)
     except ValueError as error:
@@ -60,25 +63,25 @@ def print_ladder(ui: Ui, ladder: "tuple[Any, ...]") -> None:
 
 def _take_words(app: App, words: tuple[str, ...]) -> str | None:
     """Sort the positional words into a directory (kept in APP) and a stage."""
-    stages = [word for word in words if word in STAGES]
-    directories = [word for word in words if word not in STAGES]
+    stages = [word for word in words if word in PROD_STAGES]
+    directories = [word for word in words if word not in PROD_STAGES]
     if len(stages) > 1 or len(directories) > 1:
         raise UsageError(
             f"too many arguments: {' '.join(words)}",
             why="`vcr build` takes at most one directory and one stage",
-            fix=f"stages are {', '.join(STAGES)}",
+            fix=f"stages are {', '.join(PROD_STAGES)}",
         )
     if directories:
         app.directory = Path(directories[0])
         if not app.directory.is_dir():
             raise UsageError(
                 f"{directories[0]!r} is neither a stage nor a directory",
-                fix=f"stages are {', '.join(STAGES)}",
+                fix=f"stages are {', '.join(PROD_STAGES)}",
             )
     return stages[0] if stages else None
 
 
-def _stages_up_to(last: str | None, arch: Arch) -> tuple[str, ...]:
+def _stages_up_to(last: str | None, arch: Arch, profile: str) -> tuple[str, ...]:
     if arch is not Arch.RISCV64:
         if last not in {None, "image"}:
             raise UsageError(
@@ -87,7 +90,10 @@ def _stages_up_to(last: str | None, arch: Arch) -> tuple[str, ...]:
                 fix=f"`vcr build image --arch {arch}`",
             )
         return ("image",)
-    return STAGES[: STAGES.index(last) + 1] if last else STAGES
+    stages = stages_of(profile)
+    if last and last not in stages:
+        raise UsageError(f"the profile {profile} has no stage {last}", fix="use --profile prod")
+    return stages[: stages.index(last) + 1] if last else stages
 
 
 def _as_json(built: Any) -> dict[str, Any]:

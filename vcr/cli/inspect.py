@@ -10,7 +10,7 @@ import click
 from vcr.cli.app import App, Command, plan_options, project_argument
 from vcr.cli.build import print_ladder
 from vcr.model.arch import Arch
-from vcr.stages import STAGES
+from vcr.stages import STAGES, stages_of
 from vcr.ui import human_size
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
@@ -43,7 +43,7 @@ def _show_plan(app: App, project: "Project", plan: "Plan") -> None:
     from vcr.stages.build import Builder  # noqa: PLC0415
     from vcr.tools.nix import Nix  # noqa: PLC0415
 
-    stages = STAGES if plan.arch is Arch.RISCV64 else STAGES[:1]
+    stages = stages_of(plan.profile) if plan.arch is Arch.RISCV64 else STAGES[:1]
     nix = Nix(app.settings)
     path = Builder(app.settings, app.ui, project).write_plan(plan)
     targets = nix.evaluate(stages, path).targets

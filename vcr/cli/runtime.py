@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vcr.cli.app import App, Command, project_argument
+from vcr.cli.app import App, Command, profile_option, project_argument
 from vcr.errors import UsageError, VcrError
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from pathlib import Path
 
+    from vcr.engines.machine import Forward
     from vcr.model.project import Project
     from vcr.runtime.machine import Running
     from vcr.runtime.record import Record, Records
-    from vcr.tools.qemu import Forward
 
 publish_option = click.option(
     "-p",
@@ -37,14 +37,15 @@ timeout_option = click.option(
 
 @click.command(cls=Command)
 @project_argument
+@profile_option
 @publish_option
 @timeout_option
 @click.pass_obj
-def up(app: App, publish: tuple[str, ...], timeout: float | None) -> None:
+def up(app: App, profile: str, publish: tuple[str, ...], timeout: float | None) -> None:
     """Build the project, start it in a VM, and return when it is healthy."""
     from vcr.runtime.machine import start  # noqa: PLC0415
 
-    project, vm, records = _built(app)
+    project, vm, records = _built(app, profile)
     with records.locked(project.key):
         running = _still_up(records, project, vm)
         if running is None:
@@ -60,15 +61,16 @@ def up(app: App, publish: tuple[str, ...], timeout: float | None) -> None:
 
 @click.command(cls=Command)
 @project_argument
+@profile_option
 @publish_option
 @timeout_option
 @click.pass_obj
-def run(app: App, publish: tuple[str, ...], timeout: float | None) -> None:
+def run(app: App, profile: str, publish: tuple[str, ...], timeout: float | None) -> None:
     """Build the project and run it in a VM in the foreground; Ctrl-C stops it."""
     from vcr.runtime.follow import follow  # noqa: PLC0415
     from vcr.runtime.machine import start  # noqa: PLC0415
 
-    project, vm, records = _built(app)
+    project, vm, records = _built(app, profile)
     with records.locked(project.key):
         if _still_up(records, project, vm) is not None:
             raise UsageError(f"{project.name} is up already", fix="`vcr down`, or `vcr logs -f`")
@@ -175,16 +177,17 @@ class _Watch:
             self.error = error
 
 
-def _built(app: App) -> "tuple[Project, Path, Records]":
+def _built(app: App, profile: str) -> "tuple[Project, Path, Records]":
     from vcr.model.arch import Arch  # noqa: PLC0415
     from vcr.runtime.record import Records  # noqa: PLC0415
-    from vcr.stages import STAGES  # noqa: PLC0415
+    from vcr.stages import machine_of, stages_of  # noqa: PLC0415
     from vcr.stages.build import Builder  # noqa: PLC0415
     from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    project, plan = prepare(app.directory, arch=Arch.RISCV64, profile="stage")
-    built = Builder(app.settings, app.ui, project).build(plan, (*STAGES, "vm"))
-    return project, built.path("vm"), Records(app.settings)
+    project, plan = prepare(app.directory, arch=Arch.RISCV64, profile=profile)
+    stages = (*stages_of(profile), machine_of(profile))
+    built = Builder(app.settings, app.ui, project).build(plan, stages)
+    return project, built.path(machine_of(profile)), Records(app.settings)
 
 
 def _still_up(records: "Records", project: "Project", vm: "Path") -> "Running | None":

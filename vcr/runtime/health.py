@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from vcr.engines.agent import Agent, NoAnswerError
+from vcr.engines.machine import Forward
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
-from vcr.runtime.agent import Agent, NoAnswerError
-from vcr.tools.qemu import Forward
 
 BOOT_SECONDS = 180.0  # from power-on to the agent, on a slow and busy host
 FIRST_PROBES_SECONDS = 1.0  # between probes until the app is healthy

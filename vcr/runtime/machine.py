@@ -4,19 +4,20 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vcr import process
+from vcr.engines.agent import Agent, NoAnswerError, quit_qemu
+from vcr.engines.load import load_machine
+from vcr.engines.machine import Channels, Forward
 from vcr.errors import HostError, UnhealthyError
 from vcr.model.project import Project
-from vcr.runtime.agent import Agent, NoAnswerError, quit_qemu
 from vcr.runtime.health import Outcome, Prober, wait_until_healthy
 from vcr.runtime.ports import choose_forwards
 from vcr.runtime.record import Record, Records, start_time
-from vcr.tools.qemu import Channels, Forward, Machine, command_line
 
 TAIL_LINES = 15
 FIRMWARE = "Boot HART"  # how the lines of OpenSBI's banner begin, down to its last
@@ -41,7 +42,7 @@ class Running:
     def prober(self) -> Prober:
         """Return what asks it for its health."""
         # Read when it is needed: the store may lose what an old machine was started from.
-        health = Machine.load(Path(self.record.vm)).health
+        health = load_machine(Path(self.record.vm)).health
         return Prober(health, self.record.forwards, Agent(self.channels.agent))
 
     def wait_until_healthy(self, timeout: float | None) -> "Running":
@@ -101,31 +102,49 @@ def start(
 
     The caller holds the lock of the project's record.
     """
-    machine = Machine.load(vm)
+    machine = load_machine(vm)
     forwards = choose_forwards(machine.ports, wanted)
     channels = records.channels(project.key)
     _make_place(channels)
-    argv = command_line(machine, forwards, channels)
-    output = channels.console.with_name("qemu.log")
-    with output.open("wb") as file:
-        child = process.spawn(argv, output=file, die_with_parent=die_with_parent)
-    started = start_time(child.pid)
-    if started is None:
-        child.wait()
-        raise HostError("QEMU ended at once", tail=tail(output), why="see the lines above")
+    machine.prepare(channels)
+    argv = machine.command_line(forwards, channels)
+    pid, started = _spawn(argv, channels.console.with_name("qemu.log"), die_with_parent)
     record = Record(
         key=project.key,
         name=project.name,
         project=str(project.root),
         vm=str(vm),
-        pid=child.pid,
+        pid=pid,
         started=started,
         created=time.time(),
         forwards=forwards,
         status="starting",
     )
     records.save(record)
-    return Running(record, channels, records)
+    running = Running(record, channels, records)
+    with _stopped_on_error(running):
+        machine.begin(channels)
+    return running
+
+
+def _spawn(argv: list[str], output: Path, die_with_parent: bool) -> tuple[int, int]:  # noqa: FBT001
+    """Start QEMU, its messages to OUTPUT; return process ID and start time."""
+    with output.open("wb") as file:
+        child = process.spawn(argv, output=file, die_with_parent=die_with_parent)
+    started = start_time(child.pid)
+    if started is None:
+        child.wait()
+        raise HostError("QEMU ended at once", tail=tail(output), why="see the lines above")
+    return child.pid, started
+
+
+@contextmanager
+def _stopped_on_error(running: Running) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        running.stop(grace=0)
+        raise
 
 
 def current_health(running: Running) -> Outcome:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from vcr.engines.machine import Forward
 from vcr.errors import HostError, UsageError
-from vcr.tools.qemu import Forward
 
 LOOPBACK = "127.0.0.1"
 LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp, include/net/tcp_states.h

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vcr.atomic import write_text
+from vcr.engines.machine import Channels, Forward
 from vcr.errors import HostError
 from vcr.settings import Settings
-from vcr.tools.qemu import Channels, Forward
 
 SCHEMA = 1
 SOCKET_PATH_LIMIT = 107  # bytes of sun_path without the final NUL, unix(7)
@@ -86,7 +86,9 @@ class Records:
     def forget(self, key: str) -> None:
         """Remove the record and the sockets of KEY; its logs stay until the next start."""
         (self.directory(key) / "machine.json").unlink(missing_ok=True)
-        shutil.rmtree(self.channels(key).agent.parent, ignore_errors=True)
+        channels = self.channels(key)
+        for directory in (channels.agent.parent, channels.scratch):
+            shutil.rmtree(directory, ignore_errors=True)
 
     def all(self) -> list[Record]:
         """Return every readable record, sorted by key."""

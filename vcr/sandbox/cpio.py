@@ -3,6 +3,7 @@
 https://docs.kernel.org/driver-api/early-userspace/buffer-format.html
 """
 
+import shutil
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +25,17 @@ def write_cpio(path: Path, tree: Tree, epoch: int) -> None:
             _entry(out, name, node, number, epoch)
         _entry(out, TRAILER, Node("file", 0), 0, 0)
         out.write(b"\0" * (-out.tell() % BLOCK))
+
+
+def write_initrd(path: Path, base: Path, tree: Tree, epoch: int) -> None:
+    """Write the initramfs BASE and, after it, TREE to PATH; the kernel unpacks both."""
+    more = path.with_suffix(".more")
+    write_cpio(more, tree, epoch)
+    with path.open("wb") as out:
+        for part in (base, more):
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, out, 1 << 20)
+    more.unlink()
 
 
 def _entry(out: IO[bytes], name: str, node: Node, number: int, epoch: int) -> None:

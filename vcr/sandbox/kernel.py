@@ -41,7 +41,7 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     if job["busybox_deb"]:
         tree.put("bin/busybox", _busybox(Path(job["busybox_deb"]), scratch))
     tree.put("init", Node("file", 0o755, content=Content.of_file(Path(job["init"]))))
-    loaded = load_modules(modules, job["modules"], strip=not job["signed_modules"])
+    loaded = load_modules(modules, job["modules"])
     for name, node in loaded:
         tree.put(f"modules/{name}", node)
     order = "".join(f"{name}\n" for name, _ in loaded)

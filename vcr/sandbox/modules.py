@@ -20,12 +20,12 @@ SIGNATURE_INFO = 12
 _DEPENDS = re.compile(rb"(?:^|\0)depends=([^\0]*)\0")
 
 
-def load_modules(root: Path, names: list[str], *, strip: bool = False) -> list[tuple[str, Node]]:
+def load_modules(root: Path, names: list[str]) -> list[tuple[str, Node]]:
     """Return (file name, node) of NAMES and their dependencies, dependencies first.
 
-    ROOT is a lib/modules/VERSION directory. Modules are decompressed, and with STRIP
-    their signatures are left out. A name that is built into the kernel is left out;
-    raises Failure for an unknown one.
+    ROOT is a lib/modules/VERSION directory. Modules are decompressed, without their
+    signatures. A name that is built into the kernel is left out; raises Failure for an
+    unknown one.
     """
     files = {_name_of(path): path for path in sorted(root.rglob("*.ko*"))}
     builtin = {_name_of(Path(line)) for line in (root / "modules.builtin").read_text().splitlines()}
@@ -41,7 +41,7 @@ def load_modules(root: Path, names: list[str], *, strip: bool = False) -> list[t
         for needed in match[1].decode().split(",") if match else ():
             if needed:
                 visit(needed.replace("-", "_"))
-        content = Content.of_bytes(unsigned(data) if strip else data)
+        content = Content.of_bytes(unsigned(data))
         ordered[name] = Node("file", 0o644, content=content)
 
     for name in names:

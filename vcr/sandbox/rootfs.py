@@ -5,14 +5,12 @@ our init; `finish` turns linuxkit's tar into the normalised root.tar.
 """
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
 from .debs import build_base, read_package
 from .failure import Failure, guarded
 from .linuxkit import (
-    APP,
     APP_IMAGE,
     INIT_IMAGE,
     add_to_cache,
@@ -23,7 +21,7 @@ from .linuxkit import (
 from .oci import Layout
 from .rungs import rung_of_file, write_rungs
 from .tar import entries, place, write
-from .tree import Node, Tree, directory, text_file
+from .tree import Content, Node, Tree, directory, text_file
 from .users import find_account
 
 ROOT_TAR = "root.tar"
@@ -82,7 +80,7 @@ def _app_tree(job: dict[str, Any], scratch: Path) -> Tree:
 
 
 def _init_tree(job: dict[str, Any], scratch: Path) -> Tree:
-    """Return our init's file system: busybox, crun, the scripts of guest/, the app's settings."""
+    """Return our init's file system: busybox, crun, what guest/ has, the app's settings."""
     packages = [read_package(Path(deb), scratch) for deb in job["debs"]]
     tree = Tree()
     for path, node in build_base(packages, job["arch"]).walk():
@@ -100,17 +98,21 @@ def _init_tree(job: dict[str, Any], scratch: Path) -> Tree:
     tree.put("etc/inittab", text_file(Path(job["inittab"]).read_text()))
     for name, path in sorted(job["scripts"].items()):
         tree.put(f"etc/vcr/{name}", text_file(Path(path).read_text(), 0o755))
-    tree.put("etc/vcr/health", text_file(_health_script(job["machine"]["health"]), 0o755))
-    tree.put("etc/vcr/stopsignal", text_file(job["config"].get("StopSignal", "SIGTERM") + "\n"))
+    agent = Content.of_file(Path(job["agent"]))
+    tree.put("etc/vcr/agent", Node("file", 0o755, content=agent))
+    tree.put("etc/vcr/machine.json", text_file(_settings(job)))
     return tree
 
 
-def _health_script(health: dict[str, Any] | None) -> str:
-    """Return a script that runs the health command in the app's container, if there is one."""
-    argv = (health or {}).get("probe", {}).get("argv")
-    if not argv:
-        return "#!/bin/sh\necho 'there is no health command'\nexit 127\n"
-    return f"#!/bin/sh\nexec crun --root /run/crun exec {APP} {shlex.join(argv)}\n"
+def _settings(job: dict[str, Any]) -> str:
+    """Return what guest/agent reads."""
+    machine = job["machine"]
+    settings = {
+        "health": machine["health"],
+        "ports": machine["ports"],
+        "stop_signal": job["config"].get("StopSignal", "SIGTERM"),
+    }
+    return json.dumps(settings, indent=1, sort_keys=True) + "\n"
 
 
 def _finish(tar: Path, epoch: int, out: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .cpio import write_initrd
 from .failure import Failure, guarded
 from .lower import make_squashfs
 from .normalize import normalize
@@ -26,8 +27,8 @@ from .vm import (
     Machine,
     command_line,
     disk_size,
+    job_tree,
     run,
-    write_initrd,
 )
 
 LOCK = "lock"  # the failure means: vcr.lock is out of date
@@ -51,9 +52,8 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     initrd = scratch / "initrd"
     machine = Machine.of(job["machine"])
-    write_initrd(
-        initrd, Path(machine.initramfs), machine_job(job), machine_files(job), job["epoch"]
-    )
+    tree = job_tree(machine_job(job), machine_files(job))
+    write_initrd(initrd, Path(machine.initramfs), tree, job["epoch"])
     check(_boot(machine, initrd, scratch, kvm=job["kvm"]), job["spec"])
     initrd.unlink()
     out.mkdir(parents=True, exist_ok=True)

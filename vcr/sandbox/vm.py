@@ -7,7 +7,6 @@ over which it asks for what it wants of the network.
 """
 
 import json
-import shutil
 import signal
 import subprocess
 import time
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .cpio import write_cpio
 from .failure import Failure
 from .tree import Content, Node, Tree, directory, text_file
 
@@ -106,22 +104,13 @@ def command_line(
     return argv
 
 
-def write_initrd(
-    path: Path, base: Path, job: dict[str, Any], files: dict[str, Path], epoch: int
-) -> None:
-    """Write BASE and, after it, the JOB and FILES (path in the machine → on this host)."""
+def job_tree(job: dict[str, Any], files: dict[str, Path]) -> Tree:
+    """Return what the machine reads: the JOB and FILES (path in the machine → on this host)."""
     tree = Tree()
     tree.put("job.json", text_file(json.dumps(job, sort_keys=True)))
     for name, file in files.items():
         tree.put(name, Node("file", 0o600, content=Content.of_file(file)), parents=directory(0o700))
-    write_cpio(path, tree, epoch)
-    more = path.with_suffix(".more")
-    path.rename(more)
-    with path.open("wb") as out:
-        for part in (base, more):
-            with part.open("rb") as source:
-                shutil.copyfileobj(source, out, 1 << 20)
-    more.unlink()
+    return tree
 
 
 def disk_size(machine: Machine, files: dict[str, Path]) -> int:

@@ -2,3 +2,16 @@
 
 # Stages that carry rungs of the digest ladder, each built on the ones before.
 STAGES = ("image", "rootfs", "squashfs", "kernel")
+# What a release goes on with: the machine at step 0, when it is healthy, and sealed.
+PROD_STAGES = (*STAGES, "machine", "snapshot", "seal")
+PROFILES = ("stage", "prod", "dev")
+
+
+def stages_of(profile: str) -> tuple[str, ...]:
+    """Return the stages of PROFILE."""
+    return PROD_STAGES if profile == "prod" else STAGES
+
+
+def machine_of(profile: str) -> str:
+    """Return the attribute that describes the machine to start for PROFILE."""
+    return "prod" if profile == "prod" else "vm"

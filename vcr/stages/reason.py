@@ -17,6 +17,7 @@ MAX_NAMED = 3  # files named in a reason
 
 # What the derivations of nix/stages are to their users, by the beginning of their name.
 MEANINGS = {
+    "vcr-agent-": "the machine's agent",
     "vcr-image-": "the image's config",
     "vcr-kernel-": "the kernel",
     "vcr-layer-copy": "a COPY or ADD",
@@ -26,6 +27,7 @@ MEANINGS = {
     "vcr-layer-workdir": "a WORKDIR",
     "vcr-lower": "the layers below",
     "vcr-machine-": "the build machine",
+    "vcr-prod-": "the sealed machine",
     "vcr-rootfs-": "the machine's settings",
     "vcr-step-": "the build machine",
     "vcr-tools-": "the toolchain",

@@ -21,6 +21,7 @@ from vcr.model.plan import Plan, Run
 from vcr.model.project import Project
 from vcr.sandbox import run as step
 from vcr.sandbox import vm
+from vcr.sandbox.cpio import write_initrd
 from vcr.sandbox.failure import Failure
 from vcr.stages.build import Builder
 from vcr.stages.plan import make_plan
@@ -115,8 +116,8 @@ class StepLocker:
         machine = vm.Machine.of(dict(job["machine"]))  # type: ignore[call-overload]
         initrd = scratch / "initrd"
         told = step.machine_job(dict(job), network="record")
-        files = step.machine_files(dict(job))
-        vm.write_initrd(initrd, Path(machine.initramfs), told, files, int(str(job["epoch"])))
+        tree = vm.job_tree(told, step.machine_files(dict(job)))
+        write_initrd(initrd, Path(machine.initramfs), tree, int(str(job["epoch"])))
 
         def show(piece: bytes) -> None:
             for line in piece.decode("utf-8", "replace").splitlines():

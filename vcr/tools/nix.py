@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr import process
-from vcr.errors import ExitCode, FetchError, HostError, VcrError
+from vcr.errors import ExitCode, FetchError, HostError, MismatchError, VcrError
 from vcr.settings import Settings
 from vcr.tools.nix_log import BUILDER_ERROR, NixLog, store_name
 
@@ -25,7 +25,7 @@ type LineSink = Callable[[str], None]
 # (102: a fixed-output hash differs; 104: a rebuild was not bit for bit the same).
 _TIMED_OUT = 101
 _EXIT_CODES = {102: ExitCode.FETCH, 104: ExitCode.MISMATCH}
-_REPORTED_CODES = {"lock": ExitCode.LOCK}  # of vcr.sandbox.failure
+_REPORTED_CODES = {"lock": ExitCode.LOCK, "unhealthy": ExitCode.UNHEALTHY}  # of vcr.sandbox.failure
 _MISSING_DRV = re.compile(r"^\s+(/nix/store/\S+\.drv)$")
 
 # What nix/lib/setup.sh sets, too; here for those who start with `nix run`. It comes
@@ -145,6 +145,18 @@ class Nix:
         result = process.run(argv, env=self._env(), ok=None, on_stderr=watch)
         if result.returncode:
             raise _build_failure(result, log)
+
+    def check(self, drv: Path, show: LineSink) -> None:
+        """Build DRV once more and compare with the store.
+
+        Raises MismatchError when the bytes differ, VcrError when the build fails.
+        """
+        argv: list[process.Arg] = ["nix-store", "--realise", "--check", drv]
+        result = process.run(argv, env=self._env(), ok=None, on_stderr=show)
+        if "may not be deterministic" in result.stderr:
+            raise MismatchError(f"{store_name(str(drv))} gives other bytes")
+        if result.returncode:
+            raise process.failure(result)
 
     def build(self, attr: str, show: LineSink, *, plan: Path | None = None) -> Path:
         """Build one ATTR of nix/default.nix, with a GC root, and return its output."""

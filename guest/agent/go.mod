@@ -1,0 +1,3 @@
+module vcr/agent
+
+go 1.24

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"time"
+)
+
+const (
+	app       = "app"
+	tailBytes = 1024
+	// For an app without a health check to open its port, as vcr/runtime/health.py has it.
+	patienceWithoutCheck = 60 * time.Second
+	probePause           = 200 * time.Millisecond
+)
+
+// HealthCheck is vcr/model/health.py's, times in seconds. A probe is a command or an
+// HTTP request.
+type HealthCheck struct {
+	Probe struct {
+		Argv []string `json:"argv"`
+		Port int      `json:"port"`
+		Path string   `json:"path"`
+	} `json:"probe"`
+	Interval    float64 `json:"interval"`
+	Timeout     float64 `json:"timeout"`
+	StartPeriod float64 `json:"start_period"`
+	Retries     int     `json:"retries"`
+}
+
+// runHealth runs the health command in the app's container; exit code and last output.
+func (s *Settings) runHealth(limit time.Duration) (int, []byte) {
+	if s.Health == nil || len(s.Health.Probe.Argv) == 0 {
+		return 127, []byte("there is no health command\n")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), max(limit, time.Second))
+	defer cancel()
+	words := append([]string{"exec", app}, s.Health.Probe.Argv...)
+	command := exec.CommandContext(ctx, crunPath, append(crunArgs, words...)...)
+	command.WaitDelay = time.Second
+	output, err := command.CombinedOutput()
+	if len(output) > tailBytes {
+		output = output[len(output)-tailBytes:]
+	}
+	if err != nil && command.ProcessState == nil {
+		return 127, []byte(err.Error())
+	}
+	code := command.ProcessState.ExitCode()
+	if code < 0 {
+		code = 137 // as a shell says of SIGKILL
+	}
+	return code, output
+}
+
+// isHealthy probes once, and says why not.
+func (s *Settings) isHealthy() (bool, string) {
+	switch {
+	case s.Health != nil && len(s.Health.Probe.Argv) > 0:
+		code, output := s.runHealth(duration(s.Health.Timeout))
+		return code == 0, fmt.Sprintf("the health command exits with %d: %s", code, output)
+	case s.Health != nil:
+		return isOK(s.Health)
+	case len(s.Ports) > 0:
+		address := fmt.Sprintf("127.0.0.1:%d", s.Ports[0])
+		connection, err := net.DialTimeout("tcp", address, time.Second)
+		if err != nil {
+			return false, err.Error()
+		}
+		connection.Close()
+		return true, ""
+	}
+	err := crun("kill", app, "0").Run()
+	return err == nil, "the app does not run"
+}
+
+// isOK asks over HTTP. net/http would bring TLS and triple the size of this program.
+func isOK(check *HealthCheck) (bool, string) {
+	address := fmt.Sprintf("127.0.0.1:%d", check.Probe.Port)
+	connection, err := net.DialTimeout("tcp", address, duration(check.Timeout))
+	if err != nil {
+		return false, err.Error()
+	}
+	defer connection.Close()
+	_ = connection.SetDeadline(time.Now().Add(duration(check.Timeout)))
+	fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: vcr-health\r\nConnection: close\r\n\r\n",
+		check.Probe.Path, address)
+	line, err := bufio.NewReader(connection).ReadString('\n')
+	if err != nil {
+		return false, err.Error()
+	}
+	// RFC 9112, section 4: HTTP-version SP status-code SP
+	var version string
+	var status int
+	if _, err := fmt.Sscanf(line, "%s %d", &version, &status); err != nil {
+		return false, "the answer is not HTTP"
+	}
+	return status >= 200 && status < 400, fmt.Sprintf("GET %s: HTTP %d", check.Probe.Path, status)
+}
+
+// patience is how long the app may take.
+func (s *Settings) patience() time.Duration {
+	if s.Health == nil {
+		return patienceWithoutCheck
+	}
+	return duration(s.Health.StartPeriod) + time.Duration(s.Health.Retries)*duration(s.Health.Interval)
+}
+
+func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
+
+const crunPath = "/usr/bin/crun"
+
+var crunArgs = []string{"--root", "/run/crun"}
+
+func crun(words ...string) *exec.Cmd {
+	return exec.Command(crunPath, append(append([]string{}, crunArgs...), words...)...)
+}

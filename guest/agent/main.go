@@ -1,0 +1,156 @@
+// Command agent answers the host about the app in this machine, over a virtio-serial port:
+// one line in, one line out.
+//
+//	ping                    pong
+//	state                   running | exited CODE
+//	health SECONDS          health CODE BASE64-OF-THE-LAST-OUTPUT
+//	stop SECONDS            stopping; the app gets its stop signal and, after SECONDS, SIGKILL
+//	resume SECONDS BASE64   resumed; the time (since 1970) and entropy, after a snapshot
+//
+// On a machine that is to become a snapshot it also waits for the app's health, says
+// "healthy" without being asked, and stops the machine until somebody restores it.
+package main
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	portName     = "vcr.agent"
+	settingsFile = "/etc/vcr/machine.json"
+	exitFile     = "/run/vcr/exit" // written by the script `services`
+	snapshotWord = "vcr.snapshot"  // on the kernel's command line
+	idle         = 50 * time.Millisecond
+)
+
+// Settings is what the image and vcr.toml say about the app.
+type Settings struct {
+	Health     *HealthCheck `json:"health"`
+	Ports      []int        `json:"ports"`
+	StopSignal string       `json:"stop_signal"`
+}
+
+func main() {
+	settings := &Settings{}
+	data, err := os.ReadFile(settingsFile)
+	if err == nil {
+		err = json.Unmarshal(data, settings)
+	}
+	if err != nil {
+		die(err)
+	}
+	device, err := portDevice(portName)
+	if err != nil {
+		select {} // nobody asks on this machine
+	}
+	// A port can be opened once, so for both directions; reads block a thread.
+	fd, err := syscall.Open(device, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		die(err)
+	}
+	port := os.NewFile(uintptr(fd), device)
+	if hasWord(snapshotWord) {
+		go snapshot(settings, port)
+	}
+	for {
+		// A read ends at once while nobody is connected.
+		for lines := bufio.NewScanner(port); lines.Scan(); {
+			fmt.Fprintln(port, answer(settings, strings.Fields(lines.Text())))
+		}
+		time.Sleep(idle)
+	}
+}
+
+func answer(settings *Settings, words []string) string {
+	if len(words) == 0 {
+		return "error empty request"
+	}
+	switch {
+	case words[0] == "ping":
+		return "pong"
+	case words[0] == "state":
+		return state()
+	case words[0] == "health" && len(words) == 2:
+		code, output := settings.runHealth(seconds(words[1]))
+		return fmt.Sprintf("health %d %s", code, base64.StdEncoding.EncodeToString(output))
+	case words[0] == "stop" && len(words) == 2:
+		return stop(settings, seconds(words[1]))
+	case words[0] == "resume" && len(words) == 3:
+		if err := resume(words[1], words[2]); err != nil {
+			return "error " + err.Error()
+		}
+		return "resumed"
+	}
+	return "error unknown request"
+}
+
+func state() string {
+	code, err := os.ReadFile(exitFile)
+	if err != nil {
+		return "running"
+	}
+	return "exited " + strings.TrimSpace(string(code))
+}
+
+func stop(settings *Settings, grace time.Duration) string {
+	if crun("kill", app, settings.StopSignal).Run() != nil {
+		powerOff()
+	}
+	time.AfterFunc(grace, func() { _ = crun("kill", app, "KILL").Run() })
+	return "stopping"
+}
+
+func seconds(text string) time.Duration {
+	number, _ := strconv.Atoi(text)
+	return time.Duration(number) * time.Second
+}
+
+func hasWord(wanted string) bool {
+	line, _ := os.ReadFile("/proc/cmdline")
+	for _, word := range strings.Fields(string(line)) {
+		if word == wanted {
+			return true
+		}
+	}
+	return false
+}
+
+func portDevice(name string) (string, error) {
+	entries, _ := filepath.Glob("/sys/class/virtio-ports/*")
+	for _, entry := range entries {
+		got, err := os.ReadFile(filepath.Join(entry, "name"))
+		if err == nil && strings.TrimSpace(string(got)) == name {
+			return "/dev/" + filepath.Base(entry), nil
+		}
+	}
+	return "", fmt.Errorf("there is no port %s", name)
+}
+
+// say prints to the console, for whoever builds the machine.
+func say(format string, words ...any) {
+	console, err := os.OpenFile("/dev/console", os.O_WRONLY, 0)
+	if err == nil {
+		fmt.Fprintf(console, "vcr: "+format+"\n", words...)
+		console.Close()
+	}
+}
+
+func die(err error) {
+	say("FATAL %v", err)
+	powerOff()
+}
+
+func powerOff() {
+	syscall.Sync()
+	_ = syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
+	select {}
+}

@@ -1,0 +1,195 @@
+"""prod: one hash wherever it is built, sealed, served from, and verified."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_examples import GOLDEN, address, digests, get
+
+from vcr.engines.machine import Channels
+from vcr.engines.snapshot import SnapshotMachine
+from vcr.errors import MismatchError
+from vcr.sandbox.failure import Failure
+from vcr.sandbox.verity import Verity, check
+from vcr.settings import Settings
+from vcr.tools.nix import Nix
+
+pytestmark = [pytest.mark.nix, pytest.mark.vm]
+
+REPO = Path(__file__).resolve().parents[2]
+STATIC = REPO / "examples" / "static"
+PROD_GOLDEN = GOLDEN.with_name("prod.json")
+ROUNDS = 3
+RANDOM = """\
+#!/usr/bin/busybox sh
+echo "Content-Type: text/plain"
+echo
+busybox head -c 16 /dev/urandom | busybox od -An -tx1
+"""
+
+
+def stage(built: dict[str, Any], name: str) -> Path:
+    return Path({row["name"]: row["path"] for row in built["stages"]}[name])
+
+
+def test_the_sealed_machine_is_the_recorded_one_and_serves(vcr: Any) -> None:
+    built = vcr.json("build", "--profile", "prod", STATIC)
+    assert digests(built) == json.loads(PROD_GOLDEN.read_text())["static"]
+    assert "vcr: start app" in (stage(built, "snapshot") / "console.log").read_text()
+    machine = vcr.json("up", "--profile", "prod", STATIC)
+    status, page = get(address(machine))
+    assert status == 200
+    assert "verifiable machine" in page
+    assert [m["status"] for m in vcr.json("ps")["machines"]] == ["healthy"]
+    assert "vcr: start app" in vcr("logs", "--console", STATIC).stdout
+    vcr("down", "-t", "1", STATIC)
+
+
+def test_the_snapshot_is_the_same_every_time(vcr: Any) -> None:
+    """Under load, on one CPU, with an odd environment: the same bytes."""
+    snapshot = stage(vcr.json("build", "--profile", "prod", STATIC), "snapshot")
+    drv = subprocess.run(
+        ["nix-store", "--query", "--deriver", snapshot], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(3)]
+    try:
+        for number in range(ROUNDS):
+            pinned = ["taskset", "-c", str(number % (os.cpu_count() or 1))]
+            argv = [*(pinned if shutil.which("taskset") else []), "nix-store", "--realise"]
+            env = {**os.environ, "TZ": f"UTC+{number}", "LC_ALL": "C"}
+            check_ = subprocess.run(
+                [*argv, "--check", drv], env=env, capture_output=True, check=False
+            )
+            assert check_.returncode == 0, check_.stderr
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def ask_for_random(vcr: Any, project: Path) -> str:
+    machine = vcr.json("up", "--profile", "prod", project)
+    _, found = get(f"{address(machine)}/cgi-bin/random")
+    vcr("down", "-t", "0", project)
+    assert len(found.split()) == 16
+    return found
+
+
+def test_each_restore_has_randomness_of_its_own(vcr: Any, project: Path) -> None:
+    script = project / "www" / "cgi-bin" / "random"
+    script.parent.mkdir()
+    script.write_text(RANDOM)
+    script.chmod(0o755)
+    assert ask_for_random(vcr, project) != ask_for_random(vcr, project)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('HEALTHCHECK --interval=1s --retries=2 CMD ["busybox", "false"]', "exits with 1"),
+        ('CMD ["busybox", "sh", "-c", "echo last words; exit 3"]', "exit app rc=3"),
+        ('CMD ["busybox", "wget", "-q", "-O", "-", "http://example.org/"]', "exit app rc=1"),
+    ],
+    ids=["never healthy", "crashes", "needs the network"],
+)
+def test_an_app_that_is_never_healthy(vcr: Any, project: Path, lines: str, words: str) -> None:
+    with (project / "Dockerfile").open("a") as file:
+        file.write(f"{lines}\n")
+    told = vcr("build", "--profile", "prod", project, code=6).stderr
+    assert "error: the app never became healthy" in told
+    assert words in told
+    assert "vcr: start app" in told
+
+
+def drive_of(vcr: Any) -> Path:
+    return stage(vcr.json("build", "--profile", "prod", STATIC), "seal")
+
+
+def flipped(drive: Path, target: Path, chance: random.Random) -> Path:
+    shutil.copy(drive, target)
+    target.chmod(0o644)
+    at = chance.randrange(target.stat().st_size)
+    with target.open("r+b") as file:
+        old = os.pread(file.fileno(), 1, at)[0]
+        os.pwrite(file.fileno(), bytes([old ^ (1 << chance.randrange(8))]), at)
+    return target
+
+
+def test_a_flipped_byte_of_the_drive_is_found(vcr: Any, tmp_path: Path) -> None:
+    seal = drive_of(vcr)
+    verity = Verity.of(json.loads((seal / "verity.json").read_bytes()))
+    check(seal / "drive", verity)
+    chance = random.Random(7)
+    for _ in range(5):
+        with pytest.raises(Failure, match="not the one that was sealed"):
+            check(flipped(seal / "drive", tmp_path / "drive", chance), verity)
+    vcr("verify", "--image", seal / "drive", "--root", verity.root_hash)
+    parameters = ("--verity", seal / "verity.json", "--root", verity.root_hash)
+    told = vcr("verify", "--image", tmp_path / "drive", *parameters, code=3).stderr
+    assert "the drive is not the one that was sealed" in told
+    other = ("--verity", seal / "verity.json", "--root", "0" * 64)
+    assert "another drive" in vcr("verify", "--image", seal / "drive", *other, code=3).stderr
+
+
+def test_a_tampered_drive_never_starts(vcr: Any, tmp_path: Path) -> None:
+    seal = drive_of(vcr)
+    tools = Nix(Settings.load()).toolset("build")
+    machine = SnapshotMachine(
+        name="static",
+        qemu=Path("/nonexistent"),
+        qemu_data=Path("/nonexistent"),
+        drive=flipped(seal / "drive", tmp_path / "drive", random.Random(3)),
+        verity=seal / "verity.json",
+        unsquashfs=tools / "usr/bin/unsquashfs",
+        ports=(),
+        health=None,
+    )
+    channels = Channels(*(tmp_path / name for name in ("console", "log", "agent", "qmp")))
+    with pytest.raises(MismatchError):
+        machine.prepare(channels)
+    assert not channels.scratch.exists()
+
+
+def test_verify_agrees_with_the_source_and_with_nothing_else(
+    vcr: Any, project: Path, tmp_path: Path
+) -> None:
+    claim = vcr.json("build", project)
+    ladder = tmp_path / "ladder.json"
+    ladder.write_text(json.dumps(claim))
+    assert vcr.json("verify", ladder, project)["same"] is True
+    # From a repository, without what this host has in its store already.
+    git = Nix(Settings.load()).toolset("git") / "usr/bin/git"
+    env = {**os.environ, "GIT_EXEC_PATH": str(git.parents[1] / "lib/git-core")}
+    author = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for words in (("init", "-q"), ("add", "."), (*author, "commit", "-q", "-m", "release")):
+        subprocess.run([git, "-C", project, *words], check=True, env=env)
+    assert "same" in vcr("verify", ladder, "--accept-cache", "--git", project).stdout
+    claim["ladder"][1]["digest"] = "sha256:" + "0" * 64
+    ladder.write_text(json.dumps(claim))
+    done = vcr("verify", ladder, project, "--accept-cache", code=3)
+    assert "error: the rung rootfs differs" in done.stderr
+    assert "rootfs" in done.stdout
+    assert "DIFFERS" in done.stdout
+
+
+def test_explain_names_the_file(vcr: Any, project: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (project / "www" / "index.html").write_text(f"<p>verifiable machine, {name}</p>\n")
+        built = vcr.json("build", "--profile", "prod", project)
+        (tmp_path / name).write_text(json.dumps(built))
+    assert "same" in vcr("explain", tmp_path / "first", tmp_path / "first").stdout
+    done = vcr("explain", tmp_path / "first", tmp_path / "second", code=3)
+    assert "/www/index.html" in done.stdout
+    assert "error: the rung image differs" in done.stderr
+    # With only the machines to compare, the page of memory is named.
+    for name in ("first", "second"):
+        claim = json.loads((tmp_path / name).read_text())
+        claim["ladder"] = [rung for rung in claim["ladder"] if rung["name"] == "snapshot"]
+        (tmp_path / name).write_text(json.dumps(claim))
+    done = vcr("explain", tmp_path / "first", tmp_path / "second", code=3)
+    assert "memory page" in done.stdout

@@ -1,0 +1,74 @@
+"""`vcr explain`: where two builds part, down to the file or the page, and why."""
+
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vcr.cli.app import App, Command
+from vcr.errors import MismatchError
+
+if TYPE_CHECKING:  # pydantic costs 200 ms at import
+    from vcr.verify.explain import Difference
+
+SHOWN = 10
+DIFFOSCOPE_LINES = 60
+
+
+@click.command(cls=Command)
+@click.argument("first", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("second", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.pass_obj
+def explain(app: App, first: Path, second: Path) -> None:
+    """Compare two ladders, which `vcr build --json` made, and say why they part.
+
+    The files they name must be on this host. diffoscope is used when it is installed.
+    """
+    from vcr.verify.explain import explain as explain_rungs  # noqa: PLC0415
+    from vcr.verify.ladders import compare, first_difference, read_claim  # noqa: PLC0415
+
+    left, right = read_claim(first), read_claim(second)
+    row = first_difference(compare(left.ladder, right.ladder))
+    if row is None:
+        app.ui.data("the ladders are the same")
+        return
+    found: list[Difference] = []
+    if row.expected and row.got:
+        rungs = [next(r for r in claim.ladder if r.name == row.name) for claim in (left, right)]
+        found = explain_rungs(*rungs)
+    _show(app, row.name, found)
+    top = found[0] if found else None
+    raise MismatchError(
+        f"the rung {row.name} differs",
+        details=(("first", row.expected or "no such rung"), ("second", row.got or "no such rung")),
+        why=f"{top.where}: {top.cause.why}" if top else "nothing of it could be compared",
+        fix=top.cause.fix if top else "",
+    )
+
+
+def _show(app: App, rung: str, found: "list[Difference]") -> None:
+    if app.ui.is_json:
+        rows = [{**asdict(each), "pair": None} for each in found]
+        app.ui.json("explain", {"rung": rung, "differences": rows})
+        return
+    app.ui.data(f"{rung}: {len(found)} differences")
+    app.ui.table([(each.where, each.how) for each in found[:SHOWN]], indent="  ")
+    if len(found) > SHOWN:
+        app.ui.data(f"  and {len(found) - SHOWN} more")
+    pair = next((each.pair for each in found if each.pair is not None), None)
+    if pair is not None and (program := shutil.which("diffoscope")):
+        app.ui.data(_diffoscope(program, *pair))
+
+
+def _diffoscope(program: str, left: bytes, right: bytes) -> str:
+    from vcr import process  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="vcr-explain-") as name:
+        paths = [Path(name, "first"), Path(name, "second")]
+        for path, data in zip(paths, (left, right), strict=True):
+            path.write_bytes(data)
+        said = process.run([program, "--text", "-", *paths], ok=(0, 1)).text
+    return "\n".join(said.splitlines()[:DIFFOSCOPE_LINES])

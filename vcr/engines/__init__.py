@@ -1,0 +1,1 @@
+"""Engines: what runs a machine, and how one is started from what a build made."""

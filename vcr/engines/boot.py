@@ -1,0 +1,80 @@
+"""The stage machine: qemu-system-riscv64 that boots, fast and not deterministic.
+
+https://www.qemu.org/docs/master/system/riscv/virt.html
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vcr.engines.machine import Channels, Forward, network
+from vcr.model.health import HealthCheck
+
+# seccomp: no privileges, no other programs; nothing here needs them
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+# Addresses of QEMU's user network: https://wiki.qemu.org/Documentation/Networking#User_Networking_.28SLIRP.29
+GUEST_ADDRESS = "10.0.2.15/24,10.0.2.2"
+GUEST_DNS = "10.0.2.3"
+
+
+@dataclass(frozen=True)
+class BootMachine:
+    """What nix/stages/vm.nix describes: everything but this host's ports and paths."""
+
+    name: str
+    qemu: Path
+    qemu_data: Path
+    firmware: Path
+    kernel: Path
+    initramfs: Path
+    squashfs: Path
+    append: str
+    memory_mib: int
+    cpus: int
+    ports: tuple[int, ...]
+    health: HealthCheck | None
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> "BootMachine":
+        """Make it of what `read_vm` returns."""
+        paths = ("qemu", "qemu_data", "firmware", "kernel", "initramfs", "squashfs")
+        return cls(**{**data, **{key: Path(data[key]) for key in paths}})
+
+    def prepare(self, channels: Channels) -> None:
+        """Do nothing: it is started from the store."""
+
+    def begin(self, channels: Channels) -> None:
+        """Do nothing: it boots."""
+
+    def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
+        """Return the argv that runs it."""
+        append = f"{self.append} vcr.ip={GUEST_ADDRESS} vcr.dns={GUEST_DNS}"
+        return [
+            str(self.qemu),
+            *("-L", str(self.qemu_data)),  # Debian's QEMU looks below /usr otherwise
+            *("-name", self.name),
+            *("-machine", "virt"),
+            *("-accel", "tcg"),
+            *("-m", f"{self.memory_mib}M"),
+            *("-smp", str(self.cpus)),
+            *("-nodefaults", "-no-user-config", "-display", "none"),
+            "-no-reboot",  # a reboot ends QEMU, so that nothing loops
+            *("-sandbox", SANDBOX),
+            *("-bios", str(self.firmware)),
+            *("-kernel", str(self.kernel)),
+            *("-initrd", str(self.initramfs)),
+            *("-append", append),
+            *("-drive", f"file={self.squashfs},format=raw,if=none,id=root,readonly=on"),
+            *("-device", "virtio-blk-pci,drive=root"),
+            *("-netdev", f"{network(forwards)},id=net"),
+            *("-device", "virtio-net-pci,netdev=net,romfile="),
+            *("-device", "virtio-rng-pci"),
+            *("-serial", f"file:{channels.console}"),
+            *("-device", "virtio-serial-pci"),
+            *("-chardev", f"file,id=log,path={channels.log}"),
+            *("-device", "virtserialport,chardev=log,name=vcr.log"),
+            *("-chardev", f"socket,id=agent,path={channels.agent},server=on,wait=off"),
+            *("-device", "virtserialport,chardev=agent,name=vcr.agent"),
+            *("-qmp", f"unix:{channels.monitor},server=on,wait=off"),
+        ]

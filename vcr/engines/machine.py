@@ -1,0 +1,84 @@
+"""What every machine has: a name, ports, a health check, and files and sockets of this host."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from vcr.errors import UsageError
+from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
+
+VM_FILE = "vm.json"
+VM_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A TCP port of this host that leads to one of the guest."""
+
+    address: str
+    host: int
+    guest: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.host}:{self.guest}"
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Files and sockets of a running machine; socket paths are at most 107 bytes."""
+
+    console: Path  # file: kernel and init
+    log: Path  # file: the app's output
+    agent: Path  # socket
+    monitor: Path  # socket, QMP
+
+    @property
+    def scratch(self) -> Path:
+        """Return the directory for what a machine needs only while it runs."""
+        return self.console.with_name("scratch")
+
+
+class Machine(Protocol):
+    """A machine that can be started on this host."""
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """TCP ports of the guest that are forwarded."""
+
+    @property
+    def health(self) -> HealthCheck | None:
+        """How its health is asked for."""
+
+    def prepare(self, channels: Channels) -> None:
+        """Check and lay out what it is started from; raises VcrError."""
+
+    def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
+        """Return the argv that runs it."""
+
+    def begin(self, channels: Channels) -> None:
+        """Bring it to where the app serves, right after its process was started."""
+
+
+def read_vm(output: Path) -> dict[str, Any]:
+    """Read vm.json of a build's OUTPUT; raises UsageError when another version wrote it."""
+    data = json.loads((output / VM_FILE).read_bytes())
+    if data.pop("schema") != VM_SCHEMA:
+        raise UsageError(f"{output} was built by another version of vcr", fix="build it again")
+    data["ports"] = tuple(data["ports"])
+    data["health"] = _health(data["health"])
+    return dict(data)
+
+
+def network(forwards: Sequence[Forward]) -> str:
+    """Return QEMU's backend of a network card: user mode, with FORWARDS of this host."""
+    return "user" + "".join(f",hostfwd=tcp:{f.address}:{f.host}-:{f.guest}" for f in forwards)
+
+
+def _health(data: dict[str, Any] | None) -> HealthCheck | None:
+    if data is None:
+        return None
+    probe = data["probe"]
+    made = HttpProbe(**probe) if "path" in probe else CommandProbe(tuple(probe["argv"]))
+    return HealthCheck(**{**data, "probe": made})

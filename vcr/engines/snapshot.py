@@ -1,0 +1,109 @@
+"""A machine that goes on from a sealed snapshot, on QEMU.
+
+The drive is read whole and compared with its root hash before anything of it is used,
+and what is taken from it with the machine hash. Memory is mapped privately, so the
+snapshot stays as it is however often it is started.
+"""
+
+import base64
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vcr import process
+from vcr.engines.agent import Agent, NoAnswerError
+from vcr.engines.boot import SANDBOX
+from vcr.engines.machine import Channels, Forward, network
+from vcr.errors import MismatchError, UnhealthyError, VcrError
+from vcr.model.health import HealthCheck
+from vcr.sandbox.failure import Failure
+from vcr.sandbox.merkle import machine_hash
+from vcr.sandbox.prod import CONSOLE, DESCRIPTION, LOG, RAM, STATE, Prod, devices, hardware
+from vcr.sandbox.qmp import Monitor
+from vcr.sandbox.verity import Verity, check
+
+ENTROPY_BYTES = 64
+RESUME_SECONDS = 30.0
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class SnapshotMachine:
+    """What nix/stages/prod.nix describes."""
+
+    name: str
+    qemu: Path
+    qemu_data: Path
+    drive: Path
+    verity: Path
+    unsquashfs: Path
+    ports: tuple[int, ...]
+    health: HealthCheck | None
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> "SnapshotMachine":
+        """Make it of what `read_vm` returns."""
+        paths = ("qemu", "qemu_data", "drive", "verity", "unsquashfs")
+        return cls(**{**data, **{key: Path(data[key]) for key in paths}})
+
+    def prepare(self, channels: Channels) -> None:
+        """Check the drive and unpack it; raises MismatchError when one byte of it differs."""
+        told = json.loads(self.verity.read_bytes())
+        shutil.rmtree(channels.scratch, ignore_errors=True)
+        try:
+            check(self.drive, Verity.of(told))
+            wanted = (RAM, STATE, DESCRIPTION, CONSOLE, LOG)
+            options = ("-no-progress", "-quiet", "-no-xattrs", "-dest", channels.scratch)
+            process.run([self.unsquashfs, *options, self.drive, *wanted])
+            found = machine_hash(channels.scratch)
+        except Failure as failure:
+            raise MismatchError(
+                failure.report["what"], why=failure.report["why"], fix=failure.report["fix"]
+            ) from None
+        if found != told["machine_hash"]:
+            raise MismatchError(
+                "the machine on the drive is not the one that was sealed",
+                details=(("expected", told["machine_hash"]), ("got", found)),
+                fix="get the drive and its verity.json again",
+            )
+        for name, target in ((CONSOLE, channels.console), (LOG, channels.log)):
+            target.write_bytes((channels.scratch / name).read_bytes())
+
+    def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
+        """Return the argv that waits for the snapshot's state."""
+        made = json.loads((channels.scratch / DESCRIPTION).read_bytes())
+        machine = Prod(str(self.qemu), str(self.qemu_data), made["memory_mib"], made["epoch"])
+        agent = f"socket,path={channels.agent},server=on,wait=off"
+        return [
+            *hardware(machine, channels.scratch / RAM, private=True),
+            *("-accel", "tcg,thread=single", "-bios", "none", "-sandbox", SANDBOX),
+            *devices(channels.console, channels.log, agent, network(forwards)),
+            *("-qmp", f"unix:{channels.monitor},server=on,wait=off"),
+            *("-incoming", "defer"),
+        ]
+
+    def begin(self, channels: Channels) -> None:
+        """Load the state; give the machine the time and entropy, and only then a network."""
+        try:
+            with Monitor(channels.monitor) as monitor:
+                monitor.load_state(channels.scratch / STATE)
+        except Failure as failure:
+            raise VcrError(failure.report["what"], why=failure.report["why"]) from None
+        seed = base64.b64encode(os.urandom(ENTROPY_BYTES)).decode()
+        deadline = time.monotonic() + RESUME_SECONDS
+        agent = Agent(channels.agent)
+        while True:
+            try:
+                answer = agent.ask(f"resume {int(time.time())} {seed}", RESUME_SECONDS)
+                break
+            except NoAnswerError as error:
+                if time.monotonic() > deadline:
+                    raise UnhealthyError("the machine does not go on", why=str(error)) from None
+                time.sleep(POLL_SECONDS)
+        if answer != "resumed":
+            raise UnhealthyError("the machine cannot go on", why=answer.removeprefix("error "))

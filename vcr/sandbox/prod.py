@@ -1,0 +1,197 @@
+"""A prod machine on QEMU: its hardware, and the builder that runs it from step 0 to healthy.
+
+Deterministic by construction: the clock counts instructions, one CPU, a fixed seed, no
+disk (the root is in the initramfs), no network (a card whose cable leads nowhere). When
+the app is healthy guest/agent stops the machine at that very instruction.
+
+Output: `ram`, guest memory as a sparse file; `state`, all devices, QEMU's migration
+stream in canonical form; `machine.json`; `console.log` and `app.log` so far; rungs.json.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .cpio import write_initrd
+from .failure import Failure, guarded
+from .merkle import machine_hash, memory_root
+from .migration import canonical
+from .oci import sha256_of
+from .qmp import Monitor
+from .rungs import Rung, write_rungs
+from .tree import Content, Node, Tree
+from .vm import COUNTED, NEEDLESS, TAIL
+
+SCHEMA = 1
+RAM, STATE, DESCRIPTION, CONSOLE, LOG = "ram", "state", "machine.json", "console.log", "app.log"
+# Not the profile that build machines have: this one has Sstc, a timer of its own.
+CPU = "rv64"
+# Addresses of QEMU's user network, which a restored machine is connected to:
+# https://wiki.qemu.org/Documentation/Networking#User_Networking_.28SLIRP.29
+NETWORK = "vcr.ip=10.0.2.15/24,10.0.2.2 vcr.dns=10.0.2.3"
+KERNEL_LINE = (
+    "console=ttyS0 quiet panic=-1 rootfstype=ramfs cryptomgr.notests initcall_blacklist="
+    + ",".join(NEEDLESS)
+    + f" vcr.snapshot {NETWORK}"
+)
+HEALTHY = "healthy"  # guest/agent says so just before it stops the machine
+SECONDS_TO_END = 10.0
+
+
+@dataclass(frozen=True)
+class Prod:
+    """What a machine is made of: store paths, and what it is given."""
+
+    qemu: str
+    data: str  # QEMU's directory of firmware
+    memory_mib: int
+    epoch: int  # what its clock says at step 0, seconds since 1970
+
+
+def hardware(machine: Prod, ram: Path, *, private: bool) -> list[str]:
+    """Return the argv that is the same at step 0 and after a restore; memory is the file RAM.
+
+    PRIVATE memory is read from the file and never written to it.
+    """
+    backend = f"memory-backend-file,id=ram0,size={machine.memory_mib}M,mem-path={ram},prealloc=off"
+    backend += ",share=off,readonly=on,rom=off" if private else ",share=on"
+    clock = datetime.fromtimestamp(machine.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return [
+        *(machine.qemu, "-L", machine.data, "-nodefaults", "-no-user-config", "-display", "none"),
+        *("-M", "virt,memory-backend=ram0,suppress-vmdesc=on", "-cpu", CPU, "-smp", "1"),
+        *("-object", backend, "-m", f"{machine.memory_mib}M"),
+        *("-rtc", f"base={clock},clock=vm"),
+        *("-action", "reboot=shutdown,shutdown=pause,panic=pause"),
+    ]
+
+
+def devices(console: Path, log: Path, agent: str, network: str) -> list[str]:
+    """Return the argv of devices: files to print to, and backends of the agent's port and the card.
+
+    ioeventfd=off: a request is served while the CPU waits, not some time later.
+    """
+    return [
+        *("-chardev", f"file,id=console,path={console},append=on", "-serial", "chardev:console"),
+        *("-device", "virtio-serial-pci,ioeventfd=off"),
+        *("-chardev", f"file,id=log,path={log},append=on"),
+        *("-device", "virtserialport,chardev=log,name=vcr.log"),
+        *("-chardev", f"{agent},id=agent"),
+        *("-device", "virtserialport,chardev=agent,name=vcr.agent"),
+        *("-netdev", f"{network},id=net"),
+        *("-device", "virtio-net-pci,netdev=net,romfile=,ioeventfd=off"),
+    ]
+
+
+def main(specification: str, out: str) -> None:
+    """Build what the JSON file SPECIFICATION describes into directory OUT."""
+    job = json.loads(Path(specification).read_bytes())
+    guarded(lambda: _build(job, Path(out), Path("scratch").resolve()))
+
+
+def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
+    scratch.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True)
+    initrd = scratch / "initrd"
+    tree = Tree()
+    content = Content.of_file(Path(job["squashfs"]))
+    tree.put("root.squashfs", Node("file", 0o444, content=content))
+    write_initrd(initrd, Path(job["initramfs"]), tree, 0)
+    machine = Prod(job["qemu"], job["data"], _memory(job["memory_mib"], initrd), job["epoch"])
+    for name in (CONSOLE, LOG):
+        (out / name).touch()
+    argv = [
+        *hardware(machine, out / RAM, private=False),
+        *COUNTED,
+        *("-bios", job["firmware"], "-kernel", job["kernel"], "-initrd", str(initrd)),
+        *("-append", KERNEL_LINE),
+        *devices(out / CONSOLE, out / LOG, f"file,path={scratch / 'agent'}", "hubport,hubid=0"),
+        *("-S", "-qmp", f"unix:{scratch / 'qmp'},server=on,wait=off"),
+    ]
+    version = _carry_out(argv, job["step0"], out, scratch)
+    found = canonical((scratch / "state").read_bytes())
+    (out / STATE).write_bytes(found.stream)
+    made = {"memory_mib": machine.memory_mib, "engine_version": version}
+    _describe(job, initrd, {**made, "instructions": found.instructions}, out)
+    name = "snapshot" if job["step0"] else "machine"
+    size = sum((out / file).stat().st_size for file in (RAM, STATE, DESCRIPTION))
+    write_rungs(out, [Rung(name, machine_hash(out), size, DESCRIPTION)])
+
+
+def _carry_out(argv: list[str], step0: str, out: Path, scratch: Path) -> str:
+    """Start QEMU, with STEP0 run it to health, save its state; return its version."""
+    with _qemu(argv) as qemu, Monitor(scratch / "qmp") as monitor:
+        if step0:
+            _run(monitor, memory_root(Path(step0) / RAM), out, scratch / "agent")
+        version = monitor.command("query-version")["package"]
+        monitor.save_state(scratch / "state")
+        monitor.command("quit")
+        qemu.wait(SECONDS_TO_END)
+    return str(version)
+
+
+@contextmanager
+def _qemu(argv: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as qemu:
+        try:
+            yield qemu
+        finally:
+            qemu.kill()
+
+
+def _run(monitor: Monitor, expected: bytes, out: Path, agent: Path) -> None:
+    """Run to the moment of health; EXPECTED is the root of memory at step 0."""
+    if memory_root(out / RAM) != expected:
+        raise Failure("the machine differs at step 0 from the one that was built")
+    monitor.command("cont")
+    reason = monitor.wait_for("SHUTDOWN").get("reason")
+    monitor.wait_for("STOP")
+    said = _tail(agent)
+    if said[-1:] == [HEALTHY]:
+        return
+    console, log = _tail(out / CONSOLE), _tail(out / LOG)
+    sys.stderr.writelines(f"console: {line}\n" for line in console)
+    sys.stderr.writelines(f"app: {line}\n" for line in log)
+    exits = [line for line in console if line.startswith("vcr: exit app")]
+    raise Failure(
+        "the app never became healthy",
+        why=" ".join((said or exits)[-1:]) or f"the machine ended by itself ({reason})",
+        fix="the lines above are its last; check [health] in vcr.toml or HEALTHCHECK",
+        code="unhealthy",
+    )
+
+
+def _tail(path: Path) -> list[str]:
+    text = path.read_bytes()[-TAIL:].decode("utf-8", "replace")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _memory(wanted_mib: int, initrd: Path) -> int:
+    """Return the MiB of a machine that leaves WANTED_MIB: its root is in memory, at first twice."""
+    return wanted_mib + 2 * -(-initrd.stat().st_size >> 20)
+
+
+def _describe(job: dict[str, Any], initrd: Path, made: dict[str, object], out: Path) -> None:
+    """Write machine.json: all that a machine is restored by, and nothing of this host."""
+    files = {
+        "firmware": Path(job["firmware"]),
+        "kernel": Path(job["kernel"]),
+        "initrd": initrd,
+        "squashfs": Path(job["squashfs"]),
+    }
+    description = {
+        "schema": SCHEMA,
+        "name": job["name"],
+        "engine": "qemu",
+        "cpu": CPU,
+        "epoch": job["epoch"],
+        "kernel_line": KERNEL_LINE,
+        **made,
+        "inputs": {name: sha256_of(path) for name, path in files.items()},
+    }
+    (out / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")

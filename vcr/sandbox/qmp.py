@@ -1,0 +1,104 @@
+"""A client for QEMU's monitor: https://www.qemu.org/docs/master/interop/qmp-spec.html."""
+
+import json
+import socket
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from .failure import Failure
+
+CONNECT_SECONDS = 10.0
+POLL_SECONDS = 0.02
+
+
+class Monitor:
+    """A connection to the monitor at a Unix socket; a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        """Connect to PATH, which QEMU may still have to make; raises Failure."""
+        self._socket = socket.socket(socket.AF_UNIX)
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while True:
+            try:
+                self._socket.connect(str(path))
+                break
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise Failure("QEMU does not answer", why=str(error)) from None
+                time.sleep(POLL_SECONDS)
+        self._lines = self._socket.makefile("rw", encoding="utf-8")
+        self._events: list[dict[str, Any]] = []
+        self._read()
+        self.command("qmp_capabilities")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lines.close()
+        self._socket.close()
+
+    def command(self, name: str, **arguments: object) -> Any:
+        """Carry out a command and return what it returns; raises Failure."""
+        self._lines.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
+        self._lines.flush()
+        while True:
+            answer = self._read()
+            if "error" in answer:
+                raise Failure(f"QEMU refuses {name}", why=str(answer["error"].get("desc")))
+            if "return" in answer:
+                return answer["return"]
+            self._events.append(answer)
+
+    def wait_for(self, name: str, timeout: float | None = None) -> dict[str, Any]:
+        """Return the data of the next event NAME; raises Failure after TIMEOUT seconds."""
+        self._socket.settimeout(timeout)
+        try:
+            while True:
+                event = self._events.pop(0) if self._events else self._read()
+                if event.get("event") == name:
+                    return dict(event.get("data", {}))
+        except TimeoutError:
+            raise Failure(f"QEMU did not come to {name} in {timeout:g} seconds") from None
+        finally:
+            self._socket.settimeout(None)
+
+    def save_state(self, path: Path) -> None:
+        """Write the state of all devices, but not shared memory, to PATH; raises Failure."""
+        self._ignore_memory()
+        self.command("migrate", uri=f"file:{path}")
+        self._wait_for_migration("save")
+
+    def load_state(self, path: Path) -> None:
+        """Go on from the state in the file at PATH; raises Failure."""
+        self._ignore_memory()
+        self.command("migrate-incoming", uri=f"file:{path}")
+        self._wait_for_migration("load")
+
+    def _ignore_memory(self) -> None:
+        capability = {"capability": "x-ignore-shared", "state": True}
+        self.command("migrate-set-capabilities", capabilities=[capability])
+
+    def _wait_for_migration(self, what: str) -> None:
+        while True:
+            status = self.command("query-migrate")
+            if status["status"] == "completed":
+                return
+            if status["status"] in {"failed", "cancelled"}:
+                raise Failure(
+                    f"QEMU cannot {what} its state", why=str(status.get("error-desc", ""))
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _read(self) -> dict[str, Any]:
+        line = self._lines.readline()
+        if not line:
+            raise Failure("QEMU ended")
+        return dict(json.loads(line))

@@ -1,0 +1,63 @@
+"""Builder of the seal stage: the snapshot as a compressed squashfs with its dm-verity tree.
+
+The salt and the UUID are made of the machine hash, so the root hash commits to it.
+veritysetup writes the tree; what we compute ourselves must agree.
+Output: `drive`, verity.json, rungs.json.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from .failure import Failure, guarded
+from .merkle import machine_hash
+from .rungs import Rung, write_rungs
+from .verity import ALGORITHM, BLOCK, Verity, check, parameters
+
+DRIVE, VERITY = "drive", "verity.json"
+SCHEMA = 1
+
+
+def main(specification: str, out: str) -> None:
+    """Build what the JSON file SPECIFICATION describes into directory OUT."""
+    job = json.loads(Path(specification).read_bytes())
+    guarded(lambda: _build(job, Path(out)))
+
+
+def _build(job: dict[str, Any], out: Path) -> None:
+    out.mkdir(parents=True)
+    drive, snapshot = out / DRIVE, Path(job["snapshot"])
+    _run(
+        job["mksquashfs"], str(snapshot), str(drive),
+        *("-noappend", "-reproducible", "-no-progress", "-quiet", "-no-hardlinks", "-no-xattrs"),
+        *("-all-root", "-root-mode", "0755", "-comp", "zstd", "-Xcompression-level", "3"),
+        *("-mkfs-time", str(job["epoch"]), "-all-time", str(job["epoch"])),
+    )  # fmt: skip
+    with drive.open("ab") as file:
+        file.write(bytes(-file.tell() % BLOCK))  # veritysetup drops what is left over
+    verity = parameters(drive, machine_hash(snapshot))
+    said = _run(
+        job["veritysetup"], "format", str(drive), str(drive),
+        *("--hash", ALGORITHM, "--data-block-size", str(BLOCK), "--hash-block-size", str(BLOCK)),
+        *("--hash-offset", str(verity.hash_offset), "--salt", verity.salt, "--uuid", verity.uuid),
+    )  # fmt: skip
+    check_agreement(said, drive, verity)
+    told = {"schema": SCHEMA, "machine_hash": machine_hash(snapshot), **verity.as_json()}
+    (out / VERITY).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    write_rungs(out, [Rung("sealed", f"sha256:{verity.root_hash}", drive.stat().st_size, DRIVE)])
+
+
+def check_agreement(said: str, drive: Path, verity: Verity) -> None:
+    """Raise Failure unless veritysetup SAID our root hash and wrote our tree into DRIVE."""
+    roots = [line.split()[-1] for line in said.splitlines() if line.startswith("Root hash:")]
+    if roots != [verity.root_hash]:
+        raise Failure("veritysetup computes another root hash than vcr", why=said)
+    check(drive, verity)
+
+
+def _run(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failure(f"{Path(argv[0]).name} failed", why=done.stderr[-1000:])
+    return done.stdout

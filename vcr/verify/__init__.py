@@ -1,0 +1,1 @@
+"""Checking what somebody else built: comparing ladders, rebuilding, explaining a difference."""

@@ -1,0 +1,63 @@
+"""Known causes of differences, by what differs, and what helps."""
+
+import re
+from dataclasses import dataclass
+
+from vcr.sandbox.normalize import RULES
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why something differs, and how to make it the same."""
+
+    why: str
+    fix: str
+
+
+_BY_PATH = (
+    (
+        re.compile(r".*\.py[co]"),
+        Cause(
+            "Python's bytecode holds the time of its source",
+            "set PYTHONDONTWRITEBYTECODE=1, or compile with --invalidation-mode unchecked-hash",
+        ),
+    ),
+    (
+        re.compile(r"lib/apk/db/.*|var/lib/(?:dpkg|rpm)/.*|.*/\.package-lock\.json"),
+        Cause("a package manager installed something else", "lock the step again: `vcr lock`"),
+    ),
+    (
+        re.compile(r".*\.(?:pem|key|crt)|etc/ssh/ssh_host_.*"),
+        Cause("it was generated during the build", "generate keys when the app starts"),
+    ),
+    (
+        re.compile(r".*\.(?:gz|zip|jar|whl)"),
+        Cause(
+            "archives hold times and orders", "pack with fixed times: SOURCE_DATE_EPOCH, gzip -n"
+        ),
+    ),
+    (
+        re.compile(r".*\.(?:a|so(?:\..*)?|o)"),
+        Cause(
+            "a compiler wrote paths, times or a build ID", "-ffile-prefix-map, ar D, ld --build-id"
+        ),
+    ),
+)
+_BY_FIELD = {
+    "mtime": Cause(
+        "a time is not the one of vcr.lock", "build with vcr; do not touch what it made"
+    ),
+    "mode": Cause("a permission differs", "state it: COPY --chmod, or chmod in the RUN"),
+    "owner": Cause("an owner differs", "state it: COPY --chown, or chown in the RUN"),
+}
+UNKNOWN = Cause("the cause is not known", "compare the two files by hand")
+
+
+def cause_of(path: str, fields: tuple[str, ...]) -> Cause:
+    """Return why the file at PATH differs in FIELDS, as far as it is known."""
+    for name, rule in RULES.items():
+        if rule.paths.fullmatch(path):
+            return Cause(rule.why, f"`[normalize] {name} = true` in vcr.toml")
+    if "content" not in fields:
+        return next((_BY_FIELD[field] for field in fields if field in _BY_FIELD), UNKNOWN)
+    return next((cause for pattern, cause in _BY_PATH if pattern.fullmatch(path)), UNKNOWN)

@@ -1,0 +1,76 @@
+"""Building all of a plan again, whatever the store already has."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vcr.errors import ExitCode, MismatchError, UsageError, VcrError
+from vcr.model.arch import Arch
+from vcr.model.plan import Plan
+from vcr.settings import Settings
+from vcr.stages import stages_of
+from vcr.stages.build import Builder, Built
+from vcr.tools.git import Git
+from vcr.tools.nix import Nix, Target
+
+NO_CACHE = "substituters =\n"  # binary caches that the host's Nix is set up for are not asked
+
+
+@dataclass(frozen=True)
+class Rebuilder:
+    """Builds a plan for somebody who trusts no cache, and not what is in the store either."""
+
+    builder: Builder
+    accept_cache: bool
+
+    def rebuild(self, plan: Plan) -> Built:
+        """Return what PLAN builds to here; raises MismatchError when that is not one thing."""
+        stages = stages_of(plan.profile) if plan.arch is Arch.RISCV64 else ("image",)
+        if self.accept_cache:
+            return self.builder.build(plan, stages)
+        alone = replace(self.builder, settings=_without_caches(self.builder.settings))
+        nix = Nix(alone.settings)
+        attrs = [*(f'image.layers."{ident}"' for ident in plan.layers), *stages]
+        there = [t for t in nix.evaluate(attrs, alone.write_plan(plan)).targets if t.is_built]
+        built = alone.build(plan, stages)
+        for target in there:
+            self._check(nix, target)
+        return built
+
+    def _check(self, nix: Nix, target: Target) -> None:
+        """Build TARGET, which was in the store before, once more."""
+        name = target.attr.replace("image.layers.", "layer ").replace('"', "")
+        with self.builder.ui.step(name) as step:
+            try:
+                nix.check(target.drv, step.line)
+            except VcrError as error:
+                if error.code is not ExitCode.MISMATCH:
+                    raise
+                raise MismatchError(
+                    f"{name} is not what it was: the store has other bytes than a new build gives",
+                    why="its build is not deterministic, or the store was changed",
+                    fix=f"nix-store --repair-path {target.out}, and report it if it stays so",
+                ) from None
+            step.because("built again, the same")
+
+
+@contextmanager
+def source_of(
+    git: Callable[[], Git], directory: Path, url: str | None, revision: str | None
+) -> Iterator[Path]:
+    """Yield the directory of the source: DIRECTORY, in a checkout of URL at REVISION if given."""
+    if url is None:
+        if revision is not None:
+            raise UsageError("--revision needs --git", fix="add --git URL")
+        yield directory
+        return
+    if directory.is_absolute() or ".." in directory.parts:
+        raise UsageError(f"{directory} is outside the repository", fix="give a path inside it")
+    with git().checkout(url, revision or "HEAD") as root:
+        yield root / directory
+
+
+def _without_caches(settings: Settings) -> Settings:
+    config = settings.env.get("NIX_CONFIG", "")
+    return replace(settings, env={**settings.env, "NIX_CONFIG": f"{config}\n{NO_CACHE}"})
