@@ -11,6 +11,7 @@ let
     inherit pins;
     linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins; };
     step = guestProgram "step"; # /init of build machines
+    emulator = import ./cartesi.nix { inherit bootstrap pins; };
     agent = guestProgram "agent"; # in every machine that runs an app
   };
   guestProgram = import ./guest-program.nix { inherit bootstrap toolsets; };

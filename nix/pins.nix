@@ -29,6 +29,7 @@ in
   seed = read ./pins/seed.json;
   ruff = read ./pins/ruff.json;
   linuxkit = read ./pins/linuxkit.json;
+  cartesi = read ./pins/cartesi.json;
   inherit deb;
   # The .deb files of a named set, as attributes and in order.
   debs = arch: set: map (deb arch) debian.${arch}.sets.${set};

@@ -30,6 +30,7 @@ in
 {
   inherit python; # what the command line and the builders run on
   build = set "build"; # squashfs-tools, cryptsetup, compressors
+  cartesi = set "cartesi"; # what the Cartesi emulator runs on
   git = set "git";
   go = set "go"; # compiles linuxkit
   nbd = set "nbd";

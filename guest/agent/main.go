@@ -48,6 +48,9 @@ func main() {
 	if err != nil {
 		die(err)
 	}
+	if _, err := os.Stat(cmioDevice); err == nil {
+		serveCmio(settings)
+	}
 	device, err := portDevice(portName)
 	if err != nil {
 		select {} // nobody asks on this machine
@@ -68,6 +71,15 @@ func main() {
 		}
 		time.Sleep(idle)
 	}
+}
+
+func serveCmio(settings *Settings) {
+	awaitHealth(settings, os.Stderr)
+	channel, err := openCmio()
+	if err == nil {
+		err = channel.serve(settings)
+	}
+	die(err)
 }
 
 func answer(settings *Settings, words []string) string {

@@ -29,23 +29,28 @@ const (
 )
 
 // snapshot waits until the app is healthy, says so to the host and stops the machine at
-// that moment. An app that takes too long ends it.
+// that moment.
 func snapshot(settings *Settings, host io.Writer) {
+	awaitHealth(settings, host)
+	fmt.Fprintln(host, "healthy")
+	if err := freeze(); err != nil {
+		die(err)
+	}
+}
+
+// awaitHealth returns when the app is healthy. One that takes too long ends the machine.
+func awaitHealth(settings *Settings, host io.Writer) {
 	deadline := time.Now().Add(settings.patience())
 	for {
 		healthy, why := settings.isHealthy()
 		if healthy {
-			break
+			return
 		}
 		if time.Now().After(deadline) {
 			fmt.Fprintf(host, "unhealthy %s\n", strings.Join(strings.Fields(why), " "))
 			powerOff()
 		}
 		time.Sleep(probePause)
-	}
-	fmt.Fprintln(host, "healthy")
-	if err := freeze(); err != nil {
-		die(err)
 	}
 }
 
@@ -76,15 +81,23 @@ func resume(now, seed string) error {
 	if err != nil {
 		return err
 	}
+	if err := wake(seconds, entropy); err != nil {
+		return err
+	}
+	if output, err := exec.Command("/etc/vcr/network").CombinedOutput(); err != nil {
+		return fmt.Errorf("setting up the network: %w: %s", err, output)
+	}
+	return nil
+}
+
+// wake sets the clock and the random number generator.
+func wake(seconds int64, entropy []byte) error {
 	if err := addEntropy(entropy); err != nil {
 		return err
 	}
 	value := syscall.Timeval{Sec: seconds}
 	if err := syscall.Settimeofday(&value); err != nil {
 		return fmt.Errorf("setting the clock: %w", err)
-	}
-	if output, err := exec.Command("/etc/vcr/network").CombinedOutput(); err != nil {
-		return fmt.Errorf("setting up the network: %w: %s", err, output)
 	}
 	return nil
 }

@@ -1,27 +1,51 @@
-# The prod machine on QEMU: `machine` before its first instruction, `snapshot` at the
-# instant its app is healthy. Output: ram, state, machine.json, console.log, app.log,
-# rungs.json.
+# The prod machine on either engine: `machine` before its first instruction, `snapshot` at the
+# instant its app is healthy. Output: as vcr/sandbox/prod.py and cartesi.py say.
 { toolchain, plan, sandbox, squashfs, kernel, ... }:
 let
+  inherit (plan.machine) engine;
+  given = {
+    inherit (plan) epoch name;
+    inherit (plan.machine) memory_mib;
+    squashfs = "${squashfs}/root.squashfs";
+  };
+
   qemu = toolchain.qemu-riscv;
+  onQemu = step0: {
+    module = "prod";
+    modules = [ "cpio" "merkle" "migration" "qmp" "vm" ];
+    job = given // {
+      inherit step0;
+      qemu = "${qemu}/usr/bin/qemu-system-riscv64";
+      data = "${qemu}/usr/share/qemu";
+      firmware = "${qemu}/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
+      kernel = "${kernel}/kernel";
+      initramfs = "${kernel}/initramfs";
+    };
+  };
+
+  inherit (toolchain) emulator;
+  own = plan.machine.emulator;
+  onCartesi = step0: {
+    module = "cartesi";
+    job = given // {
+      inherit (emulator) kernel;
+      inherit (plan.machine) health;
+      healthy = step0 != "";
+      engine_version = emulator.version;
+      emulator = emulator.emulator own;
+      package = emulator.package own;
+      pinned = own == "";
+      tools = toolchain.cartesi;
+      libraries = "${toolchain.cartesi}/usr/lib/${toolchain.platform.triplet}";
+    };
+  };
+
   build =
     name: step0:
-    sandbox.build {
-      name = "vcr-${name}-${plan.name}";
-      module = "prod";
-      modules = [ "cpio" "merkle" "migration" "qmp" "vm" ];
-      job = {
-        inherit (plan) epoch name;
-        inherit (plan.machine) memory_mib;
-        inherit step0;
-        qemu = "${qemu}/usr/bin/qemu-system-riscv64";
-        data = "${qemu}/usr/share/qemu";
-        firmware = "${qemu}/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
-        kernel = "${kernel}/kernel";
-        initramfs = "${kernel}/initramfs";
-        squashfs = "${squashfs}/root.squashfs";
-      };
-    };
+    sandbox.build (
+      { name = "vcr-${name}-${plan.name}"; }
+      // { qemu = onQemu; cartesi = onCartesi; }.${engine} step0
+    );
 in
 rec {
   machine = build "machine" "";

@@ -3,20 +3,33 @@
 { toolchain, plan, seal, ... }:
 let
   qemu = toolchain.qemu-riscv;
+  engines = {
+    qemu = {
+      kind = "snapshot";
+      qemu = "${qemu}/usr/bin/qemu-system-riscv64";
+      qemu_data = "${qemu}/usr/share/qemu";
+    };
+    cartesi = {
+      kind = "cartesi";
+      tools = "${toolchain.cartesi}";
+      libraries = "${toolchain.cartesi}/usr/lib/${toolchain.platform.triplet}";
+      emulator = "${toolchain.emulator.emulator plan.machine.emulator}";
+    };
+  };
 in
 toolchain.run {
   name = "vcr-prod-${plan.name}";
-  vm = builtins.toJSON {
-    schema = 1;
-    kind = "snapshot";
-    inherit (plan) name;
-    qemu = "${qemu}/usr/bin/qemu-system-riscv64";
-    qemu_data = "${qemu}/usr/share/qemu";
-    drive = "${seal}/drive";
-    verity = "${seal}/verity.json";
-    unsquashfs = "${toolchain.build}/usr/bin/unsquashfs";
-    inherit (plan.machine) health ports;
-  };
+  vm = builtins.toJSON (
+    {
+      schema = 1;
+      inherit (plan) name;
+      drive = "${seal}/drive";
+      verity = "${seal}/verity.json";
+      unsquashfs = "${toolchain.build}/usr/bin/unsquashfs";
+      inherit (plan.machine) health ports;
+    }
+    // engines.${plan.machine.engine}
+  );
   passAsFile = [ "vm" ];
 } ''
   mkdir $out

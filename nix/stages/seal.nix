@@ -3,7 +3,7 @@
 sandbox.build {
   name = "vcr-seal-${plan.name}";
   module = "seal";
-  modules = [ "merkle" "verity" ];
+  modules = [ "verity" ];
   job = {
     inherit (plan) epoch;
     inherit snapshot;

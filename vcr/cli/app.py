@@ -1,7 +1,7 @@
 """What every command shares: the App object, the global options, the project argument."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import click
 from vcr.model.arch import Arch
 from vcr.progress import Progress
 from vcr.settings import Settings
-from vcr.stages import PROFILES
+from vcr.stages import ENGINES, PROFILES
 from vcr.ui import Ui
 
 
@@ -36,6 +36,12 @@ def _set_directory(ctx: click.Context, _: click.Parameter, value: Path | None) -
 def _set_verbosity(ctx: click.Context, param: click.Parameter, value: int) -> None:
     if value:
         _app(ctx).ui.verbosity = value if param.name == "verbose" else -value
+
+
+def _set_from(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        app = _app(ctx)
+        app.settings = replace(app.settings, pins_from=value)
 
 
 def _set_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
@@ -78,6 +84,11 @@ def global_options() -> list[click.Option]:
             callback=_set_progress, help="How long work shows itself.", **shared,
         ),
         click.Option(
+            ["--from"], type=click.Path(path_type=Path, exists=True, file_okay=False),
+            metavar="DIR", callback=_set_from,
+            help="Take input files from here first; each is verified by its hash.", **shared,
+        ),
+        click.Option(
             ["--debug"], is_flag=True, callback=_set_debug,
             help="Show a traceback when vcr itself fails.", **shared,
         ),
@@ -113,6 +124,11 @@ def project_argument[F: Callable[..., object]](function: F) -> F:
 
 profile_option = click.option(
     "--profile", type=click.Choice(PROFILES), default=PROFILES[0], help="What to build for."
+)
+
+
+engine_option = click.option(
+    "--engine", type=click.Choice(ENGINES), help="What runs a prod machine, instead of vcr.toml's."
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vcr.cli.app import App, Command, plan_options
+from vcr.cli.app import App, Command, engine_option, plan_options
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
 from vcr.model.duration import parse_duration
@@ -17,6 +17,7 @@ from vcr.ui import Ui, human_size
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="[DIR] [STAGE]")
 @plan_options
+@engine_option
 @click.option("--target", metavar="NAME", help="Stop at this stage of the Dockerfile.")
 @click.option(
     "--timeout", metavar="TIME", default="0s", help="End a step that takes longer, such as 30m."
@@ -28,6 +29,7 @@ def build(
     *,
     profile: str,
     arch: str,
+    engine: str | None,
     target: str | None,
     timeout: str,
 ) -> None:
@@ -48,7 +50,9 @@ def build(
     from vcr.stages.build import Builder  # noqa: PLC0415 -- pydantic costs 200 ms at import
     from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    project, plan = prepare(app.directory, arch=Arch(arch), profile=profile, target=target)
+    project, plan = prepare(
+        app.directory, arch=Arch(arch), profile=profile, target=target, engine=engine
+    )
     built = Builder(app.settings, app.ui, project, limit).build(plan, wanted)
     if app.ui.is_json:
         app.ui.json("build", _as_json(built))
@@ -101,6 +105,7 @@ def _as_json(built: Any) -> dict[str, Any]:
         "name": built.plan.name,
         "profile": built.plan.profile,
         "arch": built.plan.arch,
+        "engine": built.plan.machine.engine,
         "epoch": built.plan.epoch,
         "ladder": [{**asdict(rung), "path": str(rung.path)} for rung in built.ladder],
         "stages": [{**asdict(stage), "path": str(stage.path)} for stage in built.stages],

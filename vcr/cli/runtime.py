@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vcr.cli.app import App, Command, profile_option, project_argument
+from vcr.cli.app import App, Command, engine_option, profile_option, project_argument
 from vcr.errors import UsageError, VcrError
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
@@ -38,14 +38,22 @@ timeout_option = click.option(
 @click.command(cls=Command)
 @project_argument
 @profile_option
+@engine_option
 @publish_option
 @timeout_option
 @click.pass_obj
-def up(app: App, profile: str, publish: tuple[str, ...], timeout: float | None) -> None:
+def up(
+    app: App,
+    *,
+    profile: str,
+    engine: str | None,
+    publish: tuple[str, ...],
+    timeout: float | None,
+) -> None:
     """Build the project, start it in a VM, and return when it is healthy."""
     from vcr.runtime.machine import start  # noqa: PLC0415
 
-    project, vm, records = _built(app, profile)
+    project, vm, records = _built(app, profile, engine)
     with records.locked(project.key):
         running = _still_up(records, project, vm)
         if running is None:
@@ -62,15 +70,23 @@ def up(app: App, profile: str, publish: tuple[str, ...], timeout: float | None) 
 @click.command(cls=Command)
 @project_argument
 @profile_option
+@engine_option
 @publish_option
 @timeout_option
 @click.pass_obj
-def run(app: App, profile: str, publish: tuple[str, ...], timeout: float | None) -> None:
+def run(
+    app: App,
+    *,
+    profile: str,
+    engine: str | None,
+    publish: tuple[str, ...],
+    timeout: float | None,
+) -> None:
     """Build the project and run it in a VM in the foreground; Ctrl-C stops it."""
     from vcr.runtime.follow import follow  # noqa: PLC0415
     from vcr.runtime.machine import start  # noqa: PLC0415
 
-    project, vm, records = _built(app, profile)
+    project, vm, records = _built(app, profile, engine)
     with records.locked(project.key):
         if _still_up(records, project, vm) is not None:
             raise UsageError(f"{project.name} is up already", fix="`vcr down`, or `vcr logs -f`")
@@ -177,14 +193,14 @@ class _Watch:
             self.error = error
 
 
-def _built(app: App, profile: str) -> "tuple[Project, Path, Records]":
+def _built(app: App, profile: str, engine: str | None) -> "tuple[Project, Path, Records]":
     from vcr.model.arch import Arch  # noqa: PLC0415
     from vcr.runtime.record import Records  # noqa: PLC0415
     from vcr.stages import machine_of, stages_of  # noqa: PLC0415
     from vcr.stages.build import Builder  # noqa: PLC0415
     from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    project, plan = prepare(app.directory, arch=Arch.RISCV64, profile=profile)
+    project, plan = prepare(app.directory, arch=Arch.RISCV64, profile=profile, engine=engine)
     stages = (*stages_of(profile), machine_of(profile))
     built = Builder(app.settings, app.ui, project).build(plan, stages)
     return project, built.path(machine_of(profile)), Records(app.settings)

@@ -73,7 +73,9 @@ def _rebuilt(
     # In a repository DIR is relative to its root, and that is the default.
     wanted = Path() if url and app.directory == Path.cwd() else app.directory
     with source_of(git, wanted, url, revision) as directory:
-        project, plan = prepare(directory, arch=Arch(claim.arch), profile=claim.profile)
+        project, plan = prepare(
+            directory, arch=Arch(claim.arch), profile=claim.profile, engine=claim.engine
+        )
         builder = Builder(app.settings, app.ui, project)
         return Rebuilder(builder, accept_cache=not rebuild).rebuild(plan).ladder
 

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from vcr.engines.boot import BootMachine
+from vcr.engines.cartesi import CartesiMachine
 from vcr.engines.machine import Machine, read_vm
 from vcr.engines.snapshot import SnapshotMachine
 
 KINDS: dict[str, Callable[[dict[str, Any]], Machine]] = {
     "boot": BootMachine.of,
     "snapshot": SnapshotMachine.of,
+    "cartesi": CartesiMachine.of,
 }
 
 

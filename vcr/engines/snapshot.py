@@ -8,24 +8,22 @@ snapshot stays as it is however often it is started.
 import base64
 import json
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vcr import process
 from vcr.engines.agent import Agent, NoAnswerError
 from vcr.engines.boot import SANDBOX
 from vcr.engines.machine import Channels, Forward, network
-from vcr.errors import MismatchError, UnhealthyError, VcrError
+from vcr.engines.sealed import check_machine, unpack
+from vcr.errors import UnhealthyError, VcrError
 from vcr.model.health import HealthCheck
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.merkle import machine_hash
 from vcr.sandbox.prod import CONSOLE, DESCRIPTION, LOG, RAM, STATE, Prod, devices, hardware
 from vcr.sandbox.qmp import Monitor
-from vcr.sandbox.verity import Verity, check
 
 ENTROPY_BYTES = 64
 RESUME_SECONDS = 30.0
@@ -53,24 +51,9 @@ class SnapshotMachine:
 
     def prepare(self, channels: Channels) -> None:
         """Check the drive and unpack it; raises MismatchError when one byte of it differs."""
-        told = json.loads(self.verity.read_bytes())
-        shutil.rmtree(channels.scratch, ignore_errors=True)
-        try:
-            check(self.drive, Verity.of(told))
-            wanted = (RAM, STATE, DESCRIPTION, CONSOLE, LOG)
-            options = ("-no-progress", "-quiet", "-no-xattrs", "-dest", channels.scratch)
-            process.run([self.unsquashfs, *options, self.drive, *wanted])
-            found = machine_hash(channels.scratch)
-        except Failure as failure:
-            raise MismatchError(
-                failure.report["what"], why=failure.report["why"], fix=failure.report["fix"]
-            ) from None
-        if found != told["machine_hash"]:
-            raise MismatchError(
-                "the machine on the drive is not the one that was sealed",
-                details=(("expected", told["machine_hash"]), ("got", found)),
-                fix="get the drive and its verity.json again",
-            )
+        wanted = (RAM, STATE, DESCRIPTION, CONSOLE, LOG)
+        sealed = unpack(self.drive, self.verity, self.unsquashfs, wanted, channels.scratch)
+        check_machine(sealed, machine_hash(channels.scratch))
         for name, target in ((CONSOLE, channels.console), (LOG, channels.log)):
             target.write_bytes((channels.scratch / name).read_bytes())
 

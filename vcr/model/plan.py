@@ -197,6 +197,8 @@ class Machine:
     ports: tuple[int, ...]  # TCP ports of the guest that are forwarded
     health: HealthCheck | None
     writable: bool  # a tmpfs overlay over the app's root, lost at power-off
+    engine: str = "qemu"  # of prod: qemu or cartesi
+    emulator: str = ""  # a package of the Cartesi emulator that is not the pinned one
 
 
 @dataclass(frozen=True)

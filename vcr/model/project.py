@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -107,6 +107,19 @@ class MachineSection(_Section):
     cpus: Annotated[int, Field(ge=1, le=8)] = 1
     ports: tuple[Port, ...] = Field(default=(), strict=False)  # default: EXPOSE
     writable: bool = False  # a tmpfs over the app's root
+    engine: Literal["qemu", "cartesi"] = "qemu"  # of the prod profile
+
+
+class CartesiSection(_Section):
+    """[engine.cartesi]: the Cartesi machine."""
+
+    emulator: str = ""  # a .deb of machine-emulator instead of the pinned one
+
+
+class EngineSection(_Section):
+    """[engine]: settings of single engines."""
+
+    cartesi: CartesiSection = CartesiSection()
 
 
 class BuildSection(_Section):
@@ -162,6 +175,7 @@ class Config(_Section):
     build: BuildSection = BuildSection()
     normalize: NormalizeSection = NormalizeSection()
     machine: MachineSection = MachineSection()
+    engine: EngineSection = EngineSection()
     health: HealthSection = HealthSection()
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .failure import Failure, guarded
-from .merkle import machine_hash
-from .rungs import Rung, write_rungs
+from .rungs import RUNGS_FILE, Rung, write_rungs
 from .verity import ALGORITHM, BLOCK, Verity, check, parameters
 
 DRIVE, VERITY = "drive", "verity.json"
@@ -36,14 +35,15 @@ def _build(job: dict[str, Any], out: Path) -> None:
     )  # fmt: skip
     with drive.open("ab") as file:
         file.write(bytes(-file.tell() % BLOCK))  # veritysetup drops what is left over
-    verity = parameters(drive, machine_hash(snapshot))
+    (rung,) = json.loads((snapshot / RUNGS_FILE).read_bytes())
+    verity = parameters(drive, rung["digest"])
     said = _run(
         job["veritysetup"], "format", str(drive), str(drive),
         *("--hash", ALGORITHM, "--data-block-size", str(BLOCK), "--hash-block-size", str(BLOCK)),
         *("--hash-offset", str(verity.hash_offset), "--salt", verity.salt, "--uuid", verity.uuid),
     )  # fmt: skip
     check_agreement(said, drive, verity)
-    told = {"schema": SCHEMA, "machine_hash": machine_hash(snapshot), **verity.as_json()}
+    told = {"schema": SCHEMA, "machine_hash": rung["digest"], **verity.as_json()}
     (out / VERITY).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
     write_rungs(out, [Rung("sealed", f"sha256:{verity.root_hash}", drive.stat().st_size, DRIVE)])
 

@@ -5,6 +5,7 @@ STAGES = ("image", "rootfs", "squashfs", "kernel")
 # What a release goes on with: the machine at step 0, when it is healthy, and sealed.
 PROD_STAGES = (*STAGES, "machine", "snapshot", "seal")
 PROFILES = ("stage", "prod", "dev")
+ENGINES = ("qemu", "cartesi")
 
 
 def stages_of(profile: str) -> tuple[str, ...]:

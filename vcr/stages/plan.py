@@ -25,9 +25,18 @@ MACHINES = {Arch.AMD64: "x86_64", Arch.ARM64: "aarch64", Arch.RISCV64: "riscv64"
 
 
 def make_plan(
-    project: Project, lock: Lock, *, arch: Arch, profile: str, target: str | None = None
+    project: Project,
+    lock: Lock,
+    *,
+    arch: Arch,
+    profile: str,
+    target: str | None = None,
+    engine: str | None = None,
 ) -> Plan:
-    """Plan PROJECT for ARCH and PROFILE, up to Dockerfile stage TARGET; raises UsageError."""
+    """Plan PROJECT for ARCH and PROFILE, up to Dockerfile stage TARGET; raises UsageError.
+
+    ENGINE replaces the one of vcr.toml.
+    """
     dockerfile = load_dockerfile(project)
     args = project.config.args
     resolver = Resolver(dockerfile, arch, args)
@@ -43,7 +52,7 @@ def make_plan(
         context=str(project.context),
         layers=planner.layers,
         image=Image(tuple(state.layers), state.config),
-        machine=_machine(project, state),
+        machine=_machine(project, state, engine),
         build=BuildMachine(
             project.config.build.memory,
             project.config.normalize.rules,
@@ -77,7 +86,7 @@ def _check_args(args: dict[str, str], dockerfile: Dockerfile, resolver: Resolver
         )
 
 
-def _machine(project: Project, state: State) -> Machine:
+def _machine(project: Project, state: State, engine: str | None) -> Machine:
     config = project.config
     exposed = (port.partition("/") for port in state.config.get("ExposedPorts", {}))
     tcp = sorted(int(number) for number, _, protocol in exposed if protocol == "tcp")
@@ -88,7 +97,22 @@ def _machine(project: Project, state: State) -> Machine:
         ports=ports,
         health=_health(project, state, ports),
         writable=config.machine.writable,
+        engine=engine or config.machine.engine,
+        emulator=_emulator(project),
     )
+
+
+def _emulator(project: Project) -> str:
+    own = project.config.engine.cartesi.emulator
+    if not own:
+        return ""
+    path = (project.root / own).resolve()
+    if not path.is_file():
+        raise UsageError(
+            f"vcr.toml: [engine.cartesi] emulator {own} is no file",
+            fix="give the .deb of machine-emulator, or remove it to use the pinned one",
+        )
+    return str(path)
 
 
 def _health(project: Project, state: State, ports: tuple[int, ...]) -> HealthCheck | None:

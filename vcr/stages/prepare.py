@@ -10,9 +10,16 @@ from vcr.stages.plan import make_plan
 
 
 def prepare(
-    directory: Path, *, arch: Arch, profile: str, target: str | None = None
+    directory: Path,
+    *,
+    arch: Arch,
+    profile: str,
+    target: str | None = None,
+    engine: str | None = None,
 ) -> tuple[Project, Plan]:
     """Read the project in DIRECTORY and plan it; raises UsageError, LockError."""
     project = load_project(directory)
     lock = load_lock(project)
-    return project, make_plan(project, lock, arch=arch, profile=profile, target=target)
+    return project, make_plan(
+        project, lock, arch=arch, profile=profile, target=target, engine=engine
+    )

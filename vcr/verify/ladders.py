@@ -19,6 +19,7 @@ class Claim:
     name: str
     profile: str
     arch: str
+    engine: str
     ladder: tuple[Rung, ...]
 
 
@@ -43,7 +44,8 @@ def read_claim(path: Path) -> Claim:
         if data["kind"] != "build":
             raise UsageError(f"{path} is no ladder", fix=f"make one: {MADE_BY}")
         rungs = tuple(_rung(row) for row in data["ladder"])
-        return Claim(str(data["name"]), str(data["profile"]), str(data["arch"]), rungs)
+        words = {key: str(data[key]) for key in ("name", "profile", "arch", "engine")}
+        return Claim(ladder=rungs, **words)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{path} cannot be read as a ladder", why=str(error), fix=f"make one: {MADE_BY}"

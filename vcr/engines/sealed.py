@@ -1,0 +1,40 @@
+"""The sealed drive: checked whole, then unpacked; nothing of it is used before."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from vcr import process
+from vcr.errors import MismatchError
+from vcr.sandbox.failure import Failure
+from vcr.sandbox.verity import Verity, check
+
+
+def unpack(
+    drive: Path, parameters: Path, unsquashfs: Path, wanted: Sequence[str], target: Path
+) -> str:
+    """Unpack the files WANTED of DRIVE into TARGET; return the hash of the sealed machine.
+
+    PARAMETERS is verity.json. Raises MismatchError when one byte of DRIVE differs.
+    """
+    told = json.loads(parameters.read_bytes())
+    shutil.rmtree(target, ignore_errors=True)
+    try:
+        check(drive, Verity.of(told))
+    except Failure as failure:
+        report = failure.report
+        raise MismatchError(report["what"], why=report["why"], fix=report["fix"]) from None
+    options = ("-no-progress", "-quiet", "-no-xattrs", "-dest", target)
+    process.run([unsquashfs, *options, drive, *wanted])
+    return str(told["machine_hash"])
+
+
+def check_machine(expected: str, found: str) -> None:
+    """Raise MismatchError unless the machine that was unpacked is the one that was sealed."""
+    if found != expected:
+        raise MismatchError(
+            "the machine on the drive is not the one that was sealed",
+            details=(("expected", expected), ("got", found)),
+            fix="get the drive and its verity.json again",
+        )

@@ -1,0 +1,152 @@
+"""A prod machine on the Cartesi emulator: its command line, and the builder of its snapshot.
+
+The emulator is deterministic by itself. guest/agent stops the machine with a manual
+yield when the app is healthy. Written for 0.21:
+https://github.com/cartesi/machine-emulator/blob/v0.21.0/src/cartesi-machine.lua
+
+Output: `machine`, the directory that the emulator stored; machine.json; rungs.json.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from .failure import Failure, guarded
+from .oci import sha256_of
+from .rungs import Rung, write_rungs
+
+SCHEMA = 1
+STORED, DESCRIPTION = "machine", "machine.json"
+# Exit codes: parked at a manual yield; the limit of cycles; anything else that is no yield.
+PARKED, LIMIT, NOT_PARKED = 0, 1, 2
+CYCLES_PER_SECOND = 128_000_000  # of the time a machine sees: src/rtc-defines.h
+BOOT_SECONDS = 60
+BOOT_ARGUMENTS = "root=/dev/pmem0 ro rootfstype=squashfs init=/sbin/init loglevel=4"
+VERIFY = """
+local cartesi = require("cartesi")
+local machine = cartesi.new():load(arg[1])
+os.exit(machine:verify_hash_tree() and 0 or 1)
+"""
+
+
+def lua(job: dict[str, Any]) -> str:
+    """Return the interpreter that runs the emulator's command line."""
+    return f"{job['tools']}/usr/bin/lua5.4"
+
+
+def program(job: dict[str, Any]) -> list[str]:
+    """Return the argv that starts it. The script in the package looks below /usr only."""
+    return [lua(job), f"{job['emulator']}/usr/share/lua/5.4/cartesi-machine.lua"]
+
+
+def environment(job: dict[str, Any]) -> dict[str, str]:
+    """Return what makes Lua find the emulator's modules."""
+    root = job["emulator"]
+    return {
+        "LUA_PATH_5_4": f"{root}/usr/share/lua/5.4/?.lua;;",
+        "LUA_CPATH_5_4": f"{root}/usr/lib/lua/5.4/?.so;;",
+        "LD_LIBRARY_PATH": f"{root}/usr/lib:{job['libraries']}",
+    }
+
+
+def arguments(job: dict[str, Any], store: Path, root_hash: Path) -> list[str]:
+    """Return what the emulator is told to build the machine of JOB, up to its limit of cycles."""
+    drive = f"label:root,data_filename:{job['squashfs']},read_only,mount:false"
+    told = [
+        f"--ram-image={job['kernel']}",
+        f"--ram-length={job['memory_mib']}Mi",
+        "--no-root-flash-drive",
+        f"--flash-drive={drive}",
+        f"--append-bootargs={BOOT_ARGUMENTS}",
+        "--no-init-splash",
+        # The cache of page hashes is no part of the hash; without it a snapshot is small.
+        "--hash-tree=hash_function:sha256,phtc_size:1",
+        f"--final-hash={root_hash}",
+        f"--max-mcycle={limit(job) if job['healthy'] else 0}",
+        f"--store={store}",
+    ]
+    return [*told, "--assert-rolling-template"] if job["healthy"] else told
+
+
+def limit(job: dict[str, Any]) -> int:
+    """Return the cycles that the machine of JOB may take; guest/agent gives up before."""
+    health = job["health"]
+    patience = health["start_period"] + health["retries"] * health["interval"] if health else 60
+    return int((BOOT_SECONDS + patience) * CYCLES_PER_SECOND)
+
+
+def main(specification: str, out: str) -> None:
+    """Build what the JSON file SPECIFICATION describes into directory OUT."""
+    job = json.loads(Path(specification).read_bytes())
+    guarded(lambda: build(job, Path(out), Path("scratch").resolve()))
+
+
+def build(job: dict[str, Any], out: Path, scratch: Path) -> None:
+    """Run the machine of JOB and describe what it became; raises Failure."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True)
+    root_hash = scratch / "root-hash"
+    done = subprocess.run(
+        [*program(job), *arguments(job, out / STORED, root_hash)],
+        env=environment(job), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    said = done.stdout.decode("utf-8", "replace")
+    sys.stderr.write(said)
+    check_end(done.returncode, said, job, out / STORED)
+    _verify(job, out / STORED)
+    digest = f"sha256:{root_hash.read_bytes().hex()}"
+    _describe(job, digest, out)
+    size = sum(path.stat().st_size for path in (out / STORED).rglob("*") if path.is_file())
+    name = "snapshot" if job["healthy"] else "machine"
+    write_rungs(out, [Rung(name, digest, size, DESCRIPTION)])
+
+
+def check_end(code: int, said: str, job: dict[str, Any], stored: Path) -> None:
+    """Raise Failure, and remove what was STORED, unless the emulator ended as it should."""
+    wanted = {PARKED} if job["healthy"] else {PARKED, LIMIT}
+    if code in wanted:
+        return
+    shutil.rmtree(stored, ignore_errors=True)  # it is stored whatever happened
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if code not in {LIMIT, NOT_PARKED}:
+        raise Failure("the Cartesi machine cannot be built", why="; ".join(lines[-3:]))
+    reasons = [line for line in lines if line.startswith(("unhealthy ", "vcr: exit app"))]
+    raise Failure(
+        "the app never became healthy",
+        why=" ".join(reasons[-1:])
+        or (f"{limit(job)} cycles passed" if code == LIMIT else "the machine ended by itself"),
+        fix="the lines above are its last; check [health] in vcr.toml or HEALTHCHECK",
+        code="unhealthy",
+    )
+
+
+def _verify(job: dict[str, Any], stored: Path) -> None:
+    """Have the emulator compute the hash tree anew: a loaded machine trusts what is stored."""
+    argv = [lua(job), "-", str(stored)]
+    done = subprocess.run(
+        argv, env=environment(job), input=VERIFY.encode(), capture_output=True, check=False
+    )
+    if done.returncode:
+        raise Failure(
+            "the stored machine does not have the hash it says", why=done.stderr.decode()[-500:]
+        )
+
+
+def _describe(job: dict[str, Any], digest: str, out: Path) -> None:
+    description = {
+        "schema": SCHEMA,
+        "name": job["name"],
+        "engine": "cartesi",
+        "engine_version": job["engine_version"],
+        "pinned": job["pinned"],
+        "memory_mib": job["memory_mib"],
+        "kernel_line": BOOT_ARGUMENTS,
+        "hash_function": "sha256",
+        "root_hash": digest,
+        "inputs": {name: sha256_of(Path(job[name])) for name in ("kernel", "package", "squashfs")},
+    }
+    (out / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
