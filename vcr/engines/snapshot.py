@@ -64,7 +64,7 @@ class SnapshotMachine:
         agent = f"socket,path={channels.agent},server=on,wait=off"
         return [
             *hardware(machine, channels.scratch / RAM, private=True),
-            *("-accel", "tcg,thread=single", "-bios", "none", "-sandbox", SANDBOX),
+            *("-accel", "tcg,thread=single", "-bios", "none", "-sandbox", SANDBOX, "-no-reboot"),
             *devices(channels.console, channels.log, agent, network(forwards)),
             *("-qmp", f"unix:{channels.monitor},server=on,wait=off"),
             *("-incoming", "defer"),

@@ -67,7 +67,6 @@ def hardware(machine: Prod, ram: Path, *, private: bool) -> list[str]:
         *("-M", "virt,memory-backend=ram0,suppress-vmdesc=on", "-cpu", CPU, "-smp", "1"),
         *("-object", backend, "-m", f"{machine.memory_mib}M"),
         *("-rtc", f"base={clock},clock=vm"),
-        *("-action", "reboot=shutdown,shutdown=pause,panic=pause"),
     ]
 
 
@@ -108,6 +107,7 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     argv = [
         *hardware(machine, out / RAM, private=False),
         *COUNTED,
+        *("-action", "reboot=shutdown,shutdown=pause,panic=pause"),
         *("-bios", job["firmware"], "-kernel", job["kernel"], "-initrd", str(initrd)),
         *("-append", KERNEL_LINE),
         *devices(out / CONSOLE, out / LOG, f"file,path={scratch / 'agent'}", "hubport,hubid=0"),
