@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from determinism import assert_same_again, busy_host, deriver
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
 
@@ -75,3 +76,13 @@ def test_what_runs_installers(vcr: Any, name: str, words: str) -> None:
     assert get(f"{address(machine)}/health")[0] == 200
     assert words in get(f"{address(machine)}/")[1]
     vcr("down", "-t", "1", example)
+
+
+def test_a_root_of_many_files_is_the_same_under_load(vcr: Any) -> None:
+    """mksquashfs packed ends of files together as its threads came by, once."""
+    example = built(vcr, "node")
+    stages = {s["name"]: s["path"] for s in vcr.json("build", example)["stages"]}
+    drv = deriver(stages["squashfs"])
+    with busy_host():
+        for _ in range(3):
+            assert_same_again(drv)

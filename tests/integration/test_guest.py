@@ -24,7 +24,7 @@ def outputs(vcr: Any) -> dict[str, Path]:
 def test_the_root_holds_init_crun_agent_and_the_app(outputs: dict[str, Path]) -> None:
     with tarfile.open(outputs["rootfs"] / "root.tar") as archive:
         members = {member.name: member for member in archive}
-    for name in ("agent", "boot", "lib", "services", "health"):
+    for name in ("agent", "boot", "lib", "network", "services"):
         assert members[f"etc/vcr/{name}"].mode == 0o755
     assert members["usr/bin/crun"].isfile()
     assert members["usr/sbin/init"].linkname == "../bin/busybox"
@@ -50,5 +50,5 @@ def test_the_root_inode_is_not_open_to_all(outputs: dict[str, Path]) -> None:
 
 def test_the_scripts_of_the_guest_are_understood_by_its_shell() -> None:
     busybox = Nix(Settings.load()).build("busybox", lambda _: None) / "bin/sh"
-    for name in ("agent", "boot", "lib", "services", "initramfs"):
+    for name in ("boot", "lib", "network", "services", "initramfs"):
         subprocess.run([busybox, "-n", REPO / "guest" / name], check=True)

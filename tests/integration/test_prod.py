@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from determinism import assert_same_again, busy_host, deriver
 from test_examples import GOLDEN, address, digests, get
 
 from vcr.engines.machine import Channels
@@ -51,25 +52,13 @@ def test_the_sealed_machine_is_the_recorded_one_and_serves(vcr: Any) -> None:
 
 
 def test_the_snapshot_is_the_same_every_time(vcr: Any) -> None:
-    """Under load, on one CPU, with an odd environment: the same bytes."""
+    """Under load, and on one CPU after the other: the same bytes."""
     snapshot = stage(vcr.json("build", "--profile", "prod", STATIC), "snapshot")
-    drv = subprocess.run(
-        ["nix-store", "--query", "--deriver", snapshot], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(3)]
-    try:
+    drv = deriver(snapshot)
+    with busy_host():
         for number in range(ROUNDS):
-            pinned = ["taskset", "-c", str(number % (os.cpu_count() or 1))]
-            argv = [*(pinned if shutil.which("taskset") else []), "nix-store", "--realise"]
-            env = {**os.environ, "TZ": f"UTC+{number}", "LC_ALL": "C"}
-            check_ = subprocess.run(
-                [*argv, "--check", drv], env=env, capture_output=True, check=False
-            )
-            assert check_.returncode == 0, check_.stderr
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
+            pinned = ("taskset", "-c", str(number % (os.cpu_count() or 1)))
+            assert_same_again(drv, *(pinned if shutil.which("taskset") else ()))
 
 
 def ask_for_random(vcr: Any, project: Path) -> str:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from determinism import assert_same_again, busy_host
 from test_dockerfiles import make_project
 
 from vcr.model.arch import Arch
@@ -56,15 +56,8 @@ def test_chance_is_the_same_every_time(vcr: Any, project: Any, arch: Arch) -> No
     directory = project(CHANCE)
     vcr("build", "image", "--arch", arch, directory)
     drv = run_drv(directory, "0.1.run", arch)
-    busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(3)]
-    try:
-        check = ["nix-store", "--realise", "--check", drv]
-        done = subprocess.run(check, capture_output=True, text=True, check=False)
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
-    assert done.returncode == 0, done.stderr
+    with busy_host():
+        assert_same_again(drv)
 
 
 def test_a_failing_command_is_told_with_its_line_and_output(vcr: Any, project: Any) -> None:

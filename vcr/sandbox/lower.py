@@ -21,8 +21,9 @@ SKELETON = "skeleton.json"
 OVERLAY_OPAQUE = "trusted.overlay.opaque"
 
 # lz4: the machine that reads it is emulated, so what counts is how little work that is.
+# -no-fragments: which files share one is a matter of timing, in spite of -reproducible.
 SQUASHFS_OPTIONS = (
-    "-tar", "-reproducible", "-noappend", "-comp", "lz4", "-no-progress", "-quiet",
+    "-tar", "-reproducible", "-no-fragments", "-noappend", "-comp", "lz4", "-no-progress", "-quiet",
 )  # fmt: skip
 
 

@@ -29,7 +29,9 @@ def _build(job: dict[str, Any], out: Path) -> None:
     drive, snapshot = out / DRIVE, Path(job["snapshot"])
     _run(
         job["mksquashfs"], str(snapshot), str(drive),
-        *("-noappend", "-reproducible", "-no-progress", "-quiet", "-no-hardlinks", "-no-xattrs"),
+        # -no-fragments: which files share one is a matter of timing.
+        *("-noappend", "-reproducible", "-no-fragments", "-no-hardlinks", "-no-xattrs"),
+        *("-no-progress", "-quiet"),
         *("-all-root", "-root-mode", "0755", "-comp", "zstd", "-Xcompression-level", "3"),
         *("-mkfs-time", str(job["epoch"]), "-all-time", str(job["epoch"])),
     )  # fmt: skip
