@@ -28,6 +28,7 @@ from pathlib import Path
 from build import REPO, run, timed
 
 ARCHS = ("riscv64", "arm64", "amd64")
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 APPS = ("c", "flask", "node")
 
 
@@ -50,10 +51,10 @@ def empty_step(arch: str) -> float:
         lock = json.loads((project / "vcr.lock").read_text())
         (project / "vcr.lock").write_text(json.dumps({**lock, "runs": {}, "bodies": {}}))
         dockerfile = project / "Dockerfile"
-        dockerfile.write_text("FROM debian\nRUN true\n")
+        dockerfile.write_text("FROM debian\nEXPOSE 8080\nRUN true\n")
         build(project, "--arch", arch)
         nothing = timed(lambda: build(project, "--arch", arch))
-        dockerfile.write_text(f"FROM debian\nRUN true # {time.time_ns()}\n")
+        dockerfile.write_text(f"FROM debian\nEXPOSE 8080\nRUN true # {time.time_ns()}\n")
         return timed(lambda: build(project, "--arch", arch)) - nothing
 
 
@@ -65,7 +66,7 @@ def base_of(app: str, scratch: Path) -> tuple[str, list[Path]]:
     base.mkdir()
     for file in ("vcr.toml", "vcr.lock"):
         shutil.copy(project / file, base)
-    (base / "Dockerfile").write_text(f"FROM {name}\n")
+    (base / "Dockerfile").write_text(f"FROM {name}\nEXPOSE 8080\n")
     out = json.loads(run(REPO / "bin/vcr", "--json", "-q", "build", base, "image"))
     layout = Path(out["stages"][0]["path"]) / "layout"
     manifest = json.loads(Path(out["ladder"][0]["path"]).read_text())
@@ -101,7 +102,11 @@ def buildah_app(app: str, base: tuple[str, list[Path]], mirror: str, scratch: Pa
         nowhere = scratch / "empty"
         nowhere.touch()
         run(*buildah, "add", "-q", container, nowhere, "/etc/apt/sources.list.d/debian.sources")
-    run(*buildah, "config", "--arch", "riscv64", container)
+    # This host may have to trust an authority of its own.
+    run(*buildah, "add", "-q", container, CERTIFICATES, "/host.crt")
+    trusted = [f"{name}=/host.crt" for name in ("PIP_CERT", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")]
+    settings = [word for setting in trusted for word in ("--env", setting)]
+    run(*buildah, "config", "--arch", "riscv64", *settings, container)
     run(*buildah, "commit", "-q", container, "localhost/base")
     project = scratch / f"buildah-{app}"
     shutil.rmtree(project, ignore_errors=True)
