@@ -115,6 +115,12 @@ func boot() (*Job, error) {
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err != nil {
 		return nil, err
 	}
+	// A step that wants more memory than there is is ended, and does not go on reading its
+	// own programs back in for hours: "Thrashing prevention" of
+	// https://docs.kernel.org/admin-guide/mm/multigen_lru.html. Older kernels have it not.
+	for _, setting := range [][2]string{{"enabled", "y"}, {"min_ttl_ms", "1000"}} {
+		_ = os.WriteFile("/sys/kernel/mm/lru_gen/"+setting[0], []byte(setting[1]), 0)
+	}
 	if err := loadModules("/modules"); err != nil {
 		return nil, err
 	}
