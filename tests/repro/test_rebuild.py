@@ -4,13 +4,11 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from determinism import busy_host
 
 from vcr.model.arch import Arch
 from vcr.model.ladder import read_rungs
@@ -63,18 +61,6 @@ def is_ours(drv: Path) -> bool:
     return store_name(str(drv)).startswith(OURS)
 
 
-@contextmanager
-def load() -> Iterator[None]:
-    """Keep the processors busy."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
-    try:
-        yield
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
-
-
 def strange(argv: list[str]) -> subprocess.CompletedProcess[str]:
     """Run ARGV on one processor, under a strange umask, locale, zone and environment."""
     env = {
@@ -95,7 +81,7 @@ def strange(argv: list[str]) -> subprocess.CompletedProcess[str]:
 def test_building_again_gives_the_same_bytes(built: tuple[Target, ...]) -> None:
     ours = sorted(filter(is_ours, closure([target.drv for target in built])))
     assert len(ours) >= 6
-    with load():
+    with busy_host():
         done = strange(["nix-store", "--realise", "--check", *map(str, ours)])
     assert done.returncode == 0, done.stderr
 

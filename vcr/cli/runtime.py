@@ -35,12 +35,14 @@ timeout_option = click.option(
 )
 
 
+def start_options[F: Callable[..., object]](function: F) -> F:
+    """Add what decides which machine is started, and how."""
+    return profile_option(engine_option(publish_option(timeout_option(function))))
+
+
 @click.command(cls=Command)
 @project_argument
-@profile_option
-@engine_option
-@publish_option
-@timeout_option
+@start_options
 @click.pass_obj
 def up(
     app: App,
@@ -69,10 +71,7 @@ def up(
 
 @click.command(cls=Command)
 @project_argument
-@profile_option
-@engine_option
-@publish_option
-@timeout_option
+@start_options
 @click.pass_obj
 def run(
     app: App,

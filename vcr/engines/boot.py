@@ -10,12 +10,10 @@ from typing import Any
 
 from vcr.engines.machine import Channels, Forward, network
 from vcr.model.health import HealthCheck
+from vcr.sandbox.prod import NETWORK
 
 # seccomp: no privileges, no other programs; nothing here needs them
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-# Addresses of QEMU's user network: https://wiki.qemu.org/Documentation/Networking#User_Networking_.28SLIRP.29
-GUEST_ADDRESS = "10.0.2.15/24,10.0.2.2"
-GUEST_DNS = "10.0.2.3"
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class BootMachine:
 
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
         """Return the argv that runs it."""
-        append = f"{self.append} vcr.ip={GUEST_ADDRESS} vcr.dns={GUEST_DNS}"
+        append = f"{self.append} {NETWORK}"
         return [
             str(self.qemu),
             *("-L", str(self.qemu_data)),  # Debian's QEMU looks below /usr otherwise

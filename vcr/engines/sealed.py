@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vcr import process
 from vcr.errors import MismatchError
@@ -20,14 +21,19 @@ def unpack(
     """
     told = json.loads(parameters.read_bytes())
     shutil.rmtree(target, ignore_errors=True)
+    check_drive(drive, told)
+    options = ("-no-progress", "-quiet", "-no-xattrs", "-dest", target)
+    process.run([unsquashfs, *options, drive, *wanted])
+    return str(told["machine_hash"])
+
+
+def check_drive(drive: Path, told: dict[str, Any]) -> None:
+    """Read all of DRIVE; raises MismatchError unless it is what TOLD, of verity.json, says."""
     try:
         check(drive, Verity.of(told))
     except Failure as failure:
         report = failure.report
         raise MismatchError(report["what"], why=report["why"], fix=report["fix"]) from None
-    options = ("-no-progress", "-quiet", "-no-xattrs", "-dest", target)
-    process.run([unsquashfs, *options, drive, *wanted])
-    return str(told["machine_hash"])
 
 
 def check_machine(expected: str, found: str) -> None:

@@ -96,7 +96,7 @@ class Builder:
         """
         nix = Nix(self.settings)
         self._provide_images(plan, nix)
-        evaluation = nix.evaluate([f'image.{part}."{ident}"'], self.write_plan(plan))
+        evaluation = nix.evaluate([layer_attr(ident, part)], self.write_plan(plan))
         (target,) = evaluation.targets
         nix.fill(evaluation.missing, show)
         name = hashlib.sha256(f"{part} {ident}".encode()).hexdigest()[:16]
@@ -129,7 +129,7 @@ class Builder:
     def _origin_of(self, drv: Path, plan: Plan, nix: Nix) -> str:
         """Return "Dockerfile:LINE: " for the layer that DRV builds, "" for another."""
         # Lines are not part of a layer's derivation: moving one rebuilds nothing.
-        attrs = [f'image.layers."{ident}"' for ident in plan.layers]
+        attrs = [layer_attr(ident) for ident in plan.layers]
         targets = nix.evaluate(attrs, self.write_plan(plan)).targets
         for layer, target in zip(plan.layers.values(), targets, strict=True):
             if target.drv == drv and (origin := getattr(layer, "origin", "")):
@@ -159,6 +159,11 @@ class Builder:
             nix.realise(target.drv, root, step.line, timeout=self.timeout)
             step.because(reason)
             return BuiltStage(target.attr, target.out, cached=False, reason=reason)
+
+
+def layer_attr(ident: str, part: str = "layers") -> str:
+    """Return the attribute of the layer IDENT, or of another PART of nix/stages/image.nix."""
+    return f'image.{part}."{ident}"'
 
 
 def _read_last(roots: Path) -> dict[str, Path]:

@@ -65,10 +65,13 @@ def _blob(manifest: Path, digest: str) -> Path:
 
 
 def _archive(left: Path, right: Path) -> Iterator[Difference]:
+    is_first = True
     for change in changes(left, right):
         pair = None
-        if "content" in change.fields:
+        if is_first and "content" in change.fields:
+            # Only one is ever shown, and each takes a walk through both archives.
             pair = (content(left, change.path), content(right, change.path))
+            is_first = False
         cause = cause_of(change.path, change.fields)
         yield Difference(f"/{change.path}", change.words(), cause, pair)
 

@@ -10,7 +10,7 @@ from vcr.model.arch import Arch
 from vcr.model.plan import Plan
 from vcr.settings import Settings
 from vcr.stages import stages_of
-from vcr.stages.build import Builder, Built
+from vcr.stages.build import Builder, Built, layer_attr
 from vcr.tools.git import Git
 from vcr.tools.nix import Nix, Target
 
@@ -31,16 +31,16 @@ class Rebuilder:
             return self.builder.build(plan, stages)
         alone = replace(self.builder, settings=_without_caches(self.builder.settings))
         nix = Nix(alone.settings)
-        attrs = [*(f'image.layers."{ident}"' for ident in plan.layers), *stages]
+        names = {layer_attr(ident): f"layer {ident}" for ident in plan.layers}
+        attrs = [*names, *stages]
         there = [t for t in nix.evaluate(attrs, alone.write_plan(plan)).targets if t.is_built]
         built = alone.build(plan, stages)
         for target in there:
-            self._check(nix, target)
+            self._check(nix, target, names.get(target.attr, target.attr))
         return built
 
-    def _check(self, nix: Nix, target: Target) -> None:
-        """Build TARGET, which was in the store before, once more."""
-        name = target.attr.replace("image.layers.", "layer ").replace('"', "")
+    def _check(self, nix: Nix, target: Target, name: str) -> None:
+        """Build TARGET, which was in the store before and is called NAME, once more."""
         with self.builder.ui.step(name) as step:
             try:
                 nix.check(target.drv, step.line)
