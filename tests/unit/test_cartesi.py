@@ -1,6 +1,6 @@
 """The Cartesi engine as far as it can be tried without the emulator: what it is told, how
 its end is read, what is said to a machine. The driver here is a stand-in that speaks
-cartesi_driver.lua's protocol; tests/integration/test_cartesi.py needs the emulator."""
+cartesi_driver.lua's protocol; tests/integration/test_cartesi_machine.py needs the emulator."""
 
 import http.client
 import io
