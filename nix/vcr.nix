@@ -1,26 +1,32 @@
-# The command line. Output: bin/vcr and lib/{vcr,nix,guest,examples}: the package
-# beside the expressions it evaluates at run time and the examples that `vcr create`
-# copies, laid out as in the repository.
+# The command line. Output: bin/vcr, which runs the package of a second derivation that
+# lays out {vcr,nix,guest,examples} as the repository does: the package beside the
+# expressions it evaluates at run time and the examples that `vcr create` copies.
 { toolchain }:
 let
   source = path: name: builtins.path {
     inherit path name;
     filter = file: _: baseNameOf file != "__pycache__";
   };
+  # Without references, its own included (compileall -s): what Nix copies out of a store
+  # path keeps the references of that path, and a step's derivation would be another one
+  # than a checkout's.
+  lib = toolchain.run { name = "vcr-lib"; } ''
+    mkdir -p $out
+    cp -r ${source ../vcr "vcr-package"} $out/vcr
+    cp -r ${source ./. "vcr-nix"} $out/nix
+    cp -r ${source ../guest "vcr-guest"} $out/guest
+    cp -r ${source ../examples "vcr-examples"} $out/examples
+    chmod -R u+w $out/vcr
+    ${toolchain.python}/usr/bin/python3 -I -B -m compileall -q -f -j 1 --invalidation-mode unchecked-hash \
+      -s $out $out/vcr
+  '';
 in
 toolchain.run { name = "vcr"; } ''
-  mkdir -p $out/bin $out/lib
-  cp -r ${source ../vcr "vcr-package"} $out/lib/vcr
-  cp -r ${source ./. "vcr-nix"} $out/lib/nix
-  cp -r ${source ../guest "vcr-guest"} $out/lib/guest
-  cp -r ${source ../examples "vcr-examples"} $out/lib/examples
-  chmod -R u+w $out/lib/vcr
-  ${toolchain.python}/usr/bin/python3 -I -B -m compileall -q -f -j 1 --invalidation-mode unchecked-hash \
-    $out/lib/vcr
+  mkdir -p $out/bin
   cat > $out/bin/vcr <<END
   #!${toolchain.python}/usr/bin/python3 -I
   import sys
-  sys.path.insert(0, "$out/lib")
+  sys.path.insert(0, "${lib}")
   from vcr.cli import main
   main()
   END

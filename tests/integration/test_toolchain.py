@@ -27,6 +27,11 @@ def nix_env(**more: str) -> dict[str, str]:
     return {**os.environ, "NIX_CONFIG": os.environ.get("NIX_CONFIG") or NIX_CONFIG, **more}
 
 
+def lines(argv: list[str | Path]) -> list[str]:
+    done = subprocess.run(argv, env=nix_env(), capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
 def build(*attrs: str) -> list[Path]:
     nix = Nix(Settings.load())
     return [nix.build(attr, lambda _: None) for attr in attrs]
@@ -55,6 +60,16 @@ def test_a_toolset_built_again_is_the_same() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_installed_program_builds_what_a_checkout_builds() -> None:
+    (program,) = build("vcr")
+    query = ["nix-store", "--query", "--references"]
+    references = lines([*query, program])
+    (library,) = (path for path in references if path.endswith("-vcr-lib"))
+    assert lines([*query, library]) == []
+    step = ["nix-instantiate", "--expr", '{ nix }: (import nix { }).step "riscv64"', "--arg", "nix"]
+    assert lines([*step, f"{library}/nix"]) == lines([*step, f"{REPO}/nix"])
 
 
 def test_the_shell_works_without_nixpkgs() -> None:
@@ -109,10 +124,8 @@ def instantiate(tmp_path: Path, name: str, content: bytes, url: str) -> str:
         'outputHashMode = "flat"; outputHashAlgo = "sha256"; '
         f'outputHash = "{digest}"; }}'
     )
-    done = subprocess.run(
-        ["nix-instantiate", expression], env=nix_env(), capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
+    (drv,) = lines(["nix-instantiate", expression])
+    return drv
 
 
 def fill(tmp_path: Path, drv: str, brought: Path) -> subprocess.CompletedProcess[str]:
@@ -142,9 +155,21 @@ def test_a_file_brought_by_hand_fills_a_pin(tmp_path: Path, brought: Path) -> No
     (brought / "vcr-pin.bin").write_bytes(content)
     done = fill(tmp_path, drv, brought)
     assert done.returncode == 0, done.stderr
-    out = subprocess.run(
-        ["nix-store", "--realise", drv], env=nix_env(), capture_output=True, text=True, check=True
-    ).stdout.strip()
+    (out,) = lines(["nix-store", "--realise", drv])
+    assert Path(out).read_bytes() == content
+
+
+def test_what_a_failed_fetch_left_in_the_store_does_not_pass_for_the_file(
+    tmp_path: Path, brought: Path
+) -> None:
+    content = os.urandom(32)
+    drv = instantiate(tmp_path, "vcr-pin.bin", content, NOWHERE)
+    realise = ["nix-store", "--realise", drv]
+    assert subprocess.run(realise, env=nix_env(), capture_output=True, check=False).returncode
+    (brought / "vcr-pin.bin").write_bytes(content)
+    done = fill(tmp_path, drv, brought)
+    assert done.returncode == 0, done.stderr
+    (out,) = lines(realise)
     assert Path(out).read_bytes() == content
 
 
