@@ -52,6 +52,36 @@ def test_an_unknown_option_is_a_usage_error_that_points_to_help(tmp_path: Path) 
     assert "`vcr build --help`" in errors_of(app)
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_the_shell(tmp_path: Path, shell: str) -> None:
+    app = make_app(tmp_path)
+    assert run(app, ["completion", shell]) is ExitCode.OK
+    assert isinstance(app.ui.out, io.StringIO)
+    assert f"_VCR_COMPLETE={shell}_complete" in app.ui.out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("line", "position", "found"),
+    [
+        ("vcr bu", 1, ["plain,build"]),
+        ("vcr build --profile pr", 3, ["plain,prod"]),
+        ("vcr mistyped b", 2, ["plain,build"]),  # says nothing of what is wrong so far
+    ],
+)
+def test_words_are_completed(repo: Path, line: str, position: int, found: list[str]) -> None:
+    asked = {"_VCR_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(position)}
+    done = subprocess.run(
+        [sys.executable, "-c", "from vcr.cli import main; main()"],
+        cwd=repo,
+        env={**asked, "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == found
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [

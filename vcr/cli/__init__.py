@@ -31,7 +31,9 @@ VERBS = {
     "ps": ("watch", "List VMs and their health."),
     "verify": ("verify", "Rebuild and compare with what somebody else built."),
     "explain": ("explain", "Say where two builds part, and why."),
+    "graph": ("graph", "Draw what is built of what."),
     "doctor": ("doctor", "Check this host and say how to get what is missing."),
+    "completion": ("completion", "Print a script that completes vcr's words in a shell."),
 }
 
 
@@ -49,7 +51,7 @@ class _Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in VERBS:
+        if args[0] not in VERBS and not ctx.resilient_parsing:  # as completion parses
             from difflib import get_close_matches  # noqa: PLC0415 -- only for a mistyped verb
 
             near = get_close_matches(args[0], VERBS, n=1)

@@ -13,6 +13,8 @@ from vcr.model.arch import Arch
 from vcr.stages import STAGES, stages_of
 from vcr.ui import human_size
 
+WORDS_LENGTH = 60  # characters of a command that are shown
+
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from pydantic import BaseModel
 
@@ -60,7 +62,7 @@ def _show_plan(app: App, project: "Project", plan: "Plan") -> None:
     epoch = dt.datetime.fromtimestamp(plan.epoch, dt.UTC)
     app.ui.data(f"{plan.name}: {plan.profile} for {plan.arch}, epoch {epoch:%Y-%m-%dT%H:%M:%SZ}")
     app.ui.data("layers")
-    app.ui.table([(ident, *_layer_words(layer)) for ident, layer in _layers(plan)], indent="  ")
+    app.ui.table([(ident, *layer_words(layer)) for ident, layer in _layers(plan)], indent="  ")
     app.ui.data("stages")
     app.ui.table([_stage_words(row) for row in stage_rows], indent="  ")
     if ladder:
@@ -73,7 +75,7 @@ def _layers(plan: "Plan") -> Iterator[tuple[str, dict[str, Any]]]:
         yield ident, dataclasses.asdict(layer)
 
 
-def _layer_words(layer: dict[str, Any]) -> tuple[str, str]:
+def layer_words(layer: dict[str, Any]) -> tuple[str, str]:
     """Say in a few words what a layer does, and which line asked for it."""
     match layer["op"]:
         case "debs":
@@ -86,8 +88,17 @@ def _layer_words(layer: dict[str, Any]) -> tuple[str, str]:
             return f"copy {sources} to {layer['dest']}", layer["origin"]
         case "workdir":
             return f"make {layer['path']}", layer["origin"]
+        case "run" if not layer["origin"]:
+            return "configure its packages", ""
         case _:
-            return f"run {' '.join(layer['argv'])}", layer["origin"]
+            return f"run {_first_line(layer['argv'])}", layer["origin"]
+
+
+def _first_line(argv: tuple[str, ...]) -> str:
+    """Return the beginning of a command, as one reads it in the Dockerfile."""
+    words = argv[2:] if argv[:2] == ("/bin/sh", "-c") else argv
+    first, more, _ = " ".join(words).partition("\n")
+    return first[:WORDS_LENGTH] + ("…" if more or len(first) > WORDS_LENGTH else "")
 
 
 def _source_words(source: dict[str, Any]) -> str:
