@@ -53,6 +53,25 @@ def test_building_up_to_a_stage(vcr: Any, project: Path) -> None:
         assert list(stages(vcr, project, "--arch", arch)) == ["image"]
 
 
+def test_the_graph_is_what_nix_goes_by(vcr: Any, project: Path) -> None:
+    vcr("build", project)
+    nodes = {node["name"]: node for node in vcr.json("graph", project)["nodes"]}
+    assert {name: node["needs"] for name, node in nodes.items()} == {
+        "base.busybox": [],
+        "0.1.copy": ["base.busybox"],
+        "image": ["0.1.copy"],
+        "rootfs": ["image"],
+        "squashfs": ["rootfs"],
+        "kernel": [],
+    }
+    assert all(node["is_built"] for node in nodes.values())
+    tree = vcr("graph", project).stdout.splitlines()
+    assert [line.split()[0] for line in (tree[0], tree[-1])] == ["squashfs", "kernel"]
+    drawing = project / "graph.svg"
+    vcr("graph", project, "--svg", drawing)
+    assert drawing.read_text().startswith("<svg ")
+
+
 def test_inspect_shows_plan_ladder_and_sizes(vcr: Any, project: Path) -> None:
     vcr("build", project)
     shown = vcr.json("inspect", project)
