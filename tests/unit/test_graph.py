@@ -45,7 +45,7 @@ def test_needs_are_found_through_what_is_no_node_and_said_once(tmp_path: Path) -
     assert roots_of(graph) == ("rootfs", "kernel")
 
 
-def test_the_drawing_is_xml_with_every_node_right_of_what_it_needs() -> None:
+def test_the_drawing_is_xml_with_every_node_below_what_it_needs() -> None:
     graph = {
         "base": Node(
             "base", "a <base> & more, with a label too long for its place", is_built=True, needs=()
@@ -57,8 +57,8 @@ def test_the_drawing_is_xml_with_every_node_right_of_what_it_needs() -> None:
     assert svg == draw(graph)
     root = ET.fromstring(svg)  # noqa: S314 -- our own
     space = {"svg": "http://www.w3.org/2000/svg"}
-    left = [int(rect.attrib["x"]) for rect in root.findall("svg:rect", space)]
-    assert left[0] == left[1] < left[2]
+    top = [int(rect.attrib["y"]) for rect in root.findall("svg:rect", space)]
+    assert top[0] == top[1] < top[2]
     assert len(root.findall("svg:path", space)) == 2
     title = root.find("svg:text/svg:title", space)
     assert title is not None

@@ -32,6 +32,7 @@ VERBS = {
     "verify": ("verify", "Rebuild and compare with what somebody else built."),
     "explain": ("explain", "Say where two builds part, and why."),
     "graph": ("graph", "Draw what is built of what."),
+    "report": ("report", "Tell about a build on one page of HTML."),
     "doctor": ("doctor", "Check this host and say how to get what is missing."),
     "completion": ("completion", "Print a script that completes vcr's words in a shell."),
 }

@@ -13,6 +13,8 @@ from vcr.model.arch import Arch
 from vcr.stages import STAGES, stages_of
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
+    from vcr.model.plan import Plan
+    from vcr.model.project import Project
     from vcr.stages.graph import Graph
 
 
@@ -28,8 +30,9 @@ def graph(app: App, *, svg: Path | None, profile: str, arch: str) -> None:
     """Draw which stages and layers are built of which, and what is built already."""
     from vcr.atomic import write_text  # noqa: PLC0415
     from vcr.stages.drawing import draw  # noqa: PLC0415
+    from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    found = _read(app, profile, Arch(arch))
+    found = read_graph(app, *prepare(app.directory, arch=Arch(arch), profile=profile))
     if svg is not None:
         write_text(svg, draw(found))
     elif app.ui.is_json:
@@ -38,20 +41,19 @@ def graph(app: App, *, svg: Path | None, profile: str, arch: str) -> None:
         app.ui.table(list(_rows(found)))
 
 
-def _read(app: App, profile: str, arch: Arch) -> "Graph":
+def read_graph(app: App, project: "Project", plan: "Plan") -> "Graph":
+    """Return the graph of PLAN."""
     from vcr.stages.build import Builder, layer_attr  # noqa: PLC0415
     from vcr.stages.graph import graph_of  # noqa: PLC0415
-    from vcr.stages.prepare import prepare  # noqa: PLC0415
     from vcr.tools.nix import Nix  # noqa: PLC0415
 
-    project, plan = prepare(app.directory, arch=arch, profile=profile)
-    stages = stages_of(profile) if arch is Arch.RISCV64 else STAGES[:1]
-    names = [*plan.layers, *stages]
+    stages = stages_of(plan.profile) if plan.arch is Arch.RISCV64 else STAGES[:1]
     attrs = [*map(layer_attr, plan.layers), *stages]
     path = Builder(app.settings, app.ui, project).write_plan(plan)
     targets = Nix(app.settings).evaluate(attrs, path).targets
+    named = dict(zip([*plan.layers, *stages], targets, strict=True))
     labels = {ident: layer_words(asdict(layer))[0] for ident, layer in plan.layers.items()}
-    return graph_of(dict(zip(names, targets, strict=True)), labels)
+    return graph_of(named, labels)
 
 
 def _rows(found: "Graph") -> Iterator[tuple[str, str, str]]:

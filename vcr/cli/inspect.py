@@ -80,7 +80,8 @@ def layer_words(layer: dict[str, Any]) -> tuple[str, str]:
     match layer["op"]:
         case "debs":
             size = human_size(sum(deb["size"] for deb in layer["debs"]))
-            return f"{len(layer['debs'])} Debian packages, {size}", ""
+            count = len(layer["debs"])
+            return f"{count} Debian package{'s' * (count != 1)}, {size}", ""
         case "oci":
             return f"OCI image {layer['manifest'][:19]}", ""
         case "copy":

@@ -8,6 +8,7 @@ the derivations of the last build are kept per project under the state directory
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class BuiltStage:
     path: Path  # in the Nix store
     cached: bool
     reason: str  # why it was built; "" when cached
+    seconds: float = 0.0  # that building took
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,11 @@ class Builder:
                     nix.realise(target.drv, root, step.line)
                 return BuiltStage(target.attr, target.out, cached=True, reason="")
             reason = why_built(earlier, target.drv)
+            begun = time.monotonic()
             nix.realise(target.drv, root, step.line, timeout=self.timeout)
+            took = round(time.monotonic() - begun, 1)
             step.because(reason)
-            return BuiltStage(target.attr, target.out, cached=False, reason=reason)
+            return BuiltStage(target.attr, target.out, cached=False, reason=reason, seconds=took)
 
 
 def layer_attr(ident: str, part: str = "layers") -> str:

@@ -1,14 +1,14 @@
 """A graph as an SVG that needs nothing else and is readable in light and in dark.
 
-A node stands right of all that it needs. The same graph gives the same bytes.
+A node stands below all that it needs. The same graph gives the same bytes.
 """
 
 from html import escape
 
 from vcr.stages.graph import Graph
 
-WIDTH, HEIGHT = 220, 44  # of a node, px
-GAP_X, GAP_Y = 60, 16  # between nodes, px
+WIDTH, HEIGHT = 240, 44  # of a node, px
+GAP_X, GAP_Y = 24, 28  # between nodes, px
 MARGIN = 16
 LABEL_LENGTH = 34  # characters that fit into a node
 STYLE = """
@@ -47,23 +47,26 @@ def draw(graph: Graph) -> str:
 
 
 def _places(graph: Graph) -> Places:
-    columns: dict[str, int] = {}
+    rows: dict[str, int] = {}
     for name, node in graph.items():  # those it needs come first
-        columns[name] = max((columns[needed] + 1 for needed in node.needs), default=0)
+        rows[name] = max((rows[needed] + 1 for needed in node.needs), default=0)
+    for name in reversed(graph):  # down to just above the first that needs it: short lines
+        users = [rows[user.name] for user in graph.values() if name in user.needs]
+        rows[name] = min(users, default=rows[name] + 1) - 1
     filled: dict[int, int] = {}
     places: Places = {}
-    for name, column in columns.items():
-        row = filled.get(column, 0)
-        filled[column] = row + 1
+    for name, row in rows.items():
+        column = filled.get(row, 0)
+        filled[row] = column + 1
         places[name] = MARGIN + column * (WIDTH + GAP_X), MARGIN + row * (HEIGHT + GAP_Y)
     return places
 
 
 def _edge(start: tuple[int, int], end: tuple[int, int]) -> str:
-    x1, y1 = start[0] + WIDTH, start[1] + HEIGHT // 2
-    x2, y2 = end[0], end[1] + HEIGHT // 2
-    middle = (x1 + x2) // 2
-    return f'<path d="M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"/>'
+    x1, y1 = start[0] + WIDTH // 2, start[1] + HEIGHT
+    x2, y2 = end[0] + WIDTH // 2, end[1]
+    middle = (y1 + y2) // 2
+    return f'<path d="M{x1} {y1}C{x1} {middle} {x2} {middle} {x2} {y2}"/>'
 
 
 def _node(place: tuple[int, int], name: str, label: str, kind: str) -> list[str]:

@@ -1,0 +1,107 @@
+"""The page about a build: complete, self-contained, and safe with any name."""
+
+import io
+import json
+import tarfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+from vcr.model.digest import Digest
+from vcr.model.ladder import Rung
+from vcr.model.plan import Debs, Fetched, Workdir
+from vcr.stages.build import BuiltStage
+from vcr.stages.contents import File, Package, largest_files, packages_of
+from vcr.stages.graph import Node
+from vcr.stages.page import Report, page
+
+VOID = {"meta", "link"}
+DIGEST = Digest("sha256:" + "ab" * 32)
+
+
+class Reader(HTMLParser):
+    """Checks that elements nest, and keeps text and every address."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in {"href", "src"}]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def report(name: str) -> Report:
+    return Report(
+        title=name,
+        about="profile prod, riscv64",
+        ladder=(Rung("image", DIGEST, 2048, Path("image")),),
+        graph={"image": Node("image", f"copy {name}", is_built=True, needs=())},
+        stages=(
+            BuiltStage(
+                "image", Path("image"), cached=False, reason=f"{name} changed", seconds=1.25
+            ),
+        ),
+        sizes={"image": (2048, 4096)},
+        machine=(("instructions", "600709526"),),
+        packages=(Package("busybox-static", "1:1.37.0-6+b9", 900),),
+        files=(File(f"/{name}", 7, "0.1.copy"),),
+    )
+
+
+def read(html: str) -> Reader:
+    reader = Reader()
+    reader.feed(html)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def test_the_page_tells_all_and_needs_nothing_else() -> None:
+    found = read(page(report("static")))
+    for words in (str(DIGEST), "1.2 s", "static changed", "600709526", "1:1.37.0-6+b9", "4.0 KiB"):
+        assert words in found.text
+    assert found.addresses == ["data:,"]
+    assert not found.tags & {"script", "img", "iframe", "object"}
+
+
+def test_names_are_text_whatever_they_are() -> None:
+    name = "<script>alert('&')</script>"
+    found = read(page(report(name)))
+    assert "script" not in found.tags
+    assert f"/{name}" in found.text
+
+
+def test_packages_are_named_as_their_files() -> None:
+    url = "https://snapshot.debian.org/pool/main/g/g++/libstdc%2b%2b6_1%3a14.2-1_riscv64.deb"
+    debs = Debs((Fetched(url, "00" * 32, 5, "x.deb"), Fetched("y/a_1_all.deb", "11" * 32, 9, "y")))
+    found = packages_of({"base": debs, "1": Workdir("/app", ())})
+    assert found == (Package("a", "1", 9), Package("libstdc++6", "1:14.2-1", 5))
+
+
+def test_the_largest_files_are_found_in_the_layers(tmp_path: Path) -> None:
+    for layer, files in {"a": {"one": 3, "two": 5}, "b": {"three": 4}}.items():
+        with tarfile.open(tmp_path / layer, "w") as archive:
+            archive.addfile(tarfile.TarInfo("directory"))
+            for name, size in files.items():
+                info = tarfile.TarInfo(name)
+                info.size = size
+                archive.addfile(info, io.BytesIO(bytes(size)))
+    manifest = tmp_path / "manifest"
+    layers = [{"digest": f"sha256:{name}"} for name in "ab"]
+    manifest.write_text(json.dumps({"layers": layers}))
+    found = largest_files(manifest, ("base", "0.1.copy"), 2)
+    assert found == (File("/two", 5, "base"), File("/three", 4, "0.1.copy"))
