@@ -43,6 +43,7 @@ class _Memory:
     total: int = 0
     blocks: list[tuple[bytes, bytes]] = field(default_factory=list)  # name, rest of the entry
     pages: dict[tuple[bytes, int], bytes | None] = field(default_factory=dict)
+    block: bytes = b""  # of the last page; SAME_BLOCK means it, also in the next section
 
 
 class _Reader:
@@ -107,7 +108,6 @@ def _read_section(reader: _Reader, memory: _Memory, ignores_shared: bool) -> Non
             raise Failure("QEMU's state has an unknown live section")
         reader.take(8)  # instance, version
         memory.header, memory.section = reader.data[begin : reader.at], section
-    block = b""
     while True:
         word = reader.number(8)
         flags, address = word & (PAGE - 1), word & ~(PAGE - 1)
@@ -117,10 +117,11 @@ def _read_section(reader: _Reader, memory: _Memory, ignores_shared: bool) -> Non
         elif flags & END_OF_SECTION:
             break
         elif flags & (ZERO | DATA):
-            block = block if flags & SAME_BLOCK else reader.name()
+            if not flags & SAME_BLOCK:
+                memory.block = reader.name()
             if flags & ZERO:
                 reader.take(1)
-            memory.pages[block, address] = reader.take(PAGE) if flags & DATA else None
+            memory.pages[memory.block, address] = reader.take(PAGE) if flags & DATA else None
         else:
             raise Failure(f"QEMU's state has an unknown page flag {flags:#x}")
     if reader.number(1) != FOOTER or reader.number(4) != section:
