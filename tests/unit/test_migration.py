@@ -59,8 +59,8 @@ def test_how_memory_was_cut_does_not_matter() -> None:
     in_pieces = stream(section(2, page(2 * PAGE, None) + page(PAGE, TWO)), section(3, page(0, ONE)))
     assert canonical(at_once).stream == canonical(in_pieces).stream
     # A section goes on with the block that the one before ended with.
-    cut = stream(section(2, page(0, ONE)),
-                 section(3, page(PAGE, TWO, same=True) + page(2 * PAGE, None, same=True)))  # fmt: skip
+    rest = page(PAGE, TWO, same=True) + page(2 * PAGE, None, same=True)
+    cut = stream(section(2, page(0, ONE)), section(3, rest))
     assert canonical(cut).stream == canonical(at_once).stream
     # The last that was said of a page counts.
     again = stream(section(2, page(0, TWO)), section(3, page(0, ONE) + page(PAGE, TWO, same=True)
