@@ -10,6 +10,7 @@ import click
 
 from vcr.cli.app import App, Command
 from vcr.errors import MismatchError
+from vcr.model.ladder import ENGINE_RUNGS
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.verify.explain import Difference
@@ -41,6 +42,13 @@ def explain(app: App, first: Path, second: Path) -> None:
         found = explain_rungs(*rungs)
     _show(app, row.name, found)
     top = found[0] if found else None
+    engines = [f"{claim.engine} {claim.engine_version}" for claim in (left, right)]
+    if engines[0] != engines[1] and row.name in ENGINE_RUNGS:
+        raise MismatchError(
+            f"the rung {row.name} differs",
+            details=(("first", engines[0]), ("second", engines[1])),
+            why="machines of different engines have nothing in common",
+        )
     raise MismatchError(
         f"the rung {row.name} differs",
         details=(("first", row.expected or "no such rung"), ("second", row.got or "no such rung")),

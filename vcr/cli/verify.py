@@ -65,6 +65,7 @@ def _rebuilt(
     from vcr.stages.prepare import prepare  # noqa: PLC0415
     from vcr.tools.git import Git  # noqa: PLC0415
     from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.verify.ladders import check_terms  # noqa: PLC0415
     from vcr.verify.rebuild import Rebuilder, source_of  # noqa: PLC0415
 
     def git() -> Git:
@@ -76,6 +77,7 @@ def _rebuilt(
         project, plan = prepare(
             directory, arch=Arch(claim.arch), profile=claim.profile, engine=claim.engine
         )
+        check_terms(claim, plan)
         builder = Builder(app.settings, app.ui, project)
         return Rebuilder(builder, accept_cache=not rebuild).rebuild(plan).ladder
 

@@ -12,6 +12,7 @@ from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import DEFAULT_SHELL, State
 from vcr.dockerfile.syntax import Dockerfile
 from vcr.errors import UsageError
+from vcr.lock.engine import current_engine, own_emulator
 from vcr.model.arch import Arch
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.model.lockfile import Lock
@@ -91,28 +92,18 @@ def _machine(project: Project, state: State, engine: str | None) -> Machine:
     exposed = (port.partition("/") for port in state.config.get("ExposedPorts", {}))
     tcp = sorted(int(number) for number, _, protocol in exposed if protocol == "tcp")
     ports = config.machine.ports or tuple(tcp)
+    wanted = current_engine(project, engine)
+    own = own_emulator(project)
     return Machine(
         memory_mib=config.machine.memory,
         cpus=config.machine.cpus,
         ports=ports,
         health=_health(project, state, ports),
         writable=config.machine.writable,
-        engine=engine or config.machine.engine,
-        emulator=_emulator(project),
+        engine=wanted.name,
+        engine_version=wanted.words,
+        emulator=str(own) if own else "",
     )
-
-
-def _emulator(project: Project) -> str:
-    own = project.config.engine.cartesi.emulator
-    if not own:
-        return ""
-    path = (project.root / own).resolve()
-    if not path.is_file():
-        raise UsageError(
-            f"vcr.toml: [engine.cartesi] emulator {own} is no file",
-            fix="give the .deb of machine-emulator, or remove it to use the pinned one",
-        )
-    return str(path)
 
 
 def _health(project: Project, state: State, ports: tuple[int, ...]) -> HealthCheck | None:
