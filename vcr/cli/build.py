@@ -57,19 +57,19 @@ def build(
     if app.ui.is_json:
         app.ui.json("build", _as_json(built))
         return
-    if stages_of(profile) == PROD_STAGES:
-        app.ui.table([("engine", _engine_words(built.plan.machine, project))])
-    print_ladder(app.ui, built.ladder)
+    sealed = stages_of(profile) == PROD_STAGES
+    print_ladder(app.ui, built.ladder, _engine_words(built.plan, project) if sealed else "")
 
 
-def print_ladder(ui: Ui, ladder: "tuple[Any, ...]") -> None:
-    """Print the rungs of LADDER, one a line: name, digest, size."""
-    ui.table([(rung.name, rung.digest, human_size(rung.size)) for rung in ladder])
+def print_ladder(ui: Ui, ladder: "tuple[Any, ...]", engine: str = "") -> None:
+    """Print the ENGINE, if any, and the rungs of LADDER, one a line: name, digest, size."""
+    rows = [("engine", engine, "")] if engine else []
+    ui.table([*rows, *((rung.name, rung.digest, human_size(rung.size)) for rung in ladder)])
 
 
-def _engine_words(machine: Any, project: Any) -> str:
+def _engine_words(plan: Any, project: Any) -> str:
     """Name the engine, and the one of vcr.lock if --engine chose another."""
-    locked = project.config.machine.engine
+    machine, locked = plan.machine, project.config.machine.engine
     other = "" if machine.engine == locked else f", not {locked} as in vcr.lock"
     return f"{machine.engine} {machine.engine_version}{other}"
 

@@ -18,6 +18,7 @@ from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.model.lockfile import Lock
 from vcr.model.plan import BuildMachine, Image, Machine, Plan
 from vcr.model.project import Project
+from vcr.stages import DEBUG_PROFILES
 from vcr.stages.image import ImagePlanner
 from vcr.stages.running import PROXY_ARGS
 
@@ -53,7 +54,7 @@ def make_plan(
         context=str(project.context),
         layers=planner.layers,
         image=Image(tuple(state.layers), state.config),
-        machine=_machine(project, state, engine),
+        machine=_machine(project, state, engine, profile),
         build=BuildMachine(
             project.config.build.memory,
             project.config.normalize.rules,
@@ -87,13 +88,20 @@ def _check_args(args: dict[str, str], dockerfile: Dockerfile, resolver: Resolver
         )
 
 
-def _machine(project: Project, state: State, engine: str | None) -> Machine:
+def _machine(project: Project, state: State, engine: str | None, profile: str) -> Machine:
     config = project.config
     exposed = (port.partition("/") for port in state.config.get("ExposedPorts", {}))
     tcp = sorted(int(number) for number, _, protocol in exposed if protocol == "tcp")
     ports = config.machine.ports or tuple(tcp)
     wanted = current_engine(project, engine)
     own = own_emulator(project)
+    debug = profile in DEBUG_PROFILES
+    if debug and wanted.name != "qemu":
+        raise UsageError(
+            f"there is no {profile} on {wanted.name}",
+            why="its machines have no port that a command could come through",
+            fix=f"use --profile {profile} --engine qemu",
+        )
     return Machine(
         memory_mib=config.machine.memory,
         cpus=config.machine.cpus,
@@ -102,6 +110,7 @@ def _machine(project: Project, state: State, engine: str | None) -> Machine:
         writable=config.machine.writable,
         engine=wanted.name,
         engine_version=wanted.words,
+        debug=debug,
         emulator=str(own) if own else "",
     )
 
