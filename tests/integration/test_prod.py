@@ -16,6 +16,7 @@ from vcr.engines.machine import Channels
 from vcr.engines.snapshot import SnapshotMachine
 from vcr.errors import MismatchError
 from vcr.sandbox.failure import Failure
+from vcr.sandbox.merkle import machine_hash
 from vcr.sandbox.verity import Verity, check
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
@@ -26,6 +27,7 @@ REPO = Path(__file__).resolve().parents[2]
 STATIC = REPO / "examples" / "static"
 PROD_GOLDEN = GOLDEN.with_name("prod.json")
 ROUNDS = 3
+KERNEL_AT = 2 << 20  # in memory: after the firmware
 RANDOM = """\
 #!/usr/bin/busybox sh
 echo "Content-Type: text/plain"
@@ -182,3 +184,31 @@ def test_explain_names_the_file(vcr: Any, project: Path, tmp_path: Path) -> None
         (tmp_path / name).write_text(json.dumps(claim))
     done = vcr("explain", tmp_path / "first", tmp_path / "second", code=3)
     assert "memory page" in done.stdout
+    assert "the machines took other ways" in done.stderr
+
+
+def test_explain_names_the_region_and_the_device(vcr: Any, tmp_path: Path) -> None:
+    """One byte in the kernel's text, one of a device: that is all it finds."""
+    built = vcr.json("build", "--profile", "prod", STATIC)
+    other = tmp_path / "other"
+    shutil.copytree(stage(built, "snapshot"), other)
+    state = (other / "state").read_bytes()
+    (other / "state").chmod(0o644)
+    at = state.index(b"goldfish_rtc") + 30
+    (other / "state").write_bytes(state[:at] + bytes([state[at] ^ 1]) + state[at + 1 :])
+    (other / "ram").chmod(0o644)
+    with (other / "ram").open("r+b") as ram:
+        at = KERNEL_AT + 0x2345
+        old = os.pread(ram.fileno(), 1, at)[0]
+        os.pwrite(ram.fileno(), bytes([old ^ 1]), at)
+    for name in ("first", "second"):
+        ladder = [row for row in built["ladder"] if row["name"] in {"kernel", "snapshot"}]
+        if name == "second":
+            digest = machine_hash(other)
+            ladder[-1] = {**ladder[-1], "digest": digest, "path": str(other / "machine.json")}
+        (tmp_path / name).write_text(json.dumps({**built, "ladder": ladder}))
+    done = vcr("explain", tmp_path / "first", tmp_path / "second", code=3)
+    assert "snapshot: 3 differences" in done.stdout
+    assert "1 pages of" in done.stdout
+    assert f"(address {0x8000_0000 + KERNEL_AT + 0x2345:#x}, kernel text" in done.stdout
+    assert "device goldfish_rtc 0" in done.stdout

@@ -20,6 +20,7 @@ from vcr.verify.archives import changes
 from vcr.verify.causes import UNKNOWN, cause_of
 from vcr.verify.explain import explain
 from vcr.verify.ladders import check_terms, compare, first_difference, read_claim
+from vcr.verify.memory import FREE
 
 PAGE = 4096
 
@@ -183,7 +184,7 @@ def test_an_image_is_explained_down_to_the_entry(tmp_path: Path) -> None:
 def machine(directory: Path, word: bytes, count: int) -> Path:
     directory.mkdir()
     (directory / "ram").write_bytes(bytes(3 * PAGE) + b"say " + word + bytes(PAGE - 4 - len(word)))
-    (directory / "state").write_bytes(b"state")
+    (directory / "state").write_bytes(b"state " + word)
     (directory / "machine.json").write_text(json.dumps({"instructions": count}))
     return directory / "machine.json"
 
@@ -193,10 +194,14 @@ def test_a_machine_is_explained_down_to_the_page(tmp_path: Path) -> None:
     found = explain(*(rung("snapshot", str(path), path) for path in paths))
     assert [each.where for each in found] == [
         "machine.json: instructions",
-        f"memory page 3 (address {0x80000000 + 3 * PAGE + 4:#x})",
+        "memory",
+        "state of the devices: byte 6",
+        f"memory page 3 (address {0x80000000 + 3 * PAGE + 4:#x}, {FREE})",
     ]
-    assert "say one" in found[1].how
-    assert "say two" in found[1].how
+    assert found[1].how == f"1 pages of 4 differ: 1 of {FREE}"
+    assert "took other ways" in found[1].cause.why
+    assert "say one" in found[3].how
+    assert "say two" in found[3].how
 
 
 def test_files_that_are_not_here_are_asked_for() -> None:

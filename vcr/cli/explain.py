@@ -28,6 +28,7 @@ def explain(app: App, first: Path, second: Path) -> None:
 
     The files they name must be on this host. diffoscope is used when it is installed.
     """
+    from vcr.verify.causes import UNKNOWN  # noqa: PLC0415
     from vcr.verify.explain import explain as explain_rungs  # noqa: PLC0415
     from vcr.verify.ladders import compare, first_difference, read_claim  # noqa: PLC0415
 
@@ -39,9 +40,10 @@ def explain(app: App, first: Path, second: Path) -> None:
     found: list[Difference] = []
     if row.expected and row.got:
         rungs = [next(r for r in claim.ladder if r.name == row.name) for claim in (left, right)]
-        found = explain_rungs(*rungs)
+        found = explain_rungs(*rungs, ladder=left.ladder)
     _show(app, row.name, found)
-    top = found[0] if found else None
+    known = (each for each in found if each.cause is not UNKNOWN)
+    top = next(known, found[0] if found else None)
     engines = [f"{claim.engine} {claim.engine_version}" for claim in (left, right)]
     if engines[0] != engines[1] and row.name in ENGINE_RUNGS:
         raise MismatchError(
