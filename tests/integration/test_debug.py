@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from determinism import assert_same_again, busy_host, deriver, pinned
 from test_examples import address, digests, get
 from test_prod import STATIC, stage
 
@@ -93,6 +94,12 @@ def test_a_release_has_neither_the_command_nor_the_channel(vcr: Any) -> None:
         snapshot = stage(built, "snapshot")
         assert (MARK in (snapshot / "ram").read_bytes()) is has
         assert ("debug" in json.loads((snapshot / "machine.json").read_text())) is has
+
+
+def test_its_snapshot_is_the_same_again(vcr: Any) -> None:
+    snapshot = stage(vcr.json("build", "--profile", "prod-debug", STATIC), "snapshot")
+    with busy_host():
+        assert_same_again(deriver(snapshot), *pinned(1))
 
 
 def test_a_running_release_takes_no_command(vcr: Any) -> None:
