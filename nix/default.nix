@@ -13,6 +13,7 @@ let
     step = guestProgram "step"; # /init of build machines
     emulator = import ./cartesi.nix { inherit bootstrap pins; };
     agent = guestProgram "agent"; # in every machine that runs an app
+    debugAgent = import ./guest-program.nix { inherit bootstrap toolsets; tags = "debug"; } "agent";
   };
   guestProgram = import ./guest-program.nix { inherit bootstrap toolsets; };
   stages = import ./stages {

@@ -1,14 +1,15 @@
-# A Go program of guest/ for an architecture. Output: one static file of its name.
-{ bootstrap, toolsets }:
+# A Go program of guest/ for an architecture, with build tags or without. Output: one static
+# file of its name.
+{ bootstrap, toolsets, tags ? "" }:
 name: arch:
 let
   source = builtins.path { path = ../guest + "/${name}"; inherit name; };
 in
 bootstrap.run {
-  name = "vcr-${name}-${arch}";
+  name = "vcr-${name}-${if tags == "" then "" else "${tags}-"}${arch}";
   CGO_ENABLED = "0";
   GOARCH = arch;
-  GOFLAGS = "-trimpath -buildvcs=false";
+  GOFLAGS = "-trimpath -buildvcs=false${if tags == "" then "" else " -tags=${tags}"}";
   GOPROXY = "off";
   GOTOOLCHAIN = "local";
 } ''

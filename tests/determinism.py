@@ -1,9 +1,13 @@
 """Builds again, while this host is busy, and compares."""
 
+import os
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from vcr.tools.derivation import Derivation
 
 
 @contextmanager
@@ -29,3 +33,48 @@ def deriver(output: Path | str) -> str:
     """Return the derivation that made OUTPUT."""
     query = ["nix-store", "--query", "--deriver", output]
     return subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def pinned(cpu: int) -> tuple[str, ...]:
+    """Return the beginning of a command that runs on one CPU, where taskset is at hand."""
+    return ("taskset", "-c", str(cpu % (os.cpu_count() or 1))) if shutil.which("taskset") else ()
+
+
+def strange(
+    argv: list[str], cpu: int = 0, config: str = "cores = 1"
+) -> subprocess.CompletedProcess[str]:
+    """Run ARGV on one processor, under a strange umask, locale, zone and environment."""
+    env = {
+        **os.environ,
+        "NIX_CONFIG": f"{os.environ.get('NIX_CONFIG', '')}\n{config}",
+        "TZ": "Pacific/Kiritimati",
+        "LC_ALL": "tr_TR.UTF-8",
+        "SOURCE_DATE_EPOCH": "1",
+        "PYTHONHASHSEED": "7",
+        "HOSTNAME": "elsewhere",
+    }
+    return subprocess.run(
+        [*pinned(cpu), *argv], env=env, umask=0o077, capture_output=True, text=True, check=False
+    )
+
+
+def closure(drvs: list[Path]) -> dict[Path, Derivation]:
+    """Read DRVS and all they are built from."""
+    found: dict[Path, Derivation] = {}
+    pending = list(drvs)
+    while pending:
+        drv = pending.pop()
+        if drv not in found:
+            found[drv] = Derivation.read(drv)
+            pending += found[drv].inputs
+    return found
+
+
+def copy_to(root: Path, drvs: Iterable[Path | str], paths: Iterable[Path | str]) -> str:
+    """Copy derivations and store paths to a fresh store below ROOT, and return its name."""
+    store = f"local?root={root}"
+    copy = ["nix", "copy", "--no-check-sigs", "--to", store]
+    for argv in ([*copy, "--derivation", *map(str, drvs)], [*copy, *map(str, paths)]):
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return store

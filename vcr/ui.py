@@ -35,6 +35,17 @@ class Ui:
         self.out.write(text + "\n")
         self.out.flush()
 
+    def raw(self, data: bytes, *, is_error: bool = False) -> None:
+        """Pass on DATA, bytes that are not vcr's own, to stdout or stderr."""
+        stream = self.err if is_error else self.out
+        stream.flush()
+        binary = getattr(stream, "buffer", None)  # a stream of text only, in tests, has none
+        if binary is None:
+            stream.write(data.decode("utf-8", "replace"))
+        else:
+            binary.write(data)
+            binary.flush()
+
     def json(self, kind: str, content: Mapping[str, Any]) -> None:
         """Write one versioned JSON object to stdout."""
         self.data(json.dumps({"schema": JSON_SCHEMA, "kind": kind, **content}, sort_keys=True))

@@ -15,6 +15,7 @@ let
     modules = [ "cpio" "merkle" "migration" "qmp" "vm" ];
     job = given // {
       inherit step0;
+      inherit (plan.machine) debug;
       qemu = "${qemu}/usr/bin/qemu-system-riscv64";
       data = "${qemu}/usr/share/qemu";
       firmware = "${qemu}/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";

@@ -8,6 +8,7 @@ let
       kind = "snapshot";
       qemu = "${qemu}/usr/bin/qemu-system-riscv64";
       qemu_data = "${qemu}/usr/share/qemu";
+      inherit (plan.machine) debug;
     };
     cartesi = {
       kind = "cartesi";

@@ -3,6 +3,7 @@
 { toolchain, plan, sandbox, guest, image, ... }:
 let
   modules = [ "chmod" "debs" "linuxkit" "match" ];
+  agent = if plan.machine.debug then toolchain.debugAgent else toolchain.agent;
 in
 toolchain.run {
   name = "vcr-rootfs-${plan.name}";
@@ -12,7 +13,7 @@ toolchain.run {
     inherit (plan.image) config;
     layout = "${image}/layout";
     debs = toolchain.pins.debs plan.arch "guest";
-    agent = "${toolchain.agent plan.arch}/agent";
+    agent = "${agent plan.arch}/agent";
     inittab = guest "inittab";
     scripts = builtins.listToAttrs (
       map (name: { inherit name; value = guest name; }) [ "boot" "lib" "network" "services" ]

@@ -2,21 +2,15 @@
 
 import json
 import os
-import random
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from determinism import assert_same_again, busy_host, deriver
 from test_examples import GOLDEN, address, digests, get
 
-from vcr.engines.machine import Channels
-from vcr.engines.snapshot import SnapshotMachine
-from vcr.errors import MismatchError
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.verity import Verity, check
+from vcr.sandbox.merkle import machine_hash
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
 
@@ -25,13 +19,7 @@ pytestmark = [pytest.mark.nix, pytest.mark.vm]
 REPO = Path(__file__).resolve().parents[2]
 STATIC = REPO / "examples" / "static"
 PROD_GOLDEN = GOLDEN.with_name("prod.json")
-ROUNDS = 3
-RANDOM = """\
-#!/usr/bin/busybox sh
-echo "Content-Type: text/plain"
-echo
-busybox head -c 16 /dev/urandom | busybox od -An -tx1
-"""
+KERNEL_AT = 2 << 20  # in memory: after the firmware
 
 
 def stage(built: dict[str, Any], name: str) -> Path:
@@ -51,97 +39,29 @@ def test_the_sealed_machine_is_the_recorded_one_and_serves(vcr: Any) -> None:
     vcr("down", "-t", "1", STATIC)
 
 
-def test_the_snapshot_is_the_same_every_time(vcr: Any) -> None:
-    """Under load, and on one CPU after the other: the same bytes."""
-    snapshot = stage(vcr.json("build", "--profile", "prod", STATIC), "snapshot")
-    drv = deriver(snapshot)
-    with busy_host():
-        for number in range(ROUNDS):
-            pinned = ("taskset", "-c", str(number % (os.cpu_count() or 1)))
-            assert_same_again(drv, *(pinned if shutil.which("taskset") else ()))
-
-
-def ask_for_random(vcr: Any, project: Path) -> str:
-    machine = vcr.json("up", "--profile", "prod", project)
-    _, found = get(f"{address(machine)}/cgi-bin/random")
-    vcr("down", "-t", "0", project)
-    assert len(found.split()) == 16
-    return found
-
-
-def test_each_restore_has_randomness_of_its_own(vcr: Any, project: Path) -> None:
-    script = project / "www" / "cgi-bin" / "random"
-    script.parent.mkdir()
-    script.write_text(RANDOM)
-    script.chmod(0o755)
-    assert ask_for_random(vcr, project) != ask_for_random(vcr, project)
-
-
 @pytest.mark.parametrize(
-    ("lines", "words"),
+    ("lines", "why", "words"),
     [
-        ('HEALTHCHECK --interval=1s --retries=2 CMD ["busybox", "false"]', "exits with 1"),
-        ('CMD ["busybox", "sh", "-c", "echo last words; exit 3"]', "exit app rc=3"),
-        ('CMD ["busybox", "wget", "-q", "-O", "-", "http://example.org/"]', "exit app rc=1"),
+        ('HEALTHCHECK --interval=1s --retries=2 CMD ["busybox", "false"]', "exits with 1", ""),
+        ('CMD ["busybox", "sh", "-c", "echo my last; exit 3"]', "exit app rc=3", "app: my last"),
+        (
+            'CMD ["busybox", "wget", "-O", "-", "http://example.org/"]',
+            "exit app rc=1",
+            "app: wget: bad address 'example.org'",
+        ),
     ],
     ids=["never healthy", "crashes", "needs the network"],
 )
-def test_an_app_that_is_never_healthy(vcr: Any, project: Path, lines: str, words: str) -> None:
+def test_an_app_that_is_never_healthy(
+    vcr: Any, project: Path, lines: str, why: str, words: str
+) -> None:
     with (project / "Dockerfile").open("a") as file:
         file.write(f"{lines}\n")
     told = vcr("build", "--profile", "prod", project, code=6).stderr
     assert "error: the app never became healthy" in told
+    assert why in told.rpartition("why: ")[2]
     assert words in told
-    assert "vcr: start app" in told
-
-
-def drive_of(vcr: Any) -> Path:
-    return stage(vcr.json("build", "--profile", "prod", STATIC), "seal")
-
-
-def flipped(drive: Path, target: Path, chance: random.Random) -> Path:
-    shutil.copy(drive, target)
-    target.chmod(0o644)
-    at = chance.randrange(target.stat().st_size)
-    with target.open("r+b") as file:
-        old = os.pread(file.fileno(), 1, at)[0]
-        os.pwrite(file.fileno(), bytes([old ^ (1 << chance.randrange(8))]), at)
-    return target
-
-
-def test_a_flipped_byte_of_the_drive_is_found(vcr: Any, tmp_path: Path) -> None:
-    seal = drive_of(vcr)
-    verity = Verity.of(json.loads((seal / "verity.json").read_bytes()))
-    check(seal / "drive", verity)
-    chance = random.Random(7)
-    for _ in range(5):
-        with pytest.raises(Failure, match="not the one that was sealed"):
-            check(flipped(seal / "drive", tmp_path / "drive", chance), verity)
-    vcr("verify", "--image", seal / "drive", "--root", verity.root_hash)
-    parameters = ("--verity", seal / "verity.json", "--root", verity.root_hash)
-    told = vcr("verify", "--image", tmp_path / "drive", *parameters, code=3).stderr
-    assert "the drive is not the one that was sealed" in told
-    other = ("--verity", seal / "verity.json", "--root", "0" * 64)
-    assert "another drive" in vcr("verify", "--image", seal / "drive", *other, code=3).stderr
-
-
-def test_a_tampered_drive_never_starts(vcr: Any, tmp_path: Path) -> None:
-    seal = drive_of(vcr)
-    tools = Nix(Settings.load()).toolset("build")
-    machine = SnapshotMachine(
-        name="static",
-        qemu=Path("/nonexistent"),
-        qemu_data=Path("/nonexistent"),
-        drive=flipped(seal / "drive", tmp_path / "drive", random.Random(3)),
-        verity=seal / "verity.json",
-        unsquashfs=tools / "usr/bin/unsquashfs",
-        ports=(),
-        health=None,
-    )
-    channels = Channels(*(tmp_path / name for name in ("console", "log", "agent", "qmp")))
-    with pytest.raises(MismatchError):
-        machine.prepare(channels)
-    assert not channels.scratch.exists()
+    assert "console: vcr: start app" in told
 
 
 def test_verify_agrees_with_the_source_and_with_nothing_else(
@@ -182,3 +102,31 @@ def test_explain_names_the_file(vcr: Any, project: Path, tmp_path: Path) -> None
         (tmp_path / name).write_text(json.dumps(claim))
     done = vcr("explain", tmp_path / "first", tmp_path / "second", code=3)
     assert "memory page" in done.stdout
+    assert "the machines took other ways" in done.stderr
+
+
+def test_explain_names_the_region_and_the_device(vcr: Any, tmp_path: Path) -> None:
+    """One byte in the kernel's text, one of a device: that is all it finds."""
+    built = vcr.json("build", "--profile", "prod", STATIC)
+    other = tmp_path / "other"
+    shutil.copytree(stage(built, "snapshot"), other)
+    state = (other / "state").read_bytes()
+    (other / "state").chmod(0o644)
+    at = state.index(b"goldfish_rtc") + 30
+    (other / "state").write_bytes(state[:at] + bytes([state[at] ^ 1]) + state[at + 1 :])
+    (other / "ram").chmod(0o644)
+    with (other / "ram").open("r+b") as ram:
+        at = KERNEL_AT + 0x2345
+        old = os.pread(ram.fileno(), 1, at)[0]
+        os.pwrite(ram.fileno(), bytes([old ^ 1]), at)
+    for name in ("first", "second"):
+        ladder = [row for row in built["ladder"] if row["name"] in {"kernel", "snapshot"}]
+        if name == "second":
+            digest = machine_hash(other)
+            ladder[-1] = {**ladder[-1], "digest": digest, "path": str(other / "machine.json")}
+        (tmp_path / name).write_text(json.dumps({**built, "ladder": ladder}))
+    done = vcr("explain", tmp_path / "first", tmp_path / "second", code=3)
+    assert "snapshot: 3 differences" in done.stdout
+    assert "1 pages of" in done.stdout
+    assert f"(address {0x8000_0000 + KERNEL_AT + 0x2345:#x}, kernel text" in done.stdout
+    assert "device goldfish_rtc 0" in done.stdout

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from determinism import busy_host
+from determinism import busy_host, closure, copy_to, strange
 
 from vcr.model.arch import Arch
 from vcr.model.ladder import read_rungs
@@ -16,7 +16,6 @@ from vcr.settings import Settings
 from vcr.stages import STAGES
 from vcr.stages.build import Builder
 from vcr.stages.prepare import prepare
-from vcr.tools.derivation import Derivation
 from vcr.tools.nix import Nix, Target
 from vcr.tools.nix_log import store_name
 from vcr.ui import Ui
@@ -45,37 +44,8 @@ def built() -> tuple[Target, ...]:
     return Nix(settings).evaluate(STAGES, builder.write_plan(plan)).targets
 
 
-def closure(drvs: list[Path]) -> dict[Path, Derivation]:
-    """Read DRVS and all they are built from."""
-    found: dict[Path, Derivation] = {}
-    pending = list(drvs)
-    while pending:
-        drv = pending.pop()
-        if drv not in found:
-            found[drv] = Derivation.read(drv)
-            pending += found[drv].inputs
-    return found
-
-
 def is_ours(drv: Path) -> bool:
     return store_name(str(drv)).startswith(OURS)
-
-
-def strange(argv: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run ARGV on one processor, under a strange umask, locale, zone and environment."""
-    env = {
-        **os.environ,
-        "NIX_CONFIG": os.environ.get("NIX_CONFIG", "") + "\ncores = 1",
-        "TZ": "Pacific/Kiritimati",
-        "LC_ALL": "tr_TR.UTF-8",
-        "SOURCE_DATE_EPOCH": "1",
-        "PYTHONHASHSEED": "7",
-        "HOSTNAME": "elsewhere",
-    }
-    taskset = [shutil.which("taskset") or "taskset", "-c", "0"] if shutil.which("taskset") else []
-    return subprocess.run(
-        [*taskset, *argv], env=env, umask=0o077, capture_output=True, text=True, check=False
-    )
 
 
 def test_building_again_gives_the_same_bytes(built: tuple[Target, ...]) -> None:
@@ -119,11 +89,7 @@ def test_another_store_gives_the_same_digests(built: tuple[Target, ...], tmp_pat
     known = closure([target.drv for target in built])
     needed = {drv for ours in filter(is_ours, known) for drv in known[ours].inputs}
     tools = sorted(known[drv].env["out"] for drv in needed if not is_ours(drv))
-    store = f"local?root={tmp_path / 'store'}"
-    copy = ["nix", "copy", "--no-check-sigs", "--to", store]
-    for argv in ([*copy, "--derivation", *drvs], [*copy, *tools]):
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    store = copy_to(tmp_path / "store", drvs, tools)
     done = strange(["nix-store", "--store", store, "--realise", *drvs])
     assert done.returncode == 0, done.stderr
     for target in built:

@@ -4,10 +4,12 @@ cartesi_driver.lua's protocol; tests/integration/test_cartesi_machine.py needs t
 
 import http.client
 import io
+import json
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +18,10 @@ from typing import Any
 import pytest
 
 from vcr.engines import cartesi_server
+from vcr.engines.agent import Agent
 from vcr.engines.cartesi_frames import PIECE, Session, logged, messages, replay
+from vcr.engines.load import load_machine
+from vcr.engines.machine import Channels, Forward
 from vcr.errors import VcrError
 from vcr.sandbox import cartesi
 from vcr.sandbox.failure import Failure
@@ -176,3 +181,39 @@ def test_what_a_machine_cannot_take_is_refused(session: Session) -> None:
         client.sendall(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
         assert b" 413 " in client.recv(1000)
     server.shutdown()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_the_server_finds_vcr_without_help_of_the_environment(tmp_path: Path) -> None:
+    """As the installed program starts it: nothing on the module path, another directory."""
+    lua = tmp_path / "usr/bin/lua5.4"
+    lua.parent.mkdir(parents=True)
+    lua.write_text(f"#!{sys.executable}\n{DRIVER}")
+    lua.chmod(0o755)
+    told = {"schema": 1, "kind": "cartesi", "name": "app", "ports": [80], "health": None}
+    paths = dict.fromkeys(
+        ("drive", "verity", "unsquashfs", "tools", "libraries", "emulator"), str(tmp_path)
+    )
+    (tmp_path / "vm.json").write_text(json.dumps({**told, **paths}))
+    channels = Channels(*(tmp_path / name for name in ("console", "log", "agent", "qmp")))
+    channels.scratch.mkdir()
+    forward = Forward("127.0.0.1", free_port(), 80)
+    argv = load_machine(tmp_path).command_line([forward], channels)
+    with subprocess.Popen(argv, env={}, cwd="/", stderr=subprocess.PIPE) as server:
+        try:
+            agent, deadline = Agent(channels.agent), time.monotonic() + 20
+            while not agent.is_up():
+                assert server.poll() is None, server.stderr and server.stderr.read()
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            connection = http.client.HTTPConnection(forward.address, forward.host, timeout=10)
+            connection.request("GET", "/page")
+            assert b"GET /page HTTP/1.1" in connection.getresponse().read()
+        finally:
+            server.kill()
+    assert (tmp_path / "session.log").stat().st_size > 64

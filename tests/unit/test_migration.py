@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from vcr.sandbox.failure import Failure
-from vcr.sandbox.migration import MAGIC, PAGE, canonical
+from vcr.sandbox.migration import MAGIC, PAGE, canonical, device_sections
 
 NEVER = (1 << 64) - 1
 FOOTER = b"\x7e" + struct.pack(">I", 2)
@@ -58,6 +58,16 @@ def test_how_memory_was_cut_does_not_matter() -> None:
     at_once = stream(section(3, page(0, ONE) + page(PAGE, TWO, same=True) + page(2 * PAGE, None)))
     in_pieces = stream(section(2, page(2 * PAGE, None) + page(PAGE, TWO)), section(3, page(0, ONE)))
     assert canonical(at_once).stream == canonical(in_pieces).stream
+    # A section goes on with the block that the one before ended with.
+    rest = page(PAGE, TWO, same=True) + page(2 * PAGE, None, same=True)
+    cut = stream(section(2, page(0, ONE)), section(3, rest))
+    assert canonical(cut).stream == canonical(at_once).stream
+    # What is left for after the switchover is a matter of timing, too.
+    over = b"\x08" + struct.pack(">HH", 11, 0)
+    before = stream(section(2, page(0, ONE) + rest), over, section(3, b""))
+    after = stream(section(2, page(0, ONE)), over, section(3, rest))
+    assert canonical(before).stream == canonical(after).stream
+    assert canonical(canonical(after).stream).stream == canonical(after).stream
     # The last that was said of a page counts.
     again = stream(section(2, page(0, TWO)), section(3, page(0, ONE) + page(PAGE, TWO, same=True)
                                                      + page(2 * PAGE, None)))  # fmt: skip
@@ -101,3 +111,19 @@ def test_a_machine_without_a_deadline_keeps_its_clock() -> None:
 def test_what_is_not_as_known_is_refused(data: bytes, words: str) -> None:
     with pytest.raises(Failure, match=words):
         canonical(data)
+
+
+def test_the_devices_of_a_stream() -> None:
+    def device(number: int, name: bytes, content: bytes) -> bytes:
+        ident = struct.pack(">I", number)
+        return b"\x04" + ident + named(name) + struct.pack(">II", 1, 0) + content + b"\x7e" + ident
+
+    # Content that looks like a footer, but with nothing after it that could be.
+    tricky = b"a\x7e" + struct.pack(">I", 8) + b"b"
+    data = stream(
+        section(3, page(0, ONE)), tail=device(7, b"cpu", b"x") + device(8, b"uart", tricky)
+    )
+    found = [(each.name, each.instance, each.content) for each in device_sections(data)]
+    assert found == [("cpu", 1, b"x"), ("uart", 1, tricky)]
+    with pytest.raises(Failure, match="has no end"):
+        list(device_sections(stream(section(3, page(0, ONE)), tail=device(7, b"c", b"x")[:-1])))

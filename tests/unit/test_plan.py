@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from vcr.errors import LockError, UsageError
+from vcr.lock.engine import current_engine
 from vcr.lock.inputs import wanted_inputs
 from vcr.lock.read import load_lock
 from vcr.lock.write import Locker, summarise
@@ -57,6 +58,7 @@ def make_lock(project: Any) -> Lock:
             ),
         },
         urls={u: LockedFile(name="f", sha256="1" * 64, size=5, url=u) for u in wanted.urls},
+        engine=current_engine(project),
     )
 
 

@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
-from vcr.errors import UsageError
+from vcr.errors import MismatchError, UsageError
+from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
+from vcr.model.plan import BuildMachine, Image, Machine, Plan
 from vcr.verify.archives import changes
 from vcr.verify.causes import UNKNOWN, cause_of
 from vcr.verify.explain import explain
-from vcr.verify.ladders import compare, first_difference, read_claim
+from vcr.verify.ladders import check_terms, compare, first_difference, read_claim
+from vcr.verify.memory import FREE
 
 PAGE = 4096
 
@@ -42,9 +47,10 @@ def test_a_rung_that_is_missing_differs() -> None:
 
 def claim(tmp_path: Path, **changes: Any) -> Path:
     data = {"schema": 1, "kind": "build", "name": "a", "profile": "prod", "arch": "riscv64",
-            "engine": "qemu", "ladder": [], **changes}  # fmt: skip
+            "engine": "qemu", "engine_version": "10", "epoch": 1795338944, "ladder": [],
+            **changes}  # fmt: skip
     path = tmp_path / "ladder.json"
-    path.write_text(json.dumps(data))
+    path.write_text(json.dumps(data, separators=(",", ":")))
     return path
 
 
@@ -54,16 +60,69 @@ def test_a_ladder_file_is_read(tmp_path: Path) -> None:
     assert (read.profile, read.engine, read.ladder[0].name) == ("prod", "qemu", "image")
 
 
+ROW = {"name": "image", "digest": "sha256:" + "0" * 64, "size": 1}
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"kind": "ps"}, {"ladder": [{"name": "x"}]}, {"ladder": 7},
-     {"ladder": [{"name": "x", "digest": "md5:1", "size": 1, "path": "/"}]}],
+    [{"kind": "ps"}, {"schema": 2}, {"profile": "prid"}, {"arch": "m68k"}, {"engine": "bochs"},
+     {"epoch": 1.5}, {"ladder": [{"name": "x"}]}, {"ladder": 7}, {"ladder": [ROW, ROW]},
+     {"ladder": [{**ROW, "digest": "md5:1"}]}, {"ladder": [{**ROW, "size": "1"}]}],
 )  # fmt: skip
 def test_what_is_no_ladder_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="ladder"):
+    with pytest.raises(MismatchError, match="is no ladder"):
         read_claim(claim(tmp_path, **wrong))
     with pytest.raises(UsageError, match="cannot be read"):
         read_claim(tmp_path / "none")
+
+
+def planned(**changes: Any) -> Plan:
+    machine = Machine(256, 1, (), None, writable=False, engine="qemu", engine_version="10")
+    told = {"name": "a", "profile": "prod", "arch": Arch.RISCV64, "epoch": 1795338944,
+            "context": "/", "layers": {}, "image": Image(()), "machine": machine,
+            "build": BuildMachine(512, ())}  # fmt: skip
+    return Plan(**{**told, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"engine": "cartesi"}, "another engine"),
+        ({"engine_version": "11"}, "another version of the engine"),
+        ({"epoch": 7}, "another epoch"),
+        ({"arch": "arm64"}, "another architecture"),
+    ],
+)
+def test_a_ladder_of_something_else_is_refused(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    check_terms(read_claim(claim(tmp_path)), planned())
+    with pytest.raises(MismatchError, match=words):
+        check_terms(read_claim(claim(tmp_path, **changes)), planned())
+
+
+def agrees(path: Path, ladder: tuple[Rung, ...]) -> bool:
+    try:
+        found = read_claim(path)
+        check_terms(found, planned())
+    except MismatchError:
+        return False
+    return first_difference(compare(found.ladder, ladder)) is None
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(at=st.integers(0), value=st.integers(0, 255))
+def test_any_byte_of_a_ladder_counts(tmp_path: Path, at: int, value: int) -> None:
+    rows = [{**ROW, "name": name, "size": 4711} for name in ("image", "snapshot", "sealed")]
+    path = claim(tmp_path, ladder=rows)
+    ladder = read_claim(path).ladder
+    assert agrees(path, ladder)
+    content = bytearray(path.read_bytes())
+    at %= len(content)
+    assume(content[at] != value)
+    content[at] = value
+    path.write_bytes(content)
+    assert not agrees(path, ladder)
 
 
 def archive(path: Path, **files: bytes) -> Path:
@@ -125,7 +184,7 @@ def test_an_image_is_explained_down_to_the_entry(tmp_path: Path) -> None:
 def machine(directory: Path, word: bytes, count: int) -> Path:
     directory.mkdir()
     (directory / "ram").write_bytes(bytes(3 * PAGE) + b"say " + word + bytes(PAGE - 4 - len(word)))
-    (directory / "state").write_bytes(b"state")
+    (directory / "state").write_bytes(b"state " + word)
     (directory / "machine.json").write_text(json.dumps({"instructions": count}))
     return directory / "machine.json"
 
@@ -135,10 +194,14 @@ def test_a_machine_is_explained_down_to_the_page(tmp_path: Path) -> None:
     found = explain(*(rung("snapshot", str(path), path) for path in paths))
     assert [each.where for each in found] == [
         "machine.json: instructions",
-        f"memory page 3 (address {0x80000000 + 3 * PAGE + 4:#x})",
+        "memory",
+        "state of the devices: byte 6",
+        f"memory page 3 (address {0x80000000 + 3 * PAGE + 4:#x}, {FREE})",
     ]
-    assert "say one" in found[1].how
-    assert "say two" in found[1].how
+    assert found[1].how == f"1 pages of 4 differ: 1 of {FREE}"
+    assert "took other ways" in found[1].cause.why
+    assert "say one" in found[3].how
+    assert "say two" in found[3].how
 
 
 def test_files_that_are_not_here_are_asked_for() -> None:

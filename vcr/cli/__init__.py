@@ -29,6 +29,8 @@ VERBS = {
     "down": ("runtime", "Stop the VM."),
     "logs": ("watch", "Show what the app printed."),
     "ps": ("watch", "List VMs and their health."),
+    "exec": ("debug", "Run a command in a machine of the profile prod-debug."),
+    "cat": ("debug", "Print a file of a machine of the profile prod-debug."),
     "verify": ("verify", "Rebuild and compare with what somebody else built."),
     "explain": ("explain", "Say where two builds part, and why."),
     "graph": ("graph", "Draw what is built of what."),
@@ -45,7 +47,8 @@ class _Verbs(click.Group):
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
-        command = getattr(importlib.import_module(f"vcr.cli.{VERBS[name][0]}"), name)
+        attribute = "exec_" if name == "exec" else name  # exec is Python's own
+        command = getattr(importlib.import_module(f"vcr.cli.{VERBS[name][0]}"), attribute)
         assert isinstance(command, Command)  # noqa: S101 -- a programming error, not input
         return command
 
@@ -92,10 +95,11 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(run(app, argv))
 
 
-def run(app: App, argv: list[str] | None = None) -> ExitCode:
+def run(app: App, argv: list[str] | None = None) -> int:
     """Run one command line; every failure becomes a message and an exit code."""
     try:
-        vcr.main(args=argv, prog_name="vcr", obj=app, standalone_mode=False)
+        # A number where the verb ends with the exit code of something else, else None.
+        code = vcr.main(args=argv, prog_name="vcr", obj=app, standalone_mode=False)
     except VcrError as error:
         app.ui.error(error)
         if app.debug:
@@ -113,7 +117,7 @@ def run(app: App, argv: list[str] | None = None) -> ExitCode:
     except Exception as error:  # noqa: BLE001 -- the last resort: say it is our bug, not theirs
         _report_bug(app, error)
         return ExitCode.BUG
-    return ExitCode.OK
+    return code or ExitCode.OK
 
 
 def _usage(error: click.ClickException) -> VcrError:

@@ -56,13 +56,22 @@ def build(
     built = Builder(app.settings, app.ui, project, limit).build(plan, wanted)
     if app.ui.is_json:
         app.ui.json("build", _as_json(built))
-    else:
-        print_ladder(app.ui, built.ladder)
+        return
+    sealed = stages_of(profile) == PROD_STAGES
+    print_ladder(app.ui, built.ladder, _engine_words(built.plan, project) if sealed else "")
 
 
-def print_ladder(ui: Ui, ladder: "tuple[Any, ...]") -> None:
-    """Print the rungs of LADDER, one a line: name, digest, size."""
-    ui.table([(rung.name, rung.digest, human_size(rung.size)) for rung in ladder])
+def print_ladder(ui: Ui, ladder: "tuple[Any, ...]", engine: str = "") -> None:
+    """Print the ENGINE, if any, and the rungs of LADDER, one a line: name, digest, size."""
+    rows = [("engine", engine, "")] if engine else []
+    ui.table([*rows, *((rung.name, rung.digest, human_size(rung.size)) for rung in ladder)])
+
+
+def _engine_words(plan: Any, project: Any) -> str:
+    """Name the engine, and the one of vcr.lock if --engine chose another."""
+    machine, locked = plan.machine, project.config.machine.engine
+    other = "" if machine.engine == locked else f", not {locked} as in vcr.lock"
+    return f"{machine.engine} {machine.engine_version}{other}"
 
 
 def _take_words(app: App, words: tuple[str, ...]) -> str | None:
@@ -106,6 +115,7 @@ def _as_json(built: Any) -> dict[str, Any]:
         "profile": built.plan.profile,
         "arch": built.plan.arch,
         "engine": built.plan.machine.engine,
+        "engine_version": built.plan.machine.engine_version,
         "epoch": built.plan.epoch,
         "ladder": [{**asdict(rung), "path": str(rung.path)} for rung in built.ladder],
         "stages": [{**asdict(stage), "path": str(stage.path)} for stage in built.stages],

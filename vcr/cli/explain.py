@@ -10,6 +10,7 @@ import click
 
 from vcr.cli.app import App, Command
 from vcr.errors import MismatchError
+from vcr.model.ladder import ENGINE_RUNGS
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.verify.explain import Difference
@@ -27,6 +28,7 @@ def explain(app: App, first: Path, second: Path) -> None:
 
     The files they name must be on this host. diffoscope is used when it is installed.
     """
+    from vcr.verify.causes import UNKNOWN  # noqa: PLC0415
     from vcr.verify.explain import explain as explain_rungs  # noqa: PLC0415
     from vcr.verify.ladders import compare, first_difference, read_claim  # noqa: PLC0415
 
@@ -38,9 +40,17 @@ def explain(app: App, first: Path, second: Path) -> None:
     found: list[Difference] = []
     if row.expected and row.got:
         rungs = [next(r for r in claim.ladder if r.name == row.name) for claim in (left, right)]
-        found = explain_rungs(*rungs)
+        found = explain_rungs(*rungs, ladder=left.ladder)
     _show(app, row.name, found)
-    top = found[0] if found else None
+    known = (each for each in found if each.cause is not UNKNOWN)
+    top = next(known, found[0] if found else None)
+    engines = [f"{claim.engine} {claim.engine_version}" for claim in (left, right)]
+    if engines[0] != engines[1] and row.name in ENGINE_RUNGS:
+        raise MismatchError(
+            f"the rung {row.name} differs",
+            details=(("first", engines[0]), ("second", engines[1])),
+            why="machines of different engines have nothing in common",
+        )
     raise MismatchError(
         f"the rung {row.name} differs",
         details=(("first", row.expected or "no such rung"), ("second", row.got or "no such rung")),

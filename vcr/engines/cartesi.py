@@ -17,7 +17,15 @@ from vcr.model.health import HealthCheck
 from vcr.sandbox.cartesi import DESCRIPTION, STORED, VERIFY, environment, lua
 
 DRIVER = Path(__file__).with_name("cartesi_driver.lua")
-SERVER = "vcr.engines.cartesi_server"
+# The installed program has no module path but its own (-I), and that must reach the child.
+LIBRARY = Path(__file__).resolve().parents[2]
+SERVER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from vcr.engines.cartesi_server import main
+main(Path(sys.argv[2]))
+"""
 SESSION_LOG = "session.log"
 JOB = "serve.json"
 START_SECONDS = 30.0
@@ -79,7 +87,7 @@ class CartesiMachine:
         }
         path = channels.scratch / JOB
         path.write_text(json.dumps(job), encoding="utf-8")
-        return [sys.executable, "-m", SERVER, str(path)]
+        return [sys.executable, "-I", "-B", "-c", SERVER, str(LIBRARY), str(path)]
 
     def begin(self, channels: Channels) -> None:
         """Wait until the machine answers; it has been given time and entropy by then."""

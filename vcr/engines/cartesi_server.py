@@ -1,4 +1,4 @@
-"""Serves a Cartesi machine on ports of this host: `python -m vcr.engines.cartesi_server FILE`.
+"""Serves a Cartesi machine on ports of this host, in a process of its own: `main(FILE)`.
 
 A machine has no network. Requests are read whole, given to it one after the other in
 the order they came in, and answered by what it reports. FILE is JSON: `driver` (argv),
@@ -97,7 +97,3 @@ def _start(session: Session, job: dict[str, Any]) -> None:
         servers.append(http.server.ThreadingHTTPServer((address, host), proxy))
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

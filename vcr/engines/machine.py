@@ -35,6 +35,11 @@ class Channels:
     monitor: Path  # socket, QMP
 
     @property
+    def debug(self) -> Path:
+        """Return the socket for commands, which machines of debug profiles have."""
+        return self.agent.with_name("debug")
+
+    @property
     def scratch(self) -> Path:
         """Return the directory for what a machine needs only while it runs."""
         return self.console.with_name("scratch")

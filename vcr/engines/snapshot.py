@@ -42,6 +42,7 @@ class SnapshotMachine:
     unsquashfs: Path
     ports: tuple[int, ...]
     health: HealthCheck | None
+    debug: bool = False  # it has a port for commands
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "SnapshotMachine":
@@ -62,10 +63,11 @@ class SnapshotMachine:
         made = json.loads((channels.scratch / DESCRIPTION).read_bytes())
         machine = Prod(str(self.qemu), str(self.qemu_data), made["memory_mib"], made["epoch"])
         agent = f"socket,path={channels.agent},server=on,wait=off"
+        debug = f"socket,path={channels.debug},server=on,wait=off" if self.debug else ""
         return [
             *hardware(machine, channels.scratch / RAM, private=True),
             *("-accel", "tcg,thread=single", "-bios", "none", "-sandbox", SANDBOX, "-no-reboot"),
-            *devices(channels.console, channels.log, agent, network(forwards)),
+            *devices(channels.console, channels.log, agent, network(forwards), debug),
             *("-qmp", f"unix:{channels.monitor},server=on,wait=off"),
             *("-incoming", "defer"),
         ]

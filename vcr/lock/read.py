@@ -1,6 +1,7 @@
 """Reads vcr.lock for a build: missing or stale is an error that says what changed."""
 
 from vcr.errors import LockError
+from vcr.lock.engine import current_engine, engine_change
 from vcr.lock.inputs import wanted_inputs
 from vcr.model.lockfile import Lock, read_lock_file
 from vcr.model.project import Project
@@ -32,4 +33,4 @@ def differences(lock: Lock, project: Project) -> list[str]:
             changes.append(f"{name} is gone")
         elif lock.inputs[name] != now[name]:
             changes.append(f"{name} changed")
-    return changes
+    return [*changes, *filter(None, [engine_change(lock.engine, current_engine(project))])]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vcr.errors import UsageError
 from vcr.lock.archive import SNAPSHOT_FORM, Reader, Suite
 from vcr.lock.debian import resolve
+from vcr.lock.engine import current_engine
 from vcr.lock.fetch import fetch
 from vcr.lock.inputs import wanted_inputs
 from vcr.lock.oci import ImageStore
@@ -59,6 +60,7 @@ class Locker:
             inputs=dict(digests),
             bases=bases,
             urls=urls,
+            engine=current_engine(project),
             runs={} if old is None or update else old.runs,
             bodies={} if old is None or update else old.bodies,
         )
@@ -97,6 +99,9 @@ def summarise(old: Lock | None, new: Lock) -> list[str]:
         if was != now:
             sign = "~" if was and now else "+" if now else "-"
             lines.append(f"{sign} {base}: {package} {' → '.join(filter(None, (was, now)))}")
+    if old is not None and old.engine != new.engine:
+        was = f"{old.engine} → " if old.engine else ""
+        lines.append(f"{'~' if was else '+'} engine: {was}{new.engine}")
     return lines
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from vcr.model.digest import Digest
 
 RUNGS_FILE = "rungs.json"
+ENGINE_RUNGS = ("machine", "snapshot", "sealed")  # they depend on the engine and its version
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,24 @@ class LockedBody(_Sparse):
         return Fetched(self.url, sha256, self.size, self.name, self.data)
 
 
+class LockedEngine(_Sparse):
+    """What runs the prod machine: hashes of another engine, or version, are others."""
+
+    name: Literal["qemu", "cartesi"]
+    version: str = ""  # of QEMU's Debian package; of the pinned Cartesi emulator
+    kernel: str = ""  # Cartesi's, which is released on its own
+    emulator: Sha256Digest | Literal[""] = ""  # of a package instead of the pinned one
+
+    @property
+    def words(self) -> str:
+        """Return all that tells it from others of its name."""
+        kernel = self.kernel and f"with {self.kernel}"
+        return " ".join(filter(None, (self.version or self.emulator, kernel)))
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.words}"
+
+
 class Lock(_Entry):
     """All of vcr.lock."""
 
@@ -129,13 +147,14 @@ class Lock(_Entry):
     inputs: dict[str, Sha256Digest]
     bases: dict[str, Annotated[LockedDebian | LockedImage, Field(discriminator="kind")]]
     urls: dict[str, LockedFile]
+    engine: LockedEngine | None = None  # None in locks of before it was locked: stale
     runs: dict[Arch, dict[Sha256, LockedRun]] = Field(default_factory=dict)  # by Run.key
     bodies: dict[Sha256, LockedBody] = Field(default_factory=dict)
 
     def to_text(self) -> str:
         """Return the file's content: sorted keys, one space of indent, final newline."""
         data = self.model_dump(mode="json", by_alias=True)
-        for key in ("runs", "bodies"):
+        for key in ("engine", "runs", "bodies"):
             if not data[key]:
                 del data[key]
         return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -198,6 +198,8 @@ class Machine:
     health: HealthCheck | None
     writable: bool  # a tmpfs overlay over the app's root, lost at power-off
     engine: str = "qemu"  # of prod: qemu or cartesi
+    engine_version: str = ""  # in words, as the ladder has it
+    debug: bool = False  # commands and files for the host: prod-debug, another rootfs
     emulator: str = ""  # a package of the Cartesi emulator that is not the pinned one
 
 

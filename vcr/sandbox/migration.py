@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from .failure import Failure
 
 MAGIC = b"QEVM\x00\x00\x00\x03"
-START, PART, END, FULL, SUBSECTION, CONFIGURATION = 1, 2, 3, 4, 5, 7
+START, PART, END, FULL, SUBSECTION, CONFIGURATION, COMMAND = 1, 2, 3, 4, 5, 7, 8
 FOOTER = 0x7E
 PAGE = 4096
 # Flags in the low bits of a page's address.
@@ -34,6 +34,15 @@ class Canonical:
     instructions: int  # that the machine has executed
 
 
+@dataclass(frozen=True)
+class Section:
+    """The state of one device."""
+
+    name: str
+    instance: int
+    content: bytes
+
+
 @dataclass
 class _Memory:
     """The memory section: blocks that are not shared, and their pages."""
@@ -43,6 +52,8 @@ class _Memory:
     total: int = 0
     blocks: list[tuple[bytes, bytes]] = field(default_factory=list)  # name, rest of the entry
     pages: dict[tuple[bytes, int], bytes | None] = field(default_factory=dict)
+    commands: bytes = b""  # between the sections: "the machine moves over now"
+    block: bytes = b""  # of the last page; SAME_BLOCK means it, also in the next section
 
 
 class _Reader:
@@ -68,19 +79,56 @@ class _Reader:
 
 def canonical(data: bytes) -> Canonical:
     """Return the canonical form of the stream DATA; raises Failure when it is not as known."""
+    head, memory, reader = _read_memory(data)
+    devices = bytearray(reader.data[reader.at :])
+    instructions = _fix_timers(devices)
+    _fix_run_state(devices)
+    stream = b"".join((head, *_written(memory), bytes(devices)))
+    return Canonical(stream, instructions)
+
+
+def device_sections(data: bytes) -> Iterator[Section]:
+    """Yield the devices of the stream DATA, in its order; raises Failure."""
+    _, _, reader = _read_memory(data)
+    while reader.peek() == FULL:
+        reader.take(1)
+        ident = reader.take(4)
+        name, instance = reader.name(), reader.number(4)
+        reader.take(4)  # version
+        end = _end_of_section(data, reader.at, ident)
+        yield Section(name.decode("ascii", "replace"), instance, reader.take(end - reader.at))
+        reader.take(5)
+
+
+def _end_of_section(data: bytes, begin: int, ident: bytes) -> int:
+    """Return where the section IDENT ends: nothing says how long it is, but its footer names it."""
+    footer = bytes([FOOTER]) + ident
+    at = data.find(footer, begin)
+    while at >= 0:
+        after = data[at + len(footer) : at + len(footer) + 1]
+        if after in {b"", bytes([FULL]), b"\x00"}:
+            return at
+        at = data.find(footer, at + 1)
+    raise Failure("a device in QEMU's state has no end")
+
+
+def _read_memory(data: bytes) -> tuple[bytes, _Memory, _Reader]:
+    """Return what comes before the memory, the memory, and a reader that is past it."""
     reader = _Reader(data)
     if reader.take(len(MAGIC)) != MAGIC:
         raise Failure("QEMU's state has an unknown form")
     ignores_shared = _skip_configuration(reader)
     head = data[: reader.at]
     memory = _Memory()
-    while reader.peek() in {START, PART, END}:
-        _read_section(reader, memory, ignores_shared)
-    devices = bytearray(reader.data[reader.at :])
-    instructions = _fix_timers(devices)
-    _fix_run_state(devices)
-    stream = b"".join((head, *_written(memory), bytes(devices)))
-    return Canonical(stream, instructions)
+    while reader.peek() in {START, PART, END, COMMAND}:
+        if reader.peek() == COMMAND:
+            begin = reader.at
+            reader.take(3)  # the kind, which command
+            reader.take(reader.number(2))
+            memory.commands += reader.data[begin : reader.at]
+        else:
+            _read_section(reader, memory, ignores_shared)
+    return head, memory, reader
 
 
 def _skip_configuration(reader: _Reader) -> bool:
@@ -107,7 +155,6 @@ def _read_section(reader: _Reader, memory: _Memory, ignores_shared: bool) -> Non
             raise Failure("QEMU's state has an unknown live section")
         reader.take(8)  # instance, version
         memory.header, memory.section = reader.data[begin : reader.at], section
-    block = b""
     while True:
         word = reader.number(8)
         flags, address = word & (PAGE - 1), word & ~(PAGE - 1)
@@ -117,10 +164,11 @@ def _read_section(reader: _Reader, memory: _Memory, ignores_shared: bool) -> Non
         elif flags & END_OF_SECTION:
             break
         elif flags & (ZERO | DATA):
-            block = block if flags & SAME_BLOCK else reader.name()
+            if not flags & SAME_BLOCK:
+                memory.block = reader.name()
             if flags & ZERO:
                 reader.take(1)
-            memory.pages[block, address] = reader.take(PAGE) if flags & DATA else None
+            memory.pages[memory.block, address] = reader.take(PAGE) if flags & DATA else None
         else:
             raise Failure(f"QEMU's state has an unknown page flag {flags:#x}")
     if reader.number(1) != FOOTER or reader.number(4) != section:
@@ -138,7 +186,10 @@ def _read_blocks(reader: _Reader, memory: _Memory, ignores_shared: bool) -> None
 
 
 def _written(memory: _Memory) -> Iterator[bytes]:
-    """Write the memory section in two parts: sizes, then all pages in order."""
+    """Write the memory section in two parts, sizes, then all pages in order, and its end.
+
+    How much QEMU has left for the last part, after it said so, is a matter of timing.
+    """
     section = struct.pack(">I", memory.section)
     end = struct.pack(">QB", END_OF_SECTION, FOOTER) + section
     yield bytes([START]) + section + memory.header
@@ -157,6 +208,8 @@ def _written(memory: _Memory) -> Iterator[bytes]:
         yield b"\x00" if page is None else page
         last = name
     yield end
+    if memory.commands:
+        yield memory.commands + bytes([END]) + section + end
 
 
 def _after(devices: bytearray, name: bytes, *numbers: int) -> int:

@@ -70,9 +70,10 @@ def hardware(machine: Prod, ram: Path, *, private: bool) -> list[str]:
     ]
 
 
-def devices(console: Path, log: Path, agent: str, network: str) -> list[str]:
+def devices(console: Path, log: Path, agent: str, network: str, debug: str) -> list[str]:
     """Return the argv of devices: files to print to, and backends of the agent's port and the card.
 
+    DEBUG is the backend of a port for commands, "" where there is none.
     ioeventfd=off: a request is served while the CPU waits, not some time later.
     """
     return [
@@ -82,6 +83,8 @@ def devices(console: Path, log: Path, agent: str, network: str) -> list[str]:
         *("-device", "virtserialport,chardev=log,name=vcr.log"),
         *("-chardev", f"{agent},id=agent"),
         *("-device", "virtserialport,chardev=agent,name=vcr.agent"),
+        *(("-chardev", f"{debug},id=debug") if debug else ()),
+        *(("-device", "virtserialport,chardev=debug,name=vcr.debug") if debug else ()),
         *("-netdev", f"{network},id=net"),
         *("-device", "virtio-net-pci,netdev=net,romfile=,ioeventfd=off"),
     ]
@@ -110,7 +113,13 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
         *("-action", "reboot=shutdown,shutdown=pause,panic=pause"),
         *("-bios", job["firmware"], "-kernel", job["kernel"], "-initrd", str(initrd)),
         *("-append", KERNEL_LINE),
-        *devices(out / CONSOLE, out / LOG, f"file,path={scratch / 'agent'}", "hubport,hubid=0"),
+        *devices(
+            out / CONSOLE,
+            out / LOG,
+            f"file,path={scratch / 'agent'}",
+            "hubport,hubid=0",
+            "null" if job["debug"] else "",
+        ),
         *("-S", "-qmp", f"unix:{scratch / 'qmp'},server=on,wait=off"),
     ]
     version = _carry_out(argv, job["step0"], out, scratch)
@@ -191,6 +200,7 @@ def _describe(job: dict[str, Any], initrd: Path, made: dict[str, object], out: P
         "cpu": CPU,
         "epoch": job["epoch"],
         "kernel_line": KERNEL_LINE,
+        **({"debug": True} if job["debug"] else {}),
         **made,
         "inputs": {name: sha256_of(path) for name, path in files.items()},
     }

@@ -48,6 +48,8 @@ class Verity:
             BLOCK,
         ):
             raise Failure("the verity parameters are not supported")
+        if found.uuid != _uuid8(bytes.fromhex(found.salt)):
+            raise _differs("its UUID is not made of its salt")
         return found
 
     def as_json(self) -> dict[str, Any]:

@@ -4,15 +4,17 @@
 STAGES = ("image", "rootfs", "squashfs", "kernel")
 # What a release goes on with: the machine at step 0, when it is healthy, and sealed.
 PROD_STAGES = (*STAGES, "machine", "snapshot", "seal")
-PROFILES = ("stage", "prod", "dev")
+PROFILES = ("stage", "prod", "prod-debug", "dev")
+DEBUG_PROFILES = ("prod-debug",)  # with commands and files for the host
+SEALED_PROFILES = ("prod", "prod-debug")
 ENGINES = ("qemu", "cartesi")
 
 
 def stages_of(profile: str) -> tuple[str, ...]:
     """Return the stages of PROFILE."""
-    return PROD_STAGES if profile == "prod" else STAGES
+    return PROD_STAGES if profile in SEALED_PROFILES else STAGES
 
 
 def machine_of(profile: str) -> str:
     """Return the attribute that describes the machine to start for PROFILE."""
-    return "prod" if profile == "prod" else "vm"
+    return "prod" if profile in SEALED_PROFILES else "vm"

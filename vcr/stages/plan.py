@@ -12,11 +12,13 @@ from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import DEFAULT_SHELL, State
 from vcr.dockerfile.syntax import Dockerfile
 from vcr.errors import UsageError
+from vcr.lock.engine import current_engine, own_emulator
 from vcr.model.arch import Arch
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.model.lockfile import Lock
 from vcr.model.plan import BuildMachine, Image, Machine, Plan
 from vcr.model.project import Project
+from vcr.stages import DEBUG_PROFILES
 from vcr.stages.image import ImagePlanner
 from vcr.stages.running import PROXY_ARGS
 
@@ -52,7 +54,7 @@ def make_plan(
         context=str(project.context),
         layers=planner.layers,
         image=Image(tuple(state.layers), state.config),
-        machine=_machine(project, state, engine),
+        machine=_machine(project, state, engine, profile),
         build=BuildMachine(
             project.config.build.memory,
             project.config.normalize.rules,
@@ -86,33 +88,31 @@ def _check_args(args: dict[str, str], dockerfile: Dockerfile, resolver: Resolver
         )
 
 
-def _machine(project: Project, state: State, engine: str | None) -> Machine:
+def _machine(project: Project, state: State, engine: str | None, profile: str) -> Machine:
     config = project.config
     exposed = (port.partition("/") for port in state.config.get("ExposedPorts", {}))
     tcp = sorted(int(number) for number, _, protocol in exposed if protocol == "tcp")
     ports = config.machine.ports or tuple(tcp)
+    wanted = current_engine(project, engine)
+    own = own_emulator(project)
+    debug = profile in DEBUG_PROFILES
+    if debug and wanted.name != "qemu":
+        raise UsageError(
+            f"there is no {profile} on {wanted.name}",
+            why="its machines have no port that a command could come through",
+            fix=f"use --profile {profile} --engine qemu",
+        )
     return Machine(
         memory_mib=config.machine.memory,
         cpus=config.machine.cpus,
         ports=ports,
         health=_health(project, state, ports),
         writable=config.machine.writable,
-        engine=engine or config.machine.engine,
-        emulator=_emulator(project),
+        engine=wanted.name,
+        engine_version=wanted.words,
+        debug=debug,
+        emulator=str(own) if own else "",
     )
-
-
-def _emulator(project: Project) -> str:
-    own = project.config.engine.cartesi.emulator
-    if not own:
-        return ""
-    path = (project.root / own).resolve()
-    if not path.is_file():
-        raise UsageError(
-            f"vcr.toml: [engine.cartesi] emulator {own} is no file",
-            fix="give the .deb of machine-emulator, or remove it to use the pinned one",
-        )
-    return str(path)
 
 
 def _health(project: Project, state: State, ports: tuple[int, ...]) -> HealthCheck | None:

@@ -36,6 +36,7 @@ sandbox = true
 sandbox-fallback = false
 sandbox-paths =
 """
+EXPRESSIONS = Path(__file__).resolve().parents[2] / "nix"  # beside the package
 BUILD_USERS = "nixbld"  # the group whose members Nix builds as when it is root
 
 
@@ -93,8 +94,8 @@ class Nix:
 
     @property
     def directory(self) -> Path:
-        """Return the directory of vcr's Nix expressions, beside the package."""
-        return Path(__file__).resolve().parents[2] / "nix"
+        """Return the directory of vcr's Nix expressions."""
+        return EXPRESSIONS
 
     def evaluate(self, attrs: Sequence[str], plan: Path | None = None) -> Evaluation:
         """Evaluate ATTRS of nix/default.nix; raises HostError without Nix, VcrError otherwise."""

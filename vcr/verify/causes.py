@@ -1,6 +1,7 @@
 """Known causes of differences, by what differs, and what helps."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vcr.sandbox.normalize import RULES
@@ -50,6 +51,20 @@ _BY_FIELD = {
     "mode": Cause("a permission differs", "state it: COPY --chmod, or chmod in the RUN"),
     "owner": Cause("an owner differs", "state it: COPY --chown, or chown in the RUN"),
 }
+_AT_STEP_0 = {
+    "initrd, as it was loaded": Cause(
+        "the root or the initramfs in memory is another one",
+        "compare the rungs rootfs and squashfs",
+    ),
+    "kernel text": Cause("the machines have other kernels", "compare the rung kernel"),
+    "device tree": Cause(
+        "QEMU describes another machine, or its seed is another one", "build with vcr's own QEMU"
+    ),
+}
+RAN_APART = Cause(
+    "the machines took other ways: time, randomness or an answer from outside came in",
+    "explain the rung machine; if step 0 is the same, report it with both snapshots",
+)
 UNKNOWN = Cause("the cause is not known", "compare the two files by hand")
 
 
@@ -61,3 +76,10 @@ def cause_of(path: str, fields: tuple[str, ...]) -> Cause:
     if "content" not in fields:
         return next((_BY_FIELD[field] for field in fields if field in _BY_FIELD), UNKNOWN)
     return next((cause for pattern, cause in _BY_PATH if pattern.fullmatch(path)), UNKNOWN)
+
+
+def cause_of_memory(regions: Iterable[str], *, has_run: bool) -> Cause:
+    """Return why the memory of machines, before or after they ran, differs in REGIONS."""
+    if has_run:
+        return RAN_APART
+    return next((_AT_STEP_0[name] for name in regions if name in _AT_STEP_0), UNKNOWN)

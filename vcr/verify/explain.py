@@ -2,18 +2,22 @@
 
 import json
 import mmap
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.errors import UsageError
 from vcr.model.ladder import Rung
-from vcr.sandbox.merkle import PAGE
+from vcr.sandbox.failure import Failure
+from vcr.sandbox.migration import Section, device_sections
 from vcr.verify.archives import changes, content
-from vcr.verify.causes import UNKNOWN, Cause, cause_of
+from vcr.verify.causes import UNKNOWN, Cause, cause_of, cause_of_memory
+from vcr.verify.memory import MEMORY_BEGINS, PAGE, Layout, layout
 
-MEMORY_BEGINS = 0x8000_0000  # of QEMU's riscv `virt` machine
 CONTEXT = 48  # bytes of memory that are shown
+MACHINES = ("machine", "snapshot")
+CHUNK = 1 << 20  # bytes that are compared at once
 MAX_FILE = 64 << 20  # bytes that are read to compare by hand
 
 
@@ -28,10 +32,11 @@ class Difference:
     pair: tuple[bytes, bytes] | None = None
 
 
-def explain(left: Rung, right: Rung) -> list[Difference]:
+def explain(left: Rung, right: Rung, *, ladder: tuple[Rung, ...] = ()) -> list[Difference]:
     """Return what differs between two rungs of one name, the first thing first.
 
-    Raises UsageError when the files are not at hand.
+    LADDER is that of LEFT; of a machine, its kernel gives the symbols. Raises UsageError when
+    the files are not at hand.
     """
     for rung in (left, right):
         if not rung.path.exists():
@@ -40,6 +45,9 @@ def explain(left: Rung, right: Rung) -> list[Difference]:
                 why="a difference is found by comparing the files, not the digests",
                 fix="bring it, such as with `nix copy`, or build it: `vcr build`",
             )
+    if left.name in MACHINES:
+        kernel = next((rung.path for rung in ladder if rung.name == "kernel"), None)
+        return list(_machine(left.path, right.path, kernel))
     return list(_EXPLAINERS.get(left.name, _bytes)(left.path, right.path))
 
 
@@ -76,31 +84,84 @@ def _archive(left: Path, right: Path) -> Iterator[Difference]:
         yield Difference(f"/{change.path}", change.words(), cause, pair)
 
 
-def _machine(left: Path, right: Path) -> Iterator[Difference]:
+def _machine(left: Path, right: Path, kernel: Path | None) -> Iterator[Difference]:
     """Compare machines: the paths are those of machine.json, beside which the rest lies."""
-    yield from _fields(
-        "machine.json", json.loads(left.read_bytes()), json.loads(right.read_bytes())
-    )
-    yield from _memory(left.with_name("ram"), right.with_name("ram"))
-    for difference in _bytes(left.with_name("state"), right.with_name("state")):
-        yield Difference(f"state of the devices: {difference.where}", difference.how)
+    made = [json.loads(path.read_bytes()) for path in (left, right)]
+    yield from _fields("machine.json", *made)
+    rams, states = ([p.with_name(name) for p in (left, right)] for name in ("ram", "state"))
+    if not all(path.exists() for path in (*rams, *states)):
+        return  # another engine's, which has no such files
+    has_run = any(each.get("instructions", 0) for each in made)
+    pages = list(_memory(*rams, places=layout(rams[0], kernel), has_run=has_run))
+    # Pages may be many thousands, so what their sum is and the devices come first.
+    yield from pages[:1]
+    yield from _devices(*states)
+    yield from pages[1:]
 
 
-def _memory(left: Path, right: Path) -> Iterator[Difference]:
+def _memory(left: Path, right: Path, *, places: Layout, has_run: bool) -> Iterator[Difference]:
+    """Yield how many pages differ, if any, and each of them."""
     if left.stat().st_size != right.stat().st_size:
         yield Difference("memory", "it is not of the same size")
         return
     with left.open("rb") as one, right.open("rb") as two:
         before = mmap.mmap(one.fileno(), 0, prot=mmap.PROT_READ)
         after = mmap.mmap(two.fileno(), 0, prot=mmap.PROT_READ)
-        for at in range(0, len(before), PAGE):
+        pages = list(_pages(before, after))
+        regions = Counter(places.region(MEMORY_BEGINS + at) for at in pages)
+        if pages:
+            count = ", ".join(f"{number} of {name}" for name, number in regions.most_common())
+            how = f"{len(pages)} pages of {len(before) // PAGE} differ: {count}"
+            yield Difference("memory", how, cause_of_memory(regions, has_run=has_run))
+        for at in pages:
             old, new = before[at : at + PAGE], after[at : at + PAGE]
-            if old != new:
-                first = next(i for i in range(PAGE) if old[i] != new[i])
-                begin = max(0, first - CONTEXT // 4)
-                shown = " ≠ ".join(_printable(page[begin : begin + CONTEXT]) for page in (old, new))
-                where = f"memory page {at // PAGE} (address {MEMORY_BEGINS + at + first:#x})"
-                yield Difference(where, shown)
+            first = next(i for i in range(PAGE) if old[i] != new[i])
+            begin = max(0, first - CONTEXT // 4)
+            shown = " ≠ ".join(_printable(page[begin : begin + CONTEXT]) for page in (old, new))
+            address = MEMORY_BEGINS + at + first
+            where = f"memory page {at // PAGE} (address {address:#x}, {places.words(address)})"
+            cause = cause_of_memory([places.region(address)], has_run=has_run)
+            yield Difference(where, shown, cause)
+
+
+def _pages(before: mmap.mmap, after: mmap.mmap) -> Iterator[int]:
+    """Yield the offsets of pages that differ."""
+    for begin in range(0, len(before), CHUNK):
+        if before[begin : begin + CHUNK] == after[begin : begin + CHUNK]:
+            continue
+        for at in range(begin, min(begin + CHUNK, len(before)), PAGE):
+            if before[at : at + PAGE] != after[at : at + PAGE]:
+                yield at
+
+
+def _devices(left: Path, right: Path) -> Iterator[Difference]:
+    """Compare the states of the devices, one by one."""
+    old, new = left.read_bytes(), right.read_bytes()
+    if old == new:
+        return
+    try:
+        pair = [{(s.name, s.instance): s for s in device_sections(data)} for data in (old, new)]
+    except Failure:  # of a version of QEMU whose state has another form
+        pair = [{}, {}]
+    known = dict.fromkeys((*pair[0], *pair[1]))
+    found = [key for key in known if pair[0].get(key) != pair[1].get(key)]
+    for name, instance in found:
+        sections = [each.get((name, instance)) for each in pair]
+        yield Difference(f"device {name} {instance}", _section(*sections))
+    if not found:
+        for difference in _bytes(left, right):
+            yield Difference(f"state of the devices: {difference.where}", difference.how)
+
+
+def _section(old: Section | None, new: Section | None) -> str:
+    if old is None or new is None:
+        return f"only in the {'second' if old is None else 'first'}"
+    if len(old.content) != len(new.content):
+        return f"{len(old.content)} and {len(new.content)} bytes"
+    differ = [i for i, (a, b) in enumerate(zip(old.content, new.content, strict=True)) if a != b]
+    at = differ[0]
+    shown = " ≠ ".join(data.content[at : at + 8].hex() for data in (old, new))
+    return f"{len(differ)} bytes, the first is {at}: {shown}"
 
 
 def _printable(data: bytes) -> str:
@@ -109,8 +170,11 @@ def _printable(data: bytes) -> str:
 
 def _fields(where: str, left: dict[str, object], right: dict[str, object]) -> Iterator[Difference]:
     for key in sorted(left.keys() | right.keys()):
-        if left.get(key) != right.get(key):
-            yield Difference(f"{where}: {key}", f"{left.get(key)} ≠ {right.get(key)}")
+        old, new = left.get(key), right.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _fields(f"{where}: {key}", old, new)
+        elif old != new:
+            yield Difference(f"{where}: {key}", f"{old} ≠ {new}")
 
 
 def _bytes(left: Path, right: Path) -> Iterator[Difference]:
@@ -126,4 +190,4 @@ def _bytes(left: Path, right: Path) -> Iterator[Difference]:
         yield Difference(f"byte {at}", f"{len(old)} and {len(new)} bytes", pair=(old, new))
 
 
-_EXPLAINERS = {"image": _image, "rootfs": _archive, "machine": _machine, "snapshot": _machine}
+_EXPLAINERS = {"image": _image, "rootfs": _archive}

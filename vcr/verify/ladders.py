@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vcr.errors import UsageError
+from vcr.errors import MismatchError, UsageError
+from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
+from vcr.model.plan import Plan
+from vcr.stages import ENGINES, PROFILES
+from vcr.ui import JSON_SCHEMA
 
 MADE_BY = "vcr build --json > ladder.json"
+NAMES = ("name", "profile", "arch", "engine", "engine_version")
+TERMS = {"arch": "architecture", "engine_version": "version of the engine"}  # for messages
 
 
 @dataclass(frozen=True)
@@ -20,12 +26,17 @@ class Claim:
     profile: str
     arch: str
     engine: str
+    engine_version: str
+    epoch: int  # seconds since 1970
     ladder: tuple[Rung, ...]
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One rung of two ladders; a digest is "" where there is no such rung."""
+    """One rung of two ladders; a digest is "" where there is no such rung.
+
+    Where only the sizes differ they are told beside the digests.
+    """
 
     name: str
     expected: str
@@ -38,30 +49,94 @@ class Compared:
 
 
 def read_claim(path: Path) -> Claim:
-    """Read the ladder file at PATH; raises UsageError."""
+    """Read the ladder file at PATH; raises UsageError, and MismatchError for what is no ladder.
+
+    Where files lie and why they were built is the builder's affair, and no claim.
+    """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["kind"] != "build":
-            raise UsageError(f"{path} is no ladder", fix=f"make one: {MADE_BY}")
-        rungs = tuple(_rung(row) for row in data["ladder"])
-        words = {key: str(data[key]) for key in ("name", "profile", "arch", "engine")}
-        return Claim(ladder=rungs, **words)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise UsageError(
-            f"{path} cannot be read as a ladder", why=str(error), fix=f"make one: {MADE_BY}"
+            f"the ladder {path} cannot be read", why=str(error), fix=f"make one: {MADE_BY}"
+        ) from None
+    try:
+        return _claim(json.loads(content))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise MismatchError(
+            f"{path} is no ladder",
+            why=f"it was damaged, or made by something else: {type(error).__name__}: {error}",
+            fix=f"get it again, or make one: {MADE_BY}",
         ) from None
 
 
+def _claim(data: dict[str, Any]) -> Claim:
+    known: dict[str, tuple[object, ...]] = {
+        "schema": (JSON_SCHEMA,),
+        "kind": ("build",),
+        "profile": PROFILES,
+        "arch": tuple(Arch),
+        "engine": ENGINES,
+    }
+    for key, values in known.items():
+        if data[key] not in values:
+            raise ValueError(f"{key} {data[key]!r}")
+    rungs = tuple(_rung(row) for row in data["ladder"])
+    if len({rung.name for rung in rungs}) != len(rungs):
+        raise ValueError("a rung is there twice")
+    words = {key: str(data[key]) for key in NAMES}
+    return Claim(epoch=_whole(data["epoch"]), ladder=rungs, **words)
+
+
 def _rung(row: dict[str, Any]) -> Rung:
-    return Rung(str(row["name"]), Digest(row["digest"]), int(row["size"]), Path(row["path"]))
+    path = Path(row.get("path", ""))
+    return Rung(str(row["name"]), Digest(row["digest"]), _whole(row["size"]), path)
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def check_terms(claim: Claim, plan: Plan) -> None:
+    """Raise MismatchError unless CLAIM is about what PLAN builds, with the same engine."""
+    told = {key: str(getattr(claim, key)) for key in (*NAMES, "epoch")}
+    found = {
+        "name": plan.name,
+        "profile": plan.profile,
+        "arch": str(plan.arch.value),
+        "engine": plan.machine.engine,
+        "engine_version": plan.machine.engine_version,
+        "epoch": str(plan.epoch),
+    }
+    for key, value in told.items():
+        if value != found[key]:
+            raise MismatchError(
+                f"the ladder is of another {TERMS.get(key, key)}",
+                details=(("expected", value), ("got", found[key])),
+                why="hashes of one say nothing about the other",
+            )
 
 
 def compare(expected: tuple[Rung, ...], got: tuple[Rung, ...]) -> tuple[Compared, ...]:
     """Compare ladders rung by rung, in the order of EXPECTED, then what only GOT has."""
-    left = {rung.name: str(rung.digest) for rung in expected}
-    right = {rung.name: str(rung.digest) for rung in got}
+    left = {rung.name: rung for rung in expected}
+    right = {rung.name: rung for rung in got}
     names = [*left, *(name for name in right if name not in left)]
-    return tuple(Compared(name, left.get(name, ""), right.get(name, "")) for name in names)
+    return tuple(
+        Compared(
+            name, _words(left.get(name), right.get(name)), _words(right.get(name), left.get(name))
+        )
+        for name in names
+    )
+
+
+def _words(rung: Rung | None, other: Rung | None) -> str:
+    if rung is None:
+        return ""
+    if other is not None and rung.digest == other.digest and rung.size != other.size:
+        return f"{rung.digest} of {rung.size} bytes"
+    return str(rung.digest)
 
 
 def first_difference(rows: tuple[Compared, ...]) -> Compared | None:
