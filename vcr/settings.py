@@ -17,6 +17,7 @@ INHERITED = frozenset(
         "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME",
         "NIX_CONFIG", "NIX_PATH", "NIX_REMOTE", "NIX_SSL_CERT_FILE", "NIX_STATE_DIR",
         "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "GOPROXY", "GONOSUMDB", "GOSUMDB",
+        "REGISTRY_AUTH_FILE",
         "http_proxy", "https_proxy", "all_proxy", "no_proxy",
         "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
         "PIP_INDEX_URL", "PIP_CERT", "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "NPM_CONFIG_REGISTRY",

@@ -31,6 +31,10 @@ VERBS = {
     "ps": ("watch", "List VMs and their health."),
     "verify": ("verify", "Rebuild and compare with what somebody else built."),
     "explain": ("explain", "Say where two builds part, and why."),
+    "export": ("export", "Write all that a deployment needs, or serve the drive over NBD."),
+    "push": ("push", "Put the image and the sealed drive into a registry."),
+    "pull": ("push", "Get from a registry what was pushed, and check it."),
+    "cache": ("cache", "Share what was built through a signed binary cache."),
     "doctor": ("doctor", "Check this host and say how to get what is missing."),
 }
 
