@@ -62,9 +62,7 @@ def build_for(app: App, profile: str, engine: str | None, stages: tuple[str, ...
     return Builder(app.settings, app.ui, project).build(plan, stages)
 
 
-def _serve(
-    app: App, profile: str, words: tuple[str, ...], engine: str | None, where: str
-) -> None:
+def _serve(app: App, profile: str, words: tuple[str, ...], engine: str | None, where: str) -> None:
     from vcr.export.nbd import parse_address, serve  # noqa: PLC0415
     from vcr.stages import stages_of  # noqa: PLC0415
     from vcr.tools.nbdkit import Nbdkit  # noqa: PLC0415

@@ -41,25 +41,23 @@ def push(
     index. Registries other than on this host are spoken to by TLS only; `skopeo login`
     keeps credentials.
     """
-    from vcr.export.registry import Reference  # noqa: PLC0415
-    from vcr.export.registry import push as push_export  # noqa: PLC0415
-    from vcr.export.registry import write  # noqa: PLC0415
+    from vcr.export import registry  # noqa: PLC0415
 
     rest = list(words)
     reference = None
     if layout is None:
         if not rest:
             raise UsageError("nowhere to push to", fix="vcr push REF, or vcr push --dir DIR")
-        reference = Reference.parse(rest.pop(0))
+        reference = registry.Reference.parse(rest.pop(0))
     if len(rest) > 1 or (rest and exported is not None):
         raise UsageError(f"too many arguments: {' '.join(words)}", fix="`vcr push --help`")
     if rest:
         app.directory = Path(rest[0])
     with _export(app, profile, engine, exported) as export, app.ui.step("push") as step:
         if reference is not None:
-            digest = push_export(_skopeo(app), export, reference)
+            digest = registry.push(_skopeo(app), export, reference)
         elif layout is not None:
-            digest = write(export, layout)
+            digest = registry.write(export, layout)
         where = reference.text if reference is not None else str(layout)
         step.because(f"{where} has it")
     if app.ui.is_json:
@@ -85,17 +83,21 @@ def _export(app: App, profile: str, engine: str | None, given: Path | None) -> I
 @click.command(cls=Command)
 @click.argument("reference", metavar="REF")
 @click.argument("target", metavar="TARGET", type=click.Path(path_type=Path))
-@click.option("--manifest", "expected", metavar="DIGEST", default="",
-              help="What the digest of manifest.json must be, as `vcr export` prints it.")  # fmt: skip
+@click.option(
+    "--manifest",
+    "expected",
+    metavar="DIGEST",
+    default="",
+    help="What the digest of manifest.json must be, as `vcr export` prints it.",
+)
 @click.pass_obj
 def pull(app: App, *, reference: str, target: Path, expected: str) -> None:
     """Pull an export from REF into the new directory TARGET, and check every byte of it."""
-    from vcr.export.registry import Reference  # noqa: PLC0415
-    from vcr.export.registry import pull as pull_export  # noqa: PLC0415
+    from vcr.export import registry  # noqa: PLC0415
 
-    place = Reference.parse(reference)
+    place = registry.Reference.parse(reference)
     with app.ui.step("pull") as step:
-        manifest = pull_export(_skopeo(app), place, target, expected)
+        manifest = registry.pull(_skopeo(app), place, target, expected)
         step.because("every byte is as it was exported")
     if app.ui.is_json:
         told = {"path": str(target.resolve()), "manifest": manifest.digest}

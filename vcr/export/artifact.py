@@ -13,8 +13,17 @@ from typing import Any
 
 from vcr.errors import MismatchError
 from vcr.export.manifest import (
-    BLOBS, DEPLOY, DRIVE, IMAGE, LADDER, MACHINE, MANIFEST, VERITY, Manifest, read_manifest,
-)  # fmt: skip
+    BLOBS,
+    DEPLOY,
+    DRIVE,
+    IMAGE,
+    LADDER,
+    MACHINE,
+    MANIFEST,
+    VERITY,
+    Manifest,
+    read_manifest,
+)
 from vcr.model.digest import Digest
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.oci import INDEX, TAG, Descriptor, Layout, canonical
@@ -80,7 +89,9 @@ def unpack_layout(root: Path, target: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(layout.checked(descriptor.to_json()), path)
     except Failure as failure:
-        raise MismatchError(failure.report["what"], fix="it was not pushed by vcr, or not whole") from None
+        raise MismatchError(
+            failure.report["what"], fix="it was not pushed by vcr, or not whole"
+        ) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MismatchError("this holds no export of vcr", why=str(error)) from None
     (target / MANIFEST).write_bytes(data)

@@ -6,7 +6,16 @@ from typing import Any
 
 from vcr.engines.sealed import check_drive
 from vcr.errors import MismatchError, UsageError
-from vcr.export.manifest import BLOBS, DRIVE, LADDER, MANIFEST, VERITY, File, Manifest, read_manifest
+from vcr.export.manifest import (
+    BLOBS,
+    DRIVE,
+    LADDER,
+    MANIFEST,
+    VERITY,
+    File,
+    Manifest,
+    read_manifest,
+)
 from vcr.sandbox.squashfs import SQUASHFS
 
 # rungs that are the SHA-256 of a file
@@ -47,10 +56,10 @@ def _check_list(root: Path, manifest: Manifest) -> None:
     for path in root.rglob("*"):
         if path.is_symlink() or not path.is_dir():
             there.add(str(path.relative_to(root)))
-    for path in sorted(there - listed):
-        raise MismatchError(f"{path} does not belong to the export", fix="remove it")
-    for path in sorted(listed - there):
-        raise MismatchError(f"{path} of the export is not there", fix=AGAIN)
+    for extra in sorted(there - listed):
+        raise MismatchError(f"{extra} does not belong to the export", fix="remove it")
+    for lost in sorted(listed - there):
+        raise MismatchError(f"{lost} of the export is not there", fix=AGAIN)
 
 
 def _check_file(root: Path, file: File) -> None:

@@ -7,8 +7,8 @@ hash tree. Credentials are skopeo's business: `skopeo login` writes its file.
 import ipaddress
 import re
 import tempfile
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr import process
-from vcr.errors import FetchError, HostError, VcrError
+from vcr.errors import FetchError, HostError, MismatchError, VcrError
 
-DENIED = ("authentication required", "unauthorized", "denied")  # what registries say
+# what skopeo and registries say
+WRONG = ("did not match", "does not match")
+DENIED = ("authentication required", "unauthorized", "denied")
+
 
 @dataclass(frozen=True)
 class Skopeo:
@@ -23,9 +26,7 @@ class Skopeo:
         """Return the manifest or index of REFERENCE ("docker://..."); raises FetchError."""
         return self._run("inspect", "--raw", reference).stdout
 
-    def copy_all(
-        self, reference: str, layout: Path, *, plain_http: bool | None = None
-    ) -> None:
+    def copy_all(self, reference: str, layout: Path, *, plain_http: bool | None = None) -> None:
         """Copy every architecture of REFERENCE into an OCI LAYOUT; raises FetchError.
 
         PLAIN_HTTP: None leaves it to skopeo's own configuration.
@@ -61,8 +62,12 @@ def _failure(words: tuple[str, ...], error: VcrError) -> VcrError:
     why = error.tail[-1] if error.tail else error.what
     is_push = words[-1].startswith("docker://") and words[0] == "copy"
     what = f"cannot write to {words[-1]}" if is_push else f"cannot read {_source(words)}"
+    if any(word in why for word in WRONG):
+        return MismatchError(what, why=why, fix="do not trust that registry")
     if any(word in why for word in DENIED):
-        host = (words[-1] if is_push else _source(words)).removeprefix("docker://").partition("/")[0]
+        host = (
+            (words[-1] if is_push else _source(words)).removeprefix("docker://").partition("/")[0]
+        )
         return HostError(what, why=why, fix=f"skopeo login {host}")
     return FetchError(what, why=why, fix="check the reference, the network and your registry login")
 
