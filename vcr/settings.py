@@ -35,6 +35,8 @@ class Settings:
     pins_from: Path | None  # directory of files brought by hand (VCR_FROM)
     # (prefix, replacement): nearer places to ask while locking (VCR_MIRRORS)
     mirrors: tuple[tuple[str, str], ...]
+    substituters: tuple[str, ...]  # binary caches to take from (VCR_SUBSTITUTERS)
+    trusted_keys: tuple[str, ...]  # whose signatures count (VCR_TRUSTED_KEYS)
     ci: bool
     no_color: bool  # https://no-color.org
     force_color: bool
@@ -53,6 +55,8 @@ class Settings:
             runtime_dir=Path(runtime) / "vcr" if runtime else state / "run",
             pins_from=Path(source["VCR_FROM"]) if source.get("VCR_FROM") else None,
             mirrors=_pairs(source.get("VCR_MIRRORS", "")),
+            substituters=tuple(source.get("VCR_SUBSTITUTERS", "").split()),
+            trusted_keys=tuple(source.get("VCR_TRUSTED_KEYS", "").split()),
             ci=source.get("CI", "") not in {"", "0", "false"},
             no_color=bool(source.get("NO_COLOR")),
             force_color=bool(source.get("FORCE_COLOR")),

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from vcr import __version__
-from vcr.cli.app import App, Command, global_options
+from vcr.cli.app import App, Command, Group, global_options
 from vcr.errors import ExitCode, UsageError, VcrError
 from vcr.settings import Settings
 from vcr.ui import Ui
@@ -47,7 +47,7 @@ class _Verbs(click.Group):
         if name not in VERBS:
             return None
         command = getattr(importlib.import_module(f"vcr.cli.{VERBS[name][0]}"), name)
-        assert isinstance(command, Command)  # noqa: S101 -- a programming error, not input
+        assert isinstance(command, Command | Group)  # noqa: S101 -- a programming error, not input
         return command
 
     def resolve_command(

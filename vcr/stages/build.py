@@ -8,6 +8,7 @@ the derivations of the last build are kept per project under the state directory
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class BuiltStage:
     name: str
     path: Path  # in the Nix store
     cached: bool
-    reason: str  # why it was built; "" when cached
+    reason: str  # why it was built, or which cache it is from; "" when it was there
 
 
 @dataclass(frozen=True)
@@ -156,9 +157,13 @@ class Builder:
                     nix.realise(target.drv, root, step.line)
                 return BuiltStage(target.attr, target.out, cached=True, reason="")
             reason = why_built(earlier, target.drv)
-            nix.realise(target.drv, root, step.line, timeout=self.timeout)
+            log = nix.realise(target.drv, root, step.line, timeout=self.timeout)
+            cache = log.copied.get(str(target.out), "")
+            reason = f"from {cache}" if cache else reason
             step.because(reason)
-            return BuiltStage(target.attr, target.out, cached=False, reason=reason)
+        for refusal in log.refused:
+            self.ui.warn(refusal)
+        return BuiltStage(target.attr, target.out, cached=False, reason=reason)
 
 
 def layer_attr(ident: str, part: str = "layers") -> str:
@@ -178,3 +183,5 @@ def _write_last(roots: Path, drvs: dict[str, Path]) -> None:
     text = json.dumps({stage: str(drv) for stage, drv in drvs.items()}, sort_keys=True)
     if drvs != _read_last(roots):
         write_text(roots / LAST_BUILD, text + "\n")
+    else:
+        os.utime(roots / LAST_BUILD)  # `vcr cache prune` asks when it was used
