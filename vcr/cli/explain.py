@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vcr.cli.app import App, Command
-from vcr.errors import MismatchError
+from vcr.errors import MismatchError, UsageError
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.verify.explain import Difference
@@ -36,15 +36,19 @@ def explain(app: App, first: Path, second: Path) -> None:
         app.ui.data("the ladders are the same")
         return
     found: list[Difference] = []
+    why = "nothing of it could be compared"
     if row.expected and row.got:
         rungs = [next(r for r in claim.ladder if r.name == row.name) for claim in (left, right)]
-        found = explain_rungs(*rungs)
+        try:
+            found = explain_rungs(*rungs)
+        except UsageError as error:  # the ladders differ all the same
+            why = f"{error.what}; {error.why}"
     _show(app, row.name, found)
     top = found[0] if found else None
     raise MismatchError(
         f"the rung {row.name} differs",
         details=(("first", row.expected or "no such rung"), ("second", row.got or "no such rung")),
-        why=f"{top.where}: {top.cause.why}" if top else "nothing of it could be compared",
+        why=f"{top.where}: {top.cause.why}" if top else why,
         fix=top.cause.fix if top else "",
     )
 

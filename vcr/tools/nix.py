@@ -248,7 +248,22 @@ def _fill_failure(result: process.Result) -> VcrError:
     )
 
 
+def _cache_failure(log: NixLog) -> VcrError | None:
+    """Say what a binary cache did wrong, None if it is not to blame."""
+    forged = [error for error in log.errors if "hash mismatch importing path" in error]
+    if not forged and not log.refused:
+        return None
+    how = "gave other bytes than it says" if forged else "has no signature that counts"
+    return MismatchError(
+        f"a binary cache {how}",
+        why=[*forged, *log.refused][0],
+        fix="leave it out of VCR_SUBSTITUTERS, or name its key in VCR_TRUSTED_KEYS",
+    )
+
+
 def _build_failure(result: process.Result, log: NixLog) -> VcrError:
+    if blamed := _cache_failure(log):
+        return blamed
     drv = next((d for d in reversed(log.built) if any(d in e for e in log.errors)), "")
     drv = drv or (log.built[-1] if log.built else "")
     tail = list(log.tails.get(drv, ()))
@@ -270,6 +285,6 @@ def _build_failure(result: process.Result, log: NixLog) -> VcrError:
         f"building {store_name(drv)} failed" if drv else "the Nix build failed",
         why=log.errors[0] if log.errors else "",
         fix=f"the whole log: nix-store --read-log {drv}" if drv else "",
-        tail=tail[-process.TAIL_LINES :] or process.failure(result).tail,
+        tail=tail[-process.TAIL_LINES :],
         code=code,
     )

@@ -38,12 +38,15 @@ class Compared:
 
 
 def read_claim(path: Path) -> Claim:
-    """Read the ladder file at PATH; raises UsageError."""
+    """Read the ladder file at PATH; raises UsageError.
+
+    Paths are relative to it; a rung may be without one, when its file was left behind.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["kind"] != "build":
             raise UsageError(f"{path} is no ladder", fix=f"make one: {MADE_BY}")
-        rungs = tuple(_rung(row) for row in data["ladder"])
+        rungs = tuple(_rung(row, path.parent) for row in data["ladder"])
         words = {key: str(data[key]) for key in ("name", "profile", "arch", "engine")}
         return Claim(ladder=rungs, **words)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -52,8 +55,9 @@ def read_claim(path: Path) -> Claim:
         ) from None
 
 
-def _rung(row: dict[str, Any]) -> Rung:
-    return Rung(str(row["name"]), Digest(row["digest"]), int(row["size"]), Path(row["path"]))
+def _rung(row: dict[str, Any], directory: Path) -> Rung:
+    where = directory / str(row.get("path", f"{row['name']} (not exported)"))
+    return Rung(str(row["name"]), Digest(row["digest"]), int(row["size"]), where)
 
 
 def compare(expected: tuple[Rung, ...], got: tuple[Rung, ...]) -> tuple[Compared, ...]:
