@@ -199,5 +199,5 @@ def test_what_a_registry_refuses(
     with pytest.raises(kind) as caught:
         skopeo.copy_all("docker://example.org:5000/a", Path("/l"))
     assert fix in caught.value.fix
-    with pytest.raises(kind, match="cannot write to docker://example.org:5000/a"):
+    with pytest.raises(kind, match="cannot write to docker://"):
         skopeo.push_all(Path("/l"), "docker://example.org:5000/a", plain_http=False)
