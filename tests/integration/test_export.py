@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -269,13 +268,13 @@ def test_nothing_is_said_in_the_open_to_another_host(
 
 
 @pytest.fixture
-def rebuild(vcr: Any) -> Iterator[Any]:
+def rebuild(vcr: Any) -> Any:
     def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [REPO / "bin/rebuild", *words], env=vcr.env, capture_output=True, text=True, check=False
         )
 
-    yield run
+    return run
 
 
 def test_two_hosts_rebuild_compare_and_publish(vcr: Any, rebuild: Any, tmp_path: Path) -> None:
