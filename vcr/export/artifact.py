@@ -98,7 +98,15 @@ def unpack_layout(root: Path, target: Path) -> None:
 
 
 def _manifest_of(layout: Layout) -> bytes:
-    """Return the manifest of the export in LAYOUT, whichever way it is nested."""
+    """Return the manifest of the export in LAYOUT; raises ValueError without one."""
+    for layer in _artifact_of(layout)["layers"]:
+        if layer.get("annotations", {}).get(TITLE) == MANIFEST:
+            return layout.checked(layer).read_bytes()
+    raise ValueError(f"its artifact has no {MANIFEST}")
+
+
+def _artifact_of(layout: Layout) -> dict[str, Any]:
+    """Return the manifest of the artifact in LAYOUT, however deep in indexes it is."""
     pending = list(json.loads((layout.root / "index.json").read_bytes())["manifests"])
     while pending:
         descriptor = pending.pop(0)
@@ -106,7 +114,5 @@ def _manifest_of(layout: Layout) -> bytes:
         if descriptor["mediaType"] == INDEX:
             pending += content["manifests"]
         elif content.get("artifactType") == ARTIFACT:
-            for layer in content["layers"]:
-                if layer.get("annotations", {}).get(TITLE) == MANIFEST:
-                    return layout.checked(layer).read_bytes()
+            return content
     raise ValueError("there is no artifact of that type in it")
