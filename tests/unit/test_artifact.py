@@ -112,6 +112,17 @@ def test_nothing_is_written_outside(export: Path, layout: Path, tmp_path: Path) 
     assert not (tmp_path / "deep" / "deploy.json").exists()
 
 
+def test_an_image_that_is_not_the_exports_is_noticed(layout: Path, tmp_path: Path) -> None:
+    made = Layout(layout)
+    other = made.add_image([], {"Cmd": ["evil"]}, "riscv64", 0)
+    _, row = rows_of(layout)
+    kind = "application/vnd.oci.image.index.v1+json"
+    index = {"schemaVersion": 2, "manifests": [other.to_json(), row]}
+    made.finish([made.add_bytes(canonical(index), kind).to_json()])
+    with pytest.raises(MismatchError, match="the image beside the export is another one"):
+        unpack_layout(layout, tmp_path / "back")
+
+
 def test_a_layout_without_an_export_is_refused(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "layout")
     image = layout.add_image([], {}, "riscv64", 0)

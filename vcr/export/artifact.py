@@ -8,10 +8,12 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md#guidelines-
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from vcr.errors import MismatchError
+from vcr.export.check import MALFORMED
 from vcr.export.manifest import (
     BLOBS,
     DEPLOY,
@@ -82,8 +84,11 @@ def unpack_layout(root: Path, target: Path) -> None:
     """
     layout = Layout(root)
     try:
-        data = _manifest_of(layout)
-        for file in read_manifest(data).files:
+        manifests = dict(_manifests(layout))
+        data = _content_of(layout, manifests)
+        files = read_manifest(data).files
+        _check_images(manifests, {file.path for file in files})
+        for file in files:
             descriptor = Descriptor(OTHER, f"sha256:{file.sha256}", file.size)
             path = target / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,27 +97,39 @@ def unpack_layout(root: Path, target: Path) -> None:
         raise MismatchError(
             failure.report["what"], fix="it was not pushed by vcr, or not whole"
         ) from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except MALFORMED as error:
         raise MismatchError("this holds no export of vcr", why=str(error)) from None
     (target / MANIFEST).write_bytes(data)
 
 
-def _manifest_of(layout: Layout) -> bytes:
-    """Return the manifest of the export in LAYOUT; raises ValueError without one."""
-    for layer in _artifact_of(layout)["layers"]:
-        if layer.get("annotations", {}).get(TITLE) == MANIFEST:
-            return layout.checked(layer).read_bytes()
-    raise ValueError(f"its artifact has no {MANIFEST}")
-
-
-def _artifact_of(layout: Layout) -> dict[str, Any]:
-    """Return the manifest of the artifact in LAYOUT, however deep in indexes it is."""
+def _manifests(layout: Layout) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield digest and content of each manifest in LAYOUT, however deep in indexes it is."""
     pending = list(json.loads((layout.root / "index.json").read_bytes())["manifests"])
     while pending:
         descriptor = pending.pop(0)
-        content: dict[str, Any] = json.loads(layout.checked(descriptor).read_bytes())
+        content = json.loads(layout.checked(descriptor).read_bytes())
         if descriptor["mediaType"] == INDEX:
             pending += content["manifests"]
-        elif content.get("artifactType") == ARTIFACT:
-            return content
+        else:
+            yield descriptor["digest"], content
+
+
+def _content_of(layout: Layout, manifests: dict[str, dict[str, Any]]) -> bytes:
+    """Return manifest.json of the artifact among MANIFESTS; raises ValueError without one."""
+    for content in manifests.values():
+        for layer in content["layers"] if content.get("artifactType") == ARTIFACT else ():
+            if layer.get("annotations", {}).get(TITLE) == MANIFEST:
+                return layout.checked(layer).read_bytes()
     raise ValueError("there is no artifact of that type in it")
+
+
+def _check_images(manifests: dict[str, dict[str, Any]], paths: set[str]) -> None:
+    """Raise MismatchError when who pulls an image gets another than the export's."""
+    for digest, content in manifests.items():
+        is_known = f"{BLOBS}/{digest.removeprefix('sha256:')}" in paths
+        if content.get("artifactType") != ARTIFACT and not is_known:
+            raise MismatchError(
+                "the image beside the export is another one",
+                details=[("got", digest)],
+                fix="do not use either",
+            )

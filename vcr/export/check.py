@@ -1,6 +1,7 @@
 """Checks an export: every byte, nothing more and nothing less, and the drive by its tree."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from vcr.sandbox.squashfs import SQUASHFS
 
 # rungs that are the SHA-256 of a file
 PLAIN = {"kernel": "kernel", "initramfs": "initramfs", "squashfs": SQUASHFS}
+# what JSON that somebody else wrote may lead to
+MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+             struct.error)  # fmt: skip
 AGAIN = "get the export again"
 
 
@@ -90,7 +94,7 @@ def _check_ladder(root: Path, manifest: Manifest) -> None:
             told = _json(root / VERITY)
             check_drive(root / DRIVE, told)
             found |= {"sealed": f"sha256:{told['root_hash']}", "snapshot": told["machine_hash"]}
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise MismatchError("the export does not fit together", why=str(error), fix=AGAIN) from None
     for name, digest in found.items():
         if rungs.get(name) != digest:

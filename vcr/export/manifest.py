@@ -20,6 +20,7 @@ DRIVE, VERITY, LADDER, MACHINE, DEPLOY = (
 )  # fmt: skip
 IMAGE = "image"  # directory: an OCI layout
 BLOBS = f"{IMAGE}/blobs/sha256"
+MAX_EPOCH = 253_402_300_799  # the end of the year 9999
 # Names that need no quoting anywhere; none is hidden or leads upwards.
 _PATH = r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*"
 
@@ -51,7 +52,7 @@ class Manifest(BaseModel):
     profile: str
     arch: str
     engine: str
-    epoch: int
+    epoch: Annotated[int, Field(ge=0, le=MAX_EPOCH)]
     files: Annotated[tuple[File, ...], Field(strict=False, min_length=1)]
 
     @model_validator(mode="after")
