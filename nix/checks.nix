@@ -2,7 +2,7 @@
 # sandbox. The tests that drive Nix and QEMU run through bin/test.
 { toolchain }:
 let
-  inherit (toolchain) run test build git go nbd oci qemu-riscv qemu-x86 qemu-arm verify linuxkit python;
+  inherit (toolchain) run test build git go nbd nbd-client oci qemu-riscv qemu-x86 qemu-arm verify linuxkit python;
   repository = builtins.path {
     path = ../.;
     name = "vcr-repository";
@@ -14,12 +14,12 @@ in
 {
   tools = run {
     name = "vcr-check-tools";
-    path = [ python build git go nbd oci qemu-riscv qemu-x86 qemu-arm verify linuxkit ];
+    path = [ python build git go nbd nbd-client oci qemu-riscv qemu-x86 qemu-arm verify linuxkit ];
   } ''
     export HOME=/tmp
     python3 -I -c 'import click, pydantic, rich'
     mksquashfs -version | head -n 1
-    for tool in veritysetup git nbdkit skopeo umoci xz zstd gpgv \
+    for tool in veritysetup git nbdkit nbdcopy nbdinfo skopeo umoci xz zstd gpgv \
       qemu-system-riscv64 qemu-system-x86_64 qemu-system-aarch64; do
       $tool --version | head -n 1
     done

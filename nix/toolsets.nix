@@ -33,7 +33,8 @@ in
   cartesi = set "cartesi"; # what the Cartesi emulator runs on
   git = set "git";
   go = set "go"; # compiles linuxkit
-  nbd = set "nbd";
+  nbd = set "nbd"; # nbdkit
+  nbd-client = set "nbd-client"; # nbdcopy and nbdinfo
   oci = set "oci"; # skopeo, umoci
   qemu-riscv = set "qemu-riscv";
   qemu-x86 = set "qemu-x86";

@@ -22,10 +22,12 @@ from vcr.settings import Settings
 
 TAIL_LINES = 20
 KEPT_LINES = 1000  # of stderr, where each line was already shown to somebody
+STOP_SECONDS = 5.0
 FIXED_ENV = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
 type Arg = str | Path
+type Child = subprocess.Popen[bytes]
 type LineSink = Callable[[str], None]
 
 
@@ -70,7 +72,7 @@ def run(
             fix=f"run it by hand: {shlex.join(words)}",
         ) from None
     finally:
-        _reap(child)
+        stop(child)
     result = Result(words, child.returncode, stdout, stderr)
     if ok is not None and child.returncode not in tuple(ok):
         raise failure(result)
@@ -179,11 +181,12 @@ def _communicate(
     return out, "\n".join(lines)
 
 
-def _reap(child: subprocess.Popen[bytes]) -> None:
+def stop(child: Child, grace: float = STOP_SECONDS) -> None:
+    """End CHILD: SIGTERM, and SIGKILL when it is still there after GRACE seconds."""
     if child.poll() is None:
         child.terminate()
         with suppress(subprocess.TimeoutExpired):
-            child.wait(5)
+            child.wait(grace)
     if child.poll() is None:
         child.kill()
         child.wait()

@@ -17,6 +17,7 @@ INHERITED = frozenset(
         "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME",
         "NIX_CONFIG", "NIX_PATH", "NIX_REMOTE", "NIX_SSL_CERT_FILE", "NIX_STATE_DIR",
         "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "GOPROXY", "GONOSUMDB", "GOSUMDB",
+        "REGISTRY_AUTH_FILE",
         "http_proxy", "https_proxy", "all_proxy", "no_proxy",
         "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
         "PIP_INDEX_URL", "PIP_CERT", "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "NPM_CONFIG_REGISTRY",
@@ -34,6 +35,8 @@ class Settings:
     pins_from: Path | None  # directory of files brought by hand (VCR_FROM)
     # (prefix, replacement): nearer places to ask while locking (VCR_MIRRORS)
     mirrors: tuple[tuple[str, str], ...]
+    substituters: tuple[str, ...]  # binary caches to take from (VCR_SUBSTITUTERS)
+    trusted_keys: tuple[str, ...]  # whose signatures count (VCR_TRUSTED_KEYS)
     ci: bool
     no_color: bool  # https://no-color.org
     force_color: bool
@@ -52,6 +55,8 @@ class Settings:
             runtime_dir=Path(runtime) / "vcr" if runtime else state / "run",
             pins_from=Path(source["VCR_FROM"]) if source.get("VCR_FROM") else None,
             mirrors=_pairs(source.get("VCR_MIRRORS", "")),
+            substituters=tuple(source.get("VCR_SUBSTITUTERS", "").split()),
+            trusted_keys=tuple(source.get("VCR_TRUSTED_KEYS", "").split()),
             ci=source.get("CI", "") not in {"", "0", "false"},
             no_color=bool(source.get("NO_COLOR")),
             force_color=bool(source.get("FORCE_COLOR")),

@@ -43,6 +43,7 @@ configure_nix() {
 sandbox = true
 sandbox-fallback = false
 sandbox-paths =
+require-sigs = true
 warn-dirty = false'
   # sandbox-fallback: the default silently drops the sandbox where it cannot be made.
   # sandbox-paths: Debian's Nix would put a shell of the host into every sandbox.
@@ -54,6 +55,10 @@ build-users-group ="
     config="$config
 substituters ="
   fi
+  # Caches for vcr alone: what they offer needs a signature by one of these keys.
+  config="$config
+${VCR_SUBSTITUTERS:+extra-substituters = $VCR_SUBSTITUTERS}
+${VCR_TRUSTED_KEYS:+extra-trusted-public-keys = $VCR_TRUSTED_KEYS}"
   # Last, so that no setting of the environment takes the sandbox away.
   NIX_CONFIG="${NIX_CONFIG:-}
 $config"

@@ -2,67 +2,33 @@
 
 import json
 import os
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from services import registry_server, tool
 
 from vcr.settings import Settings
-from vcr.tools.nix import Nix
 
 pytestmark = pytest.mark.nix
 
 REPO = Path(__file__).resolve().parents[2]
 
 
-def tool(name: str, program: str) -> Path:
-    return Nix(Settings.load()).build(name, lambda _: None) / "usr/bin" / program
-
-
-def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError("the registry did not start")
-
-
 @pytest.fixture
 def registry(vcr: Any, tmp_path: Path) -> Iterator[str]:
     """Start a registry and tell skopeo, by its own configuration, that it speaks plain HTTP."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = {
-        "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}},
-        "http": {"addr": f"127.0.0.1:{port}"},
-    }
-    (tmp_path / "registry.yml").write_text(json.dumps(config))
-    home = tmp_path / "home"
-    (home / ".config/containers").mkdir(parents=True)
-    (home / ".config/containers/registries.conf").write_text(
-        f'[[registry]]\nlocation = "127.0.0.1:{port}"\ninsecure = true\n'
-    )
-    vcr.env.setdefault("XDG_CACHE_HOME", str(Settings.load().cache_dir.parent))
-    vcr.env["HOME"] = str(home)
-    server = subprocess.Popen(
-        [tool("registry", "docker-registry"), "serve", tmp_path / "registry.yml"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for_port(port)
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
+    with registry_server(tmp_path / "registry") as address:
+        home = tmp_path / "home"
+        (home / ".config/containers").mkdir(parents=True)
+        (home / ".config/containers/registries.conf").write_text(
+            f'[[registry]]\nlocation = "{address}"\ninsecure = true\n'
+        )
+        vcr.env.setdefault("XDG_CACHE_HOME", str(Settings.load().cache_dir.parent))
+        vcr.env["HOME"] = str(home)
+        yield address
 
 
 def test_an_image_of_a_registry_is_locked_and_built_on(

@@ -208,8 +208,8 @@ def test_the_scripts_are_plain_sh() -> None:
     shellcheck = shutil.which("shellcheck")
     if shellcheck is None:
         pytest.skip("needs shellcheck")
-    scripts = ["bin/vcr", "bin/test", "nix/pins/fill", "nix/pins/supply", "nix/lib/go-vendor"]
-    scripts.append("nix/lib/pip-download")
+    scripts = ["bin/vcr", "bin/test", "bin/rebuild", "nix/pins/fill", "nix/pins/supply"]
+    scripts += ["nix/lib/go-vendor", "nix/lib/pip-download", "vcr/export/verify.sh"]
     done = subprocess.run(
         [shellcheck, "-x", "-s", "sh", *scripts, "nix/lib/setup.sh"],
         cwd=REPO,

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from vcr import __version__
-from vcr.cli.app import App, Command, global_options
+from vcr.cli.app import App, Command, Group, global_options
 from vcr.errors import ExitCode, UsageError, VcrError
 from vcr.settings import Settings
 from vcr.ui import Ui
@@ -33,6 +33,10 @@ VERBS = {
     "cat": ("debug", "Print a file of a machine of the profile prod-debug."),
     "verify": ("verify", "Rebuild and compare with what somebody else built."),
     "explain": ("explain", "Say where two builds part, and why."),
+    "export": ("export", "Write all that a deployment needs, or serve the drive over NBD."),
+    "push": ("push", "Put the image and the sealed drive into a registry."),
+    "pull": ("push", "Get from a registry what was pushed, and check it."),
+    "cache": ("cache", "Share what was built through a signed binary cache."),
     "graph": ("graph", "Draw what is built of what."),
     "report": ("report", "Tell about a build on one page of HTML."),
     "doctor": ("doctor", "Check this host and say how to get what is missing."),
@@ -49,7 +53,7 @@ class _Verbs(click.Group):
             return None
         attribute = "exec_" if name == "exec" else name  # exec is Python's own
         command = getattr(importlib.import_module(f"vcr.cli.{VERBS[name][0]}"), attribute)
-        assert isinstance(command, Command)  # noqa: S101 -- a programming error, not input
+        assert isinstance(command, Command | Group)  # noqa: S101 -- a programming error, not input
         return command
 
     def resolve_command(

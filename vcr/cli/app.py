@@ -105,6 +105,18 @@ class Command(click.Command):
         self.params.extend(global_options())
 
 
+class Group(click.Group):
+    """A verb of several commands, which takes the global options before their names, too."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """See click.Group."""
+        kwargs.setdefault("context_settings", {})["help_option_names"] = ["-h", "--help"]
+        super().__init__(*args, **kwargs)
+        self.params.extend(global_options())
+
+
 def project_argument[F: Callable[..., object]](function: F) -> F:
     """Add the optional positional DIR, which wins over -C."""
 

@@ -2,13 +2,12 @@
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 import click
 
 from vcr.cli.app import App, Command
-from vcr.errors import HostError, UsageError
+from vcr.errors import UsageError
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"  # beside the package
 # template → the example it is
@@ -55,22 +54,16 @@ def create(app: App, name: str, template: str) -> None:
 
 def _write(template: Path, target: Path, name: str) -> None:
     """Fill a directory beside TARGET, then rename it into place."""
-    try:
-        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{name}."))
-        try:
-            _fill(template, scratch / name, name)
-            (scratch / name).rename(target)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    except OSError as error:
-        raise HostError(
-            f"cannot make {target}", why=error.strerror or "", fix="check permissions and space"
-        ) from error
+    from vcr.atomic import new_directory  # noqa: PLC0415
+
+    with new_directory(target) as scratch:
+        _fill(template, scratch, name)
 
 
 def _fill(example: Path, target: Path, name: str) -> None:
     """Copy EXAMPLE without its lock, which the new project resolves for itself."""
-    shutil.copytree(example, target, ignore=shutil.ignore_patterns(LOCK_FILE, "__pycache__"))
+    ignored = shutil.ignore_patterns(LOCK_FILE, "__pycache__")
+    shutil.copytree(example, target, ignore=ignored, dirs_exist_ok=True)
     for path in (target, *target.rglob("*")):  # the Nix store is read-only
         path.chmod(0o755 if path.is_dir() else 0o644)
     (target / "README.md").write_text(README.format(name=name), encoding="utf-8")

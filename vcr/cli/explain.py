@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vcr.cli.app import App, Command
-from vcr.errors import MismatchError
+from vcr.errors import MismatchError, UsageError
 from vcr.model.ladder import ENGINE_RUNGS
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
@@ -38,9 +38,13 @@ def explain(app: App, first: Path, second: Path) -> None:
         app.ui.data("the ladders are the same")
         return
     found: list[Difference] = []
+    why = "nothing of it could be compared"
     if row.expected and row.got:
         rungs = [next(r for r in claim.ladder if r.name == row.name) for claim in (left, right)]
-        found = explain_rungs(*rungs, ladder=left.ladder)
+        try:
+            found = explain_rungs(*rungs, ladder=left.ladder)
+        except UsageError as error:  # the ladders differ all the same
+            why = f"{error.what}; {error.why}"
     _show(app, row.name, found)
     known = (each for each in found if each.cause is not UNKNOWN)
     top = next(known, found[0] if found else None)
@@ -54,7 +58,7 @@ def explain(app: App, first: Path, second: Path) -> None:
     raise MismatchError(
         f"the rung {row.name} differs",
         details=(("first", row.expected or "no such rung"), ("second", row.got or "no such rung")),
-        why=f"{top.where}: {top.cause.why}" if top else "nothing of it could be compared",
+        why=f"{top.where}: {top.cause.why}" if top else why,
         fix=top.cause.fix if top else "",
     )
 

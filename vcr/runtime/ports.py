@@ -2,7 +2,7 @@
 
 import re
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,28 +36,33 @@ def choose_forwards(guest_ports: Sequence[int], wanted: Iterable[Forward]) -> tu
 
 def _resolved(forward: Forward) -> Forward:
     """Check that the host's port is free, or pick one."""
+    port = check_port(forward.address, forward.host, lambda other: f"-p {other}:{forward.guest}")
+    return Forward(forward.address, port, forward.guest)
+
+
+def check_port(address: str, port: int, spell: Callable[[int], str]) -> int:
+    """Return PORT of ADDRESS if it is free, any that is free for 0; raises HostError.
+
+    SPELL says how another port is chosen.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((forward.address, forward.host))
+            probe.bind((address, port))
         except PermissionError:
             raise HostError(
-                f"port {forward.host} needs more rights",
+                f"port {port} needs more rights",
                 why="ports below 1024 are root's",
-                fix=f"choose another: -p {forward.host + 8000}:{forward.guest}",
+                fix=f"choose another: {spell(port + 8000)}",
             ) from None
         except OSError as error:
-            raise _conflict(forward, error) from None
-        return Forward(forward.address, probe.getsockname()[1], forward.guest)
-
-
-def _conflict(forward: Forward, error: OSError) -> HostError:
-    holder = holder_of(forward.host)
-    return HostError(
-        f"port {forward.host} is not free",
-        why=f"{holder} listens on it" if holder else str(error.strerror),
-        fix=f"stop that, or choose another: -p {forward.host + 1}:{forward.guest}",
-    )
+            holder = holder_of(port)
+            raise HostError(
+                f"port {port} is not free",
+                why=f"{holder} listens on it" if holder else str(error.strerror),
+                fix=f"stop that, or choose another: {spell(port + 1)}",
+            ) from None
+        return int(probe.getsockname()[1])
 
 
 def holder_of(port: int) -> str:

@@ -8,6 +8,7 @@ the derivations of the last build are kept per project under the state directory
 import contextlib
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,8 +37,8 @@ class BuiltStage:
     name: str
     path: Path  # in the Nix store
     cached: bool
-    reason: str  # why it was built; "" when cached
-    seconds: float = 0.0  # that building took
+    reason: str  # why it was built, or which cache it is from; "" when it was there
+    seconds: float = 0.0  # that it took
 
 
 @dataclass(frozen=True)
@@ -159,10 +160,14 @@ class Builder:
                 return BuiltStage(target.attr, target.out, cached=True, reason="")
             reason = why_built(earlier, target.drv)
             begun = time.monotonic()
-            nix.realise(target.drv, root, step.line, timeout=self.timeout)
+            log = nix.realise(target.drv, root, step.line, timeout=self.timeout)
             took = round(time.monotonic() - begun, 1)
+            cache = log.copied.get(str(target.out), "")
+            reason = f"from {cache}" if cache else reason
             step.because(reason)
-            return BuiltStage(target.attr, target.out, cached=False, reason=reason, seconds=took)
+        for refusal in log.refused:
+            self.ui.warn(refusal)
+        return BuiltStage(target.attr, target.out, cached=False, reason=reason, seconds=took)
 
 
 def layer_attr(ident: str, part: str = "layers") -> str:
@@ -182,3 +187,5 @@ def _write_last(roots: Path, drvs: dict[str, Path]) -> None:
     text = json.dumps({stage: str(drv) for stage, drv in drvs.items()}, sort_keys=True)
     if drvs != _read_last(roots):
         write_text(roots / LAST_BUILD, text + "\n")
+    else:
+        os.utime(roots / LAST_BUILD)  # `vcr cache prune` asks when it was used

@@ -35,6 +35,7 @@ experimental-features = nix-command flakes
 sandbox = true
 sandbox-fallback = false
 sandbox-paths =
+require-sigs = true
 """
 EXPRESSIONS = Path(__file__).resolve().parents[2] / "nix"  # beside the package
 BUILD_USERS = "nixbld"  # the group whose members Nix builds as when it is root
@@ -103,7 +104,7 @@ class Nix:
         argv += ["-f", self.directory / "default.nix"]
         if plan is not None:
             argv += ["--argstr", "plan", plan]
-        result = process.run([*argv, *attrs], env=self._env(), ok=None)
+        result = process.run([*argv, *attrs], env=self.env(), ok=None)
         if result.returncode:
             raise _evaluation_failure(result)
         rows = json.loads(result.stdout)
@@ -122,14 +123,16 @@ class Nix:
         if self.settings.pins_from is not None:
             argv += ["--from", self.settings.pins_from.absolute()]
         drvs = "".join(f"{drv}\n" for drv in missing).encode()
-        result = process.run(argv, env=self._env(), stdin=drvs, ok=None, on_stderr=show)
+        result = process.run(argv, env=self.env(), stdin=drvs, ok=None, on_stderr=show)
         if result.returncode:
             raise _fill_failure(result)
 
-    def realise(self, drv: Path, root: Path | None, show: LineSink, *, timeout: float = 0) -> None:
-        """Build DRV and register ROOT, a symlink, as its GC root; raises VcrError.
+    def realise(
+        self, drv: Path, root: Path | None, show: LineSink, *, timeout: float = 0
+    ) -> NixLog:
+        """Build DRV, or take it from a cache; register ROOT, a symlink, as its GC root.
 
-        TIMEOUT is for each derivation, in seconds; 0 is none.
+        TIMEOUT is for each derivation, in seconds; 0 is none. Raises VcrError.
         """
         argv: list[process.Arg] = ["nix-store", "--realise", drv, "--log-format", "internal-json"]
         argv += ["-v", "--max-jobs", "auto"]
@@ -143,9 +146,10 @@ class Nix:
             if text := log.feed(line):
                 show(text)
 
-        result = process.run(argv, env=self._env(), ok=None, on_stderr=watch)
+        result = process.run(argv, env=self.env(), ok=None, on_stderr=watch)
         if result.returncode:
             raise _build_failure(result, log)
+        return log
 
     def check(self, drv: Path, show: LineSink) -> None:
         """Build DRV once more and compare with the store.
@@ -153,7 +157,7 @@ class Nix:
         Raises MismatchError when the bytes differ, VcrError when the build fails.
         """
         argv: list[process.Arg] = ["nix-store", "--realise", "--check", drv]
-        result = process.run(argv, env=self._env(), ok=None, on_stderr=show)
+        result = process.run(argv, env=self.env(), ok=None, on_stderr=show)
         if "may not be deterministic" in result.stderr:
             raise MismatchError(f"{store_name(str(drv))} gives other bytes")
         if result.returncode:
@@ -182,7 +186,7 @@ class Nix:
             "system = builtins.currentSystem; now = toString builtins.currentTime; }"
         )
         argv = ["nix-build", "--no-out-link", "--expr", expression]
-        result = process.run(argv, env=self._env(), ok=None)
+        result = process.run(argv, env=self.env(), ok=None)
         if "No such file or directory" not in result.stderr:
             reason = result.stderr.strip().splitlines()
             raise HostError("the Nix sandbox does not work here", why=reason[-1] if reason else "")
@@ -190,27 +194,32 @@ class Nix:
     def sizes(self, path: Path) -> tuple[int, int]:
         """Return the bytes of the store PATH by itself and with all it refers to."""
         argv: list[process.Arg] = ["nix", "path-info", "--size", "--closure-size", path]
-        _, size, closure = process.run(argv, env=self._env()).text.split()
+        _, size, closure = process.run(argv, env=self.env()).text.split()
         return int(size), int(closure)
 
     def add_fixed(self, path: Path, *, recursive: bool = False) -> Path:
         """Add the file (or, recursively, the tree) at PATH to the store by its hash."""
         argv: list[process.Arg] = ["nix-store", "--add-fixed"]
         argv += ["--recursive"] if recursive else []
-        return Path(process.run([*argv, "sha256", path], env=self._env()).text)
+        return Path(process.run([*argv, "sha256", path], env=self.env()).text)
 
     def hash_path(self, path: Path) -> str:
         """Return the NAR hash of the tree at PATH in SRI form, "sha256-<base64>"."""
-        return process.run(["nix", "hash", "path", path], env=self._env()).text
+        return process.run(["nix", "hash", "path", path], env=self.env()).text
 
     def fixed_path(self, sri: str, name: str) -> Path:
         """Return the store path of a tree with NAR hash SRI and NAME, there or not."""
         argv = ["nix-store", "--print-fixed-path", "--recursive", "sha256"]
         digits = base64.b64decode(sri.removeprefix("sha256-")).hex()
-        return Path(process.run([*argv, digits, name], env=self._env()).text)
+        return Path(process.run([*argv, digits, name], env=self.env()).text)
 
-    def _env(self) -> Mapping[str, str]:
+    def env(self) -> Mapping[str, str]:
+        """Return the environment that sets Nix up."""
         config = f"{self.settings.env.get('NIX_CONFIG', '')}\n{NIX_CONFIG}"
+        if self.settings.substituters:
+            config += f"extra-substituters = {' '.join(self.settings.substituters)}\n"
+        if self.settings.trusted_keys:
+            config += f"extra-trusted-public-keys = {' '.join(self.settings.trusted_keys)}\n"
         try:
             grp.getgrnam(BUILD_USERS)
         except KeyError:
@@ -240,7 +249,22 @@ def _fill_failure(result: process.Result) -> VcrError:
     )
 
 
+def _cache_failure(log: NixLog) -> VcrError | None:
+    """Say what a binary cache did wrong, None if it is not to blame."""
+    forged = [error for error in log.errors if "hash mismatch importing path" in error]
+    if not forged and not log.refused:
+        return None
+    how = "gave other bytes than it says" if forged else "has no signature that counts"
+    return MismatchError(
+        f"a binary cache {how}",
+        why=[*forged, *log.refused][0],
+        fix="leave it out of VCR_SUBSTITUTERS, or name its key in VCR_TRUSTED_KEYS",
+    )
+
+
 def _build_failure(result: process.Result, log: NixLog) -> VcrError:
+    if blamed := _cache_failure(log):
+        return blamed
     drv = next((d for d in reversed(log.built) if any(d in e for e in log.errors)), "")
     drv = drv or (log.built[-1] if log.built else "")
     tail = list(log.tails.get(drv, ()))
@@ -262,6 +286,6 @@ def _build_failure(result: process.Result, log: NixLog) -> VcrError:
         f"building {store_name(drv)} failed" if drv else "the Nix build failed",
         why=log.errors[0] if log.errors else "",
         fix=f"the whole log: nix-store --read-log {drv}" if drv else "",
-        tail=tail[-process.TAIL_LINES :] or process.failure(result).tail,
+        tail=tail[-process.TAIL_LINES :],
         code=code,
     )

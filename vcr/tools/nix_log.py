@@ -1,7 +1,8 @@
 """Nix's structured log (`--log-format internal-json`), read tolerantly.
 
 Every line that starts with "@nix " is one JSON event. The numbers are those of
-Nix's src/libutil/logging.hh: activity 105 is a build (actBuild), result 101 one
+Nix's src/libutil/logging.hh: activity 105 is a build (actBuild), 108 a copy from a
+cache (actSubstitute), result 101 one
 line of its log (resBuildLogLine), level 0 an error. Nix adds events with every
 release; unknown ones are skipped.
 """
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 TAIL_LINES = 30
 BUILDER_ERROR = "vcr-error: "  # vcr.sandbox.failure reports as one JSON object after this
 
+REFUSED = "not signed by any of the keys"  # src/libstore/build/substitution-goal.cc
+
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STORE_NAME = re.compile(r".*/[a-z0-9]{32}-([^/]+?)(\.drv)?$")
 
@@ -24,6 +27,8 @@ class NixLog:
 
     built: list[str] = field(default_factory=list)  # derivations whose build started
     errors: list[str] = field(default_factory=list)  # Nix's own error messages
+    refused: list[str] = field(default_factory=list)  # what caches offered without a good signature
+    copied: dict[str, str] = field(default_factory=dict)  # store path → the cache it is from
     tails: dict[str, deque[str]] = field(default_factory=dict)  # last lines, by derivation
     _names: dict[int, str] = field(default_factory=dict)
 
@@ -35,16 +40,25 @@ class NixLog:
             event = json.loads(line[len("@nix ") :])
         except ValueError:
             return ""
+        return self._take(event)
+
+    def _take(self, event: object) -> str:
         match event:
             case {"action": "start", "type": 105, "id": int(ident), "fields": [str(drv), *_]}:
                 self.built.append(drv)
                 self._names[ident] = drv
                 self.tails[drv] = deque(maxlen=TAIL_LINES)
                 return f"building {store_name(drv)}"
+            case {"action": "start", "type": 108, "fields": [str(path), str(cache), *_]}:
+                self.copied[path] = cache
+                return f"copying {store_name(path)} from {cache}"
             case {"action": "result", "type": 101, "id": int(ident), "fields": [str(text), *_]}:
                 return self._log_line(ident, text)
             case {"action": "msg", "level": 0, "msg": str(text)}:
                 self.errors.append(_plain(text))
+            case {"action": "msg", "msg": str(text)} if REFUSED in text:
+                self.refused.append(_plain(text).removeprefix("warning: "))
+                return self.refused[-1]
         return ""
 
     def _log_line(self, ident: int, text: str) -> str:

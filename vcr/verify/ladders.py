@@ -51,7 +51,8 @@ class Compared:
 def read_claim(path: Path) -> Claim:
     """Read the ladder file at PATH; raises UsageError, and MismatchError for what is no ladder.
 
-    Where files lie and why they were built is the builder's affair, and no claim.
+    Where files lie and why they were built is the builder's affair, and no claim. Paths
+    are relative to the ladder; a rung may be without one, when its file was left behind.
     """
     try:
         content = path.read_bytes()
@@ -60,7 +61,7 @@ def read_claim(path: Path) -> Claim:
             f"the ladder {path} cannot be read", why=str(error), fix=f"make one: {MADE_BY}"
         ) from None
     try:
-        return _claim(json.loads(content))
+        return _claim(json.loads(content), path.parent)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MismatchError(
             f"{path} is no ladder",
@@ -69,7 +70,7 @@ def read_claim(path: Path) -> Claim:
         ) from None
 
 
-def _claim(data: dict[str, Any]) -> Claim:
+def _claim(data: dict[str, Any], directory: Path) -> Claim:
     known: dict[str, tuple[object, ...]] = {
         "schema": (JSON_SCHEMA,),
         "kind": ("build",),
@@ -80,15 +81,15 @@ def _claim(data: dict[str, Any]) -> Claim:
     for key, values in known.items():
         if data[key] not in values:
             raise ValueError(f"{key} {data[key]!r}")
-    rungs = tuple(_rung(row) for row in data["ladder"])
+    rungs = tuple(_rung(row, directory) for row in data["ladder"])
     if len({rung.name for rung in rungs}) != len(rungs):
         raise ValueError("a rung is there twice")
     words = {key: str(data[key]) for key in NAMES}
     return Claim(epoch=_whole(data["epoch"]), ladder=rungs, **words)
 
 
-def _rung(row: dict[str, Any]) -> Rung:
-    path = Path(row.get("path", ""))
+def _rung(row: dict[str, Any], directory: Path) -> Rung:
+    path = directory / str(row.get("path", f"{row['name']} (not exported)"))
     return Rung(str(row["name"]), Digest(row["digest"]), _whole(row["size"]), path)
 
 

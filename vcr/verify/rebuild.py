@@ -73,4 +73,5 @@ def source_of(
 
 def _without_caches(settings: Settings) -> Settings:
     config = settings.env.get("NIX_CONFIG", "")
-    return replace(settings, env={**settings.env, "NIX_CONFIG": f"{config}\n{NO_CACHE}"})
+    env = {**settings.env, "NIX_CONFIG": f"{config}\n{NO_CACHE}"}
+    return replace(settings, env=env, substituters=())

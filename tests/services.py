@@ -1,0 +1,92 @@
+"""Servers of the pinned toolchain and of Python, on loopback, for tests."""
+
+import functools
+import http.server
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vcr.settings import Settings
+from vcr.tools.nix import Nix
+
+
+def toolset(name: str) -> Path:
+    return Nix(Settings.load()).build(name, lambda _: None)
+
+
+def tool(name: str, program: str) -> Path:
+    return toolset(name) / "usr/bin" / program
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"nobody listens on port {port}")
+
+
+@contextmanager
+def registry_server(directory: Path, **more: object) -> Iterator[str]:
+    """Run a registry that keeps its files in DIRECTORY; yield HOST:PORT. MORE is configuration."""
+    port = free_port()
+    config = {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": str(directory)}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+        **more,
+    }
+    file = directory.with_suffix(".yml")
+    file.write_text(json.dumps(config))
+    server = subprocess.Popen(
+        [tool("registry", "docker-registry"), "serve", file],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for_port(port)
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
+
+
+class _Files(http.server.SimpleHTTPRequestHandler):
+    """Serves a directory, and takes what is put into it."""
+
+    def do_PUT(self) -> None:
+        path = Path(self.translate_path(self.path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(201)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def file_server(directory: Path) -> Iterator[str]:
+    """Serve DIRECTORY by HTTP; yield its URL."""
+    directory.mkdir(exist_ok=True)
+    handler = functools.partial(_Files, directory=str(directory))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
