@@ -4,12 +4,12 @@ import hashlib
 import json
 import random
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
+from vcr.model.plan import BuildMachine, Image, Machine, Plan
 from vcr.sandbox import verity
 from vcr.sandbox.oci import TAG, Layout, platform
 from vcr.stages.build import Built, BuiltStage
@@ -31,9 +31,9 @@ def make_built(root: Path, profile: str = "prod") -> Built:
         write(root / "prod/vm.json", json.dumps({**vm, "kind": "snapshot"}).encode())
         rungs += make_sealed(root)
         stages += ["snapshot", "seal", "prod"]
-    machine = SimpleNamespace(engine="qemu")
-    plan: Any = SimpleNamespace(
-        name="app", profile=profile, arch=Arch.RISCV64, epoch=EPOCH, machine=machine
+    machine = Machine(256, 1, (80,), None, writable=False, engine_version="10.0")
+    plan = Plan(
+        "app", profile, Arch.RISCV64, EPOCH, "/app", {}, Image(()), machine, BuildMachine(256, ())
     )
     built = tuple(BuiltStage(name, root / name, cached=True, reason="") for name in stages)
     return Built(plan, built, tuple(rungs))

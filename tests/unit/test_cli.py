@@ -64,7 +64,7 @@ def test_completion_prints_a_script_for_the_shell(tmp_path: Path, shell: str) ->
     ("line", "position", "found"),
     [
         ("vcr bu", 1, ["plain,build"]),
-        ("vcr build --profile pr", 3, ["plain,prod"]),
+        ("vcr build --profile st", 3, ["plain,stage"]),
         ("vcr mistyped b", 2, ["plain,build"]),  # says nothing of what is wrong so far
     ],
 )

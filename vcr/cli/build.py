@@ -111,12 +111,7 @@ def _stages_up_to(last: str | None, arch: Arch, profile: str) -> tuple[str, ...]
 
 def _as_json(built: Any) -> dict[str, Any]:
     return {
-        "name": built.plan.name,
-        "profile": built.plan.profile,
-        "arch": built.plan.arch,
-        "engine": built.plan.machine.engine,
-        "engine_version": built.plan.machine.engine_version,
-        "epoch": built.plan.epoch,
+        **built.plan.terms,
         "ladder": [{**asdict(rung), "path": str(rung.path)} for rung in built.ladder],
         "stages": [{**asdict(stage), "path": str(stage.path)} for stage in built.stages],
     }

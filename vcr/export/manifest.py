@@ -52,6 +52,7 @@ class Manifest(BaseModel):
     profile: str
     arch: str
     engine: str
+    engine_version: str
     epoch: Annotated[int, Field(ge=0, le=MAX_EPOCH)]
     files: Annotated[tuple[File, ...], Field(strict=False, min_length=1)]
 

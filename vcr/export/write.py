@@ -92,7 +92,7 @@ def _ladder(built: Built, sources: dict[str, Path]) -> str:
         row = {"name": rung.name, "digest": rung.digest, "size": rung.size}
         path = f"{BLOBS}/{rung.digest.hex}" if rung.name == "image" else RUNG_FILES.get(rung.name)
         rows.append({**row, "path": path} if path in sources else row)
-    return _text({**_head(built), "schema": SCHEMA, "kind": "build", "ladder": rows})
+    return _text({**built.plan.terms, "schema": SCHEMA, "kind": "build", "ladder": rows})
 
 
 def _deployment(built: Built) -> str:
@@ -100,17 +100,6 @@ def _deployment(built: Built) -> str:
     vm = json.loads((built.path(machine_of(built.plan.profile)) / VM_FILE).read_bytes())
     told = {key: vm[key] for key in DEPLOYED if key in vm}
     return _text({**told, "schema": SCHEMA})
-
-
-def _head(built: Built) -> dict[str, Any]:
-    plan = built.plan
-    return {
-        "name": plan.name,
-        "profile": plan.profile,
-        "arch": str(plan.arch),
-        "engine": plan.machine.engine,
-        "epoch": plan.epoch,
-    }
 
 
 def _text(content: dict[str, Any]) -> str:
@@ -139,7 +128,7 @@ def _keep(path: Path, source: Path) -> None:
 def _describe(built: Built, root: Path, paths: list[str]) -> Manifest:
     files = [File.of(root, path) for path in paths]
     told = {"schema": SCHEMA, "kind": "export", "files": files}
-    return Manifest.model_validate({**_head(built), **told})
+    return Manifest.model_validate({**built.plan.terms, **told})
 
 
 def settle(root: Path, epoch: int) -> None:

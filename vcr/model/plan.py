@@ -227,6 +227,18 @@ class Plan:
     build: BuildMachine
     schema: int = PLAN_SCHEMA
 
+    @property
+    def terms(self) -> dict[str, Any]:
+        """Return what a ladder is about; ladders of unlike terms are not to be compared."""
+        return {
+            "name": self.name,
+            "profile": self.profile,
+            "arch": str(self.arch),
+            "engine": self.machine.engine,
+            "engine_version": self.machine.engine_version,
+            "epoch": self.epoch,
+        }
+
     def to_json(self) -> str:
         """Return canonical JSON: sorted keys, no spaces, newline at the end."""
         data = dataclasses.asdict(self)

@@ -102,19 +102,12 @@ def _whole(value: object) -> int:
 def check_terms(claim: Claim, plan: Plan) -> None:
     """Raise MismatchError unless CLAIM is about what PLAN builds, with the same engine."""
     told = {key: str(getattr(claim, key)) for key in (*NAMES, "epoch")}
-    found = {
-        "name": plan.name,
-        "profile": plan.profile,
-        "arch": str(plan.arch.value),
-        "engine": plan.machine.engine,
-        "engine_version": plan.machine.engine_version,
-        "epoch": str(plan.epoch),
-    }
     for key, value in told.items():
-        if value != found[key]:
+        found = str(plan.terms[key])
+        if value != found:
             raise MismatchError(
                 f"the ladder is of another {TERMS.get(key, key)}",
-                details=(("expected", value), ("got", found[key])),
+                details=(("expected", value), ("got", found)),
                 why="hashes of one say nothing about the other",
             )
 
