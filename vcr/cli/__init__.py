@@ -30,6 +30,7 @@ VERBS = {
     "logs": ("watch", "Show what the app printed."),
     "ps": ("watch", "List VMs and their health."),
     "verify": ("verify", "Rebuild and compare with what somebody else built."),
+    "attest": ("attest", "State what a build is, signed; verify what others state."),
     "explain": ("explain", "Say where two builds part, and why."),
     "doctor": ("doctor", "Check this host and say how to get what is missing."),
 }
