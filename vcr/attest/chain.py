@@ -6,6 +6,7 @@ https://github.com/aws/aws-nitro-enclaves-nsm-api/blob/main/docs/attestation_pro
 
 import datetime as dt
 import hashlib
+import warnings
 from collections.abc import Sequence
 
 from cryptography import x509
@@ -29,6 +30,7 @@ def check_chain(
     BUNDLE is in AWS's order, root first; ROOT is a SHA-256 in hex. Raises RejectedError.
     """
     demand(len(bundle) < MAX_CERTIFICATES, Joint.CHAIN, "it has too many certificates")
+    demand(len({*bundle, leaf}) == len(bundle) + 1, Joint.CHAIN, "it has a certificate twice")
     found = hashlib.sha256(bundle[0]).hexdigest()
     if found != root:
         raise RejectedError(
@@ -55,8 +57,12 @@ def public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
 
 def _read(number: int, der: bytes) -> x509.Certificate:
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        list(certificate.extensions)  # parsed now: a malformed one raises
+        with warnings.catch_warnings(action="error"):  # what is only deprecated is refused, too
+            certificate = x509.load_der_x509_certificate(der)
+            # Read all that is used of it now: it is parsed when it is asked for, and raises.
+            _ = (certificate.public_key(), certificate.signature_hash_algorithm)
+            _ = (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+            _ = (_name(certificate), list(certificate.extensions))
     except Exception as error:  # noqa: BLE001 -- whatever a parser raises is a rejection
         raise RejectedError(Joint.CHAIN, f"certificate {number} cannot be read: {error}") from None
     return certificate

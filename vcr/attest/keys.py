@@ -124,9 +124,9 @@ def _write_new(path: Path, data: bytes) -> None:
             path.hardlink_to(name)  # unlike a rename, it does not replace
         finally:
             Path(name).unlink()
-    except FileExistsError:
-        raise _exists(path) from None
     except OSError as error:
+        if path.exists():
+            raise _exists(path) from None
         raise HostError(f"cannot write {path}", why=error.strerror or str(error)) from None
 
 

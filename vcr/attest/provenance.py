@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vcr.attest.predicates import BUILD_TYPE, Host, machine_words
+from vcr.attest.predicates import BUILD_TYPE, BUILDER, Host, machine_words
 from vcr.model.digest import Digest
 from vcr.model.plan import Copy, Debs, Fetched, OciBase, Plan, UrlSource
 from vcr.model.project import CONFIG_FILE, Project
@@ -30,7 +30,8 @@ class Pins:
         for path in sorted(self.directory.glob("debian-*.json")):
             snapshot = json.loads(path.read_bytes())["snapshot"]
             uri = f"https://snapshot.debian.org/archive/debian/{snapshot}/"
-            found.append({**file_descriptor(path, f"toolchain/{path.name}"), "uri": uri})
+            descriptor = file_descriptor(path, f"toolchain/{path.name}")
+            found.append({**descriptor, "annotations": {"archive": uri}})
         return found
 
     def packages(self, arch: str, *sets: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -54,7 +55,7 @@ def provenance(
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": machine_words(plan),
-            "internalParameters": {"epoch": plan.epoch},
+            "internalParameters": {"epoch": plan.epoch, "system": host.system},
             "resolvedDependencies": [
                 *given,
                 *files,
@@ -63,11 +64,7 @@ def provenance(
             ],
         },
         "runDetails": {
-            "builder": {
-                "id": host.as_json()["id"],
-                "version": {"vcr": host.version},
-                "builderDependencies": [{"name": f"system/{host.system}"}],
-            }
+            "builder": {"id": BUILDER, "version": {"vcr": host.version}},
         },
     }
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from vcr import __version__
 from vcr.attest.predicates import OURS, SPDX_VERSION
@@ -22,6 +22,8 @@ from vcr.model.plan import Copy, Debs, Fetched, OciBase, Plan, Run, UrlSource
 ROOT, MACHINE = "SPDXRef-image", "SPDXRef-machine"
 # What RUN is answered with is a package when it looks like one; indexes are not.
 PACKAGES = re.compile(r"\.(deb|apk|whl|tgz|tar\.(gz|xz|bz2|zst)|zip|jar|gem|crate)$")
+_WHEEL = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-[^-]+){3,4}\.whl")  # PEP 427
+_DEB = re.compile(r"(?P<name>[^_]+)_(?P<version>[^_]+)_[^_]+\.deb")
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,14 @@ def _deb_purl(name: str, version: str, arch: str) -> str:
 
 
 def _plain(file: Fetched) -> Component:
-    name = file.url.rpartition("/")[2] or file.name
+    """Return a file that is known by its address only; its name may say more."""
+    name = unquote(file.url.rpartition("/")[2]) or file.name
+    if match := _WHEEL.fullmatch(name):
+        plain = re.sub(r"[-_.]+", "-", match["name"]).lower()  # PEP 503
+        purl = f"pkg:pypi/{plain}@{quote(match['version'], safe='')}"
+        return Component(plain, match["version"], file.url, file.sha256, purl)
+    if match := _DEB.fullmatch(name):  # without the epoch, so no package URL
+        return Component(match["name"], match["version"], file.url, file.sha256)
     return Component(name, "", file.url, file.sha256)
 
 

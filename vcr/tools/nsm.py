@@ -42,14 +42,15 @@ def document_of(response: bytes) -> bytes:
     """Return the document in a RESPONSE; raises VcrError with the module's own word."""
     import cbor2  # noqa: PLC0415
 
+    answer: Any = None
     try:
-        answer: Any = cbor2.loads(response)
+        answer = cbor2.loads(response)
         document = answer["Attestation"]["document"]
-    except (ValueError, KeyError, TypeError):
-        reason = answer.get("Error", answer) if isinstance(answer, dict) else answer
-        raise VcrError("the security module gave no document", why=str(reason)) from None
+    except (cbor2.CBORDecodeError, KeyError, TypeError):
+        document = None
     if not isinstance(document, bytes):
-        raise VcrError("the security module gave no document")
+        reason = answer.get("Error", answer) if isinstance(answer, dict) else answer
+        raise VcrError("the security module gave no document", why=f"it says {reason}")
     return document
 
 
