@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -269,3 +270,20 @@ def test_a_policy_that_is_wrong(tmp_path: Path, text: str, words: str) -> None:
     assert words in caught.value.what
     with pytest.raises(UsageError, match="cannot read"):
         read_policy(tmp_path / "none.toml")
+
+
+def test_the_policy_of_the_documentation_is_one(tmp_path: Path, repo: Path) -> None:
+    text = (repo / "docs/attest.md").read_text()
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    for name in ("release", "alice"):
+        create_pair(tmp_path / name)
+    block = block.replace('"..."', f'"{"ab" * 48}"').replace("sha256:...", LADDER["image"])
+    wanted = policy(tmp_path, block)
+    assert (wanted.threshold, len(wanted.trusted)) == (2, 2)
+    assert wanted.nitro.pcrs[16] == b""
+
+
+def test_the_documentation_names_every_joint_and_type(repo: Path) -> None:
+    text = (repo / "docs/attest.md").read_text()
+    assert [uri for uri in TYPES.values() if f"`{uri}`" not in text] == []
+    assert [joint for joint in Joint if joint not in text] == []

@@ -13,7 +13,7 @@ from test_attest_statement import LADDER
 from test_cli import errors_of, make_app
 
 from vcr.attest.keys import public_pem
-from vcr.cli import run
+from vcr.cli import run, vcr
 from vcr.cli.app import App
 from vcr.errors import ExitCode
 
@@ -106,7 +106,11 @@ def test_demands_that_are_met(app: App) -> None:
     (app.directory / "pcrs.json").write_text(json.dumps({"Measurements": registers}))
     words = ("root.json", "nitro", "--key", "alice.pub", "--root", "root.pem", "--at", AT)
     demands = ("--nonce", "00ff", "--max-age", "5m", "--pcrs", "pcrs.json")
+    assert verify(app, *words, "--nonce", "00ff") == 0
+    assert "another enclave could have made" in errors_of(app)
+    before = len(errors_of(app))
     assert verify(app, *words, *demands, "--pcr", f"2={registers['PCR2']}") == 0
+    assert "another enclave could have made" not in errors_of(app)[before:]
 
 
 def test_a_policy_file(app: App) -> None:
@@ -171,3 +175,13 @@ def test_a_statement_needs_a_key(app: App, words: tuple[str, ...], said: str) ->
     argv = [str(app.directory / word) if word == "carol.key" else word for word in words]
     assert run(app, ["attest", str(app.directory), *argv]) is ExitCode.USAGE
     assert said in errors_of(app)
+
+
+@pytest.mark.parametrize("verb", ["make", "verify", "keygen"])
+def test_help_of_each_part_is_as_recorded(
+    repo: Path, verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "90")
+    vcr.main(["attest", verb, "--help"], prog_name="vcr", standalone_mode=False)
+    golden = repo / "tests" / "golden" / "help" / f"attest-{verb}.txt"
+    assert capsys.readouterr().out == golden.read_text(), f"{golden} differs; see docs/develop.md"

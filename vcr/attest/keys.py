@@ -9,6 +9,7 @@ import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -109,6 +110,11 @@ def key_id(key: Ed25519PublicKey) -> str:
     """Return the id of KEY: SHA-256 of its SubjectPublicKeyInfo in DER, in hex."""
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()
+
+
+def read_trusted(paths: Iterable[Path]) -> dict[str, Ed25519PublicKey]:
+    """Return the public keys at PATHS by id, one that is there twice once; raises UsageError."""
+    return {key_id(key): key for key in map(read_public, paths)}
 
 
 def _write_new(path: Path, data: bytes) -> None:

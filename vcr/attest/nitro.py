@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vcr.attest import pcr
 from vcr.attest.chain import AWS_ROOT, check_chain, public_key
 from vcr.attest.cose import check_signature, read_cbor, read_sign1
 from vcr.attest.rejected import Joint, RejectedError, demand
 
 EVIDENCE_TYPE = "aws-nitro-v1"
-PCR_BYTES = 48  # SHA-384
-PCRS = 32
 MAX_CERTIFICATE = 1024  # bytes of DER
 MAX_KEY, MAX_DATA = 1024, 512  # bytes of public_key; of user_data and nonce
 MANDATORY = frozenset({"module_id", "digest", "timestamp", "pcrs", "certificate", "cabundle"})
@@ -166,15 +165,17 @@ def _read(payload: bytes) -> Document:
 
 def _registers(pcrs: Any) -> Mapping[int, bytes]:
     demand(
-        isinstance(pcrs, dict) and 1 <= len(pcrs) <= PCRS,
+        isinstance(pcrs, dict) and 1 <= len(pcrs) <= pcr.COUNT,
         Joint.DOCUMENT,
-        f"pcrs has not 1 to {PCRS} registers",
+        f"pcrs has not 1 to {pcr.COUNT} registers",
     )
     for index, value in pcrs.items():
         demand(
-            type(index) is int and 0 <= index < PCRS, Joint.DOCUMENT, "a register has a wrong index"
+            type(index) is int and 0 <= index < pcr.COUNT,
+            Joint.DOCUMENT,
+            "a register has a wrong index",
         )
-        _demand_bytes(value, PCR_BYTES, PCR_BYTES, "a register")
+        _demand_bytes(value, pcr.BYTES, pcr.BYTES, "a register")
     return dict(pcrs)
 
 

@@ -10,9 +10,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-ZERO = bytes(48)
+BYTES, COUNT = 48, 32  # SHA-384; how many registers there are
+SEALED = "sealed"  # as a value: the register that the loader extended with the root hash
 ROOT_REGISTER = 16  # the first that an enclave may extend; vcr's loader extends the root hash
 CHUNK = 1 << 20
+ZERO = bytes(BYTES)
 
 
 def extend(register: bytes, data: bytes) -> bytes:
@@ -38,6 +40,26 @@ def of_image(kernel: Path, command_line: str, ramdisks: Sequence[Path]) -> dict[
 def of_certificate(der: bytes) -> bytes:
     """Return PCR8 of an image signed with the certificate DER."""
     return _measure([der])
+
+
+def parse_register(text: object) -> object:
+    """Read the value of a register: hex, or "sealed", which is given as empty bytes.
+
+    What is no text is left as it is; raises ValueError.
+    """
+    if not isinstance(text, str):
+        return text
+    found = b"" if text == SEALED else bytes.fromhex(text)
+    if text != SEALED and len(found) != BYTES:
+        raise ValueError(f"a register is {BYTES} bytes in hex, or {SEALED!r}")
+    return found
+
+
+def parse_index(text: str) -> int:
+    """Read the number of a register; raises ValueError."""
+    if not text.isascii() or not text.isdigit() or int(text) >= COUNT:
+        raise ValueError(f"{text!r} is not a register: 0 to {COUNT - 1}")
+    return int(text)
 
 
 def _measure(parts: Iterable[Path | bytes]) -> bytes:

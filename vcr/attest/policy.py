@@ -13,13 +13,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from vcr.attest.demand import Demand, NitroDemand
 from vcr.attest.dsse import Trusted
 from vcr.attest.keys import key_id, parse_public, read_public
-from vcr.attest.nitro import PCR_BYTES, PCRS
+from vcr.attest.pcr import parse_index, parse_register
 from vcr.attest.predicates import NAMES, TYPES
 from vcr.errors import UsageError
 from vcr.model.digest import Digest
 from vcr.model.duration import parse_duration
 
-SEALED = "sealed"  # as a register: the one that the loader extended with the root hash
 PEM = "-----BEGIN"
 
 
@@ -29,23 +28,6 @@ def _duration(value: object) -> object:
 
 def _hex(value: object) -> object:
     return bytes.fromhex(value) if isinstance(value, str) else value
-
-
-def parse_register(text: object) -> object:
-    """Read the value of a register: hex, or "sealed", which is given as empty bytes."""
-    if text == SEALED:
-        return b""
-    found = _hex(text)
-    if isinstance(found, bytes) and len(found) != PCR_BYTES:
-        raise ValueError(f"a register is {PCR_BYTES} bytes in hex, or {SEALED!r}")
-    return found
-
-
-def parse_index(text: str) -> int:
-    """Read the number of a register; raises ValueError."""
-    if not text.isascii() or not text.isdigit() or int(text) >= PCRS:
-        raise ValueError(f"{text!r} is not a register: 0 to {PCRS - 1}")
-    return int(text)
 
 
 def predicate_type(name: str) -> str:
@@ -113,11 +95,6 @@ def read_policy(path: Path) -> Demand:
         max_age=policy.max_age,
         nitro=NitroDemand(**dict(nitro), required=True) if nitro else NitroDemand(),
     )
-
-
-def trust(paths: tuple[Path, ...]) -> Trusted:
-    """Return the keys in the files at PATHS, one that is there twice once; raises UsageError."""
-    return {key_id(key): key for key in map(read_public, paths)}
 
 
 def _keys(named: dict[str, str], path: Path) -> Trusted:

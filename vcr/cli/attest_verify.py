@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,19 +83,19 @@ def verify(  # noqa: PLR0913 -- one for each option
         max_age=wanted.nitro.max_age if max_age is None else _seconds(max_age),
         root=wanted.nitro.root if root is None else _test_root(app, root),
     )
-    wanted = replace(wanted, nitro=nitro)
     moment = dt.datetime.now(dt.UTC) if at is None else _time(at)
-    verdict = verify_files([(str(path), _read(path)) for path in files], wanted, moment)
+    contents = [(str(path), _read(path)) for path in files]
+    verdict = verify_files(contents, replace(wanted, nitro=nitro), moment)
     if rebuild:
         _rebuild(app, verdict)
-    _report(app, verdict)
+    _report(app, verdict, nitro.pcrs)
 
 
 def _demand(
     policy: Path | None, keys: tuple[Path, ...], threshold: int | None, ladder: Path | None
 ) -> "Demand":
     from vcr.attest.demand import Demand  # noqa: PLC0415
-    from vcr.attest.policy import read_policy, trust  # noqa: PLC0415
+    from vcr.attest.keys import read_trusted  # noqa: PLC0415
     from vcr.verify.ladders import read_claim  # noqa: PLC0415
 
     if policy is None and not keys:
@@ -103,8 +104,8 @@ def _demand(
             why="statements are believed because of who signed them",
             fix="name public keys: --key FILE, or a policy: --policy FILE",
         )
-    wanted = read_policy(policy) if policy else Demand()
-    wanted = replace(wanted, trusted={**wanted.trusted, **trust(keys)})
+    wanted = Demand() if policy is None else _policy(policy)
+    wanted = replace(wanted, trusted={**wanted.trusted, **read_trusted(keys)})
     if threshold is not None:
         wanted = replace(wanted, threshold=threshold)
     if ladder is not None:
@@ -113,9 +114,15 @@ def _demand(
     return wanted
 
 
+def _policy(path: Path) -> "Demand":
+    from vcr.attest.policy import read_policy  # noqa: PLC0415 -- pydantic costs 200 ms
+
+    return read_policy(path)
+
+
 def _registers(words: tuple[str, ...], file: Path | None) -> dict[int, bytes]:
     """Read --pcr and --pcrs; raises UsageError."""
-    from vcr.attest.policy import parse_index, parse_register  # noqa: PLC0415
+    from vcr.attest.pcr import parse_index, parse_register  # noqa: PLC0415
 
     told = dict(_measurements(file)) if file else {}
     told |= {index: value for index, _, value in (word.partition("=") for word in words)}
@@ -179,7 +186,13 @@ def _rebuild(app: App, verdict: "Verdict") -> None:
     )
 
 
-def _report(app: App, verdict: "Verdict") -> None:
+def _report(app: App, verdict: "Verdict", demanded: Mapping[int, bytes]) -> None:
+    from vcr.attest.nitro import EVIDENCE_TYPE  # noqa: PLC0415
+
+    if any(p.kind == EVIDENCE_TYPE for p in verdict.proofs) and not {0, 1, 2} <= set(demanded):
+        app.ui.warn(
+            "PCR0, PCR1 and PCR2 are not all demanded: another enclave could have made the document"
+        )
     if app.ui.is_json:
         said = [
             {"file": one.file, "predicate": one.kind, "signers": sorted(one.signers)}
