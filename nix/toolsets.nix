@@ -29,6 +29,18 @@ let
 in
 {
   inherit python; # what the command line and the builders run on
+  # What only the command line imports, so that no builder depends on it. The libraries it
+  # needs are those of python, through whose executable they are found.
+  attest = deb.toolset {
+    name = "attest";
+    set = "attest";
+    extra = ''
+      export CRYPTOGRAPHY_OPENSSL_NO_LEGACY=1 PYTHONPATH=$out/usr/lib/python3/dist-packages
+      ${python}/usr/bin/python3 -B -c 'import cbor2, cryptography.x509'
+      ${python}/usr/bin/python3 -B -m compileall -q -f -j 1 --invalidation-mode unchecked-hash \
+        usr/lib/python3
+    '';
+  };
   build = set "build"; # squashfs-tools, cryptsetup, compressors
   cartesi = set "cartesi"; # what the Cartesi emulator runs on
   git = set "git";

@@ -26,7 +26,7 @@ toolchain.run { name = "vcr"; } ''
   cat > $out/bin/vcr <<END
   #!${toolchain.python}/usr/bin/python3 -I
   import sys
-  sys.path.insert(0, "${lib}")
+  sys.path[:0] = ["${lib}", "${toolchain.attest}/usr/lib/python3/dist-packages"]
   from vcr.cli import main
   main()
   END

@@ -3,7 +3,8 @@
 A block fenced as ```console holds commands after "$ " and what they print to
 stdout; progress, on stderr, is not compared. In the output "..." stands for
 anything on a line, and a line "..." for any lines. Blocks of one document run in
-order, in the repository's root, with `bin/vcr` itself.
+order, in the repository's root, with `bin/vcr` itself. "~/" is a directory of the
+test's own.
 """
 
 import fnmatch
@@ -40,6 +41,10 @@ def examples(text: str) -> Iterator[Example]:
             yield Example(command, tuple(output))
 
 
+def home(word: str, directory: Path) -> str:
+    return f"{directory}/{word.removeprefix('~/')}" if word.startswith("~/") else word
+
+
 def matches(expected: tuple[str, ...], actual: list[str]) -> bool:
     if not expected:
         return not actual
@@ -67,7 +72,7 @@ def test_the_examples_of(document: Path, tmp_path: Path) -> None:
     env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "PATH": path}
     for example in examples(document.read_text()):
         done = subprocess.run(
-            shlex.split(example.command),
+            [home(word, tmp_path) for word in shlex.split(example.command)],
             cwd=REPO,
             env=env,
             capture_output=True,

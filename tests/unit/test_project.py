@@ -74,7 +74,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         ("[projct]\n", "vcr.toml:1: unknown key 'projct'", "did you mean 'project'?"),
         ("[machine]\n\nmemry = 1\n", "vcr.toml:3: unknown key 'machine.memry'", "'memory'?"),
         ("[base.x]\npackage = []\n", "vcr.toml:2: unknown key 'base.x.package'", "'packages'?"),
-        ("zzz = 1\n", "vcr.toml:1: unknown key 'zzz'", "known keys: args, base"),
+        ("zzz = 1\n", "vcr.toml:1: unknown key 'zzz'", "known keys: args, attest, base"),
     ],
 )
 def test_an_unknown_key_names_line_and_nearest(

@@ -32,6 +32,7 @@ VERBS = {
     "exec": ("debug", "Run a command in a machine of the profile prod-debug."),
     "cat": ("debug", "Print a file of a machine of the profile prod-debug."),
     "verify": ("verify", "Rebuild and compare with what somebody else built."),
+    "attest": ("attest", "State what a build is, signed; verify what others state."),
     "explain": ("explain", "Say where two builds part, and why."),
     "export": ("export", "Write all that a deployment needs, or serve the drive over NBD."),
     "push": ("push", "Put the image and the sealed drive into a registry."),

@@ -1,5 +1,7 @@
 """`vcr verify`: does the source build to what somebody says it does; is a drive the sealed one."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,9 @@ from vcr.cli.app import App, Command, project_argument
 from vcr.errors import MismatchError, UsageError
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
-    from vcr.model.ladder import Rung
+    from vcr.attest.statement import Statement
+    from vcr.model.project import Project
+    from vcr.stages.build import Built
     from vcr.verify.ladders import Claim, Compared
 
 
@@ -23,19 +27,29 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
     default=True,
     help="Build everything here once more, or take what the store and its caches have.",
 )
+@click.option("--sign", "key", type=click.Path(path_type=Path, dir_okay=False), metavar="KEY",
+              help="If all is the same, state so, signed with this private key.")  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="With --sign: write the statement here.")  # fmt: skip
+@click.option(
+    "--time", metavar="TIME", help="With --sign: when; `now`, or as 2026-11-26T00:00:00Z."
+)
 @click.option("--image", type=click.Path(path_type=Path, dir_okay=False), metavar="DRIVE",
               help="Check a sealed drive instead.")  # fmt: skip
 @click.option("--root", metavar="HASH", help="With --image: the root hash it must have.")
 @click.option("--verity", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="With --image: its parameters (default: verity.json beside it).")  # fmt: skip
 @click.pass_obj
-def verify(
+def verify(  # noqa: PLR0913 -- one for each option
     app: App,
     ladder: Path | None,
     *,
     url: str | None,
     revision: str | None,
     rebuild: bool,
+    key: Path | None,
+    output: Path | None,
+    time: str | None,
     image: Path | None,
     root: str | None,
     verity: Path | None,
@@ -49,22 +63,86 @@ def verify(
         return
     if ladder is None:
         raise UsageError("there is nothing to compare with", fix="vcr verify LADDER [DIR]")
-    from vcr.verify.ladders import compare, read_claim  # noqa: PLC0415
+    from vcr.verify.ladders import read_claim  # noqa: PLC0415
 
     claim = read_claim(ladder)
-    rows = compare(claim.ladder, _rebuilt(app, claim, url, revision, rebuild=rebuild))
-    _report(app, rows)
+    if key is None:
+        if output is not None or time is not None:
+            raise UsageError("--output and --time are for --sign", fix="add --sign KEY")
+        compare_rebuilt(app, claim, url, revision, rebuild=rebuild)
+        return
+    _witness(app, claim, (url, revision), _Signing.check(key, output, time, rebuild=rebuild))
 
 
-def _rebuilt(
-    app: App, claim: "Claim", url: str | None, revision: str | None, *, rebuild: bool
-) -> "tuple[Rung, ...]":
+@dataclass(frozen=True)
+class _Signing:
+    """With what key a statement is signed, where it goes, and when it says it was made."""
+
+    key: Path
+    output: Path
+    time: str | None
+
+    @classmethod
+    def check(
+        cls, key: Path, output: Path | None, time: str | None, *, rebuild: bool
+    ) -> "_Signing":
+        """Check the options before anything is built; raises UsageError."""
+        from vcr.attest.keys import read_private  # noqa: PLC0415
+        from vcr.cli.attest import read_time  # noqa: PLC0415
+
+        if not rebuild:
+            raise UsageError("who takes caches as they are has rebuilt nothing to state")
+        if output is None:
+            raise UsageError("--sign needs a file for the statement", fix="add --output FILE")
+        read_private(key)
+        return cls(key, output, read_time(time))
+
+
+def _witness(
+    app: App, claim: "Claim", git: tuple[str | None, str | None], signing: _Signing
+) -> None:
+    """Rebuild what CLAIM is about and, if it is the same, state that it is."""
+    from vcr.atomic import write_bytes  # noqa: PLC0415
+    from vcr.attest.dsse import sign  # noqa: PLC0415
+    from vcr.attest.keys import read_private  # noqa: PLC0415
+
+    made: list[Statement] = []
+
+    def state(project: "Project", built: "Built") -> None:
+        from vcr.attest.make import git_of, revision_of, witness  # noqa: PLC0415
+        from vcr.tools.git import public_uri  # noqa: PLC0415
+        from vcr.tools.nix import Nix  # noqa: PLC0415
+
+        source = revision_of(project, lambda: git_of(Nix(app.settings)))
+        if source is not None and git[0] is not None:
+            source = replace(source, uri=public_uri(git[0]))
+        made.append(witness(built, project, source, signing.time))
+
+    compare_rebuilt(app, claim, *git, and_then=state)
+    envelope = sign(made[0].to_bytes(), [read_private(signing.key)])
+    write_bytes(signing.output, envelope.to_bytes())
+    app.ui.note(f"{signing.output} written")
+
+
+def compare_rebuilt(
+    app: App,
+    claim: "Claim",
+    url: str | None = None,
+    revision: str | None = None,
+    *,
+    rebuild: bool = True,
+    and_then: "Callable[[Project, Built], None] | None" = None,
+) -> None:
+    """Build what CLAIM is about from the project of APP, or of URL at REVISION, and compare.
+
+    AND_THEN is called when all is the same, while the source is there. Raises MismatchError.
+    """
     from vcr.model.arch import Arch  # noqa: PLC0415
     from vcr.stages.build import Builder  # noqa: PLC0415
     from vcr.stages.prepare import prepare  # noqa: PLC0415
     from vcr.tools.git import Git  # noqa: PLC0415
     from vcr.tools.nix import Nix  # noqa: PLC0415
-    from vcr.verify.ladders import check_terms  # noqa: PLC0415
+    from vcr.verify.ladders import check_terms, compare  # noqa: PLC0415
     from vcr.verify.rebuild import Rebuilder, source_of  # noqa: PLC0415
 
     def git() -> Git:
@@ -78,7 +156,10 @@ def _rebuilt(
         )
         check_terms(claim, plan)
         builder = Builder(app.settings, app.ui, project)
-        return Rebuilder(builder, accept_cache=not rebuild).rebuild(plan).ladder
+        built = Rebuilder(builder, accept_cache=not rebuild).rebuild(plan)
+        _report(app, compare(claim.ladder, built.ladder))
+        if and_then is not None:
+            and_then(project, built)
 
 
 def _report(app: App, rows: "tuple[Compared, ...]") -> None:

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from vcr.errors import UsageError
+from vcr.model.attest import AttestSection
 from vcr.model.duration import parse_duration
 
 CONFIG_FILE = "vcr.toml"
@@ -177,6 +178,7 @@ class Config(_Section):
     machine: MachineSection = MachineSection()
     engine: EngineSection = EngineSection()
     health: HealthSection = HealthSection()
+    attest: AttestSection = AttestSection()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Ladders as files, and where two of them part."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from vcr.stages import ENGINES, PROFILES
 from vcr.ui import JSON_SCHEMA
 
 MADE_BY = "vcr build --json > ladder.json"
-NAMES = ("name", "profile", "arch", "engine", "engine_version")
-TERMS = {"arch": "architecture", "engine_version": "version of the engine"}  # for messages
+WORDS = ("name", "profile", "arch", "engine", "engine_version")
+TERMS = (*WORDS, "epoch")  # as Plan.terms
+IN_MESSAGES = {"arch": "architecture", "engine_version": "version of the engine"}
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,13 @@ def _claim(data: dict[str, Any], directory: Path) -> Claim:
     rungs = tuple(_rung(row, directory) for row in data["ladder"])
     if len({rung.name for rung in rungs}) != len(rungs):
         raise ValueError("a rung is there twice")
-    words = {key: str(data[key]) for key in NAMES}
-    return Claim(epoch=_whole(data["epoch"]), ladder=rungs, **words)
+    return claim_of(data, rungs)
+
+
+def claim_of(terms: Mapping[str, Any], ladder: tuple[Rung, ...]) -> Claim:
+    """Return the claim about LADDER under TERMS, as `Plan.terms`; raises KeyError, TypeError."""
+    words = {key: str(terms[key]) for key in WORDS}
+    return Claim(epoch=_whole(terms["epoch"]), ladder=ladder, **words)
 
 
 def _rung(row: dict[str, Any], directory: Path) -> Rung:
@@ -101,12 +108,12 @@ def _whole(value: object) -> int:
 
 def check_terms(claim: Claim, plan: Plan) -> None:
     """Raise MismatchError unless CLAIM is about what PLAN builds, with the same engine."""
-    told = {key: str(getattr(claim, key)) for key in (*NAMES, "epoch")}
+    told = {key: str(getattr(claim, key)) for key in TERMS}
     for key, value in told.items():
         found = str(plan.terms[key])
         if value != found:
             raise MismatchError(
-                f"the ladder is of another {TERMS.get(key, key)}",
+                f"the ladder is of another {IN_MESSAGES.get(key, key)}",
                 details=(("expected", value), ("got", found)),
                 why="hashes of one say nothing about the other",
             )

@@ -36,11 +36,14 @@ class Rebuilder:
         there = [t for t in nix.evaluate(attrs, alone.write_plan(plan)).targets if t.is_built]
         built = alone.build(plan, stages)
         for target in there:
-            self._check(nix, target, names.get(target.attr, target.attr))
+            self.check(nix, target, names.get(target.attr, target.attr))
         return built
 
-    def _check(self, nix: Nix, target: Target, name: str) -> None:
-        """Build TARGET, which was in the store before and is called NAME, once more."""
+    def check(self, nix: Nix, target: Target, name: str) -> None:
+        """Build TARGET, which was in the store before and is called NAME, once more.
+
+        Raises MismatchError when that gives other bytes.
+        """
         with self.builder.ui.step(name) as step:
             try:
                 nix.check(target.drv, step.line)

@@ -1,0 +1,159 @@
+"""Statements about real builds: made, verified together, witnessed, and read by stock cosign.
+
+cosign is taken from VCR_COSIGN or PATH; its test is skipped where there is none.
+"""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+STATIC = REPO / "examples" / "static"
+PROD = ("--profile", "prod")
+TYPES = {
+    "provenance": "https://slsa.dev/provenance/v1",
+    "root-hash": "https://vcr.example/attestation/root-hash/v1",
+}
+
+pytestmark = [pytest.mark.nix, pytest.mark.vm]
+
+
+@pytest.fixture
+def keys(vcr: Any, tmp_path: Path) -> Path:
+    for name in ("alice", "bob"):
+        vcr("attest", "keygen", tmp_path / name)
+    return tmp_path
+
+
+def statement(path: Path) -> dict[str, Any]:
+    content = json.loads(base64.b64decode(json.loads(path.read_text())["payload"]))
+    assert isinstance(content, dict)
+    return content
+
+
+def state(vcr: Any, keys: Path, predicate: str, *words: str | Path) -> Path:
+    output = keys / f"{predicate}.json"
+    vcr("attest", STATIC, "--predicate", predicate, "--key", keys / "alice.key",
+        "--output", output, *words)  # fmt: skip
+    return output
+
+
+def test_statements_about_a_sealed_machine_hold_together(vcr: Any, keys: Path) -> None:
+    files = [
+        state(vcr, keys, kind, *PROD) for kind in ("provenance", "root-hash", "run-once", "sbom")
+    ]
+    (keys / "ladder.json").write_text(vcr("--json", "build", STATIC, *PROD).stdout)
+    words = ("--key", keys / "alice.pub", "--ladder", keys / "ladder.json")
+    told = vcr.json("attest", "verify", *files, *words)
+    assert [row["predicate"] for row in told["statements"]] == [
+        "provenance", "root-hash", "run-once", "sbom",
+    ]  # fmt: skip
+    execution = statement(files[2])["predicate"]["execution"]
+    assert execution["same"] is True
+    assert execution["instructions"] > 100_000_000
+    assert files[0].read_bytes() == state(vcr, keys, "provenance", *PROD).read_bytes()
+
+
+def test_a_ladder_with_another_digest_is_rejected(vcr: Any, keys: Path) -> None:
+    said = state(vcr, keys, "provenance")
+    ladder = json.loads(vcr("--json", "build", STATIC).stdout)
+    ladder["ladder"][0]["digest"] = "sha256:" + "0" * 64
+    (keys / "ladder.json").write_text(json.dumps(ladder))
+    words = ("--key", keys / "alice.pub", "--ladder", keys / "ladder.json")
+    assert "rejected at the subject" in vcr("attest", "verify", said, *words, code=3).stderr
+
+
+def test_two_who_rebuilt_are_two(vcr: Any, keys: Path) -> None:
+    (keys / "ladder.json").write_text(vcr("--json", "build", STATIC).stdout)
+    for name in ("alice", "bob"):
+        vcr("verify", keys / "ladder.json", STATIC,
+            "--sign", keys / f"{name}.key", "--output", keys / f"{name}.json",
+            "--time", "2026-11-26T00:00:00Z")  # fmt: skip
+    trust = ("--key", keys / "alice.pub", "--key", keys / "bob.pub", "--threshold", "2")
+    vcr("attest", "verify", keys / "alice.json", keys / "bob.json", *trust)
+    one = vcr("attest", "verify", keys / "alice.json", keys / "alice.json", *trust, code=3)
+    assert "rejected at the threshold" in one.stderr
+    predicate = statement(keys / "bob.json")["predicate"]
+    assert predicate["same"] is True
+    assert predicate["time"] == "2026-11-26T00:00:00Z"
+
+
+def test_a_witness_of_another_ladder_states_nothing(vcr: Any, keys: Path) -> None:
+    ladder = json.loads(vcr("--json", "build", STATIC, "image").stdout)
+    ladder["ladder"][0]["digest"] = "sha256:" + "0" * 64
+    (keys / "ladder.json").write_text(json.dumps(ladder))
+    vcr("verify", keys / "ladder.json", STATIC, "--sign", keys / "alice.key",
+        "--output", keys / "never.json", code=3)  # fmt: skip
+    assert not (keys / "never.json").exists()
+
+
+def test_what_is_stated_is_rebuilt(vcr: Any, keys: Path, project: Path) -> None:
+    said = state(vcr, keys, "provenance")
+    words = ("attest", "verify", said, "--key", keys / "alice.pub", "--rebuild", "-C")
+    assert "same" in vcr(*words, STATIC).stdout
+    (project / "www" / "index.html").write_text("something else\n")
+    assert "the rung image differs" in vcr(*words, project, code=3).stderr
+
+
+def test_a_host_without_enclaves_says_so(vcr: Any, keys: Path) -> None:
+    words = ("--key", keys / "alice.key", "--output", keys / "x", "--provider", "nitro")
+    done = vcr("attest", STATIC, *PROD, *words, code=5)
+    assert "this host has no Nitro enclave" in done.stderr
+    assert not (keys / "x").exists()
+
+
+def test_a_service_gets_the_statement(vcr: Any, keys: Path, project: Path) -> None:
+    script = "import sys,hashlib; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())"
+    config = project / "vcr.toml"
+    config.write_text(
+        f"{config.read_text()}\n[attest]\ncommand = {json.dumps([sys.executable, '-c', script])}\n"
+    )
+    output = keys / "said.json"
+    vcr("attest", project, "--key", keys / "alice.key", "--output", output, "--provider", "command")
+    receipt = output.with_name("said.json.command")
+    vcr("attest", "verify", output, receipt, "--key", keys / "alice.pub")
+    assert base64.b64decode(json.loads(receipt.read_text())["answer"])
+    receipt.write_text(receipt.read_text().replace('"answer":"', '"answer":"QUJD'))
+    done = vcr("attest", "verify", output, receipt, "--key", keys / "alice.pub", code=3)
+    assert "rejected at the receipt" in done.stderr
+
+
+def test_a_key_answers_a_challenge(vcr: Any, keys: Path) -> None:
+    output = state(vcr, keys, "provenance", "--nonce", "00ff")
+    evidence = output.with_name("provenance.json.software")
+    words = ("attest", "verify", output, evidence, "--key", keys / "alice.pub")
+    vcr(*words, "--nonce", "00ff")
+    assert "rejected at the nonce" in vcr(*words, "--nonce", "00fe", code=3).stderr
+
+
+@pytest.fixture
+def cosign() -> str:
+    found = os.environ.get("VCR_COSIGN") or shutil.which("cosign")
+    if not found:
+        pytest.skip("needs cosign: VCR_COSIGN or on PATH")
+    return found
+
+
+def test_stock_cosign_verifies_our_envelopes_offline(vcr: Any, keys: Path, cosign: str) -> None:
+    files = {kind: state(vcr, keys, kind, *PROD) for kind in TYPES}
+    ladder = json.loads(vcr("--json", "build", STATIC, *PROD).stdout)["ladder"]
+    paths = {rung["name"]: rung["path"] for rung in ladder}
+
+    def check(kind: str, blob: str, key: str = "alice.pub") -> int:
+        return subprocess.run(
+            [cosign, "verify-blob-attestation", "--insecure-ignore-tlog", "--key", keys / key,
+             "--signature", files[kind], "--type", TYPES[kind], blob],
+            env={"HOME": str(keys), "PATH": ""}, capture_output=True, timeout=120, check=False,
+        ).returncode  # fmt: skip
+
+    assert check("provenance", paths["image"]) == 0
+    assert check("root-hash", paths["sealed"]) == 0  # the drive's file is a subject, too
+    assert check("provenance", paths["sealed"]) != 0
+    assert check("provenance", paths["image"], "bob.pub") != 0

@@ -1,0 +1,153 @@
+"""Provenance and SBOM of the examples: pure functions of project, lock and pins."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vcr.attest.predicates import Host, check_predicate
+from vcr.attest.provenance import Pins, provenance, source_descriptor
+from vcr.attest.sbom import sbom
+from vcr.attest.statement import Statement
+from vcr.lock.read import load_lock
+from vcr.model.arch import Arch
+from vcr.model.digest import Digest
+from vcr.stages.prepare import prepare
+from vcr.tools.git import Revision, in_working_tree, public_uri
+
+REPO = Path(__file__).resolve().parents[2]
+PINS = Pins(REPO / "nix/pins")
+HOST = Host("x86_64-linux")
+IMAGE = Digest.of_bytes(b"image")
+EXAMPLES = ("c", "flask", "hello", "node", "static")
+
+
+def made_sbom(name: str, *, arch: Arch = Arch.RISCV64) -> dict[str, Any]:
+    project, plan = prepare(REPO / "examples" / name, arch=arch, profile="stage")
+    return sbom(plan, load_lock(project), PINS, IMAGE)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_sbom_has_what_spdx_requires(name: str) -> None:
+    document = made_sbom(name)
+    assert document == made_sbom(name)
+    required = {"spdxVersion", "dataLicense", "SPDXID", "name", "documentNamespace", "creationInfo"}
+    assert required <= document.keys()  # clause 6 of SPDX 2.3; of packages, 7
+    assert document["documentNamespace"].startswith("https://")
+    assert "#" not in document["documentNamespace"]
+    assert re.fullmatch(r"\d{4}(-\d\d){2}T(\d\d:){2}\d\dZ", document["creationInfo"]["created"])
+    identifiers = [package["SPDXID"] for package in document["packages"]]
+    assert len(set(identifiers)) == len(identifiers)
+    for package in document["packages"]:
+        assert re.fullmatch(r"SPDXRef-[A-Za-z0-9.-]+", package["SPDXID"])
+        assert {"name", "downloadLocation", "filesAnalyzed"} <= package.keys()
+    known = {*identifiers, "SPDXRef-DOCUMENT"}
+    for relation in document["relationships"]:
+        assert {relation["spdxElementId"], relation["relatedSpdxElement"]} <= known
+    assert check_predicate(Statement({"image": IMAGE}, "https://spdx.dev/Document", document)) == (
+        "sbom"
+    )
+
+
+def related(document: dict[str, Any], kind: str) -> set[str]:
+    names = {package["SPDXID"]: package["name"] for package in document["packages"]}
+    return {
+        f"{names.get(row['spdxElementId'])} {names.get(row['relatedSpdxElement'])}"
+        for row in document["relationships"]
+        if row["relationshipType"] == kind
+    }
+
+
+def test_an_sbom_tells_what_is_inside_from_what_only_built_it() -> None:
+    document = made_sbom("c")
+    assert "gcc c" in related(document, "BUILD_DEPENDENCY_OF")
+    assert "c gcc" not in related(document, "CONTAINS")
+    assert "c-machine crun" in related(document, "CONTAINS")
+    assert "static busybox-static" in related(made_sbom("static"), "CONTAINS")
+
+
+def test_a_debian_package_has_its_version_and_address() -> None:
+    (package,) = [p for p in made_sbom("static")["packages"] if p["name"] == "busybox-static"]
+    assert package["versionInfo"] == "1:1.37.0-6+b9"
+    assert package["externalRefs"][0]["referenceLocator"] == (
+        "pkg:deb/debian/busybox-static@1%3A1.37.0-6%2Bb9?arch=riscv64"
+    )
+    assert package["downloadLocation"].startswith("https://snapshot.debian.org/archive/debian/")
+
+
+def test_what_pip_fetched_is_in_it() -> None:
+    document = made_sbom("flask")
+    assert "flask flask" in related(document, "CONTAINS")
+    (package,) = [p for p in document["packages"] if p["name"] == "flask" and "versionInfo" in p]
+    purl = package["externalRefs"][0]["referenceLocator"]
+    assert purl == f"pkg:pypi/flask@{package['versionInfo']}"
+
+
+def test_an_image_for_another_architecture_has_no_machine() -> None:
+    names = {package["name"] for package in made_sbom("hello", arch=Arch.AMD64)["packages"]}
+    assert "hello" in names
+    assert not {"hello-machine", "crun"} & names
+
+
+def made_provenance(source: Revision | None) -> dict[str, Any]:
+    project, plan = prepare(REPO / "examples" / "static", arch=Arch.RISCV64, profile="stage")
+    return provenance(project, plan, source, PINS, HOST)
+
+
+def test_provenance_names_source_lock_and_tools() -> None:
+    source = Revision("a" * 40, "https://host.example/repo", is_changed=False)
+    definition = made_provenance(source)["buildDefinition"]
+    by_name = {row["name"]: row for row in definition["resolvedDependencies"]}
+    assert by_name["source"] == {
+        "name": "source",
+        "digest": {"gitCommit": "a" * 40},
+        "uri": f"git+https://host.example/repo@{'a' * 40}",
+    }
+    lock = REPO / "examples/static/vcr.lock"
+    assert by_name["vcr.lock"]["digest"] == {"sha256": Digest.of_file(lock).hex}
+    assert {"Dockerfile", "vcr.toml", "toolchain/debian-amd64.json"} <= by_name.keys()
+    assert any(name.startswith("busybox-static_") for name in by_name)
+    terms = definition["externalParameters"]
+    assert (terms["name"], terms["profile"]) == ("static", "stage")
+    assert terms["engine"] == "qemu"
+    assert terms["engine_version"].startswith("1:10.0")
+
+
+def test_provenance_has_no_path_of_this_host_and_no_time() -> None:
+    text = json.dumps(made_provenance(None))
+    assert str(REPO) not in text
+    assert "finishedOn" not in text
+    assert made_provenance(None) == made_provenance(None)
+
+
+def test_a_source_that_was_changed_says_so() -> None:
+    changed = source_descriptor(Revision("a" * 40, "", is_changed=True))
+    assert changed["annotations"] == {"changed": True}
+    assert "uri" not in changed
+
+
+@pytest.mark.parametrize(
+    ("origin", "uri"),
+    [
+        ("https://host.example/o/r.git", "https://host.example/o/r.git"),
+        ("https://user:secret@host.example:8443/r", "https://host.example:8443/r"),
+        ("git@host.example:o/r.git", "ssh://host.example/o/r.git"),
+        ("ssh://git@host.example/r", "ssh://host.example/r"),
+        ("/srv/git/r", ""),
+        ("../r", ""),
+        ("file:///srv/git/r", ""),
+        ("https://host.example:port/r", ""),
+        ("", ""),
+    ],
+)
+def test_an_origin_lets_nobody_in(origin: str, uri: str) -> None:
+    assert public_uri(origin) == uri
+
+
+def test_a_working_tree_is_found_from_below(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    assert not in_working_tree(tmp_path / "a" / "b")
+    (tmp_path / ".git").write_text("gitdir: elsewhere")
+    assert in_working_tree(tmp_path / "a" / "b")

@@ -1,0 +1,144 @@
+"""DSSE envelopes: bytes with signatures over them and their type.
+
+https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md and envelope.md. We
+write one form and read no other: three names, standard base64 without slack bits. A key
+id is only a hint and every trusted key is tried, but one that names another key than the
+signature is of is refused; so no bit of an envelope can change unnoticed.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+from vcr.attest import strict_json
+from vcr.attest.keys import key_id
+from vcr.attest.rejected import Joint, RejectedError, demand
+
+STATEMENT_TYPE = "application/vnd.in-toto+json"
+MEDIA_TYPE = "application/vnd.dsse.envelope.v1+json"
+MAX_SIGNATURES = 64
+
+type Trusted = Mapping[str, Ed25519PublicKey]  # by key id
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A signature and the id of the key that made it, "" when it does not say."""
+
+    keyid: str
+    sig: bytes
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A payload, its type, and signatures over both."""
+
+    payload: bytes
+    payload_type: str
+    signatures: tuple[Signature, ...]
+
+    def to_bytes(self) -> bytes:
+        """Return the envelope as a file: canonical JSON and a newline."""
+        signatures = [{"keyid": s.keyid, "sig": _encode(s.sig)} for s in self.signatures]
+        content = {
+            "payload": _encode(self.payload),
+            "payloadType": self.payload_type,
+            "signatures": signatures,
+        }
+        return strict_json.dump(content) + b"\n"
+
+
+def sign(
+    payload: bytes, keys: Sequence[Ed25519PrivateKey], payload_type: str = STATEMENT_TYPE
+) -> Envelope:
+    """Return PAYLOAD signed with each of KEYS; Ed25519 gives the same bytes every time."""
+    message = pae(payload_type, payload)
+    made = tuple(Signature(key_id(key.public_key()), key.sign(message)) for key in keys)
+    return Envelope(payload, payload_type, made)
+
+
+def read_envelope(data: bytes) -> Envelope:
+    """Read the envelope in DATA; raises RejectedError when it is none."""
+    try:
+        content = _only(strict_json.load(data), {"payload", "payloadType", "signatures"})
+        signatures = tuple(_signature(row) for row in content["signatures"])
+        payload, kind = _decode(content["payload"]), content["payloadType"]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RejectedError(Joint.ENVELOPE, f"it is not a DSSE envelope: {error}") from None
+    demand(isinstance(kind, str), Joint.ENVELOPE, "payloadType is not text")
+    demand(
+        0 < len(signatures) <= MAX_SIGNATURES,
+        Joint.SIGNATURE,
+        f"an envelope has 1 to {MAX_SIGNATURES} signatures",
+    )
+    return Envelope(payload, kind, signatures)
+
+
+def signers(envelope: Envelope, trusted: Trusted) -> frozenset[str]:
+    """Return the ids of the TRUSTED keys that signed ENVELOPE, each once.
+
+    Raises RejectedError when none did, or a signature goes by the id of another key.
+    """
+    message = pae(envelope.payload_type, envelope.payload)
+    found = set()
+    for signature in envelope.signatures:
+        signer = next((i for i, key in trusted.items() if _verifies(key, signature, message)), None)
+        if signer is None:
+            continue
+        demand(
+            signature.keyid in {"", signer},
+            Joint.SIGNATURE,
+            f"a signature of the key {signer[:12]} goes by the id {signature.keyid[:12]!r}",
+        )
+        found.add(signer)
+    demand(found, Joint.SIGNATURE, "no trusted key made any of its signatures over these bytes")
+    return frozenset(found)
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """Return what is signed: DSSE's pre-authentication encoding."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def _verifies(key: Ed25519PublicKey, signature: Signature, message: bytes) -> bool:
+    try:
+        key.verify(signature.sig, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _signature(row: dict[str, Any]) -> Signature:
+    content = _only(row, {"keyid", "sig"})
+    if not isinstance(content["keyid"], str):
+        raise TypeError("keyid is not text")
+    return Signature(content["keyid"], _decode(content["sig"]))
+
+
+def _only(content: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    if set(content) != names:
+        raise ValueError(f"it must have {', '.join(sorted(names))}, and nothing else")
+    return content
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _decode(text: str) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from None
+    if _encode(data) != text:
+        raise ValueError("base64 with slack bits")
+    return data

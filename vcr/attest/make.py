@@ -1,0 +1,107 @@
+"""Makes the statements about a build: the predicate of the kind asked for, over its ladder."""
+
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vcr.attest.execution import execute_again
+from vcr.attest.predicates import TYPES, Host, rebuild, root_hash, run_once, with_time
+from vcr.attest.provenance import Pins, provenance, source_descriptor
+from vcr.attest.sbom import sbom
+from vcr.attest.statement import DRIVE, Statement, subjects_of
+from vcr.errors import UsageError
+from vcr.lock.read import load_lock
+from vcr.model.digest import Digest
+from vcr.model.ladder import Rung
+from vcr.model.project import Project
+from vcr.stages.build import Builder, Built
+from vcr.tools.git import Git, Revision, in_working_tree
+from vcr.tools.nix import Nix
+from vcr.verify.rebuild import Rebuilder
+
+MADE_HERE = ("provenance", "root-hash", "run-once", "sbom")  # `vcr verify --sign`: rebuild
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes statements about what BUILDER has BUILT."""
+
+    builder: Builder
+    built: Built
+
+    def statement(self, kind: str, time: str | None = None) -> Statement:
+        """Return the statement of KIND, said to be made at TIME; raises UsageError, VcrError."""
+        if kind in {"root-hash", "run-once"} and self.built.plan.profile != "prod":
+            raise UsageError(
+                f"{kind} is about a sealed machine",
+                why=f"the profile {self.built.plan.profile} has none",
+                fix="use --profile prod",
+            )
+        subjects = subjects_of(self.built.ladder)
+        if kind == "root-hash":
+            subjects[DRIVE] = Digest.of_file(self._drive)
+        predicate = self._predicate(kind)
+        if time is not None:
+            predicate = with_time(kind, predicate, time)
+        return Statement(subjects, TYPES[kind], predicate)
+
+    @property
+    def sealed_root(self) -> bytes:
+        """Return the root hash of the drive, b"" where there is none."""
+        digests = {rung.name: rung.digest for rung in self.built.ladder}
+        return bytes.fromhex(digests["sealed"].hex) if "sealed" in digests else b""
+
+    @property
+    def _drive(self) -> Path:
+        return self.built.path("seal") / "drive"
+
+    def _predicate(self, kind: str) -> dict[str, Any]:
+        plan, project, settings = self.built.plan, self.builder.project, self.builder.settings
+        pins = Pins(Nix(settings).directory / "pins")
+        match kind:
+            case "provenance":
+                source = revision_of(project, lambda: git_of(Nix(settings)))
+                return provenance(project, plan, source, pins, this_host())
+            case "root-hash":
+                verity = json.loads((self.built.path("seal") / "verity.json").read_bytes())
+                return root_hash(plan, verity, self._drive.stat().st_size)
+            case "run-once":
+                rebuilder = Rebuilder(self.builder, accept_cache=True)
+                executed = execute_again(rebuilder, plan, self.built)
+                return run_once(plan, executed.machine, executed.digest, this_host())
+            case _:
+                image = next(r.digest for r in self.built.ladder if r.name == "image")
+                return sbom(plan, load_lock(project), pins, image)
+
+
+def witness(built: Built, project: Project, source: Revision | None, time: str | None) -> Statement:
+    """Return the statement that building PROJECT anew, from SOURCE, gave what is BUILT."""
+    lock = Digest.of_file(project.lock_file)
+    given = source_descriptor(source) if source else None
+    predicate = rebuild(built.plan, lock, given, this_host())
+    if time is not None:
+        predicate = with_time("rebuild", predicate, time)
+    return Statement(subjects_of(built.ladder), TYPES["rebuild"], predicate)
+
+
+def revision_of(project: Project, git: Callable[[], Git]) -> Revision | None:
+    """Return the revision of PROJECT, None when git does not keep it; raises VcrError."""
+    return git().revision(project.root) if in_working_tree(project.root) else None
+
+
+def git_of(nix: Nix) -> Git:
+    """Return the pinned git."""
+    return Git(nix.toolset("git") / "usr/bin/git")
+
+
+def this_host() -> Host:
+    """Return what is said of this host: its kind, as Nix calls it."""
+    return Host(f"{platform.machine()}-{platform.system().lower()}")
+
+
+def ladder_of(statement: Statement) -> tuple[Rung, ...]:
+    """Return the rungs that STATEMENT is about; their files are not at hand."""
+    return tuple(Rung(name, digest, 0, Path()) for name, digest in statement.rungs.items())

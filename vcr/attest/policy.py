@@ -1,0 +1,107 @@
+"""A policy file: which keys, how many of them, which statements, which enclave.
+
+TOML; every name is known or the file is refused. Paths in it are relative to the file.
+Documented in docs/attest.md.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from vcr.attest.demand import Demand, NitroDemand
+from vcr.attest.dsse import Trusted
+from vcr.attest.keys import key_id, parse_public, read_public
+from vcr.attest.pcr import parse_index, parse_register
+from vcr.attest.predicates import NAMES, TYPES
+from vcr.errors import UsageError
+from vcr.model.digest import Digest
+from vcr.model.duration import parse_duration
+
+PEM = "-----BEGIN"
+
+
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _hex(value: object) -> object:
+    return bytes.fromhex(value) if isinstance(value, str) else value
+
+
+def predicate_type(name: str) -> str:
+    """Return the type of a predicate by its short NAME or its type; raises ValueError."""
+    if name not in TYPES and name not in NAMES:
+        raise ValueError(f"{name!r} is not a predicate; there are {', '.join(TYPES)}")
+    return TYPES.get(name, name)
+
+
+type Age = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
+type Hex = Annotated[bytes, BeforeValidator(_hex)]
+type Register = Annotated[bytes, BeforeValidator(parse_register)]
+type Index = Annotated[int, BeforeValidator(parse_index)]
+type Count = Annotated[int, Field(ge=1, le=64)]
+type Predicate = Annotated[str, AfterValidator(predicate_type)]
+type Sha256 = Annotated[str, AfterValidator(Digest)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class NitroPolicy(_Section):
+    """[nitro]: a document of an enclave is required."""
+
+    pcrs: dict[Index, Register] = Field(default_factory=dict)
+    nonce: Hex | None = None
+    user_data: Hex | None = None  # default: the SHA-256 of a statement
+    module_id: str | None = None
+    max_age: Age | None = None  # seconds
+
+
+class Policy(_Section):
+    """All of a policy file."""
+
+    keys: dict[str, str] = Field(default_factory=dict)  # name → file, or PEM
+    threshold: Count = 1
+    predicates: dict[Predicate, Count] = Field(default_factory=dict)
+    ladder: dict[str, Sha256] = Field(default_factory=dict)
+    max_age: Age | None = None  # of statements, seconds
+    nitro: NitroPolicy | None = None
+
+
+def read_policy(path: Path) -> Demand:
+    """Read the policy at PATH; raises UsageError."""
+    try:
+        policy = Policy.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot read the policy {path}", why=str(error)) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        known = ", ".join(sorted(Policy.model_fields))
+        raise UsageError(
+            f"{path}: {where} is wrong",
+            why=first["msg"].removeprefix("Value error, "),
+            fix=f"known are {known}" if first["type"] == "extra_forbidden" else "",
+        ) from None
+    nitro = policy.nitro
+    return Demand(
+        trusted=_keys(policy.keys, path),
+        threshold=policy.threshold,
+        predicates=policy.predicates,
+        ladder=policy.ladder,
+        max_age=policy.max_age,
+        nitro=NitroDemand(**dict(nitro), required=True) if nitro else NitroDemand(),
+    )
+
+
+def _keys(named: dict[str, str], path: Path) -> Trusted:
+    found = []
+    for name, value in named.items():
+        if value.lstrip().startswith(PEM):
+            found.append(parse_public(value.encode(), f"{path}: keys.{name}"))
+        else:
+            found.append(read_public(path.parent / value))
+    return {key_id(key): key for key in found}

@@ -1,0 +1,199 @@
+"""The kinds of predicates: their types, which are stable, and what each must say.
+
+Types of others are used where there are any; ours are names under vcr.example, a domain
+that nobody can own (RFC 6761), and lead nowhere. Documented in docs/attest.md.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vcr import __version__
+from vcr.attest.rejected import Joint, RejectedError, demand
+from vcr.attest.statement import DRIVE, Statement
+from vcr.model.digest import Digest
+from vcr.model.plan import Plan
+from vcr.verify.ladders import TERMS
+
+OURS = "https://vcr.example"
+TYPES = {
+    "provenance": "https://slsa.dev/provenance/v1",
+    "root-hash": f"{OURS}/attestation/root-hash/v1",
+    "run-once": f"{OURS}/attestation/run-once/v1",
+    "rebuild": f"{OURS}/attestation/rebuild/v1",
+    "sbom": "https://spdx.dev/Document",
+}
+NAMES = {uri: name for name, uri in TYPES.items()}
+BUILD_TYPE = f"{OURS}/build/v1"
+BUILDER = f"{OURS}/builder/v1"
+SPDX_VERSION = "SPDX-2.3"
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+@dataclass(frozen=True)
+class Host:
+    """Who says it: the vcr and the kind of host that built, or built again."""
+
+    system: str  # as Nix calls it, such as x86_64-linux
+    version: str = __version__
+
+    def as_json(self) -> dict[str, str]:
+        """Return it as a predicate has it."""
+        return {"id": BUILDER, "version": self.version, "system": self.system}
+
+
+def root_hash(plan: Plan, verity: Mapping[str, Any], drive_size: int) -> dict[str, Any]:
+    """Say that a drive with the parameters VERITY, of verity.json, holds the machine of PLAN."""
+    parameters = {name: value for name, value in verity.items() if name not in _NOT_VERITY}
+    return {
+        "build": plan.terms,
+        "machineHash": str(verity["machine_hash"]),
+        "drive": {"size": drive_size},
+        "verity": parameters,
+    }
+
+
+_NOT_VERITY = {"schema", "machine_hash"}
+
+
+def run_once(plan: Plan, machine: Mapping[str, Any], digest: str, host: Host) -> dict[str, Any]:
+    """Say that MACHINE, of machine.json, came out as DIGEST when it was executed once more."""
+    count = {name: machine[name] for name in ("instructions", "cycles") if name in machine}
+    return {
+        "build": plan.terms,
+        "machineHash": digest,
+        "execution": {"from": "step 0", "same": True, **count},
+        "builder": host.as_json(),
+    }
+
+
+def rebuild(
+    plan: Plan, lock: Digest, source: Mapping[str, Any] | None, host: Host
+) -> dict[str, Any]:
+    """Say that building PLAN anew from SOURCE, its lock being LOCK, gave the subjects."""
+    given = [{"name": "vcr.lock", "digest": {"sha256": lock.hex}}]
+    return {
+        "build": plan.terms,
+        "resolvedDependencies": [*([dict(source)] if source else []), *given],
+        "same": True,
+        "builder": host.as_json(),
+    }
+
+
+def with_time(kind: str, predicate: Mapping[str, Any], time: str) -> dict[str, Any]:
+    """Return PREDICATE of the KIND saying that it was made at TIME, where its type has a place."""
+    if kind == "provenance":
+        details = predicate["runDetails"]
+        return {**predicate, "runDetails": {**details, "metadata": {"finishedOn": time}}}
+    return dict(predicate) if kind == "sbom" else {**predicate, "time": time}
+
+
+def time_of(statement: Statement) -> dt.datetime | None:
+    """Return when STATEMENT says it was made, None if it does not; raises RejectedError."""
+    if statement.predicate_type == TYPES["provenance"]:
+        text = statement.predicate["runDetails"].get("metadata", {}).get("finishedOn")
+    else:
+        text = statement.predicate.get("time")
+    return None if text is None else parse_time(text)
+
+
+def parse_time(text: object) -> dt.datetime:
+    """Read a time such as 2026-11-26T00:00:00Z; raises RejectedError."""
+    try:
+        if isinstance(text, str) and _TIME.fullmatch(text):
+            return dt.datetime.fromisoformat(text)
+    except ValueError:
+        pass  # such as a month 13
+    raise RejectedError(Joint.PREDICATE, f"{text!r} is not a time in UTC")
+
+
+def build_of(statement: Statement) -> dict[str, Any] | None:
+    """Return the terms of the ladder that STATEMENT is about, if it says so; raises KeyError."""
+    definition = statement.predicate.get("buildDefinition", {})
+    words = statement.predicate.get("build", definition.get("externalParameters"))
+    return None if words is None else {name: words[name] for name in TERMS}
+
+
+def check_predicate(statement: Statement) -> str:
+    """Return the kind of STATEMENT's predicate when it says what its kind must.
+
+    Raises RejectedError when it does not, or contradicts the subjects.
+    """
+    kind = NAMES.get(statement.predicate_type)
+    if kind is None:
+        raise RejectedError(
+            Joint.PREDICATE,
+            f"the type {statement.predicate_type!r} is not known",
+            fix=f"known are {', '.join(NAMES)}",
+        )
+    try:
+        _CHECKS[kind](statement, statement.predicate)
+        build_of(statement)
+        time_of(statement)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise RejectedError(
+            Joint.PREDICATE, f"it is not a {kind}: {type(error).__name__} {error}"
+        ) from None
+    return kind
+
+
+def _check_provenance(_: Statement, predicate: Mapping[str, Any]) -> None:
+    definition = predicate["buildDefinition"]
+    demand(
+        definition["buildType"] == BUILD_TYPE,
+        Joint.PREDICATE,
+        f"its buildType is {definition['buildType']!r}, not {BUILD_TYPE!r}",
+    )
+    demand(
+        isinstance(definition["externalParameters"], dict), Joint.PREDICATE, "it has no parameters"
+    )
+    demand(definition["resolvedDependencies"], Joint.PREDICATE, "it has no dependencies")
+    builder = predicate["runDetails"]["builder"]["id"]
+    demand(builder == BUILDER, Joint.PREDICATE, f"its builder is {builder!r}, not {BUILDER!r}")
+
+
+def _check_root_hash(statement: Statement, predicate: Mapping[str, Any]) -> None:
+    root = predicate["verity"]["root_hash"]
+    _same("the root hash", f"sha256:{root}", statement.subjects["sealed"])
+    _same("the machine hash", predicate["machineHash"], statement.subjects["snapshot"])
+    demand(DRIVE in statement.subjects, Joint.PREDICATE, "the drive is not among its subjects")
+
+
+def _check_run_once(statement: Statement, predicate: Mapping[str, Any]) -> None:
+    _same("the machine hash", predicate["machineHash"], statement.subjects["snapshot"])
+    demand(predicate["execution"]["same"] is True, Joint.PREDICATE, "it does not say the same")
+    _check_builder(predicate)
+
+
+def _check_rebuild(_: Statement, predicate: Mapping[str, Any]) -> None:
+    demand(predicate["same"] is True, Joint.PREDICATE, "it does not say the same")
+    demand(predicate["resolvedDependencies"], Joint.PREDICATE, "it does not say of what")
+    _check_builder(predicate)
+
+
+def _check_builder(predicate: Mapping[str, Any]) -> None:
+    demand(predicate["builder"]["id"] == BUILDER, Joint.PREDICATE, "its builder is not known")
+
+
+def _check_sbom(_: Statement, predicate: Mapping[str, Any]) -> None:
+    version = predicate["spdxVersion"]
+    demand(version == SPDX_VERSION, Joint.PREDICATE, f"it is {version!r}, not {SPDX_VERSION}")
+    demand(predicate["packages"], Joint.PREDICATE, "it has no packages")
+
+
+def _same(what: str, said: str, subject: str) -> None:
+    if said != subject:
+        raise RejectedError(
+            Joint.PREDICATE, f"{what} is not that of the subject", expected=subject, got=said
+        )
+
+
+_CHECKS: dict[str, Callable[[Statement, Mapping[str, Any]], None]] = {
+    "provenance": _check_provenance,
+    "root-hash": _check_root_hash,
+    "run-once": _check_run_once,
+    "rebuild": _check_rebuild,
+    "sbom": _check_sbom,
+}

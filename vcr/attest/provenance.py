@@ -1,0 +1,101 @@
+"""Build provenance of a plan: SLSA's predicate, filled from the project, its lock and the pins.
+
+https://slsa.dev/spec/v1.0/provenance
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vcr.attest.predicates import BUILD_TYPE, BUILDER, Host
+from vcr.model.digest import Digest
+from vcr.model.plan import Copy, Debs, Fetched, OciBase, Plan, UrlSource
+from vcr.model.project import CONFIG_FILE, Project
+from vcr.tools.git import Revision
+
+type Descriptor = dict[str, Any]  # in-toto's ResourceDescriptor
+
+
+@dataclass(frozen=True)
+class Pins:
+    """The files that pin the toolchain."""
+
+    directory: Path  # nix/pins
+
+    def descriptors(self) -> list[Descriptor]:
+        """Return one for each list of Debian packages; raises OSError."""
+        found = []
+        for path in sorted(self.directory.glob("debian-*.json")):
+            snapshot = json.loads(path.read_bytes())["snapshot"]
+            uri = f"https://snapshot.debian.org/archive/debian/{snapshot}/"
+            descriptor = file_descriptor(path, f"toolchain/{path.name}")
+            found.append({**descriptor, "annotations": {"archive": uri}})
+        return found
+
+    def packages(self, arch: str, *sets: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the name of each package of SETS, and what is known of it, sorted."""
+        content = json.loads((self.directory / f"debian-{arch}.json").read_bytes())
+        base = f"https://snapshot.debian.org/archive/debian/{content['snapshot']}/"
+        for name in sorted({name for each in sets for name in content["sets"][each]}):
+            package = content["packages"][name]
+            yield name, {**package, "url": base + package["path"]}
+
+
+def provenance(
+    project: Project, plan: Plan, source: Revision | None, pins: Pins, host: Host
+) -> dict[str, Any]:
+    """Return the predicate for what PROJECT builds to by PLAN; raises OSError."""
+    given = [source_descriptor(source)] if source else []
+    own = [project.lock_file, project.dockerfile, project.root / CONFIG_FILE]
+    files = [file_descriptor(path, path.name) for path in own if path.is_file()]
+    fetched = {row["name"]: row for row in _fetched(plan)}
+    return {
+        "buildDefinition": {
+            "buildType": BUILD_TYPE,
+            "externalParameters": plan.terms,
+            "internalParameters": {"epoch": plan.epoch, "system": host.system},
+            "resolvedDependencies": [
+                *given,
+                *files,
+                *(fetched[name] for name in sorted(fetched)),
+                *pins.descriptors(),
+            ],
+        },
+        "runDetails": {
+            "builder": {"id": BUILDER, "version": {"vcr": host.version}},
+        },
+    }
+
+
+def source_descriptor(source: Revision) -> Descriptor:
+    """Return the SOURCE: its commit, where it is published, and whether files differ from it."""
+    found: Descriptor = {"name": "source", "digest": {"gitCommit": source.commit}}
+    if source.uri:
+        found["uri"] = f"git+{source.uri}@{source.commit}"
+    if source.is_changed:
+        found["annotations"] = {"changed": True}
+    return found
+
+
+def file_descriptor(path: Path, name: str) -> Descriptor:
+    """Return the file at PATH by its digest, called NAME; raises OSError."""
+    return {"name": name, "digest": {"sha256": Digest.of_file(path).hex}}
+
+
+def _fetched(plan: Plan) -> Iterator[Descriptor]:
+    """Yield what the bases and remote files of PLAN are; vcr.lock closes what RUN is answered."""
+    for layer in plan.layers.values():
+        if isinstance(layer, Debs):
+            yield from map(_file, layer.debs)
+        elif isinstance(layer, OciBase):
+            digest = {"sha256": Digest(layer.manifest).hex}
+            yield {"name": layer.reference, "digest": digest}
+        elif isinstance(layer, Copy):
+            remote = (source for source in layer.sources if isinstance(source, UrlSource))
+            yield from (_file(source.file) for source in remote)
+
+
+def _file(file: Fetched) -> Descriptor:
+    return {"name": file.name, "uri": file.url, "digest": {"sha256": file.sha256}}

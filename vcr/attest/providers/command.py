@@ -1,0 +1,89 @@
+"""The provider `command`: gives a statement to a service and keeps what it answers.
+
+The hook for registries of rights, transparency logs, notaries: a program, which gets the
+envelope on its standard input, or an address, to which it is posted. What the service's
+receipt is worth is between it and whoever trusts it.
+"""
+
+import datetime as dt
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vcr import process
+from vcr.attest.dsse import MEDIA_TYPE
+from vcr.attest.providers import Claims, Evidence, Launch, Opened, Parts
+from vcr.attest.receipt import RECEIPT, Receipt, parse_receipt
+from vcr.attest.rejected import Joint, demand
+from vcr.errors import FetchError
+from vcr.lock.web import exchange
+
+SECONDS = 120
+MAX_ANSWER = 1 << 20
+
+
+@dataclass(frozen=True)
+class CommandSession(Opened):
+    """Asks the service about one envelope."""
+
+    envelope: bytes
+    argv: tuple[str, ...]
+    url: str
+
+    def attest(self, report_data: bytes, nonce: bytes | None = None) -> Evidence:  # noqa: ARG002
+        """Give it the envelope, whose statement has the digest REPORT_DATA; keep its answer.
+
+        Raises VcrError when the program fails, FetchError when the address does not take it.
+        """
+        answer = self._run() if self.argv else self._post()
+        if len(answer) > MAX_ANSWER:
+            raise FetchError(f"the receipt has more than {MAX_ANSWER} bytes")
+        service = shlex.join(self.argv) if self.argv else self.url
+        return Evidence(RECEIPT, Receipt(service, report_data, answer).to_bytes())
+
+    def _run(self) -> bytes:
+        return process.run(self.argv, stdin=self.envelope, timeout=SECONDS).stdout
+
+    def _post(self) -> bytes:
+        headers = {"Content-Type": MEDIA_TYPE, "Accept": "*/*"}
+        # The user chose the service; it may well be on this host.
+        answer = exchange("POST", self.url, headers, self.envelope, is_mirror=True)
+        if not 200 <= answer.status < 300:
+            raise FetchError(
+                f"{self.url} did not take the statement",
+                why=f"it answers {answer.status}",
+                tail=answer.body.decode("utf-8", "replace").splitlines()[:5],
+            )
+        return answer.body
+
+
+@dataclass(frozen=True)
+class Command:
+    """Gives ENVELOPE to the program ARGV or posts it to URL."""
+
+    envelope: bytes
+    argv: Sequence[str] = ()
+    url: str = ""
+    name: str = "command"
+
+    def measure(self, parts: Parts) -> Launch:
+        """Report the root of the drive; a service measures nothing."""
+        return Launch(parts, {"root": parts.root_hash})
+
+    def run(self, launch: Launch) -> CommandSession:  # noqa: ARG002
+        """Start nothing yet."""
+        return CommandSession(self.envelope, tuple(self.argv), self.url)
+
+    def verify(
+        self,
+        evidence: Evidence,
+        launch: Launch,
+        *,
+        report_data: bytes,
+        nonce: bytes | None,  # noqa: ARG002 -- a receipt answers no challenge of ours
+        at: dt.datetime,  # noqa: ARG002
+    ) -> Claims:
+        """Check that the receipt is whole and of this statement; raises RejectedError."""
+        receipt = parse_receipt(evidence.blob)
+        demand(receipt.statement == report_data, Joint.RECEIPT, "it is of another statement")
+        return Claims(None, launch.reference)

@@ -1,0 +1,66 @@
+"""What a service answered when it was given a statement, kept beside it.
+
+What a receipt itself says is between the service and whoever trusts it; what is checked
+here is that it belongs to the statement it is shown with.
+"""
+
+import base64
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from vcr.attest import strict_json
+from vcr.attest.evidence import Proof
+from vcr.attest.rejected import Joint, RejectedError, demand
+
+RECEIPT = "receipt-v1"
+MEDIA_TYPE = "application/vnd.vcr.receipt.v1+json"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """An answer, and what it is an answer to."""
+
+    service: str  # the command or the address
+    statement: bytes  # SHA-256 of the statement's bytes
+    answer: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the receipt as a file: canonical JSON and a newline."""
+        content = {
+            "mediaType": MEDIA_TYPE,
+            "service": self.service,
+            "statement": {"sha256": self.statement.hex()},
+            "answer": base64.b64encode(self.answer).decode(),
+            "answerDigest": {"sha256": hashlib.sha256(self.answer).hexdigest()},
+        }
+        return strict_json.dump(content) + b"\n"
+
+
+def is_receipt(data: bytes) -> bool:
+    """Tell whether DATA says that it is a receipt."""
+    try:
+        content = strict_json.load(data)
+    except ValueError:
+        return False
+    return isinstance(content, dict) and content.get("mediaType") == MEDIA_TYPE
+
+
+def read_receipt(name: str, data: bytes, bound: Collection[bytes]) -> Proof:
+    """Check that the receipt in DATA is of one of the statements BOUND; raises RejectedError."""
+    receipt = parse_receipt(data)
+    demand(receipt.statement in bound, Joint.RECEIPT, "it is of none of the statements given")
+    return Proof(name, RECEIPT, f"{receipt.service}: {len(receipt.answer)} bytes")
+
+
+def parse_receipt(data: bytes) -> Receipt:
+    """Read the receipt in DATA, which must be whole; raises RejectedError."""
+    try:
+        content = strict_json.load(data)
+        answer = base64.b64decode(content["answer"], validate=True)
+        statement = bytes.fromhex(content["statement"]["sha256"])
+        receipt = Receipt(str(content["service"]), statement, answer)
+    except (ValueError, TypeError, KeyError) as error:
+        raise RejectedError(Joint.RECEIPT, f"it is not a receipt: {error}") from None
+    demand(receipt.to_bytes() == data, Joint.RECEIPT, "its answer was changed")
+    return receipt

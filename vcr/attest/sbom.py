@@ -1,0 +1,184 @@
+"""What is in an image and its machine, as an SPDX document; a pure function of plan and lock.
+
+https://spdx.github.io/spdx-spec/v2.3/. Its time is the locked one, so it is the same
+wherever it is made.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote
+
+from vcr import __version__
+from vcr.attest.predicates import OURS, SPDX_VERSION
+from vcr.attest.provenance import Pins
+from vcr.model.arch import Arch
+from vcr.model.digest import Digest
+from vcr.model.lockfile import Lock, LockedDebian, LockedPackage
+from vcr.model.plan import Copy, Debs, Fetched, OciBase, Plan, Run, UrlSource
+
+ROOT, MACHINE = "SPDXRef-image", "SPDXRef-machine"
+# What RUN is answered with is a package when it looks like one; indexes are not.
+PACKAGES = re.compile(r"\.(deb|apk|whl|tgz|tar\.(gz|xz|bz2|zst)|zip|jar|gem|crate)$")
+_WHEEL = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-[^-]+){3,4}\.whl")  # PEP 427
+_DEB = re.compile(r"(?P<name>[^_]+)_(?P<version>[^_]+)_[^_]+\.deb")
+
+
+@dataclass(frozen=True)
+class Component:
+    """One package, by its bytes."""
+
+    name: str
+    version: str
+    url: str
+    sha256: str
+    purl: str = ""
+
+    @property
+    def ident(self) -> str:
+        """Return its SPDX identifier."""
+        plain = re.sub(r"[^A-Za-z0-9.-]", "-", self.name)
+        return f"SPDXRef-{plain}-{self.sha256[:16]}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as an SPDX package."""
+        found: dict[str, Any] = {
+            "SPDXID": self.ident,
+            "name": self.name,
+            "downloadLocation": self.url or "NOASSERTION",
+            "checksums": [{"algorithm": "SHA256", "checksumValue": self.sha256}],
+            "filesAnalyzed": False,
+        }
+        if self.version:
+            found["versionInfo"] = self.version
+        if self.purl:
+            found["externalRefs"] = [
+                {
+                    "referenceCategory": "PACKAGE-MANAGER",
+                    "referenceType": "purl",
+                    "referenceLocator": self.purl,
+                }
+            ]
+        return found
+
+
+def sbom(plan: Plan, lock: Lock, pins: Pins, image: Digest) -> dict[str, Any]:
+    """Return the SPDX document of the IMAGE that PLAN builds to; raises OSError."""
+    inside, building = _components(plan, lock)
+    machine = _machine(plan, pins)
+    made = {each.ident: each.as_json() for each in (*inside, *building, *machine)}
+    created = dt.datetime.fromtimestamp(plan.epoch, dt.UTC)
+    relations = [("SPDXRef-DOCUMENT", "DESCRIBES", ROOT)]
+    relations += [(ROOT, "CONTAINS", each.ident) for each in inside]
+    relations += [(each.ident, "BUILD_DEPENDENCY_OF", ROOT) for each in building]
+    subjects = [_image(plan, image)]
+    if machine:
+        subjects.append(_of_machine(plan))
+        relations += [(MACHINE, "CONTAINS", ROOT)]
+        relations += [(MACHINE, "CONTAINS", each.ident) for each in machine]
+    return {
+        "spdxVersion": SPDX_VERSION,
+        "dataLicense": "CC0-1.0",
+        "SPDXID": "SPDXRef-DOCUMENT",
+        "name": plan.name,
+        "documentNamespace": f"{OURS}/spdx/{plan.name}/{plan.profile}/{plan.arch}/{image.hex}",
+        "creationInfo": {
+            "created": f"{created:%Y-%m-%dT%H:%M:%SZ}",
+            "creators": [f"Tool: vcr-{__version__}"],
+        },
+        "packages": [*subjects, *(made[ident] for ident in sorted(made))],
+        "relationships": [
+            {"spdxElementId": one, "relationshipType": kind, "relatedSpdxElement": other}
+            for one, kind, other in sorted(set(relations))
+        ],
+    }
+
+
+def _image(plan: Plan, image: Digest) -> dict[str, Any]:
+    return {
+        "SPDXID": ROOT,
+        "name": plan.name,
+        "downloadLocation": "NOASSERTION",
+        "checksums": [{"algorithm": "SHA256", "checksumValue": image.hex}],
+        "filesAnalyzed": False,
+        "primaryPackagePurpose": "CONTAINER",
+    }
+
+
+def _of_machine(plan: Plan) -> dict[str, Any]:
+    return {
+        "SPDXID": MACHINE,
+        "name": f"{plan.name}-machine",
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": False,
+        "primaryPackagePurpose": "OPERATING-SYSTEM",
+    }
+
+
+def _components(plan: Plan, lock: Lock) -> tuple[list[Component], list[Component]]:
+    """Return what the layers of the image are made of, and what only other stages used."""
+    known = _locked_packages(lock)
+    inside: list[Component] = []
+    building: list[Component] = []
+    for ident, layer in plan.layers.items():
+        found = list(_of_layer(layer, known))
+        (inside if ident in plan.image.layers else building).extend(found)
+    contained = {each.ident for each in inside}
+    return inside, [each for each in building if each.ident not in contained]
+
+
+def _of_layer(layer: object, known: dict[str, LockedPackage]) -> Iterator[Component]:
+    match layer:
+        case Debs():
+            for file in layer.debs:
+                yield _debian(known[file.sha256]) if file.sha256 in known else _plain(file)
+        case OciBase():
+            yield Component(layer.reference, "", "", Digest(layer.manifest).hex)
+        case Copy():
+            for source in layer.sources:
+                if isinstance(source, UrlSource):
+                    yield _plain(source.file)
+        case Run():
+            yield from (_plain(body) for body in layer.bodies if PACKAGES.search(body.url))
+
+
+def _locked_packages(lock: Lock) -> dict[str, LockedPackage]:
+    bases = (base for base in lock.bases.values() if isinstance(base, LockedDebian))
+    return {p.sha256: p for base in bases for packages in base.archs.values() for p in packages}
+
+
+def _debian(package: LockedPackage) -> Component:
+    arch = package.name.removesuffix(".deb").rpartition("_")[2]
+    purl = _deb_purl(package.package, package.version, arch)
+    return Component(package.package, package.version, package.url, package.sha256, purl)
+
+
+def _deb_purl(name: str, version: str, arch: str) -> str:
+    """Return the package URL: https://github.com/package-url/purl-spec, type deb."""
+    return f"pkg:deb/debian/{quote(name, safe='')}@{quote(version, safe='')}?arch={arch}"
+
+
+def _plain(file: Fetched) -> Component:
+    """Return a file that is known by its address only; its name may say more."""
+    name = unquote(file.url.rpartition("/")[2]) or file.name
+    if match := _WHEEL.fullmatch(name):
+        plain = re.sub(r"[-_.]+", "-", match["name"]).lower()  # PEP 503
+        purl = f"pkg:pypi/{plain}@{quote(match['version'], safe='')}"
+        return Component(plain, match["version"], file.url, file.sha256, purl)
+    if match := _DEB.fullmatch(name):  # without the epoch, so no package URL
+        return Component(match["name"], match["version"], file.url, file.sha256)
+    return Component(name, "", file.url, file.sha256)
+
+
+def _machine(plan: Plan, pins: Pins) -> list[Component]:
+    """Return what a machine has besides the app: its kernel and what starts the container."""
+    if plan.arch is not Arch.RISCV64:
+        return []
+    found = []
+    for name, package in pins.packages(plan.arch, "guest", "kernel"):
+        arch = package["path"].removesuffix(".deb").rpartition("_")[2]
+        purl = _deb_purl(name, package["version"], arch)
+        found.append(Component(name, package["version"], package["url"], package["sha256"], purl))
+    return found

@@ -1,0 +1,215 @@
+"""`vcr attest`: statements about a build, signed; `verify` and `keygen` beside it."""
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vcr.cli.app import App, Command, engine_option, plan_options, project_argument
+from vcr.cli.attest_verify import verify
+from vcr.errors import UsageError
+
+if TYPE_CHECKING:  # pydantic and cryptography cost 300 ms at import
+    from vcr.attest.dsse import Envelope
+    from vcr.attest.make import Maker
+    from vcr.attest.providers import Evidence, Provider
+
+PREDICATES = ("provenance", "root-hash", "run-once", "sbom")
+PROVIDERS = ("software", "nitro", "command")
+MAKE = "make"
+
+a_file = click.Path(path_type=Path, dir_okay=False)
+
+
+class _Group(Command, click.Group):
+    """`vcr attest DIR` is `vcr attest make DIR`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in {"-h", "--help"}):
+            args = [MAKE, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Group)
+def attest() -> None:
+    """State what a project builds to, signed, for strangers to verify.
+
+    `vcr attest [DIR]` is `vcr attest make [DIR]`; each has its own --help.
+    """
+
+
+@attest.command(MAKE, cls=Command, short_help="Build, and state something of the ladder.")
+@project_argument
+@click.option(
+    "--predicate",
+    type=click.Choice(PREDICATES),
+    default=PREDICATES[0],
+    help="What to state: how it was built; the drive's root hash; that the machine,"
+    " executed again, is the same; what is in it.",
+)
+@click.option("--key", type=a_file, metavar="FILE", help="Sign with this private key.")
+@click.option("--output", type=a_file, metavar="FILE", help="Write it here (default: stdout).")
+@click.option(
+    "--provider",
+    type=click.Choice(PROVIDERS),
+    default=PROVIDERS[0],
+    help="Who vouches besides the key: nobody, a Nitro enclave, or the service of vcr.toml."
+    " What it answers is written beside the output.",
+)
+@click.option("--nonce", metavar="HEX", help="The challenge that the provider answers.")
+@click.option("--eif", type=a_file, metavar="FILE", help="For nitro: the enclave image to start.")
+@click.option("--time", metavar="TIME", help="Say when: `now`, or as 2026-11-26T00:00:00Z.")
+@plan_options
+@engine_option
+@click.pass_obj
+def make(  # noqa: PLR0913 -- one for each option
+    app: App,
+    *,
+    predicate: str,
+    key: Path | None,
+    output: Path | None,
+    provider: str,
+    nonce: str | None,
+    eif: Path | None,
+    time: str | None,
+    profile: str,
+    arch: str,
+    engine: str | None,
+) -> None:
+    """Build the project in DIR and state something about its ladder, signed."""
+    from vcr.attest.dsse import sign  # noqa: PLC0415
+    from vcr.attest.keys import read_private  # noqa: PLC0415
+
+    if key is None:
+        raise UsageError(
+            "there is nothing to sign with", fix="`vcr attest keygen NAME`, then --key"
+        )
+    if output is None and (provider != PROVIDERS[0] or nonce is not None):
+        raise UsageError("evidence is written beside the statement", fix="name a file: --output")
+    private, challenge, when = read_private(key), read_nonce(nonce), read_time(time)
+    maker = _build(app, profile, arch, engine)
+    statement = maker.statement(predicate, when)
+    envelope = sign(statement.to_bytes(), [private])
+    proof = None
+    if provider != PROVIDERS[0] or challenge is not None:
+        chosen = _provider(provider, maker, envelope, key)
+        proof = _prove(chosen, maker, envelope, challenge, eif)
+    _write(app, envelope, output, provider, proof)
+
+
+@attest.command("keygen", cls=Command, short_help="Make a key pair.")
+@click.argument("name", type=click.Path(path_type=Path))
+@click.pass_obj
+def keygen(app: App, name: Path) -> None:
+    """Make a new key pair, NAME.key (keep it) and NAME.pub (give it away)."""
+    from vcr.attest.keys import create_pair, key_id, read_public  # noqa: PLC0415
+
+    private, public = create_pair(name)
+    ident = key_id(read_public(public))
+    if app.ui.is_json:
+        app.ui.json("keygen", {"private": str(private), "public": str(public), "keyid": ident})
+        return
+    app.ui.table([("private", str(private)), ("public", str(public)), ("id", ident)])
+
+
+attest.add_command(verify)
+
+
+def read_nonce(text: str | None) -> bytes | None:
+    """Read a nonce in hex; raises UsageError."""
+    try:
+        return None if text is None else bytes.fromhex(text)
+    except ValueError:
+        raise UsageError(f"--nonce {text} is not hex") from None
+
+
+def read_time(text: str | None) -> str | None:
+    """Return the time that a statement is said to be of; raises UsageError."""
+    from vcr.attest.predicates import parse_time  # noqa: PLC0415
+    from vcr.attest.rejected import RejectedError  # noqa: PLC0415
+
+    if text == "now":
+        return f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    try:
+        if text is not None:
+            parse_time(text)
+    except RejectedError as error:
+        raise UsageError(f"--time {text} is wrong", why=error.why) from None
+    return text
+
+
+def _build(app: App, profile: str, arch: str, engine: str | None) -> "Maker":
+    from vcr.attest.make import Maker  # noqa: PLC0415
+    from vcr.model.arch import Arch  # noqa: PLC0415
+    from vcr.stages import STAGES, stages_of  # noqa: PLC0415
+    from vcr.stages.build import Builder  # noqa: PLC0415
+    from vcr.stages.prepare import prepare  # noqa: PLC0415
+
+    project, plan = prepare(app.directory, arch=Arch(arch), profile=profile, engine=engine)
+    stages = stages_of(profile) if plan.arch is Arch.RISCV64 else STAGES[:1]
+    builder = Builder(app.settings, app.ui, project)
+    return Maker(builder, builder.build(plan, stages))
+
+
+def _provider(name: str, maker: "Maker", envelope: "Envelope", key: Path) -> "Provider":
+    from vcr.attest.keys import key_id, read_private  # noqa: PLC0415
+    from vcr.attest.providers.command import Command as Service  # noqa: PLC0415
+    from vcr.attest.providers.nitro import Nitro  # noqa: PLC0415
+    from vcr.attest.providers.software import Software  # noqa: PLC0415
+
+    if name == "nitro":
+        return Nitro()
+    if name == "software":
+        private = read_private(key)
+        public = private.public_key()
+        return Software(private, {key_id(public): public})
+    service = maker.builder.project.config.attest
+    if not service.command and not service.url:
+        raise UsageError(
+            "there is no service to give the statement to",
+            fix='in vcr.toml: [attest] command = ["PROGRAM", ...] or url = "https://..."',
+        )
+    return Service(envelope.to_bytes(), service.command, service.url)
+
+
+def _prove(
+    provider: "Provider",
+    maker: "Maker",
+    envelope: "Envelope",
+    nonce: bytes | None,
+    eif: Path | None,
+) -> "Evidence":
+    """Get evidence that binds to ENVELOPE's statement, and check it before it is kept."""
+    from vcr.attest.providers import Parts, report_data  # noqa: PLC0415
+
+    launch = provider.measure(Parts(maker.sealed_root, image=eif))
+    bound = report_data(envelope.payload)
+    with provider.run(launch) as session:
+        evidence = session.attest(bound, nonce)
+    provider.verify(evidence, launch, report_data=bound, nonce=nonce, at=dt.datetime.now(dt.UTC))
+    return evidence
+
+
+def _write(
+    app: App, envelope: "Envelope", output: Path | None, provider: str, proof: "Evidence | None"
+) -> None:
+    from vcr.atomic import write_bytes  # noqa: PLC0415
+
+    files = []
+    if output is not None and proof is not None:
+        beside = output.with_name(f"{output.name}.{provider}")
+        write_bytes(beside, proof.blob)
+        files.append(beside)
+    data = envelope.to_bytes()
+    if output is not None:
+        write_bytes(output, data)
+        files.insert(0, output)
+    if app.ui.is_json:
+        content = {"envelope": json.loads(data), "files": [str(file) for file in files]}
+        app.ui.json("attest", content)
+    elif output is None:
+        app.ui.data(data.decode().rstrip("\n"))
+    for file in files:
+        app.ui.note(f"{file} written")

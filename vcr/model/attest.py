@@ -1,0 +1,20 @@
+"""[attest] of vcr.toml: the service that statements are given to."""
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class AttestSection(BaseModel):
+    """What `vcr attest --provider command` asks: a program, or an address."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    command: tuple[str, ...] = Field(default=(), strict=False)  # gets the envelope on stdin
+    url: str = ""  # the envelope is posted to it
+
+    @model_validator(mode="after")
+    def _one_service(self) -> "AttestSection":
+        if self.command and self.url:
+            raise ValueError("give either command or url, not both")
+        if self.url and not self.url.startswith(("https://", "http://")):
+            raise ValueError("url is an http or https address")
+        return self
