@@ -31,6 +31,7 @@ in
   inherit python; # what the command line and the builders run on
   build = set "build"; # squashfs-tools, cryptsetup, compressors
   cartesi = set "cartesi"; # what the Cartesi emulator runs on
+  container = set "container"; # crun and passt: the containers of the profile dev
   git = set "git";
   go = set "go"; # compiles linuxkit
   nbd = set "nbd";
@@ -41,6 +42,7 @@ in
   registry = set "registry"; # a container registry, for the tests
   shell = set "shell"; # bash, for `nix develop`
   verify = set "verify"; # gpgv and Debian's archive keyring
+  watch = set "watch"; # python3-watchdog, for --hot
   # python with what the tests need; ruff's wheel holds one static executable
   test = deb.toolset {
     name = "test";

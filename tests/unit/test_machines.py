@@ -90,7 +90,7 @@ def test_a_record_is_kept_and_forgotten(records: Records) -> None:
     assert records.load("k") == record
     assert records.all() == [record]
     assert record.is_running
-    records.forget("k")
+    records.forget(make_record(1, 1))
     assert records.load("k") is None
 
 

@@ -102,7 +102,10 @@ class Command(click.Command):
         """See click.Command."""
         kwargs.setdefault("context_settings", {})["help_option_names"] = ["-h", "--help"]
         super().__init__(*args, **kwargs)
-        self.params.extend(global_options())
+        taken = {name for param in self.params for name in param.opts}
+        for option in global_options():  # a verb may have another use for a letter
+            option.opts = [name for name in option.opts if name not in taken]
+            self.params.append(option)
 
 
 def project_argument[F: Callable[..., object]](function: F) -> F:

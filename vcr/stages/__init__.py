@@ -10,9 +10,11 @@ ENGINES = ("qemu", "cartesi")
 
 def stages_of(profile: str) -> tuple[str, ...]:
     """Return the stages of PROFILE."""
+    if profile == "dev":
+        return STAGES[:1]
     return PROD_STAGES if profile == "prod" else STAGES
 
 
 def machine_of(profile: str) -> str:
     """Return the attribute that describes the machine to start for PROFILE."""
-    return "prod" if profile == "prod" else "vm"
+    return {"prod": "prod", "dev": "container"}.get(profile, "vm")

@@ -11,7 +11,7 @@ from vcr.dockerfile.inputs import load_dockerfile
 from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import DEFAULT_SHELL, State
 from vcr.dockerfile.syntax import Dockerfile
-from vcr.errors import UsageError
+from vcr.errors import HostError, UsageError
 from vcr.model.arch import Arch
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.model.lockfile import Lock
@@ -64,6 +64,14 @@ def make_plan(
 def has_kvm(arch: Arch) -> bool:
     """Tell whether this host runs machines of ARCH by itself: fast, and never the same twice."""
     return platform.machine() == MACHINES.get(arch) and os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+def native_arch() -> Arch:
+    """Return the architecture of this host; raises HostError when vcr has no images for it."""
+    found = next((arch for arch, name in MACHINES.items() if name == platform.machine()), None)
+    if found is None:
+        raise HostError(f"vcr does not know the architecture {platform.machine()}")
+    return found
 
 
 def _check_args(args: dict[str, str], dockerfile: Dockerfile, resolver: Resolver) -> None:
