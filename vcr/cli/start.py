@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.app import App, engine_option, profile_option
+from vcr.cli.app import App, arch_of, engine_option, profile_option
 from vcr.errors import UsageError
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
@@ -98,14 +98,12 @@ class Start:
 
     def build(self, app: App) -> "tuple[Project, Path, Records]":
         """Build the project; return it, what its machine is started from, and the records."""
-        from vcr.model.arch import Arch  # noqa: PLC0415
         from vcr.runtime.record import Records  # noqa: PLC0415
         from vcr.stages import machine_of, stages_of  # noqa: PLC0415
         from vcr.stages.build import Builder  # noqa: PLC0415
-        from vcr.stages.plan import native_arch  # noqa: PLC0415
         from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-        arch = native_arch() if self.profile == "dev" else Arch.RISCV64
+        arch = arch_of(None, self.profile)
         project, plan = prepare(app.directory, arch=arch, profile=self.profile, engine=self.engine)
         machine = machine_of(self.profile)
         built = Builder(app.settings, app.ui, project).build(

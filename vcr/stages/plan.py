@@ -11,17 +11,14 @@ from vcr.dockerfile.inputs import load_dockerfile
 from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import DEFAULT_SHELL, State
 from vcr.dockerfile.syntax import Dockerfile
-from vcr.errors import HostError, UsageError
-from vcr.model.arch import Arch
+from vcr.errors import UsageError
+from vcr.model.arch import MACHINES, Arch
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.model.lockfile import Lock
 from vcr.model.plan import BuildMachine, Image, Machine, Plan
 from vcr.model.project import Project
 from vcr.stages.image import ImagePlanner
 from vcr.stages.running import PROXY_ARGS
-
-# What uname(2) calls the architectures.
-MACHINES = {Arch.AMD64: "x86_64", Arch.ARM64: "aarch64", Arch.RISCV64: "riscv64"}
 
 
 def make_plan(
@@ -64,14 +61,6 @@ def make_plan(
 def has_kvm(arch: Arch) -> bool:
     """Tell whether this host runs machines of ARCH by itself: fast, and never the same twice."""
     return platform.machine() == MACHINES.get(arch) and os.access("/dev/kvm", os.R_OK | os.W_OK)
-
-
-def native_arch() -> Arch:
-    """Return the architecture of this host; raises HostError when vcr has no images for it."""
-    found = next((arch for arch, name in MACHINES.items() if name == platform.machine()), None)
-    if found is None:
-        raise HostError(f"vcr does not know the architecture {platform.machine()}")
-    return found
 
 
 def _check_args(args: dict[str, str], dockerfile: Dockerfile, resolver: Resolver) -> None:
