@@ -51,8 +51,6 @@ def merge(layers: Iterable[Path], target: Path) -> None:
         modes: dict[Path, int] = {}
         for top, directories, files in os.walk(layer):
             here = target / Path(top).relative_to(layer)
-            if Path(top) != layer and _is_opaque(Path(top)):
-                shutil.rmtree(here, ignore_errors=True)
             for name in [*directories, *files]:
                 _copy(Path(top, name), here / name, modes)
         for path, mode in reversed(modes.items()):
@@ -77,7 +75,7 @@ def remove_tree(root: Path) -> None:
 def _copy(source: Path, target: Path, modes: dict[Path, int]) -> None:
     status = source.lstat()
     kind = stat.S_IFMT(status.st_mode)
-    if kind != stat.S_IFDIR or not target.is_dir() or target.is_symlink():
+    if kind != stat.S_IFDIR or _is_opaque(source) or not target.is_dir() or target.is_symlink():
         _remove(target)
     if kind == stat.S_IFDIR:
         target.mkdir(mode=0o700, exist_ok=True)
