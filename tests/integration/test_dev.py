@@ -111,7 +111,7 @@ def test_variables_and_volumes(vcr: Any, project: Path, tmp_path: Path) -> None:
     assert said[:2] == ["flag+file value+image", "from the host"]
     assert "refused" in said
     assert (shown / "new").read_text() == "written\n"
-    assert "variables and volumes" in vcr("up", project, "-e", "A=b", code=2).stderr
+    assert "variables, volumes" in vcr("up", project, "-e", "A=b", code=2).stderr
     assert "there is no" in vcr("up", *DEV, project, "-v", "./none:/x", code=2).stderr
 
 

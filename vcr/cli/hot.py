@@ -107,7 +107,7 @@ def run_hot(
     project, vm, records = built
     toolset = Nix(app.settings).toolset("watch")
     changes = Changes()
-    hot = Hot(project, records, wanted.forwards(), wanted.additions(), wanted.timeout)
+    hot = Hot(project, records, wanted.forwards(), wanted.additions(app), wanted.timeout)
     session = _Session(app, wanted, hot, changes, lambda: announce(hot))
     try:
         with watching(project, toolset, changes):

@@ -34,7 +34,7 @@ def up(app: App, /, **options: Any) -> None:
     from vcr.runtime.machine import start  # noqa: PLC0415
 
     wanted = Start(**options)
-    additions, forwards = wanted.additions(), wanted.forwards()
+    additions, forwards = wanted.additions(app), wanted.forwards()
     project, vm, records = wanted.build(app)
 
     def begin() -> "Running":
@@ -61,7 +61,7 @@ def run(app: App, /, *, hot: bool, **options: Any) -> None:
     the app that runs goes on serving until one with the change is healthy.
     """
     wanted = Start(**options)
-    additions, forwards = wanted.additions(), wanted.forwards()
+    additions, forwards = wanted.additions(app), wanted.forwards()
     built = project, vm, records = wanted.build(app)
     with records.locked(project.key):
         if _still_up(records, project, vm, additions) is not None:

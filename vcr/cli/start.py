@@ -1,7 +1,7 @@
 """What `vcr up` and `vcr run` share: the options of a start, and building what is started."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,11 @@ _OPTIONS = (
         help="Show the app a file or directory of this host (dev only).",
     ),
     click.option(
+        "--runtime",
+        type=click.Choice(("docker", "podman")),
+        help="Let a program of this host run the container, instead of vcr's own (dev only).",
+    ),
+    click.option(
         "--timeout",
         type=click.FloatRange(min=1),
         metavar="SECONDS",
@@ -73,6 +78,7 @@ class Start:
     env: tuple[str, ...]
     env_file: Path | None
     volume: tuple[str, ...]
+    runtime: str | None
     timeout: float | None
 
     def forwards(self) -> "list[Forward]":
@@ -81,20 +87,31 @@ class Start:
 
         return [parse_forward(text) for text in self.publish]
 
-    def additions(self) -> "Additions":
+    def additions(self, app: App) -> "Additions":
         """Return what a container is given; raises UsageError where there is no container."""
         from vcr.engines.container import Additions  # noqa: PLC0415
 
         lines = read_env_file(self.env_file) if self.env_file else []
         env = [_variable(text) for text in (*lines, *self.env)]
-        additions = Additions(tuple(env), tuple(parse_volume(text) for text in self.volume))
+        binds = tuple(parse_volume(text) for text in self.volume)
+        additions = Additions(tuple(env), binds, runtime=self.runtime or "")
         if additions and self.profile != "dev":
             raise UsageError(
-                f"variables and volumes cannot be given in the profile {self.profile}",
+                f"variables, volumes and --runtime are not for the profile {self.profile}",
                 why="all of the machine is in its digests",
                 fix="use --profile dev, or ENV and COPY in the Dockerfile",
             )
-        return additions
+        return self._with_skopeo(additions, app) if self.runtime else additions
+
+    def _with_skopeo(self, additions: "Additions", app: App) -> "Additions":
+        """Check the program that was asked for, and bring what fills its store."""
+        from vcr.engines.docker import check_program  # noqa: PLC0415
+        from vcr.tools.nix import Nix  # noqa: PLC0415
+        from vcr.tools.skopeo import Skopeo  # noqa: PLC0415
+
+        check_program(additions.runtime)
+        skopeo = Skopeo.of_toolset(Nix(app.settings).toolset("oci")).program
+        return replace(additions, skopeo=skopeo)
 
     def build(self, app: App) -> "tuple[Project, Path, Records]":
         """Build the project; return it, what its machine is started from, and the records."""

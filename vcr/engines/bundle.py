@@ -31,6 +31,10 @@ class Bind:
     target: str  # absolute
     read_only: bool = False
 
+    def to_option(self) -> str:
+        """Return it as `docker run -v` wants it."""
+        return f"{self.source}:{self.target}:{'ro' if self.read_only else 'rw'}"
+
     def to_mount(self) -> dict[str, Any]:
         """Return it as the runtime wants it."""
         options = ["rbind", "nosuid", "nodev", "ro" if self.read_only else "rw"]

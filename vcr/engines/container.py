@@ -40,14 +40,16 @@ class Additions:
     env: tuple[str, ...] = ()  # NAME=value
     binds: tuple[Bind, ...] = ()
     source: Path | None = None  # the directory that LIVE_LABEL shows
+    runtime: str = ""  # docker or podman, of the user, instead of the pinned crun
+    skopeo: Path | None = None  # which they need
 
     def __bool__(self) -> bool:
-        return bool(self.env or self.binds)
+        return bool(self.env or self.binds or self.runtime)
 
     @property
     def digest(self) -> str:
         """Return what tells one start from another with other additions, "" for none."""
-        text = repr((self.env, self.binds))
+        text = repr((self.env, self.binds, self.runtime))
         return hashlib.sha256(text.encode()).hexdigest() if self else ""
 
 
@@ -95,12 +97,13 @@ class ContainerMachine:
             report = failure.report
             raise UsageError(report["what"], why=report["why"], fix=report["fix"]) from None
         wanted["env"] = merged_env(wanted["env"], self.additions.env)
-        binds = [Bind(scratch / "resolv.conf", "/etc/resolv.conf", read_only=True), *self._binds()]
+        binds = [Bind(scratch / "resolv.conf", "/etc/resolv.conf", read_only=True), *self.binds()]
         config = runtime_config(wanted, scratch / "root", binds, rootless=rootless)
         (scratch / "bundle" / "config.json").write_text(json.dumps(config))
         (scratch / "layers").write_text(json.dumps([str(layer) for layer in layers]))
 
-    def _binds(self) -> list[Bind]:
+    def binds(self) -> list[Bind]:
+        """Return what of this host it sees; raises UsageError."""
         binds = list(self.additions.binds)
         if self.live_mount and self.additions.source is not None:
             if not self.live_mount.startswith("/"):
@@ -128,14 +131,19 @@ class ContainerMachine:
 
     def begin(self, channels: Channels) -> None:
         """Wait until the container was made; raises HostError when that cannot be done here."""
-        failed, started = (channels.scratch / name for name in ("failed", "started"))
-        deadline = time.monotonic() + START_SECONDS
-        while not started.exists():
-            if failed.exists():
-                raise HostError(**json.loads(failed.read_text()))
-            if time.monotonic() > deadline:
-                raise HostError("the container did not start", fix="see `vcr logs --console`")
-            time.sleep(POLL_SECONDS)
+        wait_until_started(channels)
+
+
+def wait_until_started(channels: Channels) -> None:
+    """Wait for the shim's word; raises HostError with what it could not do."""
+    failed, started = (channels.scratch / name for name in ("failed", "started"))
+    deadline = time.monotonic() + START_SECONDS
+    while not started.exists():
+        if failed.exists():
+            raise HostError(**json.loads(failed.read_text()))
+        if time.monotonic() > deadline:
+            raise HostError("the container did not start", fix="see `vcr logs --console`")
+        time.sleep(POLL_SECONDS)
 
 
 def merged_env(image: Sequence[str], given: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from vcr.engines.boot import BootMachine
 from vcr.engines.cartesi import CartesiMachine
 from vcr.engines.container import NO_ADDITIONS, Additions, ContainerMachine
+from vcr.engines.docker import DockerMachine
 from vcr.engines.machine import Machine, read_vm
 from vcr.engines.snapshot import SnapshotMachine
 from vcr.errors import UsageError
@@ -28,7 +29,10 @@ def load_machine(output: Path, additions: Additions = NO_ADDITIONS) -> Machine:
     data = read_vm(output)
     machine = KINDS[data.pop("kind")](data)
     if isinstance(machine, ContainerMachine):
-        return replace(machine, additions=additions)
+        machine = replace(machine, additions=additions)
+        if additions.runtime and additions.skopeo is not None:
+            return DockerMachine(machine, additions.runtime, additions.skopeo)
+        return machine
     if additions:
         raise UsageError(
             "environment and volumes cannot be given to a machine",

@@ -7,6 +7,7 @@ namespaces(7), user_namespaces(7), mount(2). Everything raises OSError; one whos
 import ctypes
 import fcntl
 import os
+import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from vcr.engines.layers import merge
 
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1  # netdevice(7)
-PR_SET_PDEATHSIG, SIGKILL = 1, 9
+PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -30,9 +31,16 @@ def trying(what: str) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, what) from None
 
 
-def die_with_parent() -> None:
-    """Let the kernel kill this process when its parent ends."""
-    _LIBC.prctl(PR_SET_PDEATHSIG, SIGKILL)
+def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
+    """Let the kernel send BY to this process when its parent ends."""
+    _LIBC.prctl(PR_SET_PDEATHSIG, by)
+
+
+def death_signal() -> int:
+    """Return the signal this process gets when its parent ends, 0 for none."""
+    number = ctypes.c_int()
+    _LIBC.prctl(PR_GET_PDEATHSIG, ctypes.byref(number))
+    return number.value
 
 
 def enter_namespaces(write_maps: Callable[[], None]) -> None:

@@ -6,14 +6,12 @@ ends when this process ends, however that happens: the first process of the inne
 namespace dies with it, and the kernel then kills the rest.
 """
 
-import base64
 import errno
 import json
 import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vcr import process
+from vcr.engines.answers import Answers, listen_unix
 from vcr.engines.namespaces import (
     die_with_parent,
     enter_namespaces,
@@ -32,10 +31,8 @@ from vcr.engines.namespaces import (
 )
 from vcr.engines.outside import Outside, has_tun, wait_for_route
 from vcr.engines.relay import Relay, listen
-from vcr.errors import VcrError
 
 APP = "app"
-TAIL_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -71,14 +68,14 @@ class Shim:
         """Make the namespaces and wait for the end of what runs in them."""
         with trying(f"listen on {self.forwards}"):
             listeners = [listen(address, host) for address, host, _ in self.forwards]
-        asked = _listen_unix(self.agent)
+        asked = listen_unix(self.agent)
         outside = Outside(self.pasta, self.console)
         enter_namespaces(outside.write_maps)
         ready, is_ready = os.pipe()
         inner = os.fork()
         if inner == 0:
             die_with_parent()
-            self.guarded(lambda: self._inside(listeners, asked, is_ready))
+            guarded(self.scratch, lambda: self._inside(listeners, asked, is_ready))
             os._exit(0)
         for one in (*listeners, asked):
             one.close()
@@ -87,15 +84,6 @@ class Shim:
             outside.connect_network(inner)
         os.waitpid(inner, 0)
         outside.end()
-
-    def guarded(self, work: Callable[[], None]) -> None:
-        """Leave word of what could not be done here, for who waits for the container."""
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 -- nobody else is there to hear of it
-            failed = self.scratch / "failed"
-            failed.with_suffix(".new").write_text(json.dumps(_report(error)))
-            failed.with_suffix(".new").rename(failed)
 
     def _inside(self, listeners: list[socket.socket], asked: socket.socket, ready: int) -> None:
         """Be the first process of the container's surroundings."""
@@ -117,51 +105,18 @@ class Shim:
         (self.scratch / "started").touch()
         for listener, (_, _, guest) in zip(listeners, self.forwards, strict=True):
             Relay(listener, lambda port=guest: socket.create_connection(("127.0.0.1", port), 5.0))  # type: ignore[misc]
-        threading.Thread(target=self._answer_all, args=(asked,), daemon=True).start()
+        Answers(self._crun("exec", APP), self.health, self._stop).serve(asked)
         self.say(f"exit app rc={app.wait()}")
 
     def _crun(self, *words: str | Path) -> list[str | Path]:
         return [self.crun, "--root", self.scratch / "crun", "--cgroup-manager=disabled", *words]
 
-    def _answer_all(self, asked: socket.socket) -> None:
-        while True:
-            connection, _ = asked.accept()
-            threading.Thread(target=self._answer_one, args=(connection,), daemon=True).start()
-
-    def _answer_one(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection, connection.makefile("rw", encoding="utf-8") as lines:
-            for line in lines:
-                lines.write(self._answer(line.split()) + "\n")
-                lines.flush()
-
-    def _answer(self, words: list[str]) -> str:
-        match words:
-            case ["ping"]:
-                return "pong"
-            case ["state"]:
-                return "running"
-            case ["health", seconds]:
-                code, output = self._health(float(seconds))
-                return f"health {code} {base64.b64encode(output).decode()}"
-            case ["stop", seconds]:
-                threading.Thread(target=self._stop, args=(float(seconds),), daemon=True).start()
-                return "stopping"
-        return "error unknown request"
-
-    def _health(self, limit: float) -> tuple[int, bytes]:
-        if not self.health:
-            return 127, b"there is no health command\n"
-        try:
-            done = process.run(self._crun("exec", APP, *self.health), ok=None, timeout=limit)
-        except VcrError as error:
-            return 137, f"{error.what}\n".encode()  # as a shell says of SIGKILL
-        return done.returncode, (done.stdout + done.stderr.encode())[-TAIL_BYTES:]
-
     def _stop(self, grace: float) -> None:
-        if self._heeds(self.stop_signal):
-            process.run(self._crun("kill", APP, self.stop_signal), ok=None)
-            time.sleep(grace)
-        process.run(self._crun("kill", APP, "KILL"), ok=None)
+        with suppress(OSError):  # it is not there yet, or not any more
+            if self._heeds(self.stop_signal):
+                process.run(self._crun("kill", APP, self.stop_signal), ok=None)
+                time.sleep(grace)
+        os._exit(0)  # of the first process of a namespace: the kernel kills all others
 
     def _heeds(self, name: str) -> bool:
         """Tell whether the app does anything at the signal NAME.
@@ -176,11 +131,14 @@ class Shim:
         return bool(handled >> (number - 1) & 1)
 
 
-def _listen_unix(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen()
-    return listener
+def guarded(scratch: Path, work: Callable[[], None]) -> None:
+    """Do WORK; leave word in SCRATCH, for who waits for the container, of what cannot be done."""
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 -- nobody else is there to hear of it
+        failed = scratch / "failed"
+        failed.with_suffix(".new").write_text(json.dumps(_report(error)))
+        failed.with_suffix(".new").rename(failed)
 
 
 def _report(error: Exception) -> dict[str, str]:
@@ -202,5 +160,5 @@ def main(told: str) -> None:
     shim = Shim.of(json.loads(told))
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    shim.guarded(shim.run)
+    guarded(shim.scratch, shim.run)
     sys.stdout.flush()
