@@ -259,6 +259,30 @@ def test_without_user_namespaces_it_is_exit_code_5(vcr: Any, project: Path, home
     assert "5 this host does not let a container be made: cannot make a user" in done.stderr
 
 
+# --- by a program of the user's
+
+
+def test_a_runtime_that_does_not_work_is_exit_code_5(vcr: Any, project: Path) -> None:
+    vcr.env["DOCKER_HOST"] = "unix:///nowhere"
+    done = vcr("up", *DEV, "--runtime", "docker", project, code=5)
+    assert re.search(r"docker (is not on this host|does not work here)", done.stderr)
+    assert "leave --runtime out" in done.stderr
+
+
+@pytest.mark.parametrize("program", ["docker", "podman"])
+def test_a_runtime_that_was_asked_for(vcr: Any, project: Path, program: str) -> None:
+    if shutil.which(program) is None or subprocess.run([program, "info"], check=False).returncode:
+        pytest.skip(f"needs a {program} that works")
+    app_says(project, "echo $A; busybox id -u; echo x > /x || echo read-only")
+    assert vcr.json("up", *DEV, "--runtime", program, "-e", "A=b", project)["status"] == "healthy"
+    logs = vcr("logs", project).stdout
+    assert logs.splitlines()[:2] == ["b", "1000"]
+    assert "read-only" in logs
+    vcr("down", "-t", "1", project)
+    listed = subprocess.run([program, "ps", "-a"], capture_output=True, text=True, check=True)
+    assert f"vcr.local/{project.name}" not in listed.stdout
+
+
 # --- hot
 
 

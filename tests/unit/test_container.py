@@ -15,6 +15,7 @@ import pytest
 from vcr.cli.start import parse_volume, read_env_file
 from vcr.engines.bundle import Bind, runtime_config
 from vcr.engines.container import Additions, ContainerMachine, merged_env
+from vcr.engines.docker import DockerMachine
 from vcr.engines.layers import merge, remove_tree, unpack
 from vcr.engines.load import load_machine
 from vcr.engines.machine import Channels, Forward
@@ -111,6 +112,22 @@ def test_what_the_shim_is_told(tmp_path: Path) -> None:
     assert told["forwards"] == [["127.0.0.1", 8080, 80]]
     assert told["stop_signal"] == "SIGINT"
     assert "SECRET" not in argv[-1]  # every user of this host can read it there
+
+
+def test_docker_is_told_the_same(tmp_path: Path) -> None:
+    (tmp_path / "vm.json").write_text(json.dumps({**VM, "layout": str(tmp_path)}))
+    index = {"manifests": [{"digest": "sha256:" + "ab" * 32}]}
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    binds = (Bind(Path("/h"), "/x", read_only=True),)
+    given = Additions(("SECRET=x",), binds, runtime="docker", skopeo=Path("/skopeo"))
+    machine = load_machine(tmp_path, given)
+    assert isinstance(machine, DockerMachine)
+    argv = machine.run_argv("n", [Forward("127.0.0.1", 8080, 80)], Path("/env"))
+    assert " ".join(argv) == (
+        "docker run --rm --name n --env-file /env --no-healthcheck "
+        "--security-opt no-new-privileges --read-only --tmpfs /data --tmpfs /run --tmpfs /tmp "
+        "-p 127.0.0.1:8080:80 -v /h:/x:ro vcr.local/app:abababababababababababababababab"
+    )
 
 
 def test_a_machine_takes_no_variables(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from vcr import process
 from vcr.engines.answers import Answers, listen_unix
 from vcr.engines.container import PACKAGE, ContainerMachine, wait_until_started
+from vcr.engines.layers import remove_tree
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.namespaces import death_signal, die_with_parent
 from vcr.engines.shim import guarded
@@ -54,7 +55,8 @@ class DockerMachine:
     def prepare(self, channels: Channels) -> None:
         """Load the image into the program's store; raises HostError."""
         check_program(self.program)
-        channels.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        remove_tree(channels.scratch)
+        channels.scratch.mkdir(parents=True, mode=0o700)
         (channels.scratch / "env").write_text(
             "".join(f"{variable}\n" for variable in self.container.additions.env)
         )
