@@ -52,9 +52,9 @@ def processes(directory: Path) -> list[str]:
 
 def app_says(project: Path, script: str, *, user: str = "1000:1000", more: str = "") -> None:
     """Make PROJECT's app run SCRIPT in busybox and then serve."""
-    command = json.dumps(["busybox", "sh", "-c", f"{script}; exec busybox httpd -f -p 8080"])
+    command = json.dumps(["busybox", "sh", "-c", f"{script}; exec busybox httpd -f -p 80"])
     (project / "Dockerfile").write_text(
-        f"FROM busybox\nUSER {user}\nEXPOSE 8080\n{more}CMD {command}\n"
+        f"FROM busybox\nUSER {user}\nEXPOSE 80\n{more}CMD {command}\n"
     )
 
 
@@ -333,6 +333,19 @@ def test_hot_ignores_what_the_image_does(vcr: Any, project: Path) -> None:
     told = child.communicate(timeout=60)[1]
     assert "changed: www/index.html" in told
     assert "some.log" not in told
+
+
+def test_hot_leaves_to_the_app_what_it_sees_itself(vcr: Any, project: Path) -> None:
+    text = (project / "Dockerfile").read_text().replace('"/www"]', '"/src/www"]')
+    (project / "Dockerfile").write_text(f"{text}LABEL vcr.dev.mount=/src\n")
+    child = vcr.spawn("run", *DEV, "--hot", project)
+    port = int(re.search(r":(\d+)/", child.stdout.readline())[1])
+    (project / "www" / "index.html").write_text("live")
+    assert get(port) == "live"
+    (project / "Dockerfile").write_text(f"{text}LABEL vcr.dev.mount=/src\nENV A=b\n")
+    told = read_until(child.stderr, "serves after")
+    assert "changed: Dockerfile" in told
+    assert "index.html" not in told.partition("changed: Dockerfile")[0]
 
 
 @pytest.mark.vm

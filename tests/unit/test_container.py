@@ -176,6 +176,10 @@ def layout_of(where: Path, *layers: list[tuple[str, Node]]) -> Layout:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Layout:
+    try:
+        os.setxattr(tmp_path, "user.try", b"y")
+    except OSError:
+        pytest.skip("needs a file system with user.* attributes, and to be allowed them")
     hard = text_file("one", 0o755)
     return layout_of(
         tmp_path,

@@ -47,9 +47,8 @@ class _Session:
         matters = Filter(self.hot.project)
         while True:
             changed = self.changes.take(POLL_SECONDS)
-            if self.hot.shows_source and not any(map(matters.decides, changed)):
-                changed = frozenset()  # the app sees it already
-            if changed:
+            # What is not decided by a file of the build, the app may see by itself.
+            if changed and (any(map(matters.decides, changed)) or not self.hot.shows_source):
                 self._follow_change(changed)
             if was_running and not self.hot.is_running:
                 self.app.ui.warn("the app ended; the next change starts it again")
