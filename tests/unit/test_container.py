@@ -7,6 +7,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,20 @@ def test_layers_are_unpacked_once_and_merged(image: Layout, tmp_path: Path) -> N
         "bin", "opaque", "opaque/new", "usr", "usr/bin", "usr/bin/a", "usr/bin/b", "usr/bin/c",
     ]  # fmt: skip
     assert (tmp_path / "root" / "bin").is_symlink()
+
+
+def test_many_unpack_the_same_layers(image: Layout, tmp_path: Path) -> None:
+    store, own = tmp_path / "store", os.geteuid() == 0
+    start = threading.Barrier(8)
+
+    def work() -> tuple[Path, ...]:
+        start.wait()
+        return unpack(image, store, own=own)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = {future.result() for future in [pool.submit(work) for _ in range(8)]}
+    assert len(found) == 1
+    assert not list(store.glob(".new-*"))
 
 
 def test_a_directory_that_refuses_is_removed_all_the_same(tmp_path: Path) -> None:

@@ -96,6 +96,12 @@ class ContainerMachine:
         except Failure as failure:
             report = failure.report
             raise UsageError(report["what"], why=report["why"], fix=report["fix"]) from None
+        except OSError as error:
+            raise HostError(
+                f"cannot unpack the image below {channels.layers}",
+                why=error.strerror or str(error),
+                fix="check the permissions and the free space there",
+            ) from None
         wanted["env"] = merged_env(wanted["env"], self.additions.env)
         binds = [Bind(scratch / "resolv.conf", "/etc/resolv.conf", read_only=True), *self.binds()]
         config = runtime_config(wanted, scratch / "root", binds, rootless=rootless)

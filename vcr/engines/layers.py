@@ -117,8 +117,11 @@ def _unpack_layer(layer: Path, skeleton: Path | None, target: Path, *, own: bool
     try:
         _write(scratch / FILES, nodes, own=own)
         (scratch / SKELETON).write_text(json.dumps(_skeleton(tree)))
-        with suppress(FileExistsError):  # another vcr was as fast
+        try:
             scratch.rename(target)
+        except OSError:
+            if not target.is_dir():  # no other vcr was as fast
+                raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
