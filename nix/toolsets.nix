@@ -43,6 +43,7 @@ in
   };
   build = set "build"; # squashfs-tools, cryptsetup, compressors
   cartesi = set "cartesi"; # what the Cartesi emulator runs on
+  container = set "container"; # crun and passt: the containers of the profile dev
   git = set "git";
   go = set "go"; # compiles linuxkit
   nbd = set "nbd"; # nbdkit
@@ -54,6 +55,7 @@ in
   registry = set "registry"; # a container registry, for the tests
   shell = set "shell"; # bash, for `nix develop`
   verify = set "verify"; # gpgv and Debian's archive keyring
+  watch = set "watch"; # python3-watchdog, for --hot
   # python with what the tests need; ruff's wheel holds one static executable
   test = deb.toolset {
     name = "test";

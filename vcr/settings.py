@@ -20,6 +20,7 @@ INHERITED = frozenset(
         "REGISTRY_AUTH_FILE",
         "http_proxy", "https_proxy", "all_proxy", "no_proxy",
         "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+        "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST",
         "PIP_INDEX_URL", "PIP_CERT", "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "NPM_CONFIG_REGISTRY",
     }
 )  # fmt: skip

@@ -14,5 +14,6 @@ rec {
   inherit (import ./machine.nix (given // { inherit squashfs kernel; })) machine snapshot;
   seal = import ./seal.nix (given // { inherit snapshot; });
   prod = import ./prod.nix (given // { inherit seal; });
+  container = import ./container.nix (given // { inherit image; });
   vm = import ./vm.nix (given // { inherit squashfs kernel; });
 }

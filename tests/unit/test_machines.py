@@ -90,7 +90,23 @@ def test_a_record_is_kept_and_forgotten(records: Records) -> None:
     assert records.load("k") == record
     assert records.all() == [record]
     assert record.is_running
-    records.forget("k")
+    records.forget(make_record(1, 1))
+    assert records.load("k") is None
+
+
+def test_a_machine_that_replaced_another_has_its_files_elsewhere(records: Records) -> None:
+    first, second = records.places("k")
+    assert records.last_channels("k") == records.channels("k")
+    for place, now in ((first, 1), (second, 2)):
+        log = records.channels(place).log
+        log.parent.mkdir(parents=True)
+        log.touch()
+        os.utime(log, (now, now))
+    assert records.last_channels("k") == records.channels(second)
+    record = replace(make_record(1, 1), place=first)
+    records.save(record)
+    assert records.last_channels("k") == records.channels(first)
+    records.forget(record)
     assert records.load("k") is None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vcr.model.arch import Arch
+from vcr.model.arch import Arch, native_arch
 from vcr.progress import Progress
 from vcr.settings import Settings
 from vcr.stages import ENGINES, PROFILES
@@ -102,7 +102,10 @@ class Command(click.Command):
         """See click.Command."""
         kwargs.setdefault("context_settings", {})["help_option_names"] = ["-h", "--help"]
         super().__init__(*args, **kwargs)
-        self.params.extend(global_options())
+        taken = {name for param in self.params for name in param.opts}
+        for option in global_options():  # a verb may have another use for a letter
+            option.opts = [name for name in option.opts if name not in taken]
+            self.params.append(option)
 
 
 class Group(click.Group):
@@ -144,12 +147,19 @@ engine_option = click.option(
 )
 
 
+def arch_of(chosen: str | None, profile: str) -> Arch:
+    """Return the architecture that was CHOSEN, else the one of PROFILE; raises HostError."""
+    if chosen is not None:
+        return Arch(chosen)
+    return native_arch() if profile == "dev" else Arch.RISCV64
+
+
 def plan_options[F: Callable[..., object]](function: F) -> F:
     """Add --profile and --arch, which decide what is planned."""
     arch = click.option(
         "--arch",
         type=click.Choice([arch.value for arch in Arch]),
-        default=Arch.RISCV64.value,
-        help="Architecture of the image; stages above it exist for riscv64 only.",
+        help="Architecture of the image: riscv64, for the profile dev this host's. "
+        "Stages above it exist for riscv64 only.",
     )
     return profile_option(arch(function))

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vcr.cli.app import App, Command, engine_option, plan_options
+from vcr.cli.app import App, Command, arch_of, engine_option, plan_options
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
 from vcr.model.duration import parse_duration
@@ -28,7 +28,7 @@ def build(
     words: tuple[str, ...],
     *,
     profile: str,
-    arch: str,
+    arch: str | None,
     engine: str | None,
     target: str | None,
     timeout: str,
@@ -41,7 +41,8 @@ def build(
     DIR is the project's directory; a directory named like a stage is written ./image.
     """
     last = _take_words(app, words)
-    wanted = _stages_up_to(last, Arch(arch), profile)
+    chosen = arch_of(arch, profile)
+    wanted = _stages_up_to(last, chosen, profile)
     try:
         limit = parse_duration(timeout)
     except ValueError as error:
@@ -51,7 +52,7 @@ def build(
     from vcr.stages.prepare import prepare  # noqa: PLC0415
 
     project, plan = prepare(
-        app.directory, arch=Arch(arch), profile=profile, target=target, engine=engine
+        app.directory, arch=chosen, profile=profile, target=target, engine=engine
     )
     built = Builder(app.settings, app.ui, project, limit).build(plan, wanted)
     if app.ui.is_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vcr.cli.app import App, Command, plan_options, project_argument
+from vcr.cli.app import App, Command, arch_of, plan_options, project_argument
 from vcr.cli.build import print_ladder
 from vcr.model.arch import Arch
 from vcr.stages import STAGES, stages_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 @click.option("--config", is_flag=True, help="Show effective values and where each came from.")
 @plan_options
 @click.pass_obj
-def inspect(app: App, *, config: bool, profile: str, arch: str) -> None:
+def inspect(app: App, *, config: bool, profile: str, arch: str | None) -> None:
     """Show the plan of a project and what is built of it; builds nothing."""
     from vcr.model.project import load_project  # noqa: PLC0415
     from vcr.stages.prepare import prepare  # noqa: PLC0415
@@ -36,7 +36,7 @@ def inspect(app: App, *, config: bool, profile: str, arch: str) -> None:
     if config:
         _show_config(app, load_project(app.directory))
         return
-    project, plan = prepare(app.directory, arch=Arch(arch), profile=profile)
+    project, plan = prepare(app.directory, arch=arch_of(arch, profile), profile=profile)
     _show_plan(app, project, plan)
 
 

@@ -4,103 +4,97 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vcr.cli.app import App, Command, engine_option, profile_option, project_argument
+from vcr.cli.app import App, Command, project_argument
+from vcr.cli.start import Start, start_options
 from vcr.cli.watch import record_json
 from vcr.errors import UsageError, VcrError
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from pathlib import Path
 
-    from vcr.engines.machine import Forward
+    from vcr.engines.container import Additions
     from vcr.model.project import Project
     from vcr.runtime.machine import Running
     from vcr.runtime.record import Record, Records
 
-publish_option = click.option(
-    "-p",
-    "--publish",
-    multiple=True,
-    metavar="[[ADDR:]HOST:]GUEST",
-    help="Forward a port of this host; without it, every port of the app gets a free one.",
-)
-timeout_option = click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    metavar="SECONDS",
-    help="Give up on an app that is not healthy by then.",
-)
-
-
-def start_options[F: Callable[..., object]](function: F) -> F:
-    """Add what decides which machine is started, and how."""
-    return profile_option(engine_option(publish_option(timeout_option(function))))
-
 
 @click.command(cls=Command)
 @project_argument
 @start_options
 @click.pass_obj
-def up(
-    app: App,
-    *,
-    profile: str,
-    engine: str | None,
-    publish: tuple[str, ...],
-    timeout: float | None,
-) -> None:
-    """Build the project, start it in a VM, and return when it is healthy."""
+def up(app: App, /, **options: Any) -> None:
+    """Build the project, start it, and return when it is healthy.
+
+    It runs in a VM or, with the profile dev, in a container of this host.
+    """
     from vcr.runtime.machine import start  # noqa: PLC0415
 
-    project, vm, records = _built(app, profile, engine)
+    wanted = Start(**options)
+    additions, forwards = wanted.additions(app), wanted.forwards()
+    project, vm, records = wanted.build(app)
+
+    def begin() -> "Running":
+        return start(project, vm, forwards, records, die_with_parent=False, additions=additions)
+
     with records.locked(project.key):
-        running = _still_up(records, project, vm)
+        running = _still_up(records, project, vm, additions)
         if running is None:
-            running = _start_and_wait(
-                app,
-                lambda: start(project, vm, _forwards(publish), records, die_with_parent=False),
-                timeout,
-            )
+            running = _start_and_wait(app, begin, wanted.timeout)
         else:
             app.ui.note(f"{project.name} is up already")
-    _announce(app, running)
+    announce(app, running.record)
 
 
 @click.command(cls=Command)
 @project_argument
 @start_options
+@click.option("--hot", is_flag=True, help="Build and start anew after each change of a file.")
 @click.pass_obj
-def run(
-    app: App,
-    *,
-    profile: str,
-    engine: str | None,
-    publish: tuple[str, ...],
-    timeout: float | None,
-) -> None:
-    """Build the project and run it in a VM in the foreground; Ctrl-C stops it."""
-    from vcr.runtime.follow import follow  # noqa: PLC0415
-    from vcr.runtime.machine import start  # noqa: PLC0415
+def run(app: App, /, *, hot: bool, **options: Any) -> None:
+    """Build the project and run it in the foreground; Ctrl-C stops it.
 
-    project, vm, records = _built(app, profile, engine)
+    It runs in a VM or, with the profile dev, in a container of this host. With --hot
+    the app that runs goes on serving until one with the change is healthy.
+    """
+    wanted = Start(**options)
+    additions, forwards = wanted.additions(app), wanted.forwards()
+    built = project, vm, records = wanted.build(app)
     with records.locked(project.key):
-        if _still_up(records, project, vm) is not None:
+        if _still_up(records, project, vm, additions) is not None:
             raise UsageError(f"{project.name} is up already", fix="`vcr down`, or `vcr logs -f`")
-        running = start(project, vm, _forwards(publish), records, die_with_parent=True)
-        watch = _Watch(app, running, timeout)
-        say = app.ui.note if app.ui.is_json else app.ui.data
-        try:
-            watch.start()
-            for line in follow(running.channels.log, watch.is_over):
-                say(line)
-            if watch.error is not None:
-                raise watch.error
-        finally:
-            app.ui.detail("stopping")
-            running.stop()
+        if hot:
+            from vcr.cli.hot import run_hot  # noqa: PLC0415
+
+            run_hot(app, wanted, built, lambda hot: announce(app, hot.record))
+        else:
+            from vcr.runtime.machine import start  # noqa: PLC0415
+
+            _follow(
+                app,
+                start(project, vm, forwards, records, die_with_parent=True, additions=additions),
+                wanted.timeout,
+            )
+
+
+def _follow(app: App, running: "Running", timeout: float | None) -> None:
+    """Show the app's log until it ends or is interrupted; then it is stopped."""
+    from vcr.runtime.follow import follow  # noqa: PLC0415
+
+    watch = _Watch(app, running, timeout)
+    say = app.ui.note if app.ui.is_json else app.ui.data
+    try:
+        watch.start()
+        for line in follow(running.channels.log, watch.is_over):
+            say(line)
+        if watch.error is not None:
+            raise watch.error
+    finally:
+        app.ui.detail("stopping")
+        running.stop()
 
 
 @click.command(cls=Command)
@@ -142,33 +136,23 @@ class _Watch:
 
     def _wait(self) -> None:
         try:
-            _announce(self._app, self._running.wait_until_healthy(self._timeout))
+            announce(self._app, self._running.wait_until_healthy(self._timeout).record)
         except VcrError as error:
             self.error = error
 
 
-def _built(app: App, profile: str, engine: str | None) -> "tuple[Project, Path, Records]":
-    from vcr.model.arch import Arch  # noqa: PLC0415
-    from vcr.runtime.record import Records  # noqa: PLC0415
-    from vcr.stages import machine_of, stages_of  # noqa: PLC0415
-    from vcr.stages.build import Builder  # noqa: PLC0415
-    from vcr.stages.prepare import prepare  # noqa: PLC0415
-
-    project, plan = prepare(app.directory, arch=Arch.RISCV64, profile=profile, engine=engine)
-    stages = (*stages_of(profile), machine_of(profile))
-    built = Builder(app.settings, app.ui, project).build(plan, stages)
-    return project, built.path(machine_of(profile)), Records(app.settings)
-
-
-def _still_up(records: "Records", project: "Project", vm: "Path") -> "Running | None":
-    """Return the machine if it runs and is the one just built; stop an older one."""
+def _still_up(
+    records: "Records", project: "Project", vm: "Path", additions: "Additions"
+) -> "Running | None":
+    """Return the machine if it runs and is the one just built; stop another one."""
     from vcr.runtime.machine import Running  # noqa: PLC0415
 
     record = records.load(project.key)
     if record is None:
         return None
     running = Running.of(record, records)
-    if record.is_running and record.vm == str(vm) and record.status == "healthy":
+    same = record.vm == str(vm) and record.additions == additions.digest
+    if record.is_running and same and record.status == "healthy":
         return running
     running.stop()
     return None
@@ -197,14 +181,8 @@ def _records_here(app: App, records: "Records") -> "list[Record]":
     return [record] if record is not None else []
 
 
-def _forwards(publish: tuple[str, ...]) -> "list[Forward]":
-    from vcr.runtime.ports import parse_forward  # noqa: PLC0415
-
-    return [parse_forward(text) for text in publish]
-
-
-def _announce(app: App, running: "Running") -> None:
-    record = running.record
+def announce(app: App, record: "Record") -> None:
+    """Say where the app of RECORD is reached."""
     if app.ui.is_json:
         app.ui.json("machine", {**record_json(record), "status": record.status})
         return

@@ -25,7 +25,7 @@ def logs(app: App, *, go_on: bool, lines: int | None, console: bool) -> None:
     from vcr.runtime.record import Records  # noqa: PLC0415
 
     records, key = Records(app.settings), load_project(app.directory).key
-    channels, record = records.channels(key), records.load(key)
+    channels, record = records.last_channels(key), records.load(key)
     path = channels.console if console else channels.log
     if not path.exists():
         raise UsageError("this project was never up", fix="`vcr up` starts it")

@@ -1,22 +1,42 @@
 """Which machine a build describes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vcr.engines.boot import BootMachine
 from vcr.engines.cartesi import CartesiMachine
+from vcr.engines.container import NO_ADDITIONS, Additions, ContainerMachine
+from vcr.engines.docker import DockerMachine
 from vcr.engines.machine import Machine, read_vm
 from vcr.engines.snapshot import SnapshotMachine
+from vcr.errors import UsageError
 
 KINDS: dict[str, Callable[[dict[str, Any]], Machine]] = {
     "boot": BootMachine.of,
     "snapshot": SnapshotMachine.of,
     "cartesi": CartesiMachine.of,
+    "container": ContainerMachine.of,
 }
 
 
-def load_machine(output: Path) -> Machine:
-    """Read what the stage `vm` or `prod` left in OUTPUT; raises UsageError."""
+def load_machine(output: Path, additions: Additions = NO_ADDITIONS) -> Machine:
+    """Read what the stage `container`, `vm` or `prod` left in OUTPUT; raises UsageError.
+
+    ADDITIONS are for a container; other machines have no place for them.
+    """
     data = read_vm(output)
-    return KINDS[data.pop("kind")](data)
+    machine = KINDS[data.pop("kind")](data)
+    if isinstance(machine, ContainerMachine):
+        machine = replace(machine, additions=additions)
+        if additions.runtime and additions.skopeo is not None:
+            return DockerMachine(machine, additions.runtime, additions.skopeo)
+        return machine
+    if additions:
+        raise UsageError(
+            "environment and volumes cannot be given to a machine",
+            why="all of it is in its digests",
+            fix="use --profile dev, or ENV and COPY in the Dockerfile",
+        )
+    return machine

@@ -44,6 +44,11 @@ class Channels:
         """Return the directory for what a machine needs only while it runs."""
         return self.console.with_name("scratch")
 
+    @property
+    def layers(self) -> Path:
+        """Return the directory of unpacked layers, which all containers of this user share."""
+        return self.console.parents[2] / "layers"
+
 
 class Machine(Protocol):
     """A machine that can be started on this host."""

@@ -4,6 +4,9 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md#properties
 """
 
 import enum
+import platform
+
+from vcr.errors import HostError
 
 
 class Arch(enum.StrEnum):
@@ -18,3 +21,16 @@ class Arch(enum.StrEnum):
         """Return Debian's multiarch triplet, the directory name under /usr/lib."""
         machine = {"riscv64": "riscv64", "amd64": "x86_64", "arm64": "aarch64"}[self.value]
         return f"{machine}-linux-gnu"
+
+
+# What uname(2) calls the architectures.
+MACHINES = {Arch.AMD64: "x86_64", Arch.ARM64: "aarch64", Arch.RISCV64: "riscv64"}
+
+
+def native_arch() -> Arch:
+    """Return the architecture of this host; raises HostError when vcr has no images for it."""
+    machine = platform.machine()
+    found = next((arch for arch, name in MACHINES.items() if name == machine), None)
+    if found is None:
+        raise HostError(f"vcr builds no images for {machine}, which this host is")
+    return found

@@ -16,7 +16,7 @@ from vcr.engines.machine import Forward
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 
 BOOT_SECONDS = 180.0  # from power-on to the agent, on a slow and busy host
-FIRST_PROBES_SECONDS = 1.0  # between probes until the app is healthy
+FIRST_PROBES_SECONDS = (0.05, 1.0)  # between probes until the app is healthy: at first, at most
 NO_CHECK_SECONDS = 60.0  # for an app without a health check to open its port
 
 
@@ -114,6 +114,7 @@ def wait_until_healthy(
         time.sleep(0.3)
     if timeout is None:
         deadline = time.monotonic() + prober.patience()
+    pause, longest = FIRST_PROBES_SECONDS
     while True:
         outcome = prober.probe()
         if outcome.healthy:
@@ -121,4 +122,5 @@ def wait_until_healthy(
         check_alive()
         if time.monotonic() > deadline:
             return outcome
-        time.sleep(FIRST_PROBES_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * 1.5, longest)

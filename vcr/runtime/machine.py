@@ -4,13 +4,14 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vcr import process
 from vcr.engines.agent import Agent, NoAnswerError, quit_qemu
+from vcr.engines.container import NO_ADDITIONS, Additions
 from vcr.engines.load import load_machine
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import HostError, UnhealthyError
@@ -36,7 +37,7 @@ class Running:
     @classmethod
     def of(cls, record: Record, records: Records) -> "Running":
         """Return the machine of RECORD."""
-        return cls(record, records.channels(record.key), records)
+        return cls(record, records.channels(record.where), records)
 
     @property
     def prober(self) -> Prober:
@@ -45,9 +46,19 @@ class Running:
         health = load_machine(Path(self.record.vm)).health
         return Prober(health, self.record.forwards, Agent(self.channels.agent))
 
-    def wait_until_healthy(self, timeout: float | None) -> "Running":
-        """Return it with its status healthy; raises UnhealthyError with its last words."""
-        outcome = wait_until_healthy(self.prober, self._check_alive, timeout)
+    def wait_until_healthy(
+        self, timeout: float | None, check: Callable[[], None] = lambda: None
+    ) -> "Running":
+        """Return it with its status healthy; raises UnhealthyError with its last words.
+
+        CHECK is called between probes and raises to give up.
+        """
+
+        def go_on() -> None:
+            check()
+            self._check_alive()
+
+        outcome = wait_until_healthy(self.prober, go_on, timeout)
         status = "healthy" if outcome.healthy else "unhealthy"
         record = replace(self.record, status=status)
         self.records.save(record)
@@ -80,7 +91,7 @@ class Running:
         if self.record.is_running:
             os.kill(self.record.pid, signal.SIGKILL)
             self._wait_for_end(KILL_SECONDS)
-        self.records.forget(self.record.key)
+        self.records.forget(self.record)
 
     def _wait_for_end(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -97,20 +108,23 @@ def start(
     records: Records,
     *,
     die_with_parent: bool,
+    additions: Additions = NO_ADDITIONS,
+    place: str = "",
 ) -> Running:
-    """Start the machine that VM describes for PROJECT; raises HostError.
+    """Start the machine that VM describes for PROJECT; raises HostError, UsageError.
 
-    The caller holds the lock of the project's record.
+    The caller holds the lock of the project's record. PLACE: the key of a machine that is
+    to replace the project's.
     """
-    machine = load_machine(vm)
+    machine = load_machine(vm, replace(additions, source=project.context))
     forwards = choose_forwards(machine.ports, wanted)
-    channels = records.channels(project.key)
+    channels = records.channels(place or project.key)
     _make_place(channels)
     machine.prepare(channels)
     argv = machine.command_line(forwards, channels)
     pid, started = _spawn(argv, channels.console.with_name("qemu.log"), die_with_parent)
     record = Record(
-        key=project.key,
+        key=place or project.key,
         name=project.name,
         project=str(project.root),
         vm=str(vm),
@@ -119,6 +133,7 @@ def start(
         created=time.time(),
         forwards=forwards,
         status="starting",
+        additions=additions.digest,
     )
     records.save(record)
     running = Running(record, channels, records)

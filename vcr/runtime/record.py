@@ -7,13 +7,13 @@ time is the recorded one, so a reused process id is safe.
 import fcntl
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vcr.atomic import write_text
+from vcr.engines.layers import remove_tree
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import HostError
 from vcr.settings import Settings
@@ -35,6 +35,13 @@ class Record:
     created: float  # seconds since 1970
     forwards: tuple[Forward, ...]
     status: str  # starting, healthy, unhealthy
+    place: str = ""  # where its files are, when that is not its key
+    additions: str = ""  # digest of what it was given at its start
+
+    @property
+    def where(self) -> str:
+        """Return the name of its directory."""
+        return self.place or self.key
 
     @property
     def is_running(self) -> bool:
@@ -83,12 +90,25 @@ class Records:
         text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, sort_keys=True)
         write_text(self.directory(record.key) / "machine.json", text + "\n", mode=0o600)
 
-    def forget(self, key: str) -> None:
-        """Remove the record and the sockets of KEY; its logs stay until the next start."""
-        (self.directory(key) / "machine.json").unlink(missing_ok=True)
-        channels = self.channels(key)
+    def forget(self, record: Record) -> None:
+        """Remove RECORD and the machine's sockets; its logs stay until the next start."""
+        (self.directory(record.key) / "machine.json").unlink(missing_ok=True)
+        channels = self.channels(record.where)
         for directory in (channels.agent.parent, channels.scratch):
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_tree(directory)
+
+    def places(self, key: str) -> tuple[str, ...]:
+        """Return the keys that machines of KEY take in turn, when one replaces another."""
+        return (f"{key}~a", f"{key}~b")
+
+    def last_channels(self, key: str) -> Channels:
+        """Return the files of the machine of KEY that is, or was, there last."""
+        record = self.load(key)
+        if record is not None:
+            return self.channels(record.where)
+        found = [self.channels(name) for name in (key, *self.places(key))]
+        logs = [channels for channels in found if channels.log.exists()]
+        return max(logs, key=lambda channels: channels.log.stat().st_mtime, default=found[0])
 
     def all(self) -> list[Record]:
         """Return every readable record, sorted by key."""

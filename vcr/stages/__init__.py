@@ -12,9 +12,13 @@ ENGINES = ("qemu", "cartesi")
 
 def stages_of(profile: str) -> tuple[str, ...]:
     """Return the stages of PROFILE."""
+    if profile == "dev":
+        return STAGES[:1]
     return PROD_STAGES if profile in SEALED_PROFILES else STAGES
 
 
 def machine_of(profile: str) -> str:
     """Return the attribute that describes the machine to start for PROFILE."""
+    if profile == "dev":
+        return "container"
     return "prod" if profile in SEALED_PROFILES else "vm"

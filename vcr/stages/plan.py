@@ -13,7 +13,7 @@ from vcr.dockerfile.state import DEFAULT_SHELL, State
 from vcr.dockerfile.syntax import Dockerfile
 from vcr.errors import UsageError
 from vcr.lock.engine import current_engine, own_emulator
-from vcr.model.arch import Arch
+from vcr.model.arch import MACHINES, Arch
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.model.lockfile import Lock
 from vcr.model.plan import BuildMachine, Image, Machine, Plan
@@ -21,9 +21,6 @@ from vcr.model.project import Project
 from vcr.stages import DEBUG_PROFILES
 from vcr.stages.image import ImagePlanner
 from vcr.stages.running import PROXY_ARGS
-
-# What uname(2) calls the architectures.
-MACHINES = {Arch.AMD64: "x86_64", Arch.ARM64: "aarch64", Arch.RISCV64: "riscv64"}
 
 
 def make_plan(

@@ -1,0 +1,23 @@
+# What it takes to run the image as a container on this host, for the profile dev.
+# Output: vm.json; it keeps crun, pasta and the image alive as its references.
+{ toolchain, plan, image, ... }:
+let
+  tools = toolchain.container;
+in
+toolchain.run {
+  name = "vcr-container-${plan.name}";
+  vm = builtins.toJSON {
+    schema = 1;
+    kind = "container";
+    inherit (plan) name;
+    inherit (plan.image) config;
+    inherit (plan.machine) health ports writable;
+    crun = "${tools}/usr/bin/crun";
+    pasta = "${tools}/usr/bin/pasta";
+    layout = "${image}/layout";
+  };
+  passAsFile = [ "vm" ];
+} ''
+  mkdir $out
+  cp $vmPath $out/vm.json
+''

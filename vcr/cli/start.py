@@ -1,0 +1,162 @@
+"""What `vcr up` and `vcr run` share: the options of a start, and building what is started."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vcr.cli.app import App, arch_of, engine_option, profile_option
+from vcr.errors import UsageError
+
+if TYPE_CHECKING:  # pydantic costs 200 ms at import
+    from vcr.engines.bundle import Bind
+    from vcr.engines.container import Additions
+    from vcr.engines.machine import Forward
+    from vcr.model.project import Project
+    from vcr.runtime.record import Records
+
+_OPTIONS = (
+    profile_option,
+    engine_option,
+    click.option(
+        "-p",
+        "--publish",
+        multiple=True,
+        metavar="[[ADDR:]HOST:]GUEST",
+        help="Forward a port of this host; without it, every port of the app gets a free one.",
+    ),
+    click.option(
+        "-e",
+        "--env",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Set a variable of the app (dev only).",
+    ),
+    click.option(
+        "--env-file",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        metavar="FILE",
+        help="Set variables from lines NAME=VALUE (dev only).",
+    ),
+    click.option(
+        "-v",
+        "--volume",
+        multiple=True,
+        metavar="HOST:GUEST[:ro]",
+        help="Show the app a file or directory of this host (dev only).",
+    ),
+    click.option(
+        "--runtime",
+        type=click.Choice(("docker", "podman")),
+        help="Let a program of this host run the container, instead of vcr's own (dev only).",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=1),
+        metavar="SECONDS",
+        help="Give up on an app that is not healthy by then.",
+    ),
+)
+
+
+def start_options[F: Callable[..., object]](function: F) -> F:
+    """Add what decides which machine is started, and how."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True)
+class Start:
+    """The options of a start, as given."""
+
+    profile: str
+    engine: str | None
+    publish: tuple[str, ...]
+    env: tuple[str, ...]
+    env_file: Path | None
+    volume: tuple[str, ...]
+    runtime: str | None
+    timeout: float | None
+
+    def forwards(self) -> "list[Forward]":
+        """Return the forwards that were asked for; raises UsageError."""
+        from vcr.runtime.ports import parse_forward  # noqa: PLC0415
+
+        return [parse_forward(text) for text in self.publish]
+
+    def additions(self, app: App) -> "Additions":
+        """Return what a container is given; raises UsageError where there is no container."""
+        from vcr.engines.container import Additions  # noqa: PLC0415
+
+        lines = read_env_file(self.env_file) if self.env_file else []
+        env = [_variable(text) for text in (*lines, *self.env)]
+        binds = tuple(parse_volume(text) for text in self.volume)
+        additions = Additions(tuple(env), binds, runtime=self.runtime or "")
+        if additions and self.profile != "dev":
+            raise UsageError(
+                f"variables, volumes and --runtime are not for the profile {self.profile}",
+                why="all of the machine is in its digests",
+                fix="use --profile dev, or ENV and COPY in the Dockerfile",
+            )
+        return self._with_skopeo(additions, app) if self.runtime else additions
+
+    def _with_skopeo(self, additions: "Additions", app: App) -> "Additions":
+        """Check the program that was asked for, and bring what fills its store."""
+        from vcr.engines.docker import check_program  # noqa: PLC0415
+        from vcr.tools.nix import Nix  # noqa: PLC0415
+        from vcr.tools.skopeo import Skopeo  # noqa: PLC0415
+
+        check_program(additions.runtime)
+        skopeo = Skopeo.of_toolset(Nix(app.settings).toolset("oci")).program
+        return replace(additions, skopeo=skopeo)
+
+    def build(self, app: App) -> "tuple[Project, Path, Records]":
+        """Build the project; return it, what its machine is started from, and the records."""
+        from vcr.runtime.record import Records  # noqa: PLC0415
+        from vcr.stages import machine_of, stages_of  # noqa: PLC0415
+        from vcr.stages.build import Builder  # noqa: PLC0415
+        from vcr.stages.prepare import prepare  # noqa: PLC0415
+
+        arch = arch_of(None, self.profile)
+        project, plan = prepare(app.directory, arch=arch, profile=self.profile, engine=self.engine)
+        machine = machine_of(self.profile)
+        built = Builder(app.settings, app.ui, project).build(
+            plan, (*stages_of(self.profile), machine)
+        )
+        return project, built.path(machine), Records(app.settings)
+
+
+def read_env_file(path: Path) -> list[str]:
+    """Return the NAME=VALUE lines of PATH, comments and empty lines left out."""
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def parse_volume(text: str) -> "Bind":
+    """Read HOST:GUEST[:ro]; HOST is relative to the working directory. Raises UsageError."""
+    from vcr.engines.bundle import Bind  # noqa: PLC0415
+
+    host, _, rest = text.partition(":")
+    guest, _, mode = rest.partition(":")
+    if not host or not guest.startswith("/") or ".." in guest.split("/") or mode not in _MODES:
+        raise UsageError(
+            f"{text!r} does not say what to show where",
+            fix="write -v ./data:/data or -v ./data:/data:ro",
+        )
+    source = Path(host).absolute()
+    if not source.exists():
+        raise UsageError(f"there is no {host} to show to the app", fix="make it first")
+    return Bind(source, guest, read_only=mode == "ro")
+
+
+_MODES = {"", "ro", "rw"}
+
+
+def _variable(text: str) -> str:
+    name, equals, _ = text.partition("=")
+    if not name or not equals:
+        raise UsageError(f"{text!r} sets no variable", fix="write -e NAME=VALUE")
+    return text

@@ -1,0 +1,106 @@
+"""The OCI runtime configuration of a container of the profile dev.
+
+It is made of the service that linuxkit gets for the machine, so that user, environment,
+capabilities and what may be written are the same in both.
+https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config.md
+"""
+
+import resource
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# What linuxkit mounts into every container; a user namespace may not give tty's group (5).
+SYSTEM_MOUNTS = (
+    ("/proc", "proc", ("nosuid", "nodev", "noexec", "relatime")),
+    ("/dev", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k")),
+    ("/dev/pts", "devpts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620")),
+    ("/dev/shm", "tmpfs", ("nosuid", "nodev", "noexec", "mode=1777", "size=65536k")),  # noqa: S108
+    ("/dev/mqueue", "mqueue", ("nosuid", "nodev", "noexec")),
+    ("/sys", "sysfs", ("nosuid", "nodev", "noexec", "ro")),
+)
+CAPABILITY_SETS = ("bounding", "effective", "permitted")
+
+
+@dataclass(frozen=True)
+class Bind:
+    """A file or directory of this host that the container sees."""
+
+    source: Path
+    target: str  # absolute
+    read_only: bool = False
+
+    def to_option(self) -> str:
+        """Return it as `docker run -v` wants it."""
+        return f"{self.source}:{self.target}:{'ro' if self.read_only else 'rw'}"
+
+    def to_mount(self) -> dict[str, Any]:
+        """Return it as the runtime wants it."""
+        options = ["rbind", "nosuid", "nodev", "ro" if self.read_only else "rw"]
+        return {
+            "destination": self.target,
+            "source": str(self.source),
+            "type": "bind",
+            "options": options,
+        }
+
+
+def runtime_config(
+    service: dict[str, Any], root: Path, binds: Iterable[Bind], *, rootless: bool
+) -> dict[str, Any]:
+    """Return config.json for linuxkit's SERVICE on the file system ROOT.
+
+    ROOTLESS: the one user there is becomes the app's, in a user namespace of its own; the
+    namespaces around the runtime have made that user root.
+    """
+    uid, gid = service["uid"], service["gid"]
+    groups = [] if rootless else service["additionalGids"]
+    namespaces = ["pid", "ipc", "uts", "mount", *(["user"] if rootless else [])]
+    linux: dict[str, Any] = {
+        "namespaces": [{"type": kind} for kind in namespaces],
+        "maskedPaths": service["maskedPaths"],
+        "readonlyPaths": service["readonlyPaths"],
+    }
+    if rootless:
+        linux["uidMappings"] = [{"containerID": uid, "hostID": 0, "size": 1}]
+        linux["gidMappings"] = [{"containerID": gid, "hostID": 0, "size": 1}]
+    return {
+        "ociVersion": "1.0.0",
+        "process": {
+            "terminal": False,
+            "user": {"uid": uid, "gid": gid, "additionalGids": groups},
+            "args": service["command"],
+            "env": service["env"],
+            "cwd": service["cwd"],
+            "capabilities": dict.fromkeys(CAPABILITY_SETS, service["capabilities"]),
+            "rlimits": [_limit(text) for text in service["rlimits"]],
+            "noNewPrivileges": service["noNewPrivileges"],
+        },
+        "root": {"path": str(root), "readonly": service["readonly"]},
+        "hostname": "vcr",
+        "mounts": [
+            *(_mount(*row) for row in SYSTEM_MOUNTS),
+            *(_tmpfs(text) for text in service["tmpfs"]),
+            *(bind.to_mount() for bind in binds),
+        ],
+        "linux": linux,
+    }
+
+
+def _mount(target: str, kind: str, options: tuple[str, ...]) -> dict[str, Any]:
+    return {"destination": target, "type": kind, "source": kind, "options": list(options)}
+
+
+def _tmpfs(text: str) -> dict[str, Any]:
+    target, _, options = text.partition(":")
+    return _mount(target, "tmpfs", ("nosuid", "nodev", options))
+
+
+def _limit(text: str) -> dict[str, Any]:
+    """Read linuxkit's NAME,SOFT,HARD; nobody can have more than this process may give."""
+    name, soft, hard = text.split(",")
+    number = getattr(resource, f"RLIMIT_{name.upper()}")
+    most = resource.getrlimit(number)[1]
+    allowed = int(hard) if most == resource.RLIM_INFINITY else min(int(hard), most)
+    return {"type": f"RLIMIT_{name.upper()}", "soft": min(int(soft), allowed), "hard": allowed}

@@ -1,0 +1,150 @@
+"""The dev image run by Docker or Podman, for who asks for that: `--runtime`.
+
+The program is the user's own, the image vcr's: its layout becomes an archive that both
+load. A process beside the program answers what guest/agent answers, and removes the
+container when vcr ends, however it ends. docker-run(1), podman-run(1)
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vcr import process
+from vcr.engines.answers import Answers, listen_unix
+from vcr.engines.container import PACKAGE, ContainerMachine, wait_until_started
+from vcr.engines.layers import remove_tree
+from vcr.engines.machine import Channels, Forward
+from vcr.engines.namespaces import death_signal, die_with_parent
+from vcr.engines.shim import guarded
+from vcr.errors import HostError
+from vcr.model.health import CommandProbe, HealthCheck
+from vcr.sandbox.linuxkit import writable_paths
+
+
+@dataclass(frozen=True)
+class DockerMachine:
+    """A container of the program PROGRAM, from what a ContainerMachine is made of."""
+
+    container: ContainerMachine
+    program: str  # docker or podman
+    skopeo: Path
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """TCP ports of the app."""
+        return self.container.ports
+
+    @property
+    def health(self) -> HealthCheck | None:
+        """How its health is asked for."""
+        return self.container.health
+
+    @property
+    def reference(self) -> str:
+        """Return the name of the image, which says what is in it."""
+        index = json.loads((self.container.layout / "index.json").read_bytes())
+        digest = index["manifests"][0]["digest"].removeprefix("sha256:")
+        return f"vcr.local/{self.container.name}:{digest[:32]}"
+
+    def prepare(self, channels: Channels) -> None:
+        """Load the image into the program's store; raises HostError."""
+        check_program(self.program)
+        remove_tree(channels.scratch)
+        channels.scratch.mkdir(parents=True, mode=0o700)
+        (channels.scratch / "env").write_text(
+            "".join(f"{variable}\n" for variable in self.container.additions.env)
+        )
+        if process.run([self.program, "image", "inspect", self.reference], ok=None).returncode:
+            archive = channels.scratch / "image.tar"
+            source, target = f"oci:{self.container.layout}", f"docker-archive:{archive}"
+            copy: list[process.Arg] = [self.skopeo, "--insecure-policy", "copy", "--quiet"]
+            process.run([*copy, source, f"{target}:{self.reference}"])
+            process.run([self.program, "load", "--quiet", "--input", archive])
+            archive.unlink()
+
+    def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
+        """Return the argv that runs it."""
+        probe = self.health.probe if self.health else None
+        name = f"vcr-{hashlib.sha256(str(channels.console).encode()).hexdigest()[:16]}"
+        told = {
+            "program": self.program,
+            "name": name,
+            "run": self.run_argv(name, forwards, channels.scratch / "env"),
+            "scratch": str(channels.scratch),
+            "log": str(channels.log),
+            "agent": str(channels.agent),
+            "health": list(probe.argv) if isinstance(probe, CommandProbe) else [],
+        }
+        start = f"import sys; sys.path.insert(0, {str(PACKAGE)!r})"
+        code = f"{start}; from vcr.engines.docker import main; main(sys.argv[1])"
+        return [sys.executable, "-I", "-B", "-c", code, json.dumps(told)]
+
+    def run_argv(self, name: str, forwards: Sequence[Forward], env_file: Path) -> list[str]:
+        """Return the argv of the program."""
+        config = self.container.config
+        return [
+            *(self.program, "run", "--rm", "--name", name, "--env-file", str(env_file)),
+            "--no-healthcheck",  # vcr asks itself
+            *("--security-opt", "no-new-privileges"),
+            *(() if self.container.writable else ("--read-only",)),
+            *(word for path in writable_paths(config) for word in ("--tmpfs", path)),
+            *(word for f in forwards for word in ("-p", f"{f.address}:{f.host}:{f.guest}")),
+            *(word for bind in self.container.binds() for word in ("-v", bind.to_option())),
+            self.reference,
+        ]
+
+    def begin(self, channels: Channels) -> None:
+        """Wait until the program was started; raises HostError."""
+        wait_until_started(channels)
+
+
+def check_program(program: str) -> None:
+    """Raise HostError unless PROGRAM is there and can run containers."""
+    if shutil.which(program, path=process.child_env().get("PATH")) is None:
+        raise HostError(
+            f"{program} is not on this host",
+            why=f"--runtime {program} asks for it",
+            fix=f"install {program}, or leave --runtime out: vcr brings what it needs itself",
+        )
+    done = process.run([program, "info"], ok=None)
+    if done.returncode:
+        said = [line for line in f"{done.text}\n{done.stderr}".splitlines() if line.strip()]
+        raise HostError(
+            f"{program} does not work here",
+            why=said[-1].strip() if said else "",
+            fix=f"start its service, or leave --runtime out: `{program} info` has to succeed",
+        )
+
+
+def main(told: str) -> None:
+    """Run the container that the JSON text TOLD is about, and remove it at the end."""
+    words = json.loads(told)
+    program, name = words["program"], words["name"]
+    remove = [program, "rm", "--force", name]
+
+    def end(_signal: int, _frame: object) -> None:
+        process.run(remove, ok=None)
+        os._exit(1)
+
+    def stop(grace: float) -> None:
+        process.run([program, "stop", "--time", str(round(grace)), name], ok=None)
+
+    def run() -> None:
+        process.run(remove, ok=None)  # of an earlier one that was killed
+        asked = listen_unix(Path(words["agent"]))
+        with Path(words["log"]).open("wb") as log:
+            app = process.spawn(words["run"], output=log, die_with_parent=False)
+        Answers([program, "exec", name], words["health"], stop).serve(asked)
+        Path(words["scratch"], "started").touch()
+        app.wait()
+
+    signal.signal(signal.SIGTERM, end)
+    if death_signal():
+        die_with_parent(signal.SIGTERM)  # killed at once it could not remove the container
+    guarded(Path(words["scratch"]), run)

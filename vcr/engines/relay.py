@@ -1,0 +1,71 @@
+"""Passes TCP connections on: from a listening socket to wherever `connect` leads.
+
+Where it leads may change while it listens; connections that exist stay where they are.
+A connection that leads nowhere is closed at once, as QEMU does.
+"""
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+BACKLOG = 128
+PIECE = 1 << 16
+
+type Connect = Callable[[], socket.socket]  # raises OSError
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """Return a socket that listens on ADDRESS and TCP PORT; raises OSError."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class Relay:
+    """Serves one listening socket in threads that end with the process."""
+
+    def __init__(self, listener: socket.socket, connect: Connect) -> None:
+        """Take LISTENER over; assigning `connect` changes where new connections lead."""
+        self.connect = connect
+        self._listener = listener
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Accept no more connections."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept(2), which close does not
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # it was closed
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            try:
+                server = self.connect()
+            except OSError:
+                return
+            with server:
+                back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+                back.start()
+                _pump(client, server)
+                back.join()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    """Copy until SOURCE ends, and pass the end on."""
+    with suppress(OSError):
+        while piece := source.recv(PIECE):
+            target.sendall(piece)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)

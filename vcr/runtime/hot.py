@@ -1,0 +1,144 @@
+"""One machine of a project after another, behind ports of this host that stay.
+
+A new one is started beside the one that serves. When it is healthy new connections lead
+to it, and the old one is stopped; when it never is, the old one goes on.
+"""
+
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vcr.engines.container import Additions, ContainerMachine
+from vcr.engines.load import load_machine
+from vcr.engines.machine import Forward
+from vcr.engines.relay import Relay, listen
+from vcr.errors import HostError
+from vcr.model.project import Project
+from vcr.runtime.machine import Running, start
+from vcr.runtime.ports import LOOPBACK, choose_forwards
+from vcr.runtime.record import Record, Records
+
+OLD_SECONDS = 2  # between the old one's stop signal and SIGKILL
+CONNECT_SECONDS = 5.0
+
+
+class SupersededError(Exception):
+    """What is waited for is out of date."""
+
+
+@dataclass
+class Hot:
+    """The machine of PROJECT that serves, and how it is replaced.
+
+    The caller holds the lock of the project's record for as long as this is used, and uses
+    it from one thread that lives as long: the kernel ends machines with that thread.
+    """
+
+    project: Project
+    records: Records
+    wanted: Iterable[Forward]
+    additions: Additions
+    timeout: float | None = None
+    current: Running | None = None
+    _stable: tuple[Forward, ...] = ()
+    _relays: dict[int, Relay] = field(default_factory=dict)  # by port of the guest
+    _starting: Running | None = None
+
+    @property
+    def record(self) -> Record:
+        """Return the project's record: the machine that serves, at the ports that stay."""
+        if self.current is None:
+            raise LookupError("nothing was started")
+        record = self.current.record
+        return replace(record, key=self.project.key, place=record.where, forwards=self._stable)
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the machine that serves is still there."""
+        return self.current is not None and self.current.record.is_running
+
+    @property
+    def shows_source(self) -> bool:
+        """Tell whether the app sees the source directory itself."""
+        if self.current is None:
+            return False
+        machine = load_machine(Path(self.current.record.vm))
+        return isinstance(machine, ContainerMachine) and bool(machine.live_mount)
+
+    def replace(self, vm: Path, is_stale: Callable[[], bool] = lambda: False) -> None:
+        """Start what VM describes, wait for its health, and let it serve.
+
+        Raises UnhealthyError, HostError, and SupersededError as soon as IS_STALE; then
+        what served before still does.
+        """
+        self._open_ports(load_machine(vm).ports)
+
+        def check() -> None:
+            if is_stale():
+                raise SupersededError
+
+        forwards = [Forward(LOOPBACK, 0, forward.guest) for forward in self._stable]
+        try:
+            self._starting = start(
+                self.project,
+                vm,
+                forwards,
+                self.records,
+                die_with_parent=True,
+                additions=self.additions,
+                place=self._free_place(),
+            )
+            new = self._starting.wait_until_healthy(self.timeout, check)
+        except BaseException:
+            self._drop_starting()
+            raise
+        old, self.current, self._starting = self.current, new, None
+        for forward in new.record.forwards:
+            self._relays[forward.guest].connect = _connect_to(forward)
+        self.records.save(self.record)
+        # Its own record, under the key of its place, has done its service.
+        (self.records.directory(new.record.key) / "machine.json").unlink(missing_ok=True)
+        if old is not None:
+            old.stop(OLD_SECONDS)
+
+    def stop(self, grace: int) -> None:
+        """Stop all there is."""
+        for relay in self._relays.values():
+            relay.close()
+        self._drop_starting()
+        if self.current is not None:
+            record = self.record
+            self.current.stop(grace)
+            self.records.forget(record)
+
+    def _drop_starting(self) -> None:
+        if self._starting is not None:
+            self._starting.stop(grace=0)
+            self._starting = None
+
+    def _free_place(self) -> str:
+        taken = self.current.record.where if self.current else ""
+        return next(place for place in self.records.places(self.project.key) if place != taken)
+
+    def _open_ports(self, guest_ports: tuple[int, ...]) -> None:
+        """Listen for each port that the guest has and that is not listened for yet."""
+        missing = tuple(port for port in guest_ports if port not in self._relays)
+        wanted = [forward for forward in self.wanted if forward.guest not in self._relays]
+        for forward in choose_forwards(missing, wanted):
+            try:
+                listener = listen(forward.address, forward.host)
+            except OSError as error:
+                what = f"port {forward.host} is not free"
+                raise HostError(what, why=str(error.strerror)) from None
+            self._relays[forward.guest] = Relay(listener, _refuse)
+            self._stable = (*self._stable, forward)
+
+
+def _connect_to(forward: Forward) -> Callable[[], socket.socket]:
+    address = (forward.address, forward.host)
+    return lambda: socket.create_connection(address, CONNECT_SECONDS)
+
+
+def _refuse() -> socket.socket:
+    raise ConnectionRefusedError
