@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from vcr.settings import without_legacy_ciphers
+
 REPO = Path(__file__).resolve().parents[1]
+
+without_legacy_ciphers()  # before a test imports `cryptography`
 
 
 @pytest.fixture(scope="session")

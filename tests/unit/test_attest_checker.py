@@ -156,11 +156,28 @@ def test_the_register_that_the_sealed_root_extends() -> None:
     other = module.document(user_data=digest_of("root-hash"))
     assert rejection(sealed, signed("root-hash", ALICE), other).joint is Joint.PCR
     assert rejection(sealed, good).joint is Joint.PCR  # nobody says which root
+    alone = Demand(nitro=sealed.nitro, ladder=LADDER)
+    assert check(alone, good)
+    assert rejection(alone, other).joint is Joint.PCR
 
 
 def test_a_document_by_itself() -> None:
-    assert check(TRUST, document()).said == ()
+    alone = Demand(nitro=TRUST.nitro)
+    assert check(alone, document()).said == ()
     assert rejection(Demand(), document()).joint is Joint.CHAIN
+
+
+def test_what_is_demanded_is_not_met_by_leaving_it_out() -> None:
+    alone = Demand(nitro=TRUST.nitro)
+    said = signed("root-hash", ALICE)
+    assert rejection(TRUST, document()).joint is Joint.THRESHOLD
+    assert rejection(replace(alone, threshold=2), document()).joint is Joint.THRESHOLD
+    assert rejection(TRUST).joint is Joint.THRESHOLD
+    assert rejection(replace(alone, ladder=LADDER), document()).joint is Joint.SUBJECT
+    challenged = replace(TRUST, nitro=replace(TRUST.nitro, nonce=b"n"))
+    assert rejection(challenged, said).joint is Joint.NONCE
+    receipt = Receipt("ipr", digest_of("root-hash"), b"").to_bytes()
+    assert rejection(challenged, said, receipt).joint is Joint.NONCE
 
 
 def software(key: Ed25519PrivateKey, bound: bytes, nonce: bytes = b"") -> bytes:

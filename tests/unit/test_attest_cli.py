@@ -113,6 +113,21 @@ def test_demands_that_are_met(app: App) -> None:
     assert "another enclave could have made" not in errors_of(app)[before:]
 
 
+def test_demands_of_evidence_that_nobody_gave(app: App) -> None:
+    for words in (("--pcr", f"0={'ab' * 48}"), ("--max-age", "5m")):
+        assert verify(app, "root.json", "--key", "alice.pub", *words) is ExitCode.MISMATCH
+    assert "rejected at the document" in errors_of(app)
+    assert verify(app, "root.json", "--key", "alice.pub", "--nonce", "00") is ExitCode.MISMATCH
+    assert "rejected at the nonce" in errors_of(app)
+
+
+def test_a_document_by_itself_is_trusted_for_its_registers(app: App) -> None:
+    words = ("nitro", "--root", "root.pem", "--at", AT)
+    assert verify(app, *words) is ExitCode.USAGE
+    assert verify(app, *words, "--pcr", f"0={MODULE.pcrs[0].hex()}") == 0
+    assert verify(app, *words, "--pcr", f"0={'ab' * 48}") is ExitCode.MISMATCH
+
+
 def test_a_policy_file(app: App) -> None:
     policy = app.directory / "policy.toml"
     policy.write_text('[keys]\nalice = "alice.pub"\nbob = "bob.pub"\n[predicates]\nrebuild = 2\n')

@@ -104,20 +104,30 @@ def _proof(
 
 
 def _check_enough(said: Sequence[Said], proofs: Sequence[Proof], wanted: Demand) -> None:
-    """Raise RejectedError unless enough keys said enough; a key counts once, however called."""
+    """Raise RejectedError unless enough keys said enough; a key counts once, however called.
+
+    What is demanded of a kind of file is not met by giving none of that kind.
+    """
     by_type: dict[str, set[str]] = defaultdict(set)
     for one in said:
         by_type[one.statement.predicate_type] |= one.signers
     everybody = set().union(*by_type.values())
-    if said or not proofs:
+    if wanted.trusted or wanted.threshold > 1 or not proofs:
         _reach(len(everybody), wanted.threshold, "the ladder")
     for kind, count in sorted(wanted.predicates.items()):
         _reach(len(by_type.get(kind, ())), count, f"a {NAMES[kind]} of it")
-    documents = [proof for proof in proofs if proof.kind == EVIDENCE_TYPE]
+    nitro, kinds = wanted.nitro, {proof.kind for proof in proofs}
+    is_bound = b"" in nitro.pcrs.values()  # by the register of the sealed root
+    demand(said or is_bound or not wanted.ladder, Joint.SUBJECT, "nothing is about the ladder")
     demand(
-        documents or not wanted.nitro.required,
+        EVIDENCE_TYPE in kinds or not nitro.required,
         Joint.DOCUMENT,
         "a document of a Nitro enclave is required, and none was given",
+    )
+    demand(
+        kinds & {EVIDENCE_TYPE, evidence.SOFTWARE} or nitro.nonce is None,
+        Joint.NONCE,
+        "evidence that answers it is required, and none was given",
     )
 
 

@@ -22,8 +22,6 @@ from vcr.tools.git import Git, Revision, in_working_tree
 from vcr.tools.nix import Nix
 from vcr.verify.rebuild import Rebuilder
 
-MADE_HERE = ("provenance", "root-hash", "run-once", "sbom")  # `vcr verify --sign`: rebuild
-
 
 @dataclass(frozen=True)
 class Maker:

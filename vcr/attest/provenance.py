@@ -50,7 +50,7 @@ def provenance(
     given = [source_descriptor(source)] if source else []
     own = [project.lock_file, project.dockerfile, project.root / CONFIG_FILE]
     files = [file_descriptor(path, path.name) for path in own if path.is_file()]
-    fetched = {row["name"]: row for row in _fetched(plan)}
+    fetched = {(row["name"], row["digest"]["sha256"]): row for row in _fetched(plan)}
     return {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
@@ -59,7 +59,7 @@ def provenance(
             "resolvedDependencies": [
                 *given,
                 *files,
-                *(fetched[name] for name in sorted(fetched)),
+                *(fetched[key] for key in sorted(fetched)),
                 *pins.descriptors(),
             ],
         },

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vcr.attest.providers import PROVIDERS
 from vcr.cli.app import App, Command, engine_option, plan_options, project_argument
 from vcr.cli.attest_verify import verify
 from vcr.errors import UsageError
@@ -16,8 +17,7 @@ if TYPE_CHECKING:  # pydantic and cryptography cost 300 ms at import
     from vcr.attest.make import Maker
     from vcr.attest.providers import Evidence, Provider
 
-PREDICATES = ("provenance", "root-hash", "run-once", "sbom")
-PROVIDERS = ("software", "nitro", "command")
+PREDICATES = ("provenance", "root-hash", "run-once", "sbom")  # `vcr verify --sign`: rebuild
 MAKE = "make"
 
 a_file = click.Path(path_type=Path, dir_okay=False)

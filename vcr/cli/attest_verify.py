@@ -75,13 +75,14 @@ def verify(  # noqa: PLR0913 -- one for each option
     """
     from vcr.attest.checker import verify_files  # noqa: PLC0415
 
-    wanted = _demand(policy, keys, threshold, ladder)
+    wanted = _demand(policy, keys, threshold, ladder, may_be_none=bool(registers or pcrs))
     nitro = replace(
         wanted.nitro,
         pcrs={**wanted.nitro.pcrs, **_registers(registers, pcrs)},
         nonce=wanted.nitro.nonce if nonce is None else _hex(nonce, "--nonce"),
         max_age=wanted.nitro.max_age if max_age is None else _seconds(max_age),
         root=wanted.nitro.root if root is None else _test_root(app, root),
+        required=wanted.nitro.required or bool(registers or pcrs or max_age),
     )
     moment = dt.datetime.now(dt.UTC) if at is None else _time(at)
     contents = [(str(path), _read(path)) for path in files]
@@ -92,13 +93,18 @@ def verify(  # noqa: PLR0913 -- one for each option
 
 
 def _demand(
-    policy: Path | None, keys: tuple[Path, ...], threshold: int | None, ladder: Path | None
+    policy: Path | None,
+    keys: tuple[Path, ...],
+    threshold: int | None,
+    ladder: Path | None,
+    *,
+    may_be_none: bool,
 ) -> "Demand":
     from vcr.attest.demand import Demand  # noqa: PLC0415
     from vcr.attest.keys import read_trusted  # noqa: PLC0415
     from vcr.verify.ladders import read_claim  # noqa: PLC0415
 
-    if policy is None and not keys:
+    if policy is None and not keys and not may_be_none:
         raise UsageError(
             "nobody is trusted yet",
             why="statements are believed because of who signed them",
