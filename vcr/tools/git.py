@@ -1,5 +1,6 @@
 """git from the pinned toolchain: a checkout of somebody's repository."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ class Git:
     def checkout(self, url: str, revision: str) -> Iterator[Path]:
         """Yield a directory with REVISION of the repository at URL; raises FetchError."""
         with tempfile.TemporaryDirectory(prefix="vcr-source-") as name:
-            root = Path(name) / "source"
+            # A project without a name of its own has its directory's: as `git clone` calls it.
+            root = Path(name) / directory_of(url)
             root.mkdir()
             self._git(root, "init", "--quiet")
             try:
@@ -44,3 +46,10 @@ class Git:
             "GIT_TERMINAL_PROMPT": "0",
         }
         process.run([self.program, "-C", root, *words], env=env)
+
+
+def directory_of(url: str) -> str:
+    """Return what git-clone(1) calls the directory of a clone of URL."""
+    path = url.rstrip("/").removesuffix("/.git").rstrip("/")
+    name = re.split(r"[/:]", path)[-1].removesuffix(".git")
+    return name if name not in {"", ".", ".."} else "source"
