@@ -8,7 +8,7 @@ import pytest
 from vcr.verify.memory import FREE, LINKED_AT, MEMORY_BEGINS, layout
 
 MIB = 1 << 20
-KERNEL, INITRD, TREE, SIZE = 2 * MIB, 9 * MIB, 14 * MIB, 16 * MIB
+KERNEL, INITRD, TREE, WRONG, SIZE = 2 * MIB, 9 * MIB, 14 * MIB, 16 * MIB, 18 * MIB
 LINK = 0xFFFFFFFF80000000
 
 
@@ -64,7 +64,9 @@ def ram(tmp_path: Path) -> Path:
 def write(path: Path, *, ran: bool) -> Path:
     with path.open("wb") as file:
         file.truncate(SIZE)
-        for at, data in ((KERNEL, kernel_image()), (TREE, device_tree(ran=ran))):
+        wrong = b"\xd0\x0d\xfe\xed" + bytes(range(200))
+        parts = ((KERNEL, kernel_image()), (TREE, device_tree(ran=ran)), (WRONG, wrong))
+        for at, data in parts:
             file.seek(at)
             file.write(data)
     return path

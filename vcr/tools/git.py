@@ -33,7 +33,8 @@ class Git:
     def checkout(self, url: str, revision: str) -> Iterator[Path]:
         """Yield a directory with REVISION of the repository at URL; raises FetchError."""
         with tempfile.TemporaryDirectory(prefix="vcr-source-") as name:
-            root = Path(name) / "source"
+            # A project without a name of its own has its directory's: as `git clone` calls it.
+            root = Path(name) / directory_of(url)
             root.mkdir()
             self._git(root, "init", "--quiet")
             try:
@@ -85,3 +86,10 @@ def public_uri(origin: str) -> str:
 def in_working_tree(directory: Path) -> bool:
     """Tell whether git keeps DIRECTORY: it or one above it has a .git."""
     return any((place / ".git").exists() for place in (directory, *directory.parents))
+
+
+def directory_of(url: str) -> str:
+    """Return what git-clone(1) calls the directory of a clone of URL."""
+    path = url.rstrip("/").removesuffix("/.git").rstrip("/")
+    name = re.split(r"[/:]", path)[-1].removesuffix(".git")
+    return name if name not in {"", ".", ".."} else "source"

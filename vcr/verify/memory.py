@@ -18,12 +18,13 @@ PAGE = 4096
 FREE = "memory that the kernel gives out"
 # Boot image header of RISC-V Linux: https://docs.kernel.org/arch/riscv/boot-image-header.html
 IMAGE_MAGIC, IMAGE_MAGIC_AT, IMAGE_SIZE_AT = b"RSC\x05", 56, 16
-IMAGE_STEP = 2 << 20
+STEP = 2 << 20  # QEMU puts the kernel and the device tree at multiples of it
 # The same header is a PE header, whose sections tell text from data:
 # https://learn.microsoft.com/en-us/windows/win32/debug/pe-format
 PE_AT, PE_MAGIC = 60, b"PE\0\0"
 # Devicetree Specification 0.4, section 5
 TREE_MAGIC = b"\xd0\x0d\xfe\xed"
+TREE_VERSION = struct.pack(">II", 17, 16)  # and the oldest that it is compatible with
 BEGIN_NODE, END_NODE, PROPERTY, NOP = 1, 2, 3, 4
 SYMBOL = re.compile(r"([0-9a-f]{16}) [A-Za-z] (\S+)")
 LINKED_AT = "_start"  # the symbol at the kernel's first byte
@@ -76,7 +77,7 @@ def layout(ram: Path, kernel: Path | None = None) -> Layout:
 
 def _kernel(memory: mmap.mmap) -> Iterator[Region]:
     """Find the kernel by its header, and its parts by their sections."""
-    for at in range(0, len(memory) - PAGE, IMAGE_STEP):
+    for at in range(0, len(memory), STEP):
         if memory[at + IMAGE_MAGIC_AT : at + IMAGE_MAGIC_AT + 4] != IMAGE_MAGIC:
             continue
         begin = MEMORY_BEGINS + at
@@ -107,12 +108,16 @@ def _sections(memory: mmap.mmap, at: int) -> Iterator[tuple[str, int, int, int]]
 
 def _tree(memory: mmap.mmap) -> Iterator[Region]:
     """Find the device tree, and what it says of memory."""
-    for at in range(0, len(memory) - PAGE, PAGE):
-        if memory[at : at + 4] != TREE_MAGIC:
+    # It is near the end; further down there may be others, in files.
+    for at in range((len(memory) - 1) // STEP * STEP, -1, -STEP):
+        if memory[at : at + 4] != TREE_MAGIC or memory[at + 20 : at + 28] != TREE_VERSION:
             continue
         begin = MEMORY_BEGINS + at
         size = int.from_bytes(memory[at + 4 : at + 8], "big")
-        found = _properties(memory[at : at + size])
+        try:
+            found = _properties(memory[at : at + size])
+        except (struct.error, ValueError, IndexError):
+            continue  # it only begins like one
         yield Region("device tree", begin, begin + size)
         kept = [
             struct.unpack(">QQ", value[:16])
@@ -120,7 +125,7 @@ def _tree(memory: mmap.mmap) -> Iterator[Region]:
             if path.startswith("/reserved-memory/mmode_resv") and path.endswith("/reg")
         ]
         # Before it has run it says nothing; it was put where memory begins.
-        for start, length in kept or [(MEMORY_BEGINS, IMAGE_STEP)]:
+        for start, length in kept or [(MEMORY_BEGINS, STEP)]:
             yield Region("firmware (OpenSBI)", start, start + length)
         ends = [found.get(f"/chosen/linux,initrd-{end}", b"") for end in ("start", "end")]
         if all(ends):
