@@ -200,6 +200,7 @@ class Machine:
     engine: str = "qemu"  # of prod: qemu or cartesi
     engine_version: str = ""  # in words, as the ladder has it
     debug: bool = False  # commands and files for the host: prod-debug, another rootfs
+    kernel: str = "vcr"  # of stage and of prod on qemu: vcr or debian
     emulator: str = ""  # a package of the Cartesi emulator that is not the pinned one
 
 

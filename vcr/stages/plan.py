@@ -109,6 +109,7 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
         engine_version=wanted.words,
         debug=debug,
         emulator=str(own) if own else "",
+        kernel=config.machine.kernel,
     )
 
 
