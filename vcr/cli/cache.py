@@ -84,17 +84,16 @@ def info(app: App, *, profile: str, engine: str | None) -> None:
     trusted = {key.partition(":")[0] for key in app.settings.trusted_keys}
     caches = [BinaryCache.at(url, nix) for url in app.settings.substituters]
     known = {each.url: _asked(app, each, [t.out for t in targets]) for each in caches}
-    rows = []
-    for target in targets:
-        has = {url: _word(found, target.out, trusted) for url, found in known.items()}
-        rows.append({"stage": target.attr, "here": target.is_built, "caches": has})
+    rows = [
+        (t.attr, t.is_built, {url: _word(found, t.out, trusted) for url, found in known.items()})
+        for t in targets
+    ]
     if app.ui.is_json:
-        app.ui.json("cache-info", {"stages": rows})
+        told = [{"stage": stage, "here": here, "caches": has} for stage, here, has in rows]
+        app.ui.json("cache-info", {"stages": told})
         return
-    app.ui.table([("STAGE", "HERE", *known)] + [
-        (str(row["stage"]), "yes" if row["here"] else "no", *row["caches"].values())  # type: ignore[attr-defined]
-        for row in rows
-    ])  # fmt: skip
+    table = [(stage, "yes" if here else "no", *has.values()) for stage, here, has in rows]
+    app.ui.table([("STAGE", "HERE", *known), *table])
     if not caches:
         app.ui.note("no caches: VCR_SUBSTITUTERS names them")
 
