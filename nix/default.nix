@@ -12,6 +12,7 @@ let
     linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins; };
     step = guestProgram "step"; # /init of build machines
     emulator = import ./cartesi.nix { inherit bootstrap pins; };
+    loader = guestProgram "loader"; # /init of enclaves
     agent = guestProgram "agent"; # in every machine that runs an app
   };
   guestProgram = import ./guest-program.nix { inherit bootstrap toolsets; };

@@ -26,6 +26,7 @@ FIXED_ENV = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
 type Arg = str | Path
+type Child = subprocess.Popen[bytes]
 type LineSink = Callable[[str], None]
 
 
@@ -84,7 +85,7 @@ def spawn(
     cwd: Path | None = None,
     output: IO[bytes],
     die_with_parent: bool,
-) -> subprocess.Popen[bytes]:
+) -> Child:
     """Start ARGV in a session of its own, stdout and stderr to OUTPUT, and leave it running.
 
     With DIE_WITH_PARENT the kernel kills it when this process ends, however it ends.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vcr.cli.app import App, Command, engine_option, profile_option, project_argument
+from vcr.cli.build import check_enclave
 from vcr.cli.watch import record_json
 from vcr.errors import UsageError, VcrError
 
@@ -35,9 +36,14 @@ timeout_option = click.option(
 )
 
 
+enclave_option = click.option(
+    "--enclave", is_flag=True, help="Go on in an emulated enclave (--profile prod)."
+)
+
+
 def start_options[F: Callable[..., object]](function: F) -> F:
     """Add what decides which machine is started, and how."""
-    return profile_option(engine_option(publish_option(timeout_option(function))))
+    return profile_option(engine_option(enclave_option(publish_option(timeout_option(function)))))
 
 
 @click.command(cls=Command)
@@ -49,13 +55,14 @@ def up(
     *,
     profile: str,
     engine: str | None,
+    enclave: bool,
     publish: tuple[str, ...],
     timeout: float | None,
 ) -> None:
     """Build the project, start it in a VM, and return when it is healthy."""
     from vcr.runtime.machine import start  # noqa: PLC0415
 
-    project, vm, records = _built(app, profile, engine)
+    project, vm, records = _built(app, profile, engine, enclave=enclave)
     with records.locked(project.key):
         running = _still_up(records, project, vm)
         if running is None:
@@ -78,6 +85,7 @@ def run(
     *,
     profile: str,
     engine: str | None,
+    enclave: bool,
     publish: tuple[str, ...],
     timeout: float | None,
 ) -> None:
@@ -85,7 +93,7 @@ def run(
     from vcr.runtime.follow import follow  # noqa: PLC0415
     from vcr.runtime.machine import start  # noqa: PLC0415
 
-    project, vm, records = _built(app, profile, engine)
+    project, vm, records = _built(app, profile, engine, enclave=enclave)
     with records.locked(project.key):
         if _still_up(records, project, vm) is not None:
             raise UsageError(f"{project.name} is up already", fix="`vcr down`, or `vcr logs -f`")
@@ -147,7 +155,11 @@ class _Watch:
             self.error = error
 
 
-def _built(app: App, profile: str, engine: str | None) -> "tuple[Project, Path, Records]":
+def _built(
+    app: App, profile: str, engine: str | None, *, enclave: bool
+) -> "tuple[Project, Path, Records]":
+    if enclave and profile != "prod":
+        raise UsageError("an enclave goes on from a sealed snapshot", fix="add --profile prod")
     from vcr.model.arch import Arch  # noqa: PLC0415
     from vcr.runtime.record import Records  # noqa: PLC0415
     from vcr.stages import machine_of, stages_of  # noqa: PLC0415
@@ -155,9 +167,12 @@ def _built(app: App, profile: str, engine: str | None) -> "tuple[Project, Path, 
     from vcr.stages.prepare import prepare  # noqa: PLC0415
 
     project, plan = prepare(app.directory, arch=Arch.RISCV64, profile=profile, engine=engine)
-    stages = (*stages_of(profile), machine_of(profile))
+    if enclave:
+        check_enclave(plan.machine.engine)
+    machine = machine_of(profile, enclave=enclave)
+    stages = (*stages_of(profile, enclave=enclave), machine)
     built = Builder(app.settings, app.ui, project).build(plan, stages)
-    return project, built.path(machine_of(profile)), Records(app.settings)
+    return project, built.path(machine), Records(app.settings)
 
 
 def _still_up(records: "Records", project: "Project", vm: "Path") -> "Running | None":

@@ -77,7 +77,8 @@ def _rebuilt(
             directory, arch=Arch(claim.arch), profile=claim.profile, engine=claim.engine
         )
         builder = Builder(app.settings, app.ui, project)
-        return Rebuilder(builder, accept_cache=not rebuild).rebuild(plan).ladder
+        enclave = any(rung.name == "eif" for rung in claim.ladder)
+        return Rebuilder(builder, accept_cache=not rebuild).rebuild(plan, enclave=enclave).ladder
 
 
 def _report(app: App, rows: "tuple[Compared, ...]") -> None:

@@ -97,11 +97,9 @@ class Backend:
 
     def close(self) -> None:
         """Close the files of the queues."""
-        for queue in self.queues:
-            for fd in (queue.kick, queue.call):
-                if fd >= 0:
-                    with suppress(OSError):
-                        os.close(fd)
+        for fd in (fd for queue in self.queues for fd in (queue.kick, queue.call) if fd >= 0):
+            with suppress(OSError):
+                os.close(fd)
 
     def _features(self, _message: Message, _fds: Iterator[int]) -> bytes:
         return _U64.pack(VERSION_1 | PROTOCOL_FEATURES)

@@ -6,6 +6,7 @@ from typing import Any
 
 from vcr.engines.boot import BootMachine
 from vcr.engines.cartesi import CartesiMachine
+from vcr.engines.enclave import EnclaveMachine
 from vcr.engines.machine import Machine, read_vm
 from vcr.engines.snapshot import SnapshotMachine
 
@@ -13,6 +14,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], Machine]] = {
     "boot": BootMachine.of,
     "snapshot": SnapshotMachine.of,
     "cartesi": CartesiMachine.of,
+    "enclave": EnclaveMachine.of,
 }
 
 
