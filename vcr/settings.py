@@ -63,6 +63,11 @@ class Settings:
         return not self.no_color and (self.force_color or is_terminal)
 
 
+def without_legacy_ciphers() -> None:
+    """Keep `cryptography` from loading OpenSSL's legacy module, a file of the host."""
+    os.environ["CRYPTOGRAPHY_OPENSSL_NO_LEGACY"] = "1"
+
+
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     """Read PREFIX=REPLACEMENT words; one that is none means nothing."""
     words = (word.partition("=") for word in text.split())

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	startTime  = 120 * time.Second // for QEMU to load a snapshot; an emulated enclave is slow
-	resumeTime = 120 * time.Second
+	startTime  = 120 * time.Second // for QEMU to load a snapshot
+	resumeTime = 60 * time.Second
 	extraTime  = 10 * time.Second
 	stateFile  = "state"
 	describing = "machine.json"

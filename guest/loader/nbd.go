@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // The NBD protocol: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
@@ -27,6 +30,7 @@ const (
 // Requests of the kernel's device: linux/nbd.h.
 const (
 	nbdDevice        = "/dev/nbd0"
+	nbdSizeFile      = "/sys/block/nbd0/size" // in sectors
 	nbdSetSock       = 0xab00
 	nbdSetBlockSize  = 0xab01
 	nbdDoIt          = 0xab03
@@ -88,12 +92,28 @@ func configure(socket int, size uint64) error {
 			return fmt.Errorf("request %#x of %s: %w", step.request, nbdDevice, err)
 		}
 	}
+	ended := make(chan error, 1)
 	go func() {
 		defer device.Close()
-		err := ioctl(device, nbdDoIt, 0) // serves until the connection ends
-		say("the drive is gone: %v", err)
+		ended <- ioctl(device, nbdDoIt, 0) // serves until the connection ends
 	}()
-	return nil
+	// The device has its size once it serves, and not before.
+	want := strconv.FormatUint(size/sectorSize, 10)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(pause / 10) {
+		got, err := os.ReadFile(nbdSizeFile)
+		if err != nil {
+			return err
+		}
+		if strings.TrimSpace(string(got)) == want {
+			return nil
+		}
+		select {
+		case err := <-ended:
+			return fmt.Errorf("the connection ended: %v", err)
+		default:
+		}
+	}
+	return fmt.Errorf("%s does not come up", nbdDevice)
 }
 
 // negotiate asks for the default export and returns its size in bytes.

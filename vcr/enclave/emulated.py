@@ -153,7 +153,10 @@ class Emulation:
             *MACHINES[self.image.arch],
             # The device reads and writes the guest's memory, so it is shared with it.
             *("-object", f"memory-backend-memfd,id=ram,size={memory}M,share=on"),
-            *("-m", f"{memory}M", "-smp", "1", "-accel", "tcg"),
+            *("-m", f"{memory}M", "-smp", "1", "-accel", "tcg,thread=single"),
+            # In time of its own, an instruction a nanosecond: by this host's clock, timers of
+            # the machine in it would come faster than an emulator in an emulator serves them.
+            *("-icount", "shift=0,sleep=on"),
             *("-kernel", str(kernel), "-initrd", str(initrd), "-append", self.image.cmdline),
             *("-chardev", f"socket,id=vsock,path={vsock}"),
             *("-device", "vhost-user-vsock-device,chardev=vsock"),
