@@ -10,6 +10,7 @@ let
   toolchain = bootstrap // toolsets // {
     inherit pins;
     linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins; };
+    kernel = import ./kernel.nix { inherit bootstrap toolsets pins; };
     step = guestProgram "step"; # /init of build machines
     emulator = import ./cartesi.nix { inherit bootstrap pins; };
     loader = guestProgram "loader"; # /init of enclaves

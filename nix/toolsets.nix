@@ -33,6 +33,20 @@ in
   cartesi = set "cartesi"; # what the Cartesi emulator runs on
   git = set "git";
   go = set "go"; # compiles linuxkit
+  # Compilers for this machine and for riscv64, make, bison, flex. There is no /bin/sh in
+  # the sandbox, where libc's popen() and system() look; here they look for /tmp/sh.
+  kernel-build = deb.toolset {
+    name = "kernel-build";
+    set = "kernel-build";
+    extra = ''
+      ${python}/usr/bin/python3 -I -c '
+      import pathlib, sys
+      libc = pathlib.Path(sys.argv[1])
+      libc.write_bytes(libc.read_bytes().replace(b"\0/bin/sh\0", b"\0/tmp/sh\0"))
+      ' $lib/libc.so.6
+    '';
+  };
+  kernel-elf = set "kernel-elf"; # libelf, which compiling an x86 kernel takes
   nbd = set "nbd";
   oci = set "oci"; # skopeo, umoci
   qemu-riscv = set "qemu-riscv";

@@ -2,22 +2,14 @@
 { toolchain, sandbox }:
 arch:
 let
-  inherit (toolchain) pins;
-  step = toolchain.step arch;
-  image = builtins.head (builtins.filter (name: builtins.match "linux-image-[0-9].*" name != null) (
-    pins.members arch "kernel"
-  ));
-  kernel = sandbox.build {
+  debian = arch != "riscv64";
+  kernel = import ./kernel.nix { inherit toolchain sandbox; } {
     name = "vcr-machine-${arch}";
-    module = "kernel";
-    modules = [ "chmod" "cpio" "debs" "match" "modules" ];
-    job = {
-      kernel_deb = pins.deb arch image;
-      busybox_deb = "";
-      init = "${step}/step";
-      epoch = 0; # the same for every project
-      modules = [ "virtio_pci" "virtio_console" "loop" "squashfs" "overlay" ];
-    };
+    inherit arch;
+    kernel = if debian then "debian" else "vcr";
+    init = "${toolchain.step arch}/step";
+    shell = false;
+    modules = [ "virtio_pci" "virtio_console" "loop" "squashfs" "overlay" ];
   };
   qemu = {
     riscv64 = {
@@ -38,7 +30,7 @@ let
   }.${arch};
 in
 {
-  inherit arch;
+  inherit arch debian;
   qemu = "${qemu.set}/usr/bin/qemu-system-${qemu.program}";
   data = "${qemu.set}/usr/share/qemu";
   firmware = if qemu.firmware == null then "" else "${qemu.set}/${qemu.firmware}";

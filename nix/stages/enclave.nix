@@ -3,10 +3,10 @@
 { toolchain, plan, sandbox, seal, snapshot, ... }:
 let
   inherit (toolchain.platform) arch;
-  inherit (toolchain) qemu-riscv;
+  inherit (toolchain) pins qemu-riscv;
   kernel = toolchain.kernel {
     inherit arch;
-    config = [ ../kernel/base.config (../kernel + "/enclave-${arch}.config") ];
+    config = [ ../kernel/enclave.config (../kernel + "/enclave-${arch}.config") ];
   };
   # The same for every app, so that PCR1 is.
   runtime = sandbox.build {
@@ -29,7 +29,7 @@ sandbox.build {
     inherit (plan) name;
     inherit arch;
     kernel = "${kernel}/kernel";
-    kernel_version = "6.12";
+    kernel_version = pins.version arch (builtins.head (pins.members arch "kernel-source"));
     runtime = "${runtime}/runtime";
     verity = "${seal}/verity.json";
     machine = "${snapshot}/machine.json";

@@ -20,6 +20,7 @@ let
       firmware = "${qemu}/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
       kernel = "${kernel}/kernel";
       initramfs = "${kernel}/initramfs";
+      debian = plan.machine.kernel == "debian";
     };
   };
 

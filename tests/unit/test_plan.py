@@ -250,6 +250,13 @@ def test_health_of_the_dockerfile_and_of_vcr_toml(plan: Planner) -> None:
         plan("FROM deb\n", '[health]\nhttp = "/h"\n')
 
 
+def test_the_kernel_is_chosen_in_vcr_toml(plan: Planner) -> None:
+    assert plan("FROM deb\n").machine.kernel == "vcr"
+    assert plan("FROM deb\n", '[machine]\nkernel = "debian"\n').machine.kernel == "debian"
+    with pytest.raises(UsageError, match=r"vcr\.toml:2: machine\.kernel is wrong"):
+        plan("FROM deb\n", '[machine]\nkernel = "mine"\n')
+
+
 def test_a_platform_that_the_image_lacks_is_said(plan: Planner) -> None:
     assert plan("FROM --platform=linux/amd64 deb\n").arch is Arch.AMD64
     with pytest.raises(UsageError, match="img has no image for amd64"):

@@ -82,12 +82,28 @@ def test_a_module_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_the_kernel_builder_needs_a_kernel(tmp_path: Path) -> None:
-    job = {"kernel_deb": str(tmp_path / "x"), "epoch": 0}
+    job = {"kernel_deb": str(tmp_path / "x"), "modules": [], "epoch": 0}
     (tmp_path / "x").write_bytes(b"no package")
     (tmp_path / "job").write_text(json.dumps(job))
     os.chdir(tmp_path)
     with pytest.raises(SystemExit):
         kernel.main(str(tmp_path / "job"), str(tmp_path / "out"))
+
+
+def test_a_kernel_without_modules_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "linux").mkdir()
+    for name in ("kernel", "System.map"):
+        (tmp_path / "linux" / name).write_bytes(name.encode())
+    (tmp_path / "step").write_bytes(b"program")
+    job = {"linux": str(tmp_path / "linux"), "kernel_deb": "", "busybox_deb": "", "epoch": 0}
+    job |= {"init": str(tmp_path / "step"), "modules": ["needed only by Debian's"]}
+    (tmp_path / "job").write_text(json.dumps(job))
+    kernel.main(str(tmp_path / "job"), str(tmp_path / "out"))
+    assert (tmp_path / "out" / "kernel").read_bytes() == b"kernel"
+    assert (tmp_path / "out" / "System.map").exists()
+    found = {name: body for name, _, body in read_cpio((tmp_path / "out/initramfs").read_bytes())}
+    assert found["init"] == b"program"
+    assert found["modules/order"] == b""
 
 
 # --- linuxkit

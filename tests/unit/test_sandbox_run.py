@@ -101,19 +101,27 @@ def test_a_module_loses_its_signature() -> None:
 
 
 def test_a_machine_counts_instructions_and_reaches_nothing(tmp_path: Path) -> None:
-    machine = vm.Machine("riscv64", "qemu", "data", "fw", "kernel", "initramfs", 512)
+    machine = vm.Machine(
+        "riscv64", "qemu", "data", "fw", "kernel", "initrd", debian=False, memory_mib=512
+    )
     argv = vm.command_line(machine, tmp_path / "initrd", tmp_path, clock=vm.COUNTED)
     assert argv[argv.index("-icount") + 1] == "shift=0,sleep=off"
     assert not {"-netdev", "-nic", "-drive", "-fsdev"} & set(argv)
     assert not any(word.startswith("socket,") for word in argv)
 
 
+def test_only_debians_kernel_is_told_what_to_leave_out() -> None:
+    assert vm.kernel_line("quiet", debian=False) == "quiet"
+    assert "initcall_blacklist=jent_mod_init," in vm.kernel_line("quiet", debian=True)
+
+
 def test_what_a_step_may_write_fits_into_memory(tmp_path: Path) -> None:
-    machine = vm.Machine("riscv64", "", "", "", "", "", 512)
+    machine = vm.Machine("riscv64", "", "", "", "", "", debian=False, memory_mib=512)
     (tmp_path / "x").write_bytes(bytes(1 << 20))
     size = vm.disk_size(machine, {"x": tmp_path / "x"})
     assert size == ((512 - 160 - 1) << 20) * 4 // 5
-    assert vm.disk_size(vm.Machine("", "", "", "", "", "", 64), {}) == vm.MIN_DISK
+    small = vm.Machine("", "", "", "", "", "", debian=False, memory_mib=64)
+    assert vm.disk_size(small, {}) == vm.MIN_DISK
 
 
 def machine_that(script: str, files: Path) -> list[str]:

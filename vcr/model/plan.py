@@ -198,6 +198,7 @@ class Machine:
     health: HealthCheck | None
     writable: bool  # a tmpfs overlay over the app's root, lost at power-off
     engine: str = "qemu"  # of prod: qemu or cartesi
+    kernel: str = "vcr"  # of stage and of prod on qemu: vcr or debian
     emulator: str = ""  # a package of the Cartesi emulator that is not the pinned one
 
 

@@ -108,6 +108,7 @@ class MachineSection(_Section):
     ports: tuple[Port, ...] = Field(default=(), strict=False)  # default: EXPOSE
     writable: bool = False  # a tmpfs over the app's root
     engine: Literal["qemu", "cartesi"] = "qemu"  # of the prod profile
+    kernel: Literal["vcr", "debian"] = "vcr"  # Cartesi's machine has its own
 
 
 class CartesiSection(_Section):

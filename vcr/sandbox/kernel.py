@@ -1,10 +1,11 @@
-"""Builder of a kernel and its initramfs, from Debian's package.
+"""Builder of a kernel and its initramfs: the kernel of nix/kernel.nix, or Debian's.
 
-The initramfs holds the few modules a virtual machine needs, the given /init and, for
-one that is a script, busybox.
+The initramfs holds the given /init, for one that is a script busybox, and the few modules
+that a virtual machine needs of Debian's.
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from .tree import Content, Node, Tree, directory, text_file
 
 KERNEL = "kernel"
 INITRAMFS = "initramfs"
+SYMBOLS = "System.map"  # the kernel's symbols; Debian's package has none
 
 
 def main(specification: str, out: str) -> None:
@@ -28,20 +30,18 @@ def main(specification: str, out: str) -> None:
 
 def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     out.mkdir(parents=True)
-    package = read_package(Path(job["kernel_deb"]), scratch)
-    modules = scratch / "modules"
-    for name, node in entries(package.data):
-        if isinstance(node, Node) and node.kind == "file":
-            _take(name, node, out, modules)
-    if not (out / KERNEL).exists():
-        raise Failure(f"{package.name} has no kernel image")
+    loaded: list[tuple[str, Node]] = []
+    if job["kernel_deb"]:
+        loaded = _unpack(Path(job["kernel_deb"]), job["modules"], out, scratch)
+    else:
+        for name in (KERNEL, SYMBOLS):
+            shutil.copyfile(Path(job["linux"]) / name, out / name)
     tree = Tree()
     for name in ("dev", "proc", "sys", "root"):
         tree.put(name, directory())
     if job["busybox_deb"]:
         tree.put("bin/busybox", _busybox(Path(job["busybox_deb"]), scratch))
     tree.put("init", Node("file", 0o755, content=Content.of_file(Path(job["init"]))))
-    loaded = load_modules(modules, job["modules"])
     for name, node in loaded:
         tree.put(f"modules/{name}", node)
     order = "".join(f"{name}\n" for name, _ in loaded)
@@ -49,6 +49,18 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     tree.put("dev/console", Node("char", 0o600, device=(5, 1)))
     write_cpio(out / INITRAMFS, tree, job["epoch"])
     write_rungs(out, [rung_of_file(name, out, name) for name in (KERNEL, INITRAMFS)])
+
+
+def _unpack(deb: Path, wanted: list[str], out: Path, scratch: Path) -> list[tuple[str, Node]]:
+    """Keep the kernel of Debian's package DEB; return the WANTED modules and what they need."""
+    package = read_package(deb, scratch)
+    modules = scratch / "modules"
+    for name, node in entries(package.data):
+        if isinstance(node, Node) and node.kind == "file":
+            _take(name, node, out, modules)
+    if not (out / KERNEL).exists():
+        raise Failure(f"{package.name} has no kernel image")
+    return load_modules(modules, wanted)
 
 
 def _take(name: str, node: Node, out: Path, modules: Path) -> None:

@@ -26,7 +26,7 @@ from .oci import sha256_of
 from .qmp import Monitor
 from .rungs import Rung, write_rungs
 from .tree import Content, Node, Tree
-from .vm import COUNTED, NEEDLESS, TAIL
+from .vm import COUNTED, TAIL, kernel_line
 
 SCHEMA = 1
 RAM, STATE, DESCRIPTION, CONSOLE, LOG = "ram", "state", "machine.json", "console.log", "app.log"
@@ -35,11 +35,7 @@ CPU = "rv64"
 # Addresses of QEMU's user network, which a restored machine is connected to:
 # https://wiki.qemu.org/Documentation/Networking#User_Networking_.28SLIRP.29
 NETWORK = "vcr.ip=10.0.2.15/24,10.0.2.2 vcr.dns=10.0.2.3"
-KERNEL_LINE = (
-    "console=ttyS0 quiet panic=-1 rootfstype=ramfs cryptomgr.notests initcall_blacklist="
-    + ",".join(NEEDLESS)
-    + f" vcr.snapshot {NETWORK}"
-)
+KERNEL_LINE = f"console=ttyS0 quiet panic=-1 rootfstype=ramfs vcr.snapshot {NETWORK}"
 # seccomp: no privileges, no other programs; nothing here needs them
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 HEALTHY = "healthy"  # guest/agent says so just before it stops the machine
@@ -133,7 +129,7 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
         *COUNTED,
         *("-action", "reboot=shutdown,shutdown=pause,panic=pause"),
         *("-bios", job["firmware"], "-kernel", job["kernel"], "-initrd", str(initrd)),
-        *("-append", KERNEL_LINE),
+        *("-append", kernel_line(KERNEL_LINE, debian=job["debian"])),
         *devices(out / CONSOLE, out / LOG, f"file,path={scratch / 'agent'}", "hubport,hubid=0"),
         *("-S", "-qmp", f"unix:{scratch / 'qmp'},server=on,wait=off"),
     ]
@@ -214,7 +210,7 @@ def _describe(job: dict[str, Any], initrd: Path, made: dict[str, object], out: P
         "engine": "qemu",
         "cpu": CPU,
         "epoch": job["epoch"],
-        "kernel_line": KERNEL_LINE,
+        "kernel_line": kernel_line(KERNEL_LINE, debian=job["debian"]),
         **made,
         "inputs": {name: sha256_of(path) for name, path in files.items()},
     }

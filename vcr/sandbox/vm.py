@@ -30,8 +30,8 @@ TAIL = 2000  # bytes of the console that are worth showing
 RESERVED = 160 << 20
 MIN_DISK = 16 << 20
 
-# What a kernel for every machine does at boot that none of ours needs: self-tests of
-# random number generators, certificates for signed modules, tracing, tables for BPF.
+# What Debian's kernel, which is for every machine, does at boot that none of ours needs:
+# self-tests of random number generators, certificates for signed modules, tracing, BPF.
 NEEDLESS = (
     "jent_mod_init", "load_system_certificate_list", "bpf_tcp_ca_kfunc_init",
     "init_kprobe_trace", "bpf_dummy_struct_ops_init", "lockup_detector_check",
@@ -41,7 +41,7 @@ NEEDLESS = (
 # rootfstype: the initramfs may fill more than half the memory.
 KERNEL_LINE = (
     "quiet panic=-1 norandmaps nokaslr init_on_alloc=0 rootfstype=ramfs rdinit=/init "
-    "mitigations=off cryptomgr.notests initcall_blacklist=" + ",".join(NEEDLESS)
+    "mitigations=off"
 )
 # Of QEMU: https://www.qemu.org/docs/master/system/invocation.html
 # shift=0: an instruction takes a nanosecond of the machine's time. sleep=off: while it
@@ -69,12 +69,19 @@ class Machine:
     firmware: str  # "" for the machine's own
     kernel: str
     initramfs: str
+    debian: bool  # the kernel is Debian's
     memory_mib: int
 
     @classmethod
     def of(cls, job: dict[str, Any]) -> "Machine":
         """Take it from a job's JSON."""
         return cls(**job)
+
+
+def kernel_line(words: str, *, debian: bool) -> str:
+    """Return WORDS as a kernel's command line; a DEBIAN kernel is told what to leave out."""
+    less = f" cryptomgr.notests initcall_blacklist={','.join(NEEDLESS)}" if debian else ""
+    return words + less
 
 
 def command_line(
@@ -89,7 +96,8 @@ def command_line(
     argv += ["-m", f"{machine.memory_mib}M", *clock]
     argv += ["-bios", machine.firmware] if machine.firmware else []
     argv += ["-kernel", machine.kernel, "-initrd", str(initrd)]
-    argv += ["-append", f"console={CONSOLES[machine.arch]} {KERNEL_LINE}"]
+    words = f"console={CONSOLES[machine.arch]} {KERNEL_LINE}"
+    argv += ["-append", kernel_line(words, debian=machine.debian)]
     # The clock starts at a fixed moment; the job sets it to the lock's.
     argv += ["-rtc", "base=2000-01-01T00:00:00,clock=vm"]
     argv += ["-chardev", f"file,id=console,path={files / 'console'}", "-serial", "chardev:console"]

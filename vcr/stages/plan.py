@@ -98,6 +98,7 @@ def _machine(project: Project, state: State, engine: str | None) -> Machine:
         health=_health(project, state, ports),
         writable=config.machine.writable,
         engine=engine or config.machine.engine,
+        kernel=config.machine.kernel,
         emulator=_emulator(project),
     )
 

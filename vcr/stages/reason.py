@@ -25,6 +25,7 @@ MEANINGS = {
     "vcr-layer-oci": "the base image",
     "vcr-layer-run": "a RUN",
     "vcr-layer-workdir": "a WORKDIR",
+    "vcr-linux-": "the kernel",
     "vcr-lower": "the layers below",
     "vcr-machine-": "the build machine",
     "vcr-prod-": "the sealed machine",
