@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.nix, pytest.mark.vm]
 
 REPO = Path(__file__).resolve().parents[2]
 STATIC = REPO / "examples" / "static"
-SECONDS = 600.0
+SECONDS = 1800.0
 
 
 @pytest.fixture

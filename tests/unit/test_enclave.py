@@ -101,7 +101,11 @@ def test_qemu_boots_what_the_image_holds_and_nothing_else(tmp_path: Path) -> Non
     words = dict(itertools.pairwise(argv))
     assert Path(words["-kernel"]).read_bytes() == IMAGE.kernel
     assert Path(words["-initrd"]).read_bytes() == b"".join(IMAGE.ramdisks)
-    assert (words["-append"], words["-m"], words["-accel"]) == (CMDLINE, "600M", "tcg")
+    assert (words["-append"], words["-m"], words["-accel"]) == (
+        CMDLINE,
+        "600M",
+        "tcg,thread=single",
+    )
     assert not any("net" in word.split(",")[0].split("-") for word in argv)
     assert enclave.pcrs == measure(IMAGE.kernel, CMDLINE.encode(), IMAGE.ramdisks)
 

@@ -62,7 +62,7 @@ def ops(packets: list[Packet]) -> list[int]:
 
 def ready(end: Endpoint) -> None:
     """Say what epoll would: the sockets may have something."""
-    end.switch.readable |= set(end.switch.links)
+    end.switch.readable |= dict.fromkeys(end.switch.links)
 
 
 def test_data_goes_both_ways() -> None:
@@ -217,6 +217,18 @@ def test_a_call_that_the_guest_refuses_ends() -> None:
     (request,) = end.drain()
     end.send(Op.RST, port=request.source_port)
     assert ours.recv(1) == b""
+
+
+def test_connections_take_turns() -> None:
+    end = Endpoint()
+    for port in (1, 2):
+        end.switch.receive(Packet(CID, HOST_CID, port, SERVICE, Op.REQUEST, alloc=1 << 20))
+    end.drain()
+    for far in end.far:
+        far.sendall(bytes(4000))
+    ready(end)
+    ports = [packet.target_port for packet in end.drain(room=1000)]
+    assert ports == [1, 2] * 4
 
 
 def test_there_is_a_limit_to_connections() -> None:
@@ -419,6 +431,7 @@ def test_a_guest_that_cheats_stops_the_device_and_nothing_else(
     os.eventfd_write(guest.kicks[1], 1)
     assert connection.recv(1) == b""
     device.stop()
+    assert device.connect(GUEST_PORT).recv(1) == b""  # whoever still calls is told
     assert "not in the guest's memory" in device.error
 
 

@@ -41,7 +41,8 @@ class Device:
         self._epoll = select.epoll()
         self._keys: dict[int, Key] = {}
         self._calls: list[tuple[socket.socket, int, bytes]] = []
-        self._lock = threading.Lock()
+        self._closed = False
+        self._lock = threading.Lock()  # of the two
         self._wake = os.eventfd(0, os.EFD_NONBLOCK)
         self._over = threading.Event()
         for fd in (self._wake, self._listener.fileno()):
@@ -73,6 +74,9 @@ class Device:
         FIRST is sent to the guest ahead of what SOCK has.
         """
         with self._lock:
+            if self._closed:
+                sock.close()
+                return
             self._calls.append((sock, port, first))
         os.eventfd_write(self._wake, 1)
 
@@ -101,7 +105,7 @@ class Device:
         elif fd in self._keys:
             key = self._keys[fd]
             if mask & ~select.EPOLLOUT:
-                self.switch.readable.add(key)
+                self.switch.readable[key] = None
             if mask & select.EPOLLOUT:
                 self.switch.writable(key)
         else:
@@ -172,8 +176,10 @@ class Device:
 
     def _close(self) -> None:
         self.switch.close()
-        for sock, _, _ in self._calls:
-            sock.close()
+        with self._lock:
+            self._closed = True
+            for sock, _, _ in self._calls:
+                sock.close()
         for file in (self._front, self._listener):
             if file is not None:
                 file.close()

@@ -111,7 +111,8 @@ class Switch:
         self.cid = cid
         self.services = services
         self.links: dict[Key, Link] = {}
-        self.readable: set[Key] = set()  # whose sockets may have something for the guest
+        # Whose sockets may have something for the guest; a dict, because they take turns.
+        self.readable: dict[Key, None] = {}
         self.replies: deque[tuple[Key, Op, int]] = deque()
         self.opened: Callable[[Key, socket.socket], None] = lambda _key, _sock: None
         self._next_port = FIRST_PORT
@@ -140,7 +141,7 @@ class Switch:
         match packet.op:
             case Op.RESPONSE if not link.established:
                 link.established = True
-                self.readable.add(key)
+                self.readable[key] = None
             case Op.RW if link.established:
                 self._take(key, link, packet.data)
             case Op.SHUTDOWN:
@@ -168,7 +169,7 @@ class Switch:
         for key in list(self.readable):
             link = self.links.get(key)
             if link is None or not link.established or link.we_ended:
-                self.readable.discard(key)
+                self.readable.pop(key, None)
                 continue
             size = min(room, link.credit)
             if size <= 0:
@@ -188,15 +189,16 @@ class Switch:
         try:
             data = link.first[:size] or link.sock.recv(size, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            self.readable.discard(key)
+            self.readable.pop(key, None)
             return None
         except OSError:
             data = b""
         if not data:
             link.we_ended = True
-            self.readable.discard(key)
+            self.readable.pop(key, None)
             return self._packet(key, Op.SHUTDOWN, NO_SEND | _deaf(link.sock))
         link.first = link.first[len(data) :]
+        self.readable[key] = self.readable.pop(key)  # behind the others
         packet = self._packet(key, Op.RW, 0, data)
         link.sent += len(data)
         return packet
@@ -221,7 +223,7 @@ class Switch:
     def _add(self, key: Key, link: Link) -> None:
         link.sock.settimeout(0)
         self.links[key] = link
-        self.readable.add(key)
+        self.readable[key] = None
         self.opened(key, link.sock)
 
     def _take(self, key: Key, link: Link, data: bytes) -> None:
@@ -272,7 +274,7 @@ class Switch:
             self.replies.append((key, Op.RST, 0))
 
     def _drop(self, key: Key) -> None:
-        self.readable.discard(key)
+        self.readable.pop(key, None)
         link = self.links.pop(key, None)
         if link is not None:
             link.sock.close()

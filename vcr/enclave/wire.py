@@ -15,7 +15,7 @@ from vcr.errors import VcrError
 HEARTBEAT_PORT, NSM_PORT, CONTROL_PORT, APP_PORT, DRIVE_PORT = 9000, 9001, 9002, 9003, 10809
 HEARTBEAT = b"\xb7"
 MAX_NSM_REQUEST = 0x1000  # bytes, as of /dev/nsm
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 300.0  # emulated, it takes its time
 
 type Connect = Callable[[int], socket.socket]
 

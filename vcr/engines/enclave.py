@@ -22,7 +22,8 @@ PACKAGE = Path(__file__).resolve().parents[2]
 START = "import sys; sys.path.insert(0, sys.argv[2]); sys.path[1:1] = sys.argv[3:]\n"
 START += "from pathlib import Path; from vcr.engines.enclave_server import main\n"
 START += "main(Path(sys.argv[1]))"
-END_SECONDS = 5.0  # for a server that does not answer any more
+FIRST_SECONDS = 60.0  # for the server to answer at all, on a busy host
+END_SECONDS = 5.0  # for one that does not answer any more
 POLL_SECONDS = 0.2
 
 
@@ -74,14 +75,17 @@ class EnclaveMachine:
     def begin(self, channels: Channels) -> None:
         """Wait until the enclave serves; raises UnhealthyError."""
         agent = Agent(channels.agent)
-        begin = answered = time.monotonic()
-        while time.monotonic() - begin < START_SECONDS:
+        now = time.monotonic()
+        deadline, patience = now + START_SECONDS, now + FIRST_SECONDS
+        while time.monotonic() < deadline:
             try:
                 if agent.ask("ping", START_SECONDS) == "pong":
                     return
-                answered = time.monotonic()
+                patience = time.monotonic() + END_SECONDS
             except NoAnswerError:
-                if time.monotonic() - answered > END_SECONDS:
+                if channels.agent.exists():  # nobody listens there any more
+                    patience = min(patience, time.monotonic() + END_SECONDS)
+                if time.monotonic() > patience:
                     break
             time.sleep(POLL_SECONDS)
         text = channels.console.read_text(encoding="utf-8", errors="replace")

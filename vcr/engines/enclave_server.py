@@ -27,7 +27,7 @@ POLL_SECONDS = 0.5
 class _Agent(socketserver.StreamRequestHandler):
     """Answers lines about the enclave."""
 
-    enclave: ClassVar[Emulation]
+    enclave: ClassVar[Emulation | None] = None  # until it was started
     stopping: ClassVar[threading.Event]
 
     def handle(self) -> None:
@@ -41,23 +41,26 @@ class _Agent(socketserver.StreamRequestHandler):
             self.wfile.write(f"{answer}\n".encode())
 
     def _answer(self, words: list[str]) -> str:
+        enclave = self.enclave
+        if enclave is None:
+            return "error it starts"
         match words:
             case ["ping"]:
-                self.enclave.attest()
+                enclave.attest()
                 answer = "pong"
             case ["state"]:
                 answer = "running"
             case ["health", seconds]:
-                code, output = self.enclave.health(int(seconds))
+                code, output = enclave.health(int(seconds))
                 answer = f"health {code} {_text(output)}"
             case ["stop", _]:
                 self.stopping.set()  # nobody waits for an enclave: it keeps nothing
                 answer = "stopping"
             case ["attest", nonce, user_data]:
                 given = {"nonce": _bytes(nonce), "user_data": _bytes(user_data)}
-                answer = f"attested {_text(self.enclave.attest(**given))}"
+                answer = f"attested {_text(enclave.attest(**given))}"
             case ["root"]:
-                answer = f"root {_text(self.enclave.nsm.root)}"
+                answer = f"root {_text(enclave.nsm.root)}"
             case _:
                 answer = "error unknown request"
         return answer
@@ -70,18 +73,28 @@ class _Sockets(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 def main(path: Path) -> None:
     """Serve until told to stop, or until the enclave ends."""
     job: dict[str, Any] = json.loads(path.read_bytes())
-    setup = Setup(**{name: Path(job[name]) for name in PATHS})
     stopping = threading.Event()
+    agent = type("Agent", (_Agent,), {"stopping": stopping})
+    # First of all, so that whoever waits can tell a slow start from an end.
+    server = _Sockets(job["agent"], agent)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        _serve(job, agent, stopping)
+    except VcrError as error:
+        with Path(job["console"]).open("a", encoding="utf-8") as console:
+            console.write(f"vcr: {error.what} {error.why}\n")
+    time.sleep(POLL_SECONDS)  # for the last answer
+    os._exit(0 if stopping.is_set() else 1)
+
+
+def _serve(job: dict[str, Any], agent: type[_Agent], stopping: threading.Event) -> None:
+    setup = Setup(**{name: Path(job[name]) for name in PATHS})
     with Emulation(setup, Path(job["scratch"]), Path(job["console"])) as enclave:
         for address, host, guest in job["forwards"]:
             enclave.forward(address, host, guest)
-        agent = type("Agent", (_Agent,), {"enclave": enclave, "stopping": stopping})
-        server = _Sockets(job["agent"], agent)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        agent.enclave = enclave
         while enclave.is_running and not stopping.wait(POLL_SECONDS):
             pass
-    time.sleep(POLL_SECONDS)  # for the last answer
-    os._exit(0 if stopping.is_set() else 1)
 
 
 def _text(data: bytes) -> str:
