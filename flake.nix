@@ -19,7 +19,7 @@
     {
       packages = each (p: {
         inherit (p) vcr busybox linuxkit python build git go nbd oci shell test verify;
-        inherit (p) qemu-riscv qemu-x86 qemu-arm;
+        inherit (p) qemu-riscv qemu-x86 qemu-arm kernel-build;
         default = p.vcr;
       });
       apps = each (p: rec {

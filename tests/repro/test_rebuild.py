@@ -86,6 +86,17 @@ def test_building_again_gives_the_same_bytes(built: tuple[Target, ...]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(
+    "VCR_TEST_KERNEL" not in os.environ,
+    reason="needs VCR_TEST_KERNEL=1: it compiles a kernel, by one job at a time",
+)
+def test_the_kernel_is_the_same_by_one_job_at_a_time(built: tuple[Target, ...]) -> None:
+    known = closure([target.drv for target in built])
+    (linux,) = (drv for drv in known if store_name(str(drv)).startswith("vcr-linux-"))
+    done = strange(["nix-store", "--realise", "--check", str(linux)])
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_difference_would_be_noticed(tmp_path: Path) -> None:
     """The check above can fail: a derivation that is not deterministic does."""
     busybox = Nix(Settings.load()).build("busybox", lambda _: None)
