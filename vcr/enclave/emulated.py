@@ -31,7 +31,10 @@ TAIL_LINES = 15
 MIB = 1 << 20
 # virtio-mmio devices are announced on the command line, as on Nitro; acpi=off has it so.
 MACHINES = {
-    "amd64": ("-M", "microvm,acpi=off,rtc=on,memory-backend=ram", "-cpu", "max"),
+    "amd64": (
+        *("-M", "microvm,acpi=off,rtc=on,memory-backend=ram", "-cpu", "max"),
+        *("-bios", "qboot.rom"),  # its own is in another package
+    ),
     "arm64": ("-M", "virt,memory-backend=ram", "-cpu", "max"),
 }
 
