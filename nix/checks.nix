@@ -27,6 +27,20 @@ in
     ${go}/usr/lib/go-1.24/bin/go version
     touch $out
   '';
+  loader = run {
+    name = "vcr-check-loader";
+    CGO_ENABLED = "0";
+    GOFLAGS = "-trimpath -buildvcs=false";
+    GOPROXY = "off";
+    GOTOOLCHAIN = "local";
+  } ''
+    export HOME=/tmp GOCACHE=/tmp/cache
+    cd ${builtins.path { path = ../guest/loader; name = "loader"; }}
+    go=${go}/usr/lib/go-1.24/bin
+    $go/go vet .
+    $go/go test .
+    touch $out
+  '';
   tests = run { name = "vcr-check-tests"; path = [ test ]; } ''
     cp -r ${repository} /tmp/vcr
     chmod -R u+w /tmp/vcr

@@ -13,6 +13,7 @@ let
     kernel = import ./kernel.nix { inherit bootstrap toolsets pins; };
     step = guestProgram "step"; # /init of build machines
     emulator = import ./cartesi.nix { inherit bootstrap pins; };
+    loader = guestProgram "loader"; # /init of enclaves
     agent = guestProgram "agent"; # in every machine that runs an app
     debugAgent = import ./guest-program.nix { inherit bootstrap toolsets; tags = "debug"; } "agent";
   };

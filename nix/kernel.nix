@@ -12,6 +12,11 @@ let
     amd64 = { name = "x86"; triplet = "x86_64-linux-gnu"; image = "arch/x86/boot/bzImage"; };
     arm64 = { name = "arm64"; triplet = "aarch64-linux-gnu"; image = "arch/arm64/boot/Image"; };
   }.${arch};
+  # objtool, which x86 needs, reads ELF files by a library, and its Makefile wants an `ar`
+  # that is not the shell's own.
+  elf = toolsets.kernel-elf;
+  elfLib = "${elf}/usr/lib/${bootstrap.platform.triplet}";
+  forX86 = text: if arch == "amd64" then " ${text}" else "";
   # Of the source, sorted by what reads it: every Kconfig is read, but no driver of these.
   unused = [ "Documentation/*/*" "tools/perf" "tools/testing" "samples/*/*.[ch]" "sound/*.[ch]" ]
     ++ map (name: "drivers/${name}/*.[ch]") [
@@ -19,7 +24,7 @@ let
     ];
   host = "${tools}/usr/lib/${bootstrap.platform.triplet}";
 in
-bootstrap.run {
+bootstrap.run ({
   name = "vcr-linux-${version}-${arch}";
   path = [ tools ];
   passAsFile = [ "fragment" ];
@@ -34,11 +39,13 @@ bootstrap.run {
   ARCH = target.name;
   CROSS_COMPILE = "${target.triplet}-";
   # Programs that run while building are built like the tools: they run from the store.
-  HOSTCFLAGS = "--sysroot=${tools}";
-  HOSTLDFLAGS = "--sysroot=${tools} -Wl,-rpath=${host} -Wl,--dynamic-linker=${tools}/${bootstrap.platform.ld}";
+  HOSTCFLAGS = "--sysroot=${tools}" + forX86 "-I${elf}/usr/include";
+  HOSTLDFLAGS = "--sysroot=${tools} -Wl,-rpath=${host} -Wl,--dynamic-linker=${tools}/${bootstrap.platform.ld}"
+    # --disable-new-dtags: the path holds for what libelf itself loads, too.
+    + forX86 "-L${elfLib} -Wl,--disable-new-dtags -Wl,-rpath=${elfLib}";
   BISON_PKGDATADIR = "${tools}/usr/share/bison";
   M4 = "${tools}/usr/bin/m4";
-} ''
+} // (if arch == "amd64" then { HOSTAR = "${tools}/usr/bin/ar"; } else { })) ''
   set -o pipefail
   shell=${bootstrap.busybox}/bin/sh
   ln -s $shell /tmp/sh # see kernel-build in nix/toolsets.nix

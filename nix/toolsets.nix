@@ -61,6 +61,7 @@ in
       ' $lib/libc.so.6
     '';
   };
+  kernel-elf = set "kernel-elf"; # libelf, which compiling an x86 kernel takes
   oci = set "oci"; # skopeo, umoci
   qemu-riscv = set "qemu-riscv";
   qemu-x86 = set "qemu-x86";

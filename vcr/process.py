@@ -86,7 +86,7 @@ def spawn(
     cwd: Path | None = None,
     output: IO[bytes],
     die_with_parent: bool,
-) -> subprocess.Popen[bytes]:
+) -> Child:
     """Start ARGV in a session of its own, stdout and stderr to OUTPUT, and leave it running.
 
     With DIE_WITH_PARENT the kernel kills it when this process ends, however it ends.

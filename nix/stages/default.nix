@@ -13,6 +13,8 @@ rec {
   kernel = import ./kernel.nix given;
   inherit (import ./machine.nix (given // { inherit squashfs kernel; })) machine snapshot;
   seal = import ./seal.nix (given // { inherit snapshot; });
+  enclave = import ./enclave.nix (given // { inherit seal snapshot; });
+  emulation = import ./emulation.nix (given // { inherit enclave seal; });
   prod = import ./prod.nix (given // { inherit seal; });
   container = import ./container.nix (given // { inherit image; });
   vm = import ./vm.nix (given // { inherit squashfs kernel; });

@@ -113,3 +113,20 @@ def test_the_plan_is_canonical(tmp_path: Path) -> None:
     _, first = prepare(EXAMPLE, arch=Arch.RISCV64, profile="stage")
     text = first.to_json()
     assert json.dumps(json.loads(text), sort_keys=True, separators=(",", ":")) + "\n" == text
+
+
+@pytest.mark.vm
+def test_an_enclave_image_is_the_same_again() -> None:
+    """Loader, first ramdisk and image; the kernel has a test of its own."""
+    loaded, plan = prepare(EXAMPLE, arch=Arch.RISCV64, profile="prod")
+    settings = Settings.load()
+    builder = Builder(settings, Ui(), loaded)
+    image = builder.build(plan, ("enclave",)).path("enclave")
+    (target,) = Nix(settings).evaluate(("enclave",), builder.write_plan(plan)).targets
+    ours = ("vcr-loader-", "vcr-enclave-")
+    drvs = [drv for drv in closure([target.drv]) if store_name(str(drv)).startswith(ours)]
+    assert len(drvs) == len(("loader", "runtime", "image"))
+    with busy_host():
+        done = strange(["nix-store", "--realise", "--check", *map(str, sorted(drvs))])
+    assert done.returncode == 0, done.stderr
+    assert (image / "enclave.eif").exists()

@@ -15,6 +15,7 @@ LAYERS = (
     ("attest", "export", "verify"),
     ("stages", "runtime"),
     ("lock", "dockerfile", "engines"),
+    ("enclave",),
     ("tools",),
     ("ui", "progress", "process", "atomic"),
     ("settings",),

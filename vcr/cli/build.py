@@ -10,7 +10,7 @@ from vcr.cli.app import App, Command, arch_of, engine_option, plan_options
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
 from vcr.model.duration import parse_duration
-from vcr.stages import PROD_STAGES, stages_of
+from vcr.stages import ALL_STAGES, SEALED_PROFILES, stages_of
 from vcr.ui import Ui, human_size
 
 
@@ -36,7 +36,7 @@ def build(
     """Build up to STAGE and print the digest ladder.
 
     Stages are image, rootfs, squashfs, kernel and, for the profile prod, machine,
-    snapshot, seal.
+    snapshot, seal; an enclave is built only when it is asked for.
 
     DIR is the project's directory; a directory named like a stage is written ./image.
     """
@@ -54,11 +54,13 @@ def build(
     project, plan = prepare(
         app.directory, arch=chosen, profile=profile, target=target, engine=engine
     )
+    if "enclave" in wanted:
+        check_enclave(plan.machine.engine)
     built = Builder(app.settings, app.ui, project, limit).build(plan, wanted)
     if app.ui.is_json:
         app.ui.json("build", _as_json(built))
         return
-    sealed = stages_of(profile) == PROD_STAGES
+    sealed = profile in SEALED_PROFILES
     print_ladder(app.ui, built.ladder, _engine_words(built.plan, project) if sealed else "")
 
 
@@ -75,22 +77,32 @@ def _engine_words(plan: Any, project: Any) -> str:
     return f"{machine.engine} {machine.engine_version}{other}"
 
 
+def check_enclave(engine: str) -> None:
+    """Raise UsageError unless an enclave can run what ENGINE has made."""
+    if engine != "qemu":
+        raise UsageError(
+            f"there is no enclave for the engine {engine}",
+            why="what an enclave carries goes on from snapshots of the engine qemu",
+            fix="add --engine qemu",
+        )
+
+
 def _take_words(app: App, words: tuple[str, ...]) -> str | None:
     """Sort the positional words into a directory (kept in APP) and a stage."""
-    stages = [word for word in words if word in PROD_STAGES]
-    directories = [word for word in words if word not in PROD_STAGES]
+    stages = [word for word in words if word in ALL_STAGES]
+    directories = [word for word in words if word not in ALL_STAGES]
     if len(stages) > 1 or len(directories) > 1:
         raise UsageError(
             f"too many arguments: {' '.join(words)}",
             why="`vcr build` takes at most one directory and one stage",
-            fix=f"stages are {', '.join(PROD_STAGES)}",
+            fix=f"stages are {', '.join(ALL_STAGES)}",
         )
     if directories:
         app.directory = Path(directories[0])
         if not app.directory.is_dir():
             raise UsageError(
                 f"{directories[0]!r} is neither a stage nor a directory",
-                fix=f"stages are {', '.join(PROD_STAGES)}",
+                fix=f"stages are {', '.join(ALL_STAGES)}",
             )
     return stages[0] if stages else None
 
@@ -104,7 +116,7 @@ def _stages_up_to(last: str | None, arch: Arch, profile: str) -> tuple[str, ...]
                 fix=f"`vcr build image --arch {arch}`",
             )
         return ("image",)
-    stages = stages_of(profile)
+    stages = stages_of(profile, enclave=profile == "prod" and last == "enclave")
     if last and last not in stages:
         raise UsageError(f"the profile {profile} has no stage {last}", fix="use --profile prod")
     return stages[: stages.index(last) + 1] if last else stages

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vcr.cli.app import App, arch_of, engine_option, profile_option
+from vcr.cli.build import check_enclave
 from vcr.errors import UsageError
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 _OPTIONS = (
     profile_option,
     engine_option,
+    click.option("--enclave", is_flag=True, help="Go on in an emulated enclave (--profile prod)."),
     click.option(
         "-p",
         "--publish",
@@ -74,6 +76,7 @@ class Start:
 
     profile: str
     engine: str | None
+    enclave: bool
     publish: tuple[str, ...]
     env: tuple[str, ...]
     env_file: Path | None
@@ -120,12 +123,15 @@ class Start:
         from vcr.stages.build import Builder  # noqa: PLC0415
         from vcr.stages.prepare import prepare  # noqa: PLC0415
 
+        if self.enclave and self.profile != "prod":
+            raise UsageError("an enclave goes on from a sealed snapshot", fix="add --profile prod")
         arch = arch_of(None, self.profile)
         project, plan = prepare(app.directory, arch=arch, profile=self.profile, engine=self.engine)
-        machine = machine_of(self.profile)
-        built = Builder(app.settings, app.ui, project).build(
-            plan, (*stages_of(self.profile), machine)
-        )
+        if self.enclave:
+            check_enclave(plan.machine.engine)
+        machine = machine_of(self.profile, enclave=self.enclave)
+        stages = (*stages_of(self.profile, enclave=self.enclave), machine)
+        built = Builder(app.settings, app.ui, project).build(plan, stages)
         return project, built.path(machine), Records(app.settings)
 
 

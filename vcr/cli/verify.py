@@ -156,7 +156,8 @@ def compare_rebuilt(
         )
         check_terms(claim, plan)
         builder = Builder(app.settings, app.ui, project)
-        built = Rebuilder(builder, accept_cache=not rebuild).rebuild(plan)
+        enclave = any(rung.name == "eif" for rung in claim.ladder)
+        built = Rebuilder(builder, accept_cache=not rebuild).rebuild(plan, enclave=enclave)
         _report(app, compare(claim.ladder, built.ladder))
         if and_then is not None:
             and_then(project, built)

@@ -10,10 +10,7 @@ from typing import Any
 
 from vcr.engines.machine import Channels, Forward, network
 from vcr.model.health import HealthCheck
-from vcr.sandbox.prod import NETWORK
-
-# seccomp: no privileges, no other programs; nothing here needs them
-SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+from vcr.sandbox.prod import NETWORK, SANDBOX
 
 
 @dataclass(frozen=True)

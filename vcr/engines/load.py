@@ -9,6 +9,7 @@ from vcr.engines.boot import BootMachine
 from vcr.engines.cartesi import CartesiMachine
 from vcr.engines.container import NO_ADDITIONS, Additions, ContainerMachine
 from vcr.engines.docker import DockerMachine
+from vcr.engines.enclave import EnclaveMachine
 from vcr.engines.machine import Machine, read_vm
 from vcr.engines.snapshot import SnapshotMachine
 from vcr.errors import UsageError
@@ -18,6 +19,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], Machine]] = {
     "snapshot": SnapshotMachine.of,
     "cartesi": CartesiMachine.of,
     "container": ContainerMachine.of,
+    "enclave": EnclaveMachine.of,
 }
 
 

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from vcr.engines.agent import Agent, NoAnswerError
-from vcr.engines.boot import SANDBOX
 from vcr.engines.machine import Channels, Forward, network
 from vcr.engines.sealed import check_machine, unpack
 from vcr.errors import UnhealthyError, VcrError
 from vcr.model.health import HealthCheck
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.merkle import machine_hash
-from vcr.sandbox.prod import CONSOLE, DESCRIPTION, LOG, RAM, STATE, Prod, devices, hardware
+from vcr.sandbox.prod import CONSOLE, DESCRIPTION, LOG, RAM, STATE, Prod, restored
 from vcr.sandbox.qmp import Monitor
 
 ENTROPY_BYTES = 64
@@ -61,16 +60,17 @@ class SnapshotMachine:
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
         """Return the argv that waits for the snapshot's state."""
         made = json.loads((channels.scratch / DESCRIPTION).read_bytes())
-        machine = Prod(str(self.qemu), str(self.qemu_data), made["memory_mib"], made["epoch"])
-        agent = f"socket,path={channels.agent},server=on,wait=off"
-        debug = f"socket,path={channels.debug},server=on,wait=off" if self.debug else ""
-        return [
-            *hardware(machine, channels.scratch / RAM, private=True),
-            *("-accel", "tcg,thread=single", "-bios", "none", "-sandbox", SANDBOX, "-no-reboot"),
-            *devices(channels.console, channels.log, agent, network(forwards), debug),
-            *("-qmp", f"unix:{channels.monitor},server=on,wait=off"),
-            *("-incoming", "defer"),
-        ]
+        machine = Prod.of(str(self.qemu), str(self.qemu_data), made["memory_mib"], made["epoch"])
+        return restored(
+            machine,
+            channels.scratch / RAM,
+            channels.console,
+            channels.log,
+            channels.agent,
+            channels.monitor,
+            network(forwards),
+            channels.debug if self.debug else None,
+        )
 
     def begin(self, channels: Channels) -> None:
         """Load the state; give the machine the time and entropy, and only then a network."""

@@ -1,5 +1,7 @@
 """Content digests in the OCI notation, `sha256:<64 hex digits>`.
 
+PCRs of an enclave are SHA-384: `sha384:<96 hex digits>`.
+
 https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md#digests
 """
 
@@ -8,18 +10,18 @@ import re
 from pathlib import Path
 from typing import Self
 
-_FORM = re.compile(r"sha256:[0-9a-f]{64}")
+_FORM = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}")
 
 
 class Digest(str):
-    """A SHA-256 digest; constructing one checks its form (ValueError)."""
+    """A digest; constructing one checks its form (ValueError)."""
 
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
         """Check TEXT and wrap it."""
         if not _FORM.fullmatch(text):
-            raise ValueError(f"not a sha256 digest: {text!r}")
+            raise ValueError(f"not a digest: {text!r}")
         return super().__new__(cls, text)
 
     @classmethod
@@ -35,7 +37,7 @@ class Digest(str):
 
     @property
     def hex(self) -> str:
-        """Return the 64 hex digits."""
+        """Return the hex digits."""
         return self.partition(":")[2]
 
     @property

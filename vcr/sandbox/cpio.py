@@ -3,6 +3,7 @@
 https://docs.kernel.org/driver-api/early-userspace/buffer-format.html
 """
 
+import io
 import shutil
 from pathlib import Path
 from typing import IO
@@ -21,10 +22,21 @@ BLOCK = 512
 def write_cpio(path: Path, tree: Tree, epoch: int) -> None:
     """Write TREE to PATH; inode numbers count up, every time is EPOCH in seconds."""
     with path.open("wb") as out:
-        for number, (name, node) in enumerate(tree.walk(), 1):
-            _entry(out, name, node, number, epoch)
-        _entry(out, TRAILER, Node("file", 0), 0, 0)
-        out.write(b"\0" * (-out.tell() % BLOCK))
+        _write(out, tree, epoch)
+
+
+def cpio_bytes(tree: Tree, epoch: int) -> bytes:
+    """Return what `write_cpio` writes."""
+    out = io.BytesIO()
+    _write(out, tree, epoch)
+    return out.getvalue()
+
+
+def _write(out: IO[bytes], tree: Tree, epoch: int) -> None:
+    for number, (name, node) in enumerate(tree.walk(), 1):
+        _entry(out, name, node, number, epoch)
+    _entry(out, TRAILER, Node("file", 0), 0, 0)
+    out.write(b"\0" * (-out.tell() % BLOCK))
 
 
 def write_initrd(path: Path, base: Path, tree: Tree, epoch: int) -> None:

@@ -36,6 +36,8 @@ CPU = "rv64"
 # https://wiki.qemu.org/Documentation/Networking#User_Networking_.28SLIRP.29
 NETWORK = "vcr.ip=10.0.2.15/24,10.0.2.2 vcr.dns=10.0.2.3"
 KERNEL_LINE = f"console=ttyS0 quiet panic=-1 rootfstype=ramfs vcr.snapshot {NETWORK}"
+# seccomp: no privileges, no other programs; nothing here needs them
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 HEALTHY = "healthy"  # guest/agent says so just before it stops the machine
 SECONDS_TO_END = 10.0
 
@@ -46,8 +48,14 @@ class Prod:
 
     qemu: str
     data: str  # QEMU's directory of firmware
-    memory_mib: int
-    epoch: int  # what its clock says at step 0, seconds since 1970
+    memory: str  # in MiB
+    clock: str  # what it says at step 0, as QEMU has it
+
+    @classmethod
+    def of(cls, qemu: str, data: str, memory_mib: int, epoch: int) -> "Prod":
+        """Make one of numbers; EPOCH is in seconds since 1970."""
+        clock = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return cls(qemu, data, str(memory_mib), clock)
 
 
 def hardware(machine: Prod, ram: Path, *, private: bool) -> list[str]:
@@ -55,14 +63,13 @@ def hardware(machine: Prod, ram: Path, *, private: bool) -> list[str]:
 
     PRIVATE memory is read from the file and never written to it.
     """
-    backend = f"memory-backend-file,id=ram0,size={machine.memory_mib}M,mem-path={ram},prealloc=off"
+    backend = f"memory-backend-file,id=ram0,size={machine.memory}M,mem-path={ram},prealloc=off"
     backend += ",share=off,readonly=on,rom=off" if private else ",share=on"
-    clock = datetime.fromtimestamp(machine.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return [
         *(machine.qemu, "-L", machine.data, "-nodefaults", "-no-user-config", "-display", "none"),
         *("-M", "virt,memory-backend=ram0,suppress-vmdesc=on", "-cpu", CPU, "-smp", "1"),
-        *("-object", backend, "-m", f"{machine.memory_mib}M"),
-        *("-rtc", f"base={clock},clock=vm"),
+        *("-object", backend, "-m", f"{machine.memory}M"),
+        *("-rtc", f"base={machine.clock},clock=vm"),
     ]
 
 
@@ -86,6 +93,34 @@ def devices(console: Path, log: Path, agent: str, network: str, debug: str) -> l
     ]
 
 
+def restored(
+    machine: Prod,
+    ram: Path,
+    console: Path,
+    log: Path,
+    agent: Path,
+    monitor: Path,
+    network: str,
+    debug: Path | None = None,
+) -> list[str]:
+    """Return the argv that waits for a snapshot's state, on a host or in an enclave.
+
+    AGENT, MONITOR and, for a machine that takes commands, DEBUG are paths of sockets that
+    QEMU makes.
+    """
+    return [
+        *hardware(machine, ram, private=True),
+        *("-accel", "tcg,thread=single", "-bios", "none", "-sandbox", SANDBOX, "-no-reboot"),
+        *devices(console, log, _socket(agent), network, _socket(debug) if debug else ""),
+        *("-qmp", f"unix:{monitor},server=on,wait=off"),
+        *("-incoming", "defer"),
+    ]
+
+
+def _socket(path: Path) -> str:
+    return f"socket,path={path},server=on,wait=off"
+
+
 def main(specification: str, out: str) -> None:
     """Build what the JSON file SPECIFICATION describes into directory OUT."""
     job = json.loads(Path(specification).read_bytes())
@@ -100,7 +135,8 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     content = Content.of_file(Path(job["squashfs"]))
     tree.put("root.squashfs", Node("file", 0o444, content=content))
     write_initrd(initrd, Path(job["initramfs"]), tree, 0)
-    machine = Prod(job["qemu"], job["data"], _memory(job["memory_mib"], initrd), job["epoch"])
+    memory = _memory(job["memory_mib"], initrd)
+    machine = Prod.of(job["qemu"], job["data"], memory, job["epoch"])
     for name in (CONSOLE, LOG):
         (out / name).touch()
     argv = [
@@ -121,7 +157,7 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     version = _carry_out(argv, job["step0"], out, scratch)
     found = canonical((scratch / "state").read_bytes())
     (out / STATE).write_bytes(found.stream)
-    made = {"memory_mib": machine.memory_mib, "engine_version": version}
+    made = {"memory_mib": memory, "engine_version": version}
     _describe(job, initrd, {**made, "instructions": found.instructions}, out)
     name = "snapshot" if job["step0"] else "machine"
     size = sum((out / file).stat().st_size for file in (RAM, STATE, DESCRIPTION))

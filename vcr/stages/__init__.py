@@ -4,21 +4,27 @@
 STAGES = ("image", "rootfs", "squashfs", "kernel")
 # What a release goes on with: the machine at step 0, when it is healthy, and sealed.
 PROD_STAGES = (*STAGES, "machine", "snapshot", "seal")
+# Every word that `vcr build` takes. An enclave's image is built only when asked for.
+ALL_STAGES = (*PROD_STAGES, "enclave")
 PROFILES = ("stage", "prod", "prod-debug", "dev")
 DEBUG_PROFILES = ("prod-debug",)  # with commands and files for the host
 SEALED_PROFILES = ("prod", "prod-debug")
 ENGINES = ("qemu", "cartesi")
 
 
-def stages_of(profile: str) -> tuple[str, ...]:
-    """Return the stages of PROFILE."""
+def stages_of(profile: str, *, enclave: bool = False) -> tuple[str, ...]:
+    """Return the stages of PROFILE, of prod with its ENCLAVE if wanted."""
+    if enclave:
+        return ALL_STAGES
     if profile == "dev":
         return STAGES[:1]
     return PROD_STAGES if profile in SEALED_PROFILES else STAGES
 
 
-def machine_of(profile: str) -> str:
+def machine_of(profile: str, *, enclave: bool = False) -> str:
     """Return the attribute that describes the machine to start for PROFILE."""
+    if enclave:
+        return "emulation"
     if profile == "dev":
         return "container"
     return "prod" if profile in SEALED_PROFILES else "vm"

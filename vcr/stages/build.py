@@ -21,7 +21,7 @@ from vcr.model.ladder import Rung, read_rungs
 from vcr.model.plan import OciBase, Plan
 from vcr.model.project import Project
 from vcr.settings import Settings
-from vcr.stages import PROD_STAGES, STAGES
+from vcr.stages import ALL_STAGES, STAGES
 from vcr.stages.reason import why_built
 from vcr.tools.nix import BuilderError, Nix, Target, TimedOutError
 from vcr.tools.skopeo import Skopeo
@@ -86,7 +86,7 @@ class Builder:
             )
         _write_last(roots, earlier | {target.attr: target.drv for target in evaluation.targets})
         ladder = [
-            rung for stage in built if stage.name in PROD_STAGES for rung in read_rungs(stage.path)
+            rung for stage in built if stage.name in ALL_STAGES for rung in read_rungs(stage.path)
         ]
         return Built(plan, built, tuple(ladder))
 

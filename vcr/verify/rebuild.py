@@ -24,9 +24,13 @@ class Rebuilder:
     builder: Builder
     accept_cache: bool
 
-    def rebuild(self, plan: Plan) -> Built:
-        """Return what PLAN builds to here; raises MismatchError when that is not one thing."""
-        stages = stages_of(plan.profile) if plan.arch is Arch.RISCV64 else ("image",)
+    def rebuild(self, plan: Plan, *, enclave: bool = False) -> Built:
+        """Return what PLAN builds to here, with its ENCLAVE if wanted.
+
+        Raises MismatchError when that is not one thing.
+        """
+        is_machine = plan.arch is Arch.RISCV64
+        stages = stages_of(plan.profile, enclave=enclave) if is_machine else ("image",)
         if self.accept_cache:
             return self.builder.build(plan, stages)
         alone = replace(self.builder, settings=_without_caches(self.builder.settings))

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""An emulated enclave: how fast it reads its drive, and how long until its app answers.
+
+    bench/enclave.py [--example static] [--rounds 3]
+
+drive      NBD over vsock, through dm-verity, read once from end to end: what the loader
+           itself measures
+serving    from the start of QEMU to the first attestation document
+answer     from the start of QEMU to the app's first 200, through the vsock forward
+
+An emulator that runs an emulator, so none of it is what Nitro takes. Medians.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from build import REPO
+
+from vcr.enclave.emulated import Emulation, Setup
+from vcr.model.arch import Arch
+from vcr.settings import Settings
+from vcr.stages.build import Builder
+from vcr.stages.prepare import prepare
+from vcr.ui import Ui
+
+CHECKED = re.compile(r"drive checked, (\d+) bytes in ([\d.]+) s, ([\d.]+) MB/s")
+NAMES = ("image", "drive", "nbdkit", "qemu", "qemu_data")
+
+
+def setup_of(example: str) -> tuple[Setup, int]:
+    """Build EXAMPLE's enclave; return what it is started from and a port of the app."""
+    project, plan = prepare(REPO / "examples" / example, arch=Arch.RISCV64, profile="prod")
+    built = Builder(Settings.load(), Ui(), project).build(plan, ("enclave", "emulation"))
+    told = json.loads((built.path("emulation") / "vm.json").read_bytes())
+    return Setup(**{name: Path(told[name]) for name in NAMES}), told["ports"][0]
+
+
+def once(setup: Setup, port: int) -> tuple[float, float, float]:
+    """Return MB/s of the drive, and the seconds to the first document and answer."""
+    with tempfile.TemporaryDirectory(prefix="vcr-") as name:
+        scratch = Path(name)
+        begin = time.monotonic()
+        with Emulation(setup, scratch, scratch / "console") as enclave:
+            enclave.wait_until_serving()
+            serving = time.monotonic() - begin
+            host = enclave.forward("127.0.0.1", 0, port)
+            with urllib.request.urlopen(f"http://127.0.0.1:{host}/") as answer:
+                answer.read()
+            answered = time.monotonic() - begin
+            match = CHECKED.search((scratch / "console").read_text(errors="replace"))
+    if match is None:
+        raise SystemExit("the loader does not say how fast the drive is")
+    return float(match[3]), serving, answered
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--example", default="static")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    setup, port = setup_of(options.example)
+    rounds = [once(setup, port) for _ in range(options.rounds)]
+    drive, serving, answer = (statistics.median(column) for column in zip(*rounds, strict=True))
+    print(f"{options.example}, drive of {setup.drive.stat().st_size / 1e6:.1f} MB")
+    print(f"drive    {drive:6.1f} MB/s")
+    print(f"serving  {serving:6.1f} s")
+    print(f"answer   {answer:6.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+module vcr/loader
+
+go 1.24

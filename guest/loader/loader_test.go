@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"net"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const good = `{"algorithm":"sha256","block_size":4096,"data_blocks":7,` +
+	`"root_hash":"abababababababababababababababababababababababababababababababab","salt":"cd"}`
+
+func TestTheTableIsMadeOfTheParametersOnly(t *testing.T) {
+	parameters, err := parseParameters([]byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "1 /dev/nbd0 /dev/nbd0 4096 4096 7 8 sha256 " + strings.Repeat("ab", 32) + " cd"
+	if got := parameters.table("/dev/nbd0"); got != want {
+		t.Errorf("%s, not %s", got, want)
+	}
+}
+
+func TestOtherParametersAreRefused(t *testing.T) {
+	for _, change := range [][2]string{
+		{"sha256", "sha1"}, {"4096", "512"}, {":7", ":0"}, {"abab", "ab"}, {`"cd"`, `""`}, {`"cd"`, `"xx"`},
+		{"{", `{"hash_offset":1,`}, {"{", "["}, {`"cd"`, `"cd restart_on_corruption"`},
+	} {
+		text := strings.Replace(good, change[0], change[1], 1)
+		if _, err := parseParameters([]byte(text)); err == nil {
+			t.Errorf("%s is taken", text)
+		}
+	}
+}
+
+func TestTheMapperIsAskedInItsForm(t *testing.T) {
+	request := mapperRequest(dmReadOnly, []byte("target"))
+	if len(request) != dmSize+8 || binary.NativeEndian.Uint32(request[12:]) != dmSize+8 {
+		t.Errorf("%d bytes", len(request))
+	}
+	if !bytes.HasPrefix(request[48:], []byte("vcr\x00")) || !bytes.HasPrefix(request[dmSize:], []byte("target")) {
+		t.Error("name or target are not in their places")
+	}
+}
+
+// By appendix A of RFC 8949.
+func TestCBORIsThatOfTheStandard(t *testing.T) {
+	for text, want := range map[string]any{
+		"00": uint64(0), "1818": uint64(24), "1903e8": uint64(1000), "1a000f4240": uint64(1000000),
+		"1b000000e8d4a51000": uint64(1000000000000), "3863": int64(-100), "4401020304": []byte{1, 2, 3, 4},
+		"6449455446": "IETF", "83010203": []any{uint64(1), uint64(2), uint64(3)}, "f6": nil,
+		"a26161016162820203": map[any]any{"a": uint64(1), "b": []any{uint64(2), uint64(3)}},
+		"c11a514b67b0":       uint64(1363896240),
+	} {
+		data, _ := hex.DecodeString(text)
+		got, err := decode(data)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+		switch want.(type) {
+		case uint64, string, []byte:
+			if text != "c11a514b67b0" && hex.EncodeToString(encode(want)) != text {
+				t.Errorf("%v becomes %x", want, encode(want))
+			}
+		}
+	}
+	got := encode([]pair{{"index", uint64(16)}, {"data", []byte(nil)}})
+	if hex.EncodeToString(got) != "a265696e646578106464617461f6" {
+		t.Errorf("%x", got)
+	}
+}
+
+func TestWhatIsNotCBORIsAnError(t *testing.T) {
+	for _, text := range []string{
+		"", "18", "1b00", "44010203", "5bffffffffffffffff", "9b7fffffffffffffff", "81", "a161", "a1f601", "0000",
+		"5f", strings.Repeat("81", 64) + "00",
+	} {
+		data, _ := hex.DecodeString(text)
+		if value, err := decode(data); err == nil {
+			t.Errorf("%s is %v", text, value)
+		}
+	}
+}
+
+func TestTheTimeOfADocument(t *testing.T) {
+	payload := encode([]pair{{"module_id", "i-0"}, {"timestamp", uint64(1790000000123)}})
+	document := append([]byte{0x84}, encode([]byte{0xa0})...)
+	document = append(append(document, 0xa0), encode(payload)...)
+	document = append(document, encode([]byte("signature"))...)
+	got, err := timestamp(document)
+	if err != nil || got != 1790000000123 {
+		t.Errorf("%d, %v", got, err)
+	}
+	for end := range document {
+		if _, err := timestamp(document[:end]); err == nil {
+			t.Errorf("%d bytes have a time", end)
+		}
+	}
+}
+
+func TestASnapshotsOwnWordsAreFilledIn(t *testing.T) {
+	got, err := fillIn([]string{"-m", "{memory}M", "base={clock},clock=vm"},
+		[]byte(`{"memory_mib": 184, "epoch": 1700000000, "more": 1}`))
+	if err != nil || strings.Join(got, " ") != "-m 184M base=2023-11-14T22:13:20,clock=vm" {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := fillIn([]string{"x"}, []byte(`{}`)); err == nil {
+		t.Error("a machine without memory is taken")
+	}
+}
+
+// server plays an NBD server that says what it is told, and reads what it is sent.
+func server(t *testing.T, said []byte) net.Conn {
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	go func() {
+		_, _ = theirs.Write(said[:18])
+		_, _ = theirs.Read(make([]byte, 64))
+		_, _ = theirs.Write(said[18:])
+		theirs.Close()
+	}()
+	return ours
+}
+
+func reply(kind uint32, data []byte) []byte {
+	out := binary.BigEndian.AppendUint64(nil, nbdReplyMagic)
+	for _, number := range []uint32{nbdOptGo, kind, uint32(len(data))} {
+		out = binary.BigEndian.AppendUint32(out, number)
+	}
+	return append(out, data...)
+}
+
+func TestTheExportsSizeIsAgreedOn(t *testing.T) {
+	greeting := []byte("NBDMAGICIHAVEOPT\x00\x03")
+	info := binary.BigEndian.AppendUint64([]byte{0, 0}, 8192)
+	info = append(info, 0, 3)
+	for _, c := range []struct {
+		said []byte
+		size uint64
+	}{
+		{append(append(greeting, reply(nbdReplyInfo, info)...), reply(nbdReplyAck, nil)...), 8192},
+		{append(append([]byte{}, greeting...), reply(nbdReplyAck, nil)...), 0},
+		{append(append([]byte{}, greeting...), reply(nbdReplyError|6, []byte("no"))...), 0},
+		{append(append([]byte{}, greeting...), "garbage that is long enough"...), 0},
+		{[]byte("NBDMAGICother, old"), 0},
+	} {
+		size, err := negotiate(server(t, c.said))
+		if size != c.size || (err == nil) != (c.size > 0) {
+			t.Errorf("%d, %v", size, err)
+		}
+	}
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bufio"
+	"crypto/rand"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	startTime  = 120 * time.Second // for QEMU to load a snapshot
+	resumeTime = 60 * time.Second
+	extraTime  = 10 * time.Second
+	stateFile  = "state"
+	describing = "machine.json"
+)
+
+// Restore is what vcr/sandbox/runtime.py writes: how QEMU is started. `{memory}` and
+// `{clock}` in its argv are the snapshot's own.
+type Restore struct {
+	Argv    []string `json:"argv"`
+	Agent   string   `json:"agent"`
+	Monitor string   `json:"monitor"`
+}
+
+// machine is the one that goes on from the snapshot on the drive.
+type machine struct {
+	restore  Restore
+	ended    chan error
+	mutex    sync.Mutex // of the monitor and of ports
+	monitor  net.Conn
+	lines    *bufio.Reader
+	ports    map[uint16]bool
+	agentUse sync.Mutex
+}
+
+func startMachine(path string) (*machine, error) {
+	m := &machine{ended: make(chan error, 1), ports: map[uint16]bool{}}
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &m.restore)
+	}
+	if err != nil {
+		return nil, err
+	}
+	description, err := os.ReadFile(filepath.Join(driveDir, describing))
+	if err != nil {
+		return nil, err
+	}
+	argv, err := fillIn(m.restore.Argv, description)
+	if err != nil {
+		return nil, err
+	}
+	command := exec.Command(argv[0], argv[1:]...)
+	command.Stdout, command.Stderr = os.Stderr, os.Stderr
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	go func() { m.ended <- command.Wait() }()
+	return m, m.load(filepath.Join(driveDir, stateFile))
+}
+
+// fillIn puts what machine.json says of a snapshot into an argv.
+func fillIn(argv []string, description []byte) ([]string, error) {
+	var made struct {
+		MemoryMiB int   `json:"memory_mib"`
+		Epoch     int64 `json:"epoch"`
+	}
+	if err := json.Unmarshal(description, &made); err != nil {
+		return nil, err
+	}
+	if made.MemoryMiB <= 0 || len(argv) == 0 {
+		return nil, errors.New("the drive does not describe a machine")
+	}
+	words := strings.NewReplacer("{memory}", strconv.Itoa(made.MemoryMiB),
+		"{clock}", time.Unix(made.Epoch, 0).UTC().Format("2006-01-02T15:04:05"))
+	var filled []string
+	for _, word := range argv {
+		filled = append(filled, words.Replace(word))
+	}
+	return filled, nil
+}
+
+// load has QEMU go on from a state: https://www.qemu.org/docs/master/interop/qmp-spec.html.
+func (m *machine) load(state string) error {
+	if err := m.connectMonitor(); err != nil {
+		return fmt.Errorf("QEMU does not answer: %w", err)
+	}
+	capability := map[string]any{"capability": "x-ignore-shared", "state": true}
+	for _, step := range []struct {
+		name      string
+		arguments map[string]any
+	}{
+		{"qmp_capabilities", nil},
+		{"migrate-set-capabilities", map[string]any{"capabilities": []any{capability}}},
+		{"migrate-incoming", map[string]any{"uri": "file:" + state}},
+	} {
+		if _, err := m.command(step.name, step.arguments); err != nil {
+			return err
+		}
+	}
+	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(pause) {
+		answer, err := m.command("query-migrate", nil)
+		if err != nil {
+			return err
+		}
+		var status struct {
+			Status string `json:"status"`
+		}
+		if err := json.Unmarshal(answer, &status); err != nil {
+			return err
+		}
+		switch status.Status {
+		case "completed":
+			return nil
+		case "failed", "cancelled":
+			return fmt.Errorf("QEMU cannot load its state: %s", answer)
+		}
+	}
+	return errors.New("QEMU takes too long to load its state")
+}
+
+func (m *machine) connectMonitor() error {
+	for deadline := time.Now().Add(startTime); ; time.Sleep(pause) {
+		monitor, err := net.Dial("unix", m.restore.Monitor)
+		if err == nil {
+			m.monitor, m.lines = monitor, bufio.NewReader(monitor)
+			_, err = m.lines.ReadBytes('\n') // the greeting
+			return err
+		}
+		if time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// command carries one out; what QEMU says without being asked is skipped.
+func (m *machine) command(name string, arguments map[string]any) (json.RawMessage, error) {
+	request := map[string]any{"execute": name}
+	if arguments != nil {
+		request["arguments"] = arguments
+	}
+	if err := json.NewEncoder(m.monitor).Encode(request); err != nil {
+		return nil, err
+	}
+	for {
+		line, err := m.lines.ReadBytes('\n')
+		if err != nil {
+			return nil, err
+		}
+		var answer struct {
+			Return json.RawMessage `json:"return"`
+			Error  json.RawMessage `json:"error"`
+		}
+		if err := json.Unmarshal(line, &answer); err != nil {
+			return nil, err
+		}
+		if answer.Error != nil {
+			return nil, fmt.Errorf("QEMU refuses %s: %s", name, answer.Error)
+		}
+		if answer.Return != nil {
+			return answer.Return, nil
+		}
+	}
+}
+
+// resume gives the machine what no snapshot has: the time, and entropy that nobody knows.
+func (m *machine) resume(module *nsm) error {
+	random, err := module.random()
+	if err != nil {
+		return err
+	}
+	own := make([]byte, sha512.Size)
+	if _, err := rand.Read(own); err != nil {
+		return err
+	}
+	seed := sha512.Sum512(append(random, own...))
+	now, err := module.now()
+	if err != nil {
+		return err
+	}
+	request := fmt.Sprintf("resume %d %s", now.Unix(), base64.StdEncoding.EncodeToString(seed[:]))
+	deadline := time.Now().Add(resumeTime)
+	for {
+		answer, err := m.ask(request, time.Until(deadline))
+		if err == nil && answer != "resumed" {
+			err = errors.New(answer)
+			return fmt.Errorf("the machine cannot go on: %w", err)
+		}
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the machine does not go on: %w", err)
+		}
+		time.Sleep(pause)
+	}
+}
+
+// ask sends the machine's agent a line and returns its answer; guest/agent has the other end.
+func (m *machine) ask(request string, limit time.Duration) (string, error) {
+	m.agentUse.Lock()
+	defer m.agentUse.Unlock()
+	agent, err := net.Dial("unix", m.restore.Agent)
+	if err != nil {
+		return "", err
+	}
+	defer agent.Close()
+	_ = agent.SetDeadline(time.Now().Add(limit))
+	if _, err := fmt.Fprintln(agent, request); err != nil {
+		return "", err
+	}
+	line, err := bufio.NewReader(agent).ReadString('\n')
+	return strings.TrimSpace(line), err
+}
+
+// dial connects to a port of the app.
+func (m *machine) dial(port uint16) (*net.TCPConn, error) {
+	if err := m.forward(port); err != nil {
+		return nil, err
+	}
+	return net.DialTCP("tcp", nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)})
+}
+
+// forward has QEMU lead a port of the loopback interface to the same port of the machine.
+func (m *machine) forward(port uint16) error {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.ports[port] {
+		return nil
+	}
+	line := fmt.Sprintf("hostfwd_add net tcp:127.0.0.1:%d-:%d", port, port)
+	said, err := m.command("human-monitor-command", map[string]any{"command-line": line})
+	if err != nil {
+		return err
+	}
+	if text := strings.TrimSpace(string(said)); text != `""` {
+		return fmt.Errorf("QEMU does not forward port %d: %s", port, text)
+	}
+	m.ports[port] = true
+	return nil
+}

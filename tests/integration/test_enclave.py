@@ -1,0 +1,188 @@
+"""From a project to an app in an emulated enclave, and to a document that vouches for it."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from eif_reader import read_eif
+from test_prod import stage
+
+from vcr.enclave.emulated import Emulation, Setup, read_image
+from vcr.engines.load import load_machine
+from vcr.errors import MismatchError, UnhealthyError
+from vcr.model.arch import Arch
+from vcr.sandbox.eif import decode, encode
+from vcr.sandbox.enclave import parameters
+from vcr.sandbox.pcrs import measure, of_root
+from vcr.sandbox.verity import BLOCK, Verity
+from vcr.settings import Settings
+from vcr.stages.build import Builder
+from vcr.stages.prepare import prepare
+from vcr.ui import Ui
+
+pytestmark = [pytest.mark.nix, pytest.mark.vm]
+
+REPO = Path(__file__).resolve().parents[2]
+STATIC = REPO / "examples" / "static"
+SECONDS = 1800.0
+
+
+@pytest.fixture
+def built(vcr: Any) -> dict[str, Any]:
+    answer = vcr.json("build", "enclave", "--profile", "prod", STATIC)
+    assert isinstance(answer, dict)
+    return answer
+
+
+@pytest.fixture
+def setup(vcr: Any, built: dict[str, Any]) -> Setup:
+    """What `vcr up --enclave` starts, without starting it."""
+    project, plan = prepare(STATIC, arch=Arch.RISCV64, profile="prod")
+    done = Builder(Settings.load(vcr.env), Ui(), project).build(plan, ("enclave", "emulation"))
+    machine: Any = load_machine(done.path("emulation"))
+    names = ("image", "drive", "nbdkit", "qemu", "qemu_data")
+    return Setup(**{name: getattr(machine, name) for name in names})
+
+
+@contextmanager
+def running(setup: Setup, **options: Any) -> Iterator[Emulation]:
+    with tempfile.TemporaryDirectory(prefix="vcr-") as name:
+        scratch = Path(name)
+        with Emulation(setup, scratch, scratch / "console", **options) as enclave:
+            yield enclave
+
+
+def verity_of(built: dict[str, Any]) -> Verity:
+    return Verity.of(json.loads((stage(built, "seal") / "verity.json").read_bytes()))
+
+
+def opened(document: bytes, root: bytes) -> dict[str, Any]:
+    """Return what DOCUMENT says; its signature holds and its chain begins with ROOT."""
+    cose = pytest.importorskip("test_software_nsm", reason="needs cbor2 and cryptography")
+    found = cose.opened(document)
+    assert found["cabundle"][0] == root
+    return dict(found)
+
+
+def test_the_app_serves_from_an_enclave_that_vouches_for_it(
+    built: dict[str, Any], setup: Setup
+) -> None:
+    """The whole way: sealed drive, NBD over vsock, verity, app, document."""
+    told = json.loads((stage(built, "enclave") / "pcrs.json").read_bytes())
+    with running(setup) as enclave:
+        enclave.wait_until_serving(SECONDS)
+        port = enclave.forward("127.0.0.1", 0, 8080)
+        with urlopen(f"http://127.0.0.1:{port}/", timeout=120) as answer:
+            assert "verifiable machine" in answer.read().decode()
+        code, _ = enclave.health(60)
+        assert code == 0
+        nonce, data = os.urandom(32), b"a statement's digest"
+        document = enclave.attest(nonce=nonce, user_data=data)
+        found = opened(document, enclave.nsm.root)
+        assert (found["nonce"], found["user_data"]) == (nonce, data)
+        # Known before anything was booted, and by another reader of the image.
+        for number in (0, 1, 2, 16):
+            assert found["pcrs"][number].hex() == told[f"PCR{number}"]
+        assert told["PCR16"] == of_root(verity_of(built).root_hash).hex()
+        assert "drive checked" in "\n".join(enclave.last_words())
+
+
+def test_another_reader_agrees_with_the_ladder(built: dict[str, Any]) -> None:
+    image = read_eif((stage(built, "enclave") / "enclave.eif").read_bytes())
+    rungs = {rung["name"]: rung["digest"] for rung in built["ladder"]}
+    assert {f"pcr{n}": f"sha384:{v.hex()}" for n, v in image.pcrs.items()} == {
+        name: rungs[name] for name in ("pcr0", "pcr1", "pcr2")
+    }
+    # PCR2 is of the root hash, the salt and the number of blocks alone.
+    verity = verity_of(built)
+    alone = Verity(verity.root_hash, verity.salt, "", verity.data_blocks, 0)
+    assert image.of_kind(3)[1] == parameters(alone)
+
+
+def fails(setup: Setup, **options: Any) -> str:
+    """Start an enclave that must end without serving; return its last words."""
+    with running(setup, **options) as enclave:
+        with pytest.raises(UnhealthyError) as caught:
+            enclave.wait_until_serving(SECONDS)
+        assert not enclave.is_running
+    return "\n".join(caught.value.tail)
+
+
+def test_a_changed_byte_of_the_drive_is_an_input_error(
+    built: dict[str, Any], setup: Setup, tmp_path: Path
+) -> None:
+    drive = tmp_path / "drive"
+    shutil.copy(setup.drive, drive)
+    drive.chmod(0o600)
+    with drive.open("r+b") as file:
+        at = (verity_of(built).data_blocks - 1) * BLOCK // 2
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+    said = fails(replace(setup, drive=drive))
+    assert "the drive is not the one that was measured" in said
+    assert "input/output error" in said
+
+
+def test_another_root_is_refused_and_measured(
+    built: dict[str, Any], setup: Setup, tmp_path: Path
+) -> None:
+    image = decode(setup.image.read_bytes())
+    other = parameters(replace(verity_of(built), root_hash="00" * 32))
+    changed = replace(image, ramdisks=(image.ramdisks[0], other))
+    (tmp_path / "eif").write_bytes(encode(changed))
+    said = fails(replace(setup, image=tmp_path / "eif"))
+    assert "the drive is not the one that was measured" in said
+    before, after = (measure(i.kernel, i.cmdline.encode(), i.ramdisks) for i in (image, changed))
+    assert before[1] == after[1]
+    assert before[2] != after[2]
+
+
+def test_without_its_drive_an_enclave_ends(setup: Setup) -> None:
+    def hangs_up() -> socket.socket:
+        ours, theirs = socket.socketpair()
+        ours.close()
+        return theirs
+
+    assert "attaching the drive" in fails(setup, drive=hangs_up)
+
+
+def test_a_changed_image_does_not_start(setup: Setup, tmp_path: Path) -> None:
+    data = bytearray(setup.image.read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "eif").write_bytes(data)
+    with pytest.raises(MismatchError, match="damaged"):
+        read_image(tmp_path / "eif")
+
+
+def test_up_and_down(vcr: Any) -> None:
+    machine = vcr.json("up", "--profile", "prod", "--enclave", STATIC)
+    forward = machine["forwards"][0]
+    with urlopen(f"http://127.0.0.1:{forward['host']}/", timeout=120) as answer:
+        assert "verifiable machine" in answer.read().decode()
+    assert [m["status"] for m in vcr.json("ps")["machines"]] == ["healthy"]
+    vcr("down", "-t", "0", STATIC)
+
+
+def test_the_loaders_own_tests_pass() -> None:
+    """In the Nix sandbox, with the pinned compiler."""
+    argv = ["nix", "build", "--no-link", "-f", str(REPO / "nix/default.nix"), "checks.loader"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_enclave_needs_the_profile_and_the_engine(vcr: Any) -> None:
+    assert "add --profile prod" in vcr("up", "--enclave", STATIC, code=2).stderr
+    words = ("build", "enclave", "--profile", "prod", "--engine", "cartesi", STATIC)
+    assert "add --engine qemu" in vcr(*words, code=2).stderr

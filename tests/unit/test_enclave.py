@@ -1,0 +1,163 @@
+"""The parent's side of an enclave: the wire, the emulator's command line, and its server."""
+
+import itertools
+import json
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("cbor2", reason="needs cbor2")
+pytest.importorskip("cryptography", reason="needs cryptography")
+
+from vcr.enclave import wire
+from vcr.enclave.emulated import Emulation, Setup, read_image
+from vcr.engines.enclave import EnclaveMachine
+from vcr.engines.machine import Channels, Forward
+from vcr.errors import MismatchError, VcrError
+from vcr.sandbox.eif import Image, encode, metadata
+from vcr.sandbox.enclave import CMDLINE, parameters
+from vcr.sandbox.pcrs import measure
+from vcr.sandbox.verity import Verity
+
+VERITY = Verity("ab" * 32, "cd" * 32, "cdcdcdcd-cdcd-8dcd-8dcd-cdcdcdcdcdcd", 7, 7 * 4096)
+IMAGE = Image(
+    arch="amd64",
+    kernel=b"kernel",
+    cmdline=CMDLINE,
+    ramdisks=(b"loader", parameters(VERITY)),
+    metadata=metadata("static", "6.12"),
+    memory=(600 << 20) - 1,
+    cpus=2,
+)
+
+
+class Enclave:
+    """Answers on the control port with what it is told, and keeps what it was asked."""
+
+    def __init__(self, answer: dict[str, Any] | bytes) -> None:
+        self.answer = answer if isinstance(answer, bytes) else json.dumps(answer).encode() + b"\n"
+        self.asked: list[dict[str, Any]] = []
+
+    def connect(self, port: int) -> socket.socket:
+        assert port == wire.CONTROL_PORT
+        ours, theirs = socket.socketpair()
+
+        def serve() -> None:
+            with theirs, theirs.makefile("rb") as lines:
+                self.asked.append(json.loads(lines.readline()))
+                theirs.sendall(self.answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return ours
+
+
+def test_a_document_is_asked_for_with_what_is_given() -> None:
+    enclave = Enclave({"document": "AQID"})
+    got = wire.attest(enclave.connect, nonce=b"n", user_data=None, public_key=b"k")
+    assert got == b"\x01\x02\x03"
+    assert enclave.asked == [{"attest": {"nonce": "bg==", "public_key": "aw=="}}]
+
+
+def test_health_is_that_of_the_app() -> None:
+    enclave = Enclave({"code": 1, "output": "b29wcw=="})
+    assert wire.health(enclave.connect, 5) == (1, b"oops")
+    assert enclave.asked == [{"health": {"seconds": 5}}]
+    assert wire.health(Enclave({"code": 0}).connect, 5) == (0, b"")
+
+
+def test_an_enclave_that_refuses_or_is_silent_is_an_error() -> None:
+    with pytest.raises(VcrError, match="refuses"):
+        wire.health(Enclave({"error": "no"}).connect, 5)
+    with pytest.raises(wire.NotServingError):
+        wire.health(Enclave(b"").connect, 5)
+
+
+def test_the_security_module_is_asked_in_frames() -> None:
+    ours, theirs = socket.socketpair()
+    thread = threading.Thread(target=wire.serve_nsm, args=(theirs, lambda data: data[::-1]))
+    thread.start()
+    for request in (b"abc", b"x" * wire.MAX_NSM_REQUEST):
+        ours.sendall(len(request).to_bytes(4, "big") + request)
+        head = ours.recv(4, socket.MSG_WAITALL)
+        assert int.from_bytes(head, "big") == len(request)
+        assert ours.recv(len(request), socket.MSG_WAITALL) == request[::-1]
+    ours.sendall(b"\xff\xff\xff\xff")  # longer than any request: that is the end
+    assert ours.recv(1) == b""
+    thread.join()
+
+
+def setup(tmp_path: Path) -> Setup:
+    (tmp_path / "eif").write_bytes(encode(IMAGE))
+    return Setup(tmp_path / "eif", tmp_path / "drive", Path("/n"), Path("/q"), Path("/d"))
+
+
+def test_qemu_boots_what_the_image_holds_and_nothing_else(tmp_path: Path) -> None:
+    enclave = Emulation(setup(tmp_path), tmp_path, tmp_path / "console")
+    argv = enclave.command_line(tmp_path / "vsock")
+    words = dict(itertools.pairwise(argv))
+    assert Path(words["-kernel"]).read_bytes() == IMAGE.kernel
+    assert Path(words["-initrd"]).read_bytes() == b"".join(IMAGE.ramdisks)
+    assert (words["-append"], words["-m"], words["-accel"]) == (
+        CMDLINE,
+        "600M",
+        "tcg,thread=single",
+    )
+    assert not any("net" in word.split(",")[0].split("-") for word in argv)
+    assert enclave.pcrs == measure(IMAGE.kernel, CMDLINE.encode(), IMAGE.ramdisks)
+
+
+def test_a_changed_image_is_refused(tmp_path: Path) -> None:
+    path = setup(tmp_path).image
+    data = bytearray(path.read_bytes())
+    data[600] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(MismatchError, match="damaged"):
+        read_image(path)
+
+
+def machine(tmp_path: Path, verity: Verity) -> tuple[EnclaveMachine, Channels]:
+    given = setup(tmp_path)
+    (tmp_path / "verity.json").write_text(json.dumps(verity.as_json()))
+    made = EnclaveMachine.of(
+        {
+            "name": "static",
+            "image": str(given.image),
+            "drive": str(given.drive),
+            "verity": str(tmp_path / "verity.json"),
+            "nbdkit": "/n",
+            "qemu": "/q",
+            "qemu_data": "/d",
+            "ports": (8080,),
+            "health": None,
+        }
+    )
+    return made, Channels(*(tmp_path / name for name in ("console", "log", "agent", "qmp")))
+
+
+def test_the_server_is_told_everything_by_a_file(tmp_path: Path) -> None:
+    made, channels = machine(tmp_path, VERITY)
+    made.prepare(channels)
+    argv = made.command_line([Forward("127.0.0.1", 1, 8080)], channels)
+    job = json.loads(Path(argv[5]).read_bytes())
+    assert job["forwards"] == [["127.0.0.1", 1, 8080]]
+    assert job["image"] == str(made.image)
+    assert argv[1] == "-I"
+
+
+def test_an_image_for_another_drive_does_not_start(tmp_path: Path) -> None:
+    other = Verity("00" * 32, VERITY.salt, VERITY.uuid, 7, VERITY.hash_offset)
+    made, channels = machine(tmp_path, other)
+    with pytest.raises(MismatchError, match="another drive"):
+        made.prepare(channels)
+
+
+@pytest.mark.parametrize("break_", [lambda d: d[:-1], lambda d: d + b"\0", lambda _: b""])
+def test_what_is_not_whole_is_no_image(tmp_path: Path, break_: Callable[[bytes], bytes]) -> None:
+    path = setup(tmp_path).image
+    path.write_bytes(break_(path.read_bytes()))
+    with pytest.raises(MismatchError):
+        read_image(path)

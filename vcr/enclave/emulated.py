@@ -1,0 +1,229 @@
+"""Runs an enclave image in stock QEMU, with a software NSM: for everybody, and NOT SECURE.
+
+What is booted is what the image holds, kernel, command line and ramdisks; QEMU's `microvm`
+is like a Nitro enclave's machine. Only the security module differs: there is no /dev/nsm,
+so the loader asks this process, which signs with keys of this run (nsm.py). KVM is not used.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from vcr import process
+from vcr.enclave import wire
+from vcr.enclave.device import Device
+from vcr.enclave.vsock import Service
+from vcr.errors import HostError, MismatchError, UnhealthyError
+from vcr.sandbox.eif import Image, decode
+from vcr.sandbox.failure import Failure
+from vcr.sandbox.pcrs import measure
+from vcr.tools.nbdkit import Nbdkit
+
+CID = 16  # of enclaves, from 4 on
+START_SECONDS = 1800.0  # an emulator in an emulator, on a busy host
+POLL_SECONDS = 0.1
+TAIL_LINES = 15
+MIB = 1 << 20
+# virtio-mmio devices are announced on the command line, as on Nitro; acpi=off has it so.
+MACHINES = {
+    "amd64": (
+        *("-M", "microvm,acpi=off,rtc=on,memory-backend=ram", "-cpu", "max"),
+        *("-bios", "qboot.rom"),  # its own is in another package
+    ),
+    "arm64": ("-M", "virt,memory-backend=ram", "-cpu", "max"),
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What nix/stages/emulation.nix names."""
+
+    image: Path
+    drive: Path
+    nbdkit: Path  # the toolset
+    qemu: Path
+    qemu_data: Path
+
+
+class Emulation:
+    """A running enclave; a context manager, whose end is the enclave's."""
+
+    def __init__(
+        self, setup: Setup, scratch: Path, console: Path, *, drive: Service | None = None
+    ) -> None:
+        """Use the directory SCRATCH, its path at most 90 bytes; the kernel prints to CONSOLE.
+
+        DRIVE connects to another NBD server than one of our own for SETUP's drive.
+        """
+        # Signing takes packages that nothing else here needs.
+        from vcr.enclave.nsm import SoftwareNsm  # noqa: PLC0415
+
+        self.setup = setup
+        self.console = console
+        self._scratch = scratch
+        self._drive = drive
+        self.image = read_image(setup.image)
+        cmdline = self.image.cmdline.encode()
+        self.pcrs = measure(self.image.kernel, cmdline, self.image.ramdisks)
+        self.nsm = SoftwareNsm(self.pcrs)
+        self._stack = ExitStack()
+        self._device: Device | None = None
+        self._qemu: process.Child | None = None
+
+    def __enter__(self) -> Self:
+        """Start it; raises HostError."""
+        with self._stack:
+            drive = self._drive or self._serve_drive()
+            services = {
+                wire.HEARTBEAT_PORT: _threaded(_echo),
+                wire.NSM_PORT: _threaded(lambda sock: wire.serve_nsm(sock, self.nsm.handle)),
+                wire.DRIVE_PORT: drive,
+            }
+            path = self._scratch / "vsock"
+            self._device = self._stack.enter_context(Device(path, CID, services))
+            self._qemu = self._spawn(self.command_line(path), self.console)
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stack.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the enclave has not ended."""
+        return self._qemu is not None and self._qemu.poll() is None
+
+    def connect(self, port: int) -> socket.socket:
+        """Return a connection to a vsock PORT of the enclave; one that is refused just ends."""
+        if self._device is None:
+            raise HostError("the enclave was not started")
+        return self._device.connect(port)
+
+    def wait_until_serving(self, timeout: float = START_SECONDS) -> None:
+        """Return when the app answers in it; raises UnhealthyError with its last words."""
+        deadline = time.monotonic() + timeout
+        while self.is_running and time.monotonic() < deadline:
+            with suppress(wire.NotServingError):
+                self.attest()
+                return
+            time.sleep(POLL_SECONDS)
+        how = "did not come to serve" if self.is_running else "ended"
+        raise UnhealthyError(f"the enclave {how}", tail=self.last_words())
+
+    def attest(
+        self,
+        *,
+        nonce: bytes | None = None,
+        user_data: bytes | None = None,
+        public_key: bytes | None = None,
+    ) -> bytes:
+        """Return an attestation document, signed by this run's software NSM.
+
+        Raises NotServingError, VcrError.
+        """
+        return wire.attest(self.connect, nonce=nonce, user_data=user_data, public_key=public_key)
+
+    def health(self, seconds: int) -> tuple[int, bytes]:
+        """Return exit code and output of the app's health command; raises as `attest`."""
+        return wire.health(self.connect, seconds)
+
+    def forward(self, address: str, host: int, guest: int) -> int:
+        """Lead TCP port HOST (0 for any) at ADDRESS to the app's port GUEST; return HOST."""
+        listener = socket.create_server((address, host))
+        self._stack.callback(listener.close)
+        threading.Thread(target=self._accept, args=(listener, guest), daemon=True).start()
+        return int(listener.getsockname()[1])
+
+    def last_words(self) -> list[str]:
+        """Return the end of what the kernel and the loader printed."""
+        text = self.console.read_bytes().decode("utf-8", "replace")
+        return [line.strip() for line in text.splitlines() if line.strip()][-TAIL_LINES:]
+
+    def command_line(self, vsock: Path) -> list[str]:
+        """Return QEMU's argv, with the image's parts laid out in files; VSOCK is the device's."""
+        kernel, initrd = self._scratch / "kernel", self._scratch / "initrd"
+        kernel.write_bytes(self.image.kernel)
+        initrd.write_bytes(b"".join(self.image.ramdisks))
+        memory = -(-self.image.memory // MIB)
+        return [
+            *(str(self.setup.qemu), "-L", str(self.setup.qemu_data)),
+            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *MACHINES[self.image.arch],
+            # The device reads and writes the guest's memory, so it is shared with it.
+            *("-object", f"memory-backend-memfd,id=ram,size={memory}M,share=on"),
+            *("-m", f"{memory}M", "-smp", "1", "-accel", "tcg,thread=single"),
+            # In time of its own, an instruction a nanosecond: by this host's clock, timers of
+            # the machine in it would come faster than an emulator in an emulator serves them.
+            *("-icount", "shift=0,sleep=on"),
+            *("-kernel", str(kernel), "-initrd", str(initrd), "-append", self.image.cmdline),
+            *("-chardev", f"socket,id=vsock,path={vsock}"),
+            *("-device", "vhost-user-vsock-device,chardev=vsock"),
+            *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
+        ]
+
+    def _accept(self, listener: socket.socket, guest: int) -> None:
+        with suppress(OSError):  # the listener was closed
+            while True:
+                client, _ = listener.accept()
+                if self._device is not None:
+                    self._device.attach(client, wire.APP_PORT, wire.app_preface(guest))
+
+    def _serve_drive(self) -> Service:
+        path, pid_file = self._scratch / "nbd", self._scratch / "nbd.pid"
+        nbdkit = Nbdkit.of_toolset(self.setup.nbdkit)
+        argv = nbdkit.command_line(self.setup.drive, ("--unix", str(path)), pid_file)
+        server = self._spawn(argv, self._scratch / "nbd.log")
+        while not pid_file.exists():
+            if server.poll() is not None:
+                why = (self._scratch / "nbd.log").read_text(errors="replace").strip()
+                raise HostError("nbdkit does not serve the drive", why=why)
+            time.sleep(POLL_SECONDS)
+
+        def connect() -> socket.socket:
+            sock = socket.socket(socket.AF_UNIX)
+            sock.connect(str(path))
+            return sock
+
+        return connect
+
+    def _spawn(self, argv: list[str], output: Path) -> process.Child:
+        with output.open("wb") as file:
+            child = process.spawn(argv, output=file, die_with_parent=True)
+        self._stack.callback(_end, child)
+        return child
+
+
+def read_image(path: Path) -> Image:
+    """Read an enclave image; raises MismatchError when one bit of it is not as it was written."""
+    try:
+        return decode(path.read_bytes())
+    except Failure as failure:
+        report = failure.report
+        raise MismatchError(report["what"], why=report["why"], fix=report["fix"]) from None
+
+
+def _end(child: process.Child) -> None:
+    child.kill()
+    child.wait()
+
+
+def _threaded(serve: Callable[[socket.socket], None]) -> Service:
+    """Return a service that is carried out by a thread for each connection."""
+
+    def connect() -> socket.socket:
+        ours, theirs = socket.socketpair()
+        threading.Thread(target=serve, args=(ours,), daemon=True).start()
+        return theirs
+
+    return connect
+
+
+def _echo(connection: socket.socket) -> None:
+    """Send the heartbeat back, as nitro-cli does."""
+    with connection, suppress(OSError):
+        connection.sendall(connection.recv(1))

@@ -1,0 +1,74 @@
+"""What an enclave and its parent say to each other, as docs/enclave.md has it.
+
+guest/loader has the other end. The parent's side is the same on Nitro and emulated; only
+how a connection comes about differs, which is what the caller gives.
+"""
+
+import base64
+import json
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from vcr.errors import VcrError
+
+HEARTBEAT_PORT, NSM_PORT, CONTROL_PORT, APP_PORT, DRIVE_PORT = 9000, 9001, 9002, 9003, 10809
+HEARTBEAT = b"\xb7"
+MAX_NSM_REQUEST = 0x1000  # bytes, as of /dev/nsm
+ANSWER_SECONDS = 300.0  # emulated, it takes its time
+
+type Connect = Callable[[int], socket.socket]
+
+
+class NotServingError(VcrError):
+    """The enclave does not answer: it is not that far, or it has ended."""
+
+
+def attest(
+    connect: Connect, *, nonce: bytes | None, user_data: bytes | None, public_key: bytes | None
+) -> bytes:
+    """Return an attestation document, COSE_Sign1; raises NotServingError, VcrError."""
+    given = {"nonce": nonce, "user_data": user_data, "public_key": public_key}
+    fields = {k: base64.b64encode(v).decode() for k, v in given.items() if v is not None}
+    return base64.b64decode(_ask(connect, {"attest": fields}, ANSWER_SECONDS)["document"])
+
+
+def health(connect: Connect, seconds: int) -> tuple[int, bytes]:
+    """Return exit code and output of the app's health command; raises as `attest`."""
+    request = {"health": {"seconds": seconds}}
+    answer = _ask(connect, request, seconds + ANSWER_SECONDS)
+    return int(answer["code"]), base64.b64decode(answer.get("output", ""))
+
+
+def app_preface(port: int) -> bytes:
+    """Return what is said first on APP_PORT to reach PORT of the app."""
+    return port.to_bytes(2, "big")
+
+
+def serve_nsm(connection: socket.socket, handle: Callable[[bytes], bytes]) -> None:
+    """Answer requests, each with its length in four bytes ahead, until CONNECTION ends."""
+    with connection, connection.makefile("rwb") as stream:
+        while len(head := stream.read(4)) == 4:
+            length = int.from_bytes(head, "big")
+            if length > MAX_NSM_REQUEST:
+                return
+            answer = handle(stream.read(length))
+            stream.write(len(answer).to_bytes(4, "big") + answer)
+            stream.flush()
+
+
+def _ask(connect: Connect, request: dict[str, Any], timeout: float) -> dict[str, Any]:
+    try:
+        with connect(CONTROL_PORT) as connection:
+            connection.settimeout(timeout)
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            with connection.makefile("rb") as lines:
+                line = lines.readline()
+    except OSError as error:
+        raise NotServingError("the enclave does not answer", why=str(error)) from None
+    if not line.endswith(b"\n"):
+        raise NotServingError("the enclave does not answer", why="it closed the connection")
+    answer = dict(json.loads(line))
+    if answer.get("error"):
+        raise VcrError("the enclave refuses", why=str(answer["error"]))
+    return answer

@@ -1,0 +1,97 @@
+"""A machine that goes on from a sealed snapshot inside an emulated enclave."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vcr.enclave.emulated import START_SECONDS, read_image
+from vcr.engines.agent import Agent, NoAnswerError
+from vcr.engines.machine import Channels, Forward
+from vcr.errors import MismatchError, UnhealthyError
+from vcr.model.health import HealthCheck
+from vcr.sandbox.enclave import parameters
+from vcr.sandbox.verity import Verity
+
+JOB = "enclave.json"
+PACKAGE = Path(__file__).resolve().parents[2]
+# -I: neither the directory it is started in nor the environment decides what is imported.
+START = "import sys; sys.path.insert(0, sys.argv[2]); sys.path[1:1] = sys.argv[3:]\n"
+START += "from pathlib import Path; from vcr.engines.enclave_server import main\n"
+START += "main(Path(sys.argv[1]))"
+FIRST_SECONDS = 60.0  # for the server to answer at all, on a busy host
+END_SECONDS = 5.0  # for one that does not answer any more
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class EnclaveMachine:
+    """What nix/stages/emulation.nix describes."""
+
+    name: str
+    image: Path
+    drive: Path
+    verity: Path
+    nbdkit: Path
+    qemu: Path
+    qemu_data: Path
+    ports: tuple[int, ...]
+    health: HealthCheck | None
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> "EnclaveMachine":
+        """Make it of what `read_vm` returns."""
+        paths = ("image", "drive", "verity", "nbdkit", "qemu", "qemu_data")
+        return cls(**{**data, **{key: Path(data[key]) for key in paths}})
+
+    def prepare(self, channels: Channels) -> None:
+        """Check that the image is whole and for this drive; the enclave checks the drive."""
+        expected = parameters(Verity.of(json.loads(self.verity.read_bytes())))
+        if read_image(self.image).ramdisks[1:] != (expected,):
+            raise MismatchError(
+                "the enclave image is for another drive", fix="build both again: `vcr build`"
+            )
+        channels.scratch.mkdir(parents=True, exist_ok=True)
+
+    def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
+        """Return the argv of the server, whose description it writes."""
+        job = {
+            **{name: str(getattr(self, name)) for name in
+               ("image", "drive", "nbdkit", "qemu", "qemu_data")},
+            # Sockets are in there, so its path is short.
+            "scratch": str(channels.agent.parent),
+            "console": str(channels.console),
+            "agent": str(channels.agent),
+            "forwards": [(f.address, f.host, f.guest) for f in forwards],
+        }  # fmt: skip
+        path = channels.scratch / JOB
+        path.write_text(json.dumps(job), encoding="utf-8")
+        more = [entry for entry in sys.path if entry]
+        return [sys.executable, "-I", "-B", "-c", START, str(path), str(PACKAGE), *more]
+
+    def begin(self, channels: Channels) -> None:
+        """Wait until the enclave serves; raises UnhealthyError."""
+        agent = Agent(channels.agent)
+        now = time.monotonic()
+        deadline, patience = now + START_SECONDS, now + FIRST_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                if agent.ask("ping", START_SECONDS) == "pong":
+                    return
+                patience = time.monotonic() + END_SECONDS
+            except NoAnswerError:
+                if channels.agent.exists():  # nobody listens there any more
+                    patience = min(patience, time.monotonic() + END_SECONDS)
+                if time.monotonic() > patience:
+                    break
+            time.sleep(POLL_SECONDS)
+        text = channels.console.read_text(encoding="utf-8", errors="replace")
+        words = [line.strip() for line in text.splitlines() if "vcr: " in line]
+        raise UnhealthyError(
+            "the enclave does not serve",
+            why=words[-1].removeprefix("vcr: ") if words else "it has not said why",
+            tail=text.splitlines()[-15:],
+        )

@@ -1,0 +1,76 @@
+"""Builder of the enclave image: kernel, command line, loader, and which drive to open.
+
+The first ramdisk is the same for every app: the loader (guest/loader) and what runs a
+snapshot. The second holds the verity parameters and nothing else, so that PCR2 can be
+computed from the root hash, the salt and the number of blocks.
+
+Output: `enclave.eif`, pcrs.json, rungs.json.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .cpio import cpio_bytes
+from .eif import Image, encode, metadata
+from .failure import guarded
+from .pcrs import measure, of_root
+from .rungs import Rung, rung_of_file, write_rungs
+from .tree import Tree, text_file
+from .verity import Verity
+
+EIF, PCRS = "enclave.eif", "pcrs.json"
+PARAMETERS = "vcr/verity.json"  # in the second ramdisk
+SCHEMA = 1
+# What the loader needs itself, on top of the ramdisks, twice, and of the machine.
+RESERVED = 256 << 20
+CPUS = 2
+# reboot=k, panic=-1: whatever goes wrong ends the enclave. pci=off: it has virtio-mmio only,
+# and is told where by what the hypervisor adds to this line.
+CMDLINE = "reboot=k panic=-1 pci=off console=ttyS0 quiet random.trust_cpu=on rdinit=/init"
+
+
+def main(specification: str, out: str) -> None:
+    """Build what the JSON file SPECIFICATION describes into directory OUT."""
+    job = json.loads(Path(specification).read_bytes())
+    guarded(lambda: _build(job, Path(out)))
+
+
+def parameters(verity: Verity) -> bytes:
+    """Return the second ramdisk: canonical JSON of what dm-verity is told."""
+    told = {
+        "algorithm": verity.algorithm,
+        "block_size": verity.data_block_size,
+        "data_blocks": verity.data_blocks,
+        "root_hash": verity.root_hash,
+        "salt": verity.salt,
+    }
+    tree = Tree()
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    tree.put(PARAMETERS, text_file(f"{text}\n"))
+    return cpio_bytes(tree, 0)
+
+
+def _build(job: dict[str, Any], out: Path) -> None:
+    out.mkdir(parents=True)
+    verity = Verity.of(json.loads(Path(job["verity"]).read_bytes()))
+    ramdisks = (Path(job["runtime"]).read_bytes(), parameters(verity))
+    machine = json.loads(Path(job["machine"]).read_bytes())
+    image = Image(
+        arch=job["arch"],
+        kernel=Path(job["kernel"]).read_bytes(),
+        cmdline=CMDLINE,
+        ramdisks=ramdisks,
+        metadata=metadata(job["name"], job["kernel_version"]),
+        memory=RESERVED + 2 * sum(map(len, ramdisks)) + 2 * (machine["memory_mib"] << 20),
+        cpus=CPUS,
+    )
+    (out / EIF).write_bytes(encode(image))
+    values = measure(image.kernel, image.cmdline.encode(), image.ramdisks)
+    values[16] = of_root(verity.root_hash)
+    told = {f"PCR{number}": value.hex() for number, value in values.items()}
+    text = json.dumps({"schema": SCHEMA, "algorithm": "sha384", **told}, indent=1, sort_keys=True)
+    (out / PCRS).write_text(text + "\n")
+    size = (out / EIF).stat().st_size
+    rungs = [Rung(f"pcr{n}", f"sha384:{values[n].hex()}", size, PCRS) for n in (0, 1, 2)]
+    write_rungs(out, [rung_of_file("eif", out, EIF), *rungs])
