@@ -3,6 +3,7 @@
 import itertools
 import json
 import socket
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,8 @@ from vcr.enclave import wire
 from vcr.enclave.emulated import Emulation, Setup, read_image
 from vcr.engines.enclave import EnclaveMachine
 from vcr.engines.machine import Channels, Forward
-from vcr.errors import MismatchError, VcrError
+from vcr.errors import MismatchError, UnhealthyError, VcrError
+from vcr.model.health import HealthCheck, HttpProbe
 from vcr.sandbox.eif import Image, encode, metadata
 from vcr.sandbox.enclave import CMDLINE, parameters
 from vcr.sandbox.pcrs import measure
@@ -132,7 +134,7 @@ def machine(tmp_path: Path, verity: Verity) -> tuple[EnclaveMachine, Channels]:
             "qemu": "/q",
             "qemu_data": "/d",
             "ports": (8080,),
-            "health": None,
+            "health": HealthCheck(HttpProbe(8080), interval=2, timeout=3),
         }
     )
     return made, Channels(*(tmp_path / name for name in ("console", "log", "agent", "qmp")))
@@ -146,6 +148,7 @@ def test_the_server_is_told_everything_by_a_file(tmp_path: Path) -> None:
     assert job["forwards"] == [["127.0.0.1", 1, 8080]]
     assert job["image"] == str(made.image)
     assert argv[1] == "-I"
+    assert made.health == HealthCheck(HttpProbe(8080), interval=40, timeout=60)
 
 
 def test_an_image_for_another_drive_does_not_start(tmp_path: Path) -> None:
@@ -161,3 +164,17 @@ def test_what_is_not_whole_is_no_image(tmp_path: Path, break_: Callable[[bytes],
     path.write_bytes(break_(path.read_bytes()))
     with pytest.raises(MismatchError):
         read_image(path)
+
+
+def test_the_server_answers_from_the_first_moment_and_says_why_it_ends(tmp_path: Path) -> None:
+    """Its own process, with an image that is damaged."""
+    made, channels = machine(tmp_path, VERITY)
+    made.prepare(channels)
+    made.image.write_bytes(b"damaged meanwhile")
+    argv = made.command_line([], channels)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "the enclave image is damaged" in channels.console.read_text()
+    with pytest.raises(UnhealthyError) as caught:
+        made.begin(channels)
+    assert "damaged" in caught.value.why

@@ -1,7 +1,6 @@
 """The software NSM answers as the device does, and signs what verifies by the standards."""
 
 import datetime as dt
-import itertools
 from typing import Any
 
 import pytest
@@ -11,9 +10,7 @@ pytest.importorskip("cryptography", reason="needs cryptography")
 
 from cryptography import x509  # noqa: E402
 from cryptography.exceptions import InvalidSignature  # noqa: E402
-from cryptography.hazmat.primitives import hashes  # noqa: E402
-from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature  # noqa: E402
+from nitro_document import read_document  # noqa: E402
 
 from vcr.enclave.nsm import LABEL, SoftwareNsm  # noqa: E402
 from vcr.sandbox.pcrs import of_root  # noqa: E402
@@ -31,31 +28,13 @@ def nsm() -> SoftwareNsm:
     return SoftwareNsm(PCRS, NOW)
 
 
-def opened(document: bytes) -> dict[str, Any]:
-    """Return the payload of DOCUMENT, whose signature and chain hold."""
-    protected, unprotected, payload, signature = cbor2.loads(document)
-    assert cbor2.loads(protected) == {1: -35}
-    assert unprotected == {}
-    found = cbor2.loads(payload)
-    chain = [*found["cabundle"], found["certificate"]]
-    certificates = [x509.load_der_x509_certificate(part) for part in chain]
-    for above, below in itertools.pairwise(certificates):
-        below.verify_directly_issued_by(above)
-    key = certificates[-1].public_key()
-    assert isinstance(key, ec.EllipticCurvePublicKey)
-    numbers = [int.from_bytes(signature[at : at + 48], "big") for at in (0, 48)]
-    signed = cbor2.dumps(["Signature1", protected, b"", payload])
-    key.verify(encode_dss_signature(*numbers), signed, ec.ECDSA(hashes.SHA384()))
-    return dict(found)
-
-
 def attest(nsm: SoftwareNsm, **fields: bytes | None) -> bytes:
     given = {"user_data": None, "nonce": None, "public_key": None, **fields}
     return bytes(ask(nsm, {"Attestation": given})["Attestation"]["document"])
 
 
 def test_a_document_says_what_was_measured_and_asked(nsm: SoftwareNsm) -> None:
-    found = opened(attest(nsm, user_data=b"data", nonce=b"nonce"))
+    found = read_document(attest(nsm, user_data=b"data", nonce=b"nonce"))
     assert (found["user_data"], found["nonce"], found["public_key"]) == (b"data", b"nonce", None)
     assert {index: found["pcrs"][index] for index in PCRS} == PCRS
     assert sorted(found["pcrs"]) == list(range(16))
@@ -67,7 +46,7 @@ def test_a_changed_document_does_not_verify(nsm: SoftwareNsm) -> None:
     document = bytearray(attest(nsm, nonce=b"nonce"))
     document[document.index(PCRS[0])] ^= 1
     with pytest.raises(InvalidSignature):
-        opened(bytes(document))
+        read_document(bytes(document))
 
 
 def test_the_certificates_say_that_they_are_not_aws(nsm: SoftwareNsm) -> None:
@@ -92,7 +71,7 @@ def test_a_register_is_extended_then_locked(nsm: SoftwareNsm) -> None:
     assert ask(nsm, {"LockPCR": {"index": 16}}) == "LockPCR"
     assert ask(nsm, {"ExtendPCR": {"index": 16, "data": b"x"}}) == {"Error": "ReadOnlyIndex"}
     assert ask(nsm, {"DescribePCR": {"index": 16}})["DescribePCR"]["lock"] is True
-    assert opened(attest(nsm))["pcrs"][16] == of_root("ab" * 32)
+    assert read_document(attest(nsm))["pcrs"][16] == of_root("ab" * 32)
 
 
 @pytest.mark.parametrize("index", [0, 15])
