@@ -10,13 +10,21 @@ let
   toolchain = bootstrap // toolsets // {
     inherit pins;
     linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins; };
-    kernel = import ./kernel.nix { inherit bootstrap toolsets pins; };
+    kernels = {
+      machine = linux { arch = "riscv64"; config = [ ./kernel/base.config ./kernel/riscv64.config ]; };
+      enclave = linux {
+        arch = host;
+        config = [ ./kernel/enclave.config (./kernel + "/enclave-${host}.config") ];
+      };
+    };
     step = guestProgram "step"; # /init of build machines
     emulator = import ./cartesi.nix { inherit bootstrap pins; };
     loader = guestProgram "loader"; # /init of enclaves
     agent = guestProgram "agent"; # in every machine that runs an app
     debugAgent = import ./guest-program.nix { inherit bootstrap toolsets; tags = "debug"; } "agent";
   };
+  linux = import ./kernel.nix { inherit bootstrap toolsets pins; };
+  host = bootstrap.platform.arch;
   guestProgram = import ./guest-program.nix { inherit bootstrap toolsets; };
   stages = import ./stages {
     inherit toolchain;

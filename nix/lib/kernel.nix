@@ -1,6 +1,6 @@
 # A kernel for an architecture and the initramfs that goes with it, independent of any app.
 # Output: kernel, initramfs, rungs.json and, of our own kernel, System.map.
-#   kernel   "vcr": that of nix/kernel; "debian": Debian's, with `modules`
+#   kernel   "vcr": that of nix/kernel, for riscv64; "debian": Debian's, with `modules`
 #   init     file that is /init
 #   shell    whether /init is a script
 { toolchain, sandbox }:
@@ -10,17 +10,13 @@ let
   isImage = name: builtins.match "linux-image-[0-9].*" name != null;
   package = builtins.head (builtins.filter isImage (pins.members arch "kernel"));
   isOurs = kernel == "vcr";
-  ours = toolchain.kernel {
-    inherit arch;
-    config = [ ../kernel/base.config (../kernel + "/${arch}.config") ];
-  };
 in
 sandbox.build {
   inherit name;
   module = "kernel";
   modules = [ "chmod" "cpio" "debs" "match" "modules" ];
   job = {
-    linux = if isOurs then "${ours}" else "";
+    linux = if isOurs then "${toolchain.kernels.machine}" else "";
     kernel_deb = if isOurs then "" else pins.deb arch package;
     busybox_deb = if shell then pins.deb arch "busybox-static" else "";
     epoch = 0; # the same for every project

@@ -4,10 +4,6 @@
 let
   inherit (toolchain.platform) arch;
   inherit (toolchain) pins qemu-riscv;
-  kernel = toolchain.kernel {
-    inherit arch;
-    config = [ ../kernel/enclave.config (../kernel + "/enclave-${arch}.config") ];
-  };
   # The same for every app, so that PCR1 is.
   runtime = sandbox.build {
     name = "vcr-enclave-runtime-${arch}";
@@ -28,7 +24,7 @@ sandbox.build {
   job = {
     inherit (plan) name;
     inherit arch;
-    kernel = "${kernel}/kernel";
+    kernel = "${toolchain.kernels.enclave}/kernel";
     kernel_version = pins.version arch (builtins.head (pins.members arch "kernel-source"));
     runtime = "${runtime}/runtime";
     verity = "${seal}/verity.json";
