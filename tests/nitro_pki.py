@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from vcr.attest import pcr
 from vcr.attest.cose import ES384, to_be_signed
+from vcr.sandbox import pcrs
 
 NOW = dt.datetime(2026, 11, 26, 12, 0, tzinfo=dt.UTC)
 NAMES = ("NOT AWS test root", "NOT AWS test region", "NOT AWS test host", "NOT AWS test enclave")
@@ -102,7 +102,7 @@ class TestModule:
         return self.certificates[number].public_bytes(Encoding.DER)
 
     def extend(self, index: int, data: bytes) -> None:
-        self.pcrs[index] = pcr.extend(self.pcrs.get(index, pcr.ZERO), data)
+        self.pcrs[index] = pcrs.extend(self.pcrs.get(index, pcrs.ZERO), data)
 
     def payload(self, **fields: Any) -> dict[str, Any]:
         return {

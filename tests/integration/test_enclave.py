@@ -103,7 +103,7 @@ def test_the_app_serves_from_an_enclave_that_vouches_for_it(
     # Known before anything was booted, and by another reader of the image.
     for number in (0, 1, 2, 16):
         assert found["pcrs"][number].hex() == told[f"PCR{number}"]
-    assert told["PCR16"] == of_root(verity_of(built).root_hash).hex()
+    assert told["PCR16"] == of_root(bytes.fromhex(verity_of(built).root_hash)).hex()
     assert "drive checked" in vcr("logs", "--console", STATIC).stdout
     vcr("down", "-t", "0", STATIC)
 

@@ -14,7 +14,7 @@ from nitro_pki import NOW, TestModule
 from test_attest_dsse import ALICE, BOB, MALLORY, trusted
 from test_attest_statement import LADDER, statement
 
-from vcr.attest import pcr, strict_json
+from vcr.attest import strict_json
 from vcr.attest.checker import Verdict, verify_files
 from vcr.attest.demand import Demand, NitroDemand
 from vcr.attest.dsse import sign
@@ -26,6 +26,7 @@ from vcr.attest.receipt import Receipt
 from vcr.attest.rejected import Joint, RejectedError
 from vcr.errors import UsageError
 from vcr.model.digest import Digest
+from vcr.sandbox import pcrs
 
 MODULE = TestModule()
 TRUST = Demand(trusted=trusted(ALICE, BOB), nitro=NitroDemand(root=MODULE.root))
@@ -148,11 +149,11 @@ def test_a_document_that_is_required() -> None:
 
 def test_the_register_that_the_sealed_root_extends() -> None:
     module = TestModule(keys=MODULE.keys, certificates=MODULE.certificates)
-    module.extend(pcr.ROOT_REGISTER, bytes.fromhex(LADDER["sealed"].hex))
+    module.extend(pcrs.ROOT_PCR, bytes.fromhex(LADDER["sealed"].hex))
     sealed = replace(TRUST, nitro=replace(TRUST.nitro, pcrs={16: b""}))
     good = module.document(user_data=digest_of("root-hash"))
     assert check(sealed, signed("root-hash", ALICE), good)
-    module.extend(pcr.ROOT_REGISTER, b"more")
+    module.extend(pcrs.ROOT_PCR, b"more")
     other = module.document(user_data=digest_of("root-hash"))
     assert rejection(sealed, signed("root-hash", ALICE), other).joint is Joint.PCR
     assert rejection(sealed, good).joint is Joint.PCR  # nobody says which root

@@ -16,7 +16,6 @@ import pytest
 from nitro_pki import NOW, TestModule
 from test_attest_dsse import ALICE, MALLORY, trusted
 
-from vcr.attest import pcr
 from vcr.attest.providers import Evidence, Launch, Parts, Provider, report_data
 from vcr.attest.providers.command import Command
 from vcr.attest.providers.nitro import Beside, Nitro
@@ -24,6 +23,7 @@ from vcr.attest.providers.software import Software
 from vcr.attest.receipt import parse_receipt
 from vcr.attest.rejected import Joint, RejectedError
 from vcr.errors import ExitCode, FetchError, HostError, VcrError
+from vcr.sandbox import pcrs
 from vcr.tools import nitro_cli, nsm
 
 ROOT = bytes(range(32))
@@ -71,7 +71,7 @@ def test_registers_are_computed_as_aws_describes(tmp_path: Path) -> None:
         "PCR2": register(second),
         "PCR16": hashlib.sha384(bytes(48) + ROOT).digest(),
     }
-    assert pcr.of_certificate(b"certificate") == register(b"certificate")
+    assert pcrs.of_certificate(b"certificate") == register(b"certificate")
 
 
 def test_a_document_is_checked_against_what_was_measured() -> None:
@@ -82,7 +82,7 @@ def test_a_document_is_checked_against_what_was_measured() -> None:
     evidence = Evidence("aws-nitro-v1", module.document(user_data=BOUND, nonce=b"n"))
     claims = provider.verify(evidence, launch, report_data=BOUND, nonce=b"n", at=NOW)
     assert claims.issued == NOW
-    assert claims.measured["PCR16"] == pcr.of_root(ROOT)
+    assert claims.measured["PCR16"] == pcrs.of_root(ROOT)
     other = provider.measure(Parts(bytes(32)))
     assert joint_of(provider, other, evidence, nonce=b"n") is Joint.PCR
     assert joint_of(provider, launch, evidence, nonce=b"m") is Joint.NONCE

@@ -4,12 +4,13 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from vcr.attest import pcr, strict_json
+from vcr.attest import strict_json
 from vcr.attest.demand import Demand, NitroDemand
 from vcr.attest.dsse import Envelope, signers
 from vcr.attest.nitro import EVIDENCE_TYPE, Expected, document_bytes, verify_document
 from vcr.attest.rejected import Joint, RejectedError, demand
 from vcr.model.digest import Digest
+from vcr.sandbox import pcrs
 
 SOFTWARE = "software-v1"
 SOFTWARE_PAYLOAD = "application/vnd.vcr.evidence.v1+json"
@@ -36,7 +37,9 @@ def of_nitro(
 
     Raises RejectedError.
     """
-    registers = {index: value or pcr.of_root(_root(ladder)) for index, value in wanted.pcrs.items()}
+    registers = {
+        index: value or pcrs.of_root(_root(ladder)) for index, value in wanted.pcrs.items()
+    }
     expected = Expected(
         pcrs=registers,
         nonce=wanted.nonce,

@@ -17,6 +17,7 @@ from vcr.attest import pcr
 from vcr.attest.chain import AWS_ROOT, check_chain, public_key
 from vcr.attest.cose import check_signature, read_cbor, read_sign1
 from vcr.attest.rejected import Joint, RejectedError, demand
+from vcr.sandbox.pcrs import SIZE
 
 EVIDENCE_TYPE = "aws-nitro-v1"
 MAX_CERTIFICATE = 1024  # bytes of DER
@@ -175,7 +176,7 @@ def _registers(pcrs: Any) -> Mapping[int, bytes]:
             Joint.DOCUMENT,
             "a register has a wrong index",
         )
-        _demand_bytes(value, pcr.BYTES, pcr.BYTES, "a register")
+        _demand_bytes(value, SIZE, SIZE, "a register")
     return dict(pcrs)
 
 

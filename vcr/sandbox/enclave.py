@@ -67,7 +67,7 @@ def _build(job: dict[str, Any], out: Path) -> None:
     )
     (out / EIF).write_bytes(encode(image))
     values = measure(image.kernel, image.cmdline.encode(), image.ramdisks)
-    values[16] = of_root(verity.root_hash)
+    values[16] = of_root(bytes.fromhex(verity.root_hash))
     told = {f"PCR{number}": value.hex() for number, value in values.items()}
     text = json.dumps({"schema": SCHEMA, "algorithm": "sha384", **told}, indent=1, sort_keys=True)
     (out / PCRS).write_text(text + "\n")

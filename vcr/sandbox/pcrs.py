@@ -32,9 +32,14 @@ def measure(kernel: bytes, cmdline: bytes, ramdisks: Sequence[bytes]) -> dict[in
     }
 
 
-def of_root(root_hash: str) -> bytes:
-    """Return PCR16 of an enclave that has opened a drive with ROOT_HASH (hex)."""
-    return extend(ZERO, bytes.fromhex(root_hash))
+def of_root(root: bytes) -> bytes:
+    """Return PCR16 of an enclave that has opened a drive with the verity ROOT hash."""
+    return extend(ZERO, root)
+
+
+def of_certificate(der: bytes) -> bytes:
+    """Return PCR8 of an image signed with the certificate DER."""
+    return _of(der)
 
 
 def _of(*parts: bytes) -> bytes:

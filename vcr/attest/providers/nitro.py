@@ -16,6 +16,7 @@ from vcr.attest.chain import AWS_ROOT
 from vcr.attest.nitro import EVIDENCE_TYPE, Expected, verify_document
 from vcr.attest.providers import Claims, Evidence, Launch, Opened, Parts, Session
 from vcr.errors import HostError, UsageError
+from vcr.sandbox import pcrs
 from vcr.tools import nitro_cli, nsm
 
 MEMORY_MIB, CPUS = 2048, 2
@@ -61,7 +62,7 @@ class Nitro:
 
     def measure(self, parts: Parts) -> Launch:
         """Compute PCR0, PCR1, PCR2, and PCR16, which the loader extends with the root hash."""
-        reference = {f"PCR{pcr.ROOT_REGISTER}": pcr.of_root(parts.root_hash)}
+        reference = {f"PCR{pcrs.ROOT_PCR}": pcrs.of_root(parts.root_hash)}
         if parts.kernel is not None:
             measured = pcr.of_image(parts.kernel, parts.command_line, parts.ramdisks)
             reference |= {f"PCR{index}": value for index, value in measured.items()}
