@@ -8,7 +8,7 @@ let
   deb = import ./deb.nix { inherit bootstrap pins; };
   toolsets = import ./toolsets.nix { inherit bootstrap deb pins; };
   toolchain = bootstrap // toolsets // {
-    inherit pins;
+    inherit linux pins;
     linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins; };
     kernels = {
       machine = linux { arch = "riscv64"; config = [ ./kernel/base.config ./kernel/riscv64.config ]; };

@@ -44,7 +44,7 @@ def test_an_option_that_does_not_survive_fails_the_build(tmp_path: Path) -> None
     # A driver of a bus that this kernel does not have.
     (tmp_path / "lost").write_text("# why\nCONFIG_MMU=y\nCONFIG_USB_STORAGE=y\n")
     expression = (
-        f"let tools = import {REPO / 'nix'} {{ }}; in tools.kernel "
+        f"let tools = import {REPO / 'nix'} {{ }}; in tools.linux "
         f'{{ arch = "riscv64"; config = [ {tmp_path / "lost"} ]; }}'
     )
     nix = Nix(Settings.load())
