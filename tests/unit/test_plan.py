@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,27 @@ def test_the_plan_is_json_and_the_same_every_time(plan: Planner) -> None:
 
 
 # --- the lock
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (2.0, "2"),
+        (0.5, "0.5"),
+        (0.1 + 0.2, "0.3"),
+        (12.3456789, "12.3457"),
+        (1234567.5, "1234570"),
+    ],
+)
+def test_a_time_is_a_number_that_every_nix_writes_alike(
+    plan: Planner, seconds: float, written: str
+) -> None:
+    """Up to 2.8 builtins.toJSON has no ".0" and six digits; later ones have both."""
+    made = plan("FROM deb\nHEALTHCHECK CMD true\n")
+    assert made.machine.health is not None
+    health = replace(made.machine.health, interval=seconds)
+    text = replace(made, machine=replace(made.machine, health=health)).to_json()
+    assert f'"interval":{written},' in text
 
 
 def test_a_stale_lock_names_what_changed(tmp_path: Path, plan: Planner) -> None:

@@ -242,5 +242,22 @@ class Plan:
 
     def to_json(self) -> str:
         """Return canonical JSON: sorted keys, no spaces, newline at the end."""
-        data = dataclasses.asdict(self)
+        data = _plain(dataclasses.asdict(self))
         return json.dumps(data, sort_keys=True, separators=(",", ":")) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Write numbers so that every Nix passes them on as they are.
+
+    builtins.toJSON writes 2.0 as 2 up to Nix 2.8 and as 2.0 in later ones, and has six
+    significant digits in the former, all of them in the latter. Whole numbers and those of
+    six digits are the same in both.
+    """
+    if isinstance(value, float):
+        short = float(f"{value:.6g}")
+        return int(short) if short.is_integer() else short
+    if isinstance(value, dict):
+        return {key: _plain(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(below) for below in value]
+    return value
