@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vcr.attest.providers import PROVIDERS
-from vcr.cli.app import App, Command, engine_option, plan_options, project_argument
+from vcr.cli.app import App, Command, arch_of, engine_option, plan_options, project_argument
 from vcr.cli.attest_verify import verify
 from vcr.errors import UsageError
 
@@ -75,7 +75,7 @@ def make(  # noqa: PLR0913 -- one for each option
     eif: Path | None,
     time: str | None,
     profile: str,
-    arch: str,
+    arch: str | None,
     engine: str | None,
 ) -> None:
     """Build the project in DIR and state something about its ladder, signed."""
@@ -140,14 +140,16 @@ def read_time(text: str | None) -> str | None:
     return text
 
 
-def _build(app: App, profile: str, arch: str, engine: str | None) -> "Maker":
+def _build(app: App, profile: str, arch: str | None, engine: str | None) -> "Maker":
     from vcr.attest.make import Maker  # noqa: PLC0415
     from vcr.model.arch import Arch  # noqa: PLC0415
     from vcr.stages import STAGES, stages_of  # noqa: PLC0415
     from vcr.stages.build import Builder  # noqa: PLC0415
     from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    project, plan = prepare(app.directory, arch=Arch(arch), profile=profile, engine=engine)
+    project, plan = prepare(
+        app.directory, arch=arch_of(arch, profile), profile=profile, engine=engine
+    )
     stages = stages_of(profile) if plan.arch is Arch.RISCV64 else STAGES[:1]
     builder = Builder(app.settings, app.ui, project)
     return Maker(builder, builder.build(plan, stages))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.app import App, Group, engine_option, project_argument
+from vcr.cli.app import App, Group, arch_of, engine_option, project_argument
 from vcr.errors import FetchError, HostError, UsageError
 from vcr.stages import PROFILES
 
@@ -16,7 +16,8 @@ profile_choice = click.option(
     "--profile", type=click.Choice(PROFILES), default="prod", help="What was built (prod)."
 )
 # What it takes to run vcr and to build a project of one's own with it.
-TOOLCHAIN = ("busybox", "python", "vcr", "build", "git", "linuxkit", "oci", "qemu-riscv", "verify")
+TOOLCHAIN = ("busybox", "python", "vcr", "build", "git", "kernels.machine", "linuxkit", "oci",
+             "qemu-riscv", "verify")  # fmt: skip
 
 
 @click.group(cls=Group)
@@ -71,13 +72,14 @@ def push(
 def info(app: App, *, profile: str, engine: str | None) -> None:
     """Show which stages of the project in DIR are here, and which caches have them."""
     from vcr.export.write import stages_for  # noqa: PLC0415
-    from vcr.model.arch import Arch  # noqa: PLC0415
     from vcr.stages.build import Builder  # noqa: PLC0415
     from vcr.stages.prepare import prepare  # noqa: PLC0415
     from vcr.tools.binary_cache import BinaryCache  # noqa: PLC0415
     from vcr.tools.nix import Nix  # noqa: PLC0415
 
-    project, plan = prepare(app.directory, arch=Arch.RISCV64, profile=profile, engine=engine)
+    project, plan = prepare(
+        app.directory, arch=arch_of(None, profile), profile=profile, engine=engine
+    )
     nix = Nix(app.settings)
     path = Builder(app.settings, app.ui, project).write_plan(plan)
     targets = nix.evaluate(stages_for(profile), path).targets

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.app import App, Command, engine_option
+from vcr.cli.app import App, Command, arch_of, engine_option
 from vcr.errors import UsageError
-from vcr.model.arch import Arch
 from vcr.stages import PROFILES
 from vcr.ui import human_size
 
@@ -58,7 +57,9 @@ def build_for(app: App, profile: str, engine: str | None, stages: tuple[str, ...
     from vcr.stages.build import Builder  # noqa: PLC0415
     from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    project, plan = prepare(app.directory, arch=Arch.RISCV64, profile=profile, engine=engine)
+    project, plan = prepare(
+        app.directory, arch=arch_of(None, profile), profile=profile, engine=engine
+    )
     return Builder(app.settings, app.ui, project).build(plan, stages)
 
 

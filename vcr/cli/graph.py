@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.app import App, Command, plan_options, project_argument
+from vcr.cli.app import App, Command, arch_of, plan_options, project_argument
 from vcr.cli.inspect import layer_words
 from vcr.model.arch import Arch
 from vcr.stages import STAGES, stages_of
@@ -26,13 +26,13 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 )  # fmt: skip
 @plan_options
 @click.pass_obj
-def graph(app: App, *, svg: Path | None, profile: str, arch: str) -> None:
+def graph(app: App, *, svg: Path | None, profile: str, arch: str | None) -> None:
     """Draw which stages and layers are built of which, and what is built already."""
     from vcr.atomic import write_text  # noqa: PLC0415
     from vcr.stages.drawing import draw  # noqa: PLC0415
     from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    found = read_graph(app, *prepare(app.directory, arch=Arch(arch), profile=profile))
+    found = read_graph(app, *prepare(app.directory, arch=arch_of(arch, profile), profile=profile))
     if svg is not None:
         write_text(svg, draw(found))
     elif app.ui.is_json:

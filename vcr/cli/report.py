@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.app import App, Command, engine_option, profile_option, project_argument
+from vcr.cli.app import App, Command, arch_of, engine_option, profile_option, project_argument
 from vcr.cli.graph import read_graph
-from vcr.model.arch import Arch
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.stages.build import Built
@@ -39,7 +38,9 @@ def report(app: App, output: Path, *, profile: str, engine: str | None) -> None:
     from vcr.stages.prepare import prepare  # noqa: PLC0415
     from vcr.tools.nix import Nix  # noqa: PLC0415
 
-    project, plan = prepare(app.directory, arch=Arch.RISCV64, profile=profile, engine=engine)
+    project, plan = prepare(
+        app.directory, arch=arch_of(None, profile), profile=profile, engine=engine
+    )
     built = Builder(app.settings, app.ui, project).build(plan, stages_of(profile))
     nix = Nix(app.settings)
     epoch = dt.datetime.fromtimestamp(plan.epoch, dt.UTC)
