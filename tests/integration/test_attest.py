@@ -98,6 +98,7 @@ def test_what_is_stated_is_rebuilt(vcr: Any, keys: Path, project: Path) -> None:
     said = state(vcr, keys, "provenance")
     words = ("attest", "verify", said, "--key", keys / "alice.pub", "--rebuild", "-C")
     assert "same" in vcr(*words, STATIC).stdout
+    project = project.rename(project.with_name("static"))
     (project / "www" / "index.html").write_text("something else\n")
     assert "the rung image differs" in vcr(*words, project, code=3).stderr
 

@@ -15,7 +15,7 @@ from vcr.attest.statement import DRIVE, Statement, subjects_of
 from vcr.errors import UsageError
 from vcr.lock.read import load_lock
 from vcr.model.digest import Digest
-from vcr.model.ladder import Rung
+from vcr.model.ladder import UNKNOWN, Rung
 from vcr.model.project import Project
 from vcr.stages.build import Builder, Built
 from vcr.tools.git import Git, Revision, in_working_tree
@@ -102,4 +102,4 @@ def this_host() -> Host:
 
 def ladder_of(statement: Statement) -> tuple[Rung, ...]:
     """Return the rungs that STATEMENT is about; their files are not at hand."""
-    return tuple(Rung(name, digest, 0, Path()) for name, digest in statement.rungs.items())
+    return tuple(Rung(name, digest, UNKNOWN, Path()) for name, digest in statement.rungs.items())

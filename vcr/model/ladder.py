@@ -11,6 +11,7 @@ from pathlib import Path
 from vcr.model.digest import Digest
 
 RUNGS_FILE = "rungs.json"
+UNKNOWN = -1  # the size of a rung of which only the digest is known
 ENGINE_RUNGS = ("machine", "snapshot", "sealed")  # they depend on the engine and its version
 
 
@@ -20,7 +21,7 @@ class Rung:
 
     name: str  # image, rootfs, squashfs, kernel, initramfs, ...
     digest: Digest
-    size: int  # bytes of what the digest is of
+    size: int  # bytes of what the digest is of, or UNKNOWN
     path: Path  # what it is of, in the Nix store
 
 

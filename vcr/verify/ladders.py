@@ -9,7 +9,7 @@ from typing import Any
 from vcr.errors import MismatchError, UsageError
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
-from vcr.model.ladder import Rung
+from vcr.model.ladder import UNKNOWN, Rung
 from vcr.model.plan import Plan
 from vcr.stages import ENGINES, PROFILES
 from vcr.ui import JSON_SCHEMA
@@ -101,7 +101,7 @@ def _rung(row: dict[str, Any], directory: Path) -> Rung:
 
 
 def _whole(value: object) -> int:
-    if not isinstance(value, int):
+    if not isinstance(value, int) or value < 0:
         raise TypeError(f"{value!r} is no whole number")
     return value
 
@@ -135,8 +135,9 @@ def compare(expected: tuple[Rung, ...], got: tuple[Rung, ...]) -> tuple[Compared
 def _words(rung: Rung | None, other: Rung | None) -> str:
     if rung is None:
         return ""
-    if other is not None and rung.digest == other.digest and rung.size != other.size:
-        return f"{rung.digest} of {rung.size} bytes"
+    if other is not None and rung.digest == other.digest:
+        sizes = {rung.size, other.size} - {UNKNOWN}
+        return f"{rung.digest} of {rung.size} bytes" if len(sizes) > 1 else str(rung.digest)
     return str(rung.digest)
 
 
