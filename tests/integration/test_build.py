@@ -80,7 +80,7 @@ def test_inspect_shows_plan_ladder_and_sizes(vcr: Any, project: Path) -> None:
     assert len(shown["ladder"]) == 5
     assert "base.busybox" in shown["plan"]["layers"]
     text = vcr("inspect", project).stdout
-    assert "Debian packages" in text
+    assert "Debian package" in text
     assert "copy www to /www" in text
     config = {row["key"]: row for row in vcr.json("inspect", "--config", project)["values"]}
     assert config["machine.memory"] == {"key": "machine.memory", "value": 128, "from": "vcr.toml"}

@@ -85,3 +85,9 @@ def test_the_flake_is_short_and_has_no_inputs() -> None:
 def test_no_catch_all_modules() -> None:
     names = {path.stem for path in MODULES}
     assert not names & {"utils", "helpers", "common", "manager", "misc"}
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    """Pytest imports them by it, and only a run of all directories would tell."""
+    names = [path.name for path in (REPO / "tests").glob("*/test_*.py")]
+    assert sorted(names) == sorted(set(names))

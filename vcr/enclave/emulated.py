@@ -74,13 +74,14 @@ class Emulation:
         self._stack = ExitStack()
         self._device: Device | None = None
         self._qemu: process.Child | None = None
+        self._has_started = False
 
     def __enter__(self) -> Self:
         """Start it; raises HostError."""
         with self._stack:
             drive = self._drive or self._serve_drive()
             services = {
-                wire.HEARTBEAT_PORT: _threaded(_echo),
+                wire.HEARTBEAT_PORT: _threaded(self._echo),
                 wire.NSM_PORT: _threaded(lambda sock: wire.serve_nsm(sock, self.nsm.handle)),
                 wire.DRIVE_PORT: drive,
             }
@@ -166,6 +167,17 @@ class Emulation:
             *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
         ]
 
+    def _echo(self, connection: socket.socket) -> None:
+        """Send the heartbeat back, as nitro-cli does. An enclave that comes again has ended.
+
+        Without ACPI Linux starts anew by way of the firmware, which -no-reboot does not see.
+        """
+        if self._has_started and self._qemu is not None:
+            self._qemu.kill()
+        self._has_started = True
+        with connection, suppress(OSError):
+            connection.sendall(connection.recv(1))
+
     def _accept(self, listener: socket.socket, guest: int) -> None:
         with suppress(OSError):  # the listener was closed
             while True:
@@ -221,9 +233,3 @@ def _threaded(serve: Callable[[socket.socket], None]) -> Service:
         return theirs
 
     return connect
-
-
-def _echo(connection: socket.socket) -> None:
-    """Send the heartbeat back, as nitro-cli does."""
-    with connection, suppress(OSError):
-        connection.sendall(connection.recv(1))
