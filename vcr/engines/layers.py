@@ -59,17 +59,12 @@ def merge(layers: Iterable[Path], target: Path) -> None:
 
 def remove_tree(root: Path) -> None:
     """Remove ROOT if it is there, also directories that refuse it; what cannot be stays."""
-
-    def open_up(_function: object, path: str, _error: BaseException) -> None:
-        with suppress(OSError):
-            Path(path).parent.chmod(0o700)
-            if Path(path).is_dir() and not Path(path).is_symlink():
-                Path(path).chmod(0o700)
-                shutil.rmtree(path)
-            else:
-                Path(path).unlink()
-
-    shutil.rmtree(root, onexc=open_up)
+    with suppress(OSError):
+        root.chmod(0o700)
+        for directory, names, _ in root.walk():  # links are not among the names
+            for name in names:
+                (directory / name).chmod(0o700)
+    shutil.rmtree(root, ignore_errors=True)
 
 
 def _copy(source: Path, target: Path, modes: dict[Path, int]) -> None:
