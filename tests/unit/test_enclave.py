@@ -144,7 +144,7 @@ def test_the_server_is_told_everything_by_a_file(tmp_path: Path) -> None:
     made, channels = machine(tmp_path, VERITY)
     made.prepare(channels)
     argv = made.command_line([Forward("127.0.0.1", 1, 8080)], channels)
-    job = json.loads(Path(argv[5]).read_bytes())
+    job = json.loads(Path(argv[-1]).read_bytes())
     assert job["forwards"] == [["127.0.0.1", 1, 8080]]
     assert job["image"] == str(made.image)
     assert argv[1] == "-I"

@@ -1,7 +1,6 @@
 """A machine that goes on from a sealed snapshot, on the Cartesi emulator."""
 
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from vcr import process
 from vcr.engines.agent import Agent
+from vcr.engines.child import python_child
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.sealed import check_machine, unpack
 from vcr.errors import MismatchError, UnhealthyError
@@ -17,15 +17,6 @@ from vcr.model.health import HealthCheck
 from vcr.sandbox.cartesi import DESCRIPTION, STORED, VERIFY, environment, lua
 
 DRIVER = Path(__file__).with_name("cartesi_driver.lua")
-# The installed program has no module path but its own (-I), and that must reach the child.
-LIBRARY = Path(__file__).resolve().parents[2]
-SERVER = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from vcr.engines.cartesi_server import main
-main(Path(sys.argv[2]))
-"""
 SESSION_LOG = "session.log"
 JOB = "serve.json"
 START_SECONDS = 30.0
@@ -87,7 +78,7 @@ class CartesiMachine:
         }
         path = channels.scratch / JOB
         path.write_text(json.dumps(job), encoding="utf-8")
-        return [sys.executable, "-I", "-B", "-c", SERVER, str(LIBRARY), str(path)]
+        return python_child("vcr.engines.cartesi_server", str(path))
 
     def begin(self, channels: Channels) -> None:
         """Wait until the machine answers; it has been given time and entropy by then."""

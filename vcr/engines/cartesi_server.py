@@ -75,9 +75,9 @@ class _Sockets(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
 
-def main(path: Path) -> None:
+def main(path: str) -> None:
     """Serve until told to stop."""
-    job = json.loads(path.read_bytes())
+    job = json.loads(Path(path).read_bytes())
     driver = subprocess.Popen(
         job["driver"], env=job["env"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

@@ -8,7 +8,6 @@ has a network of its own, and how it is asked and stopped.
 import hashlib
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vcr.engines.bundle import Bind, runtime_config
+from vcr.engines.child import python_child
 from vcr.engines.layers import remove_tree, unpack
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.outside import DNS_ADDRESS
@@ -28,7 +28,6 @@ from vcr.sandbox.tree import Tree, text_file
 from vcr.sandbox.users import find_account
 
 LIVE_LABEL = "vcr.dev.mount"  # of an image: where its source directory is shown, read-only
-PACKAGE = Path(__file__).resolve().parents[2]
 START_SECONDS = 20.0
 POLL_SECONDS = 0.01
 
@@ -131,9 +130,7 @@ class ContainerMachine:
             "health": list(probe.argv) if isinstance(probe, CommandProbe) else [],
             "stop_signal": self.config.get("StopSignal", "SIGTERM"),
         }
-        start = f"import sys; sys.path.insert(0, {str(PACKAGE)!r})"
-        code = f"{start}; from vcr.engines.shim import main; main(sys.argv[1])"
-        return [sys.executable, "-I", "-B", "-c", code, json.dumps(told)]
+        return python_child("vcr.engines.shim", json.dumps(told))
 
     def begin(self, channels: Channels) -> None:
         """Wait until the container was made; raises HostError when that cannot be done here."""

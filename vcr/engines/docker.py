@@ -10,14 +10,14 @@ import json
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vcr import process
 from vcr.engines.answers import Answers, listen_unix
-from vcr.engines.container import PACKAGE, ContainerMachine, wait_until_started
+from vcr.engines.child import python_child
+from vcr.engines.container import ContainerMachine, wait_until_started
 from vcr.engines.layers import remove_tree
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.namespaces import death_signal, die_with_parent
@@ -81,9 +81,7 @@ class DockerMachine:
             "agent": str(channels.agent),
             "health": list(probe.argv) if isinstance(probe, CommandProbe) else [],
         }
-        start = f"import sys; sys.path.insert(0, {str(PACKAGE)!r})"
-        code = f"{start}; from vcr.engines.docker import main; main(sys.argv[1])"
-        return [sys.executable, "-I", "-B", "-c", code, json.dumps(told)]
+        return python_child("vcr.engines.docker", json.dumps(told))
 
     def run_argv(self, name: str, forwards: Sequence[Forward], env_file: Path) -> list[str]:
         """Return the argv of the program."""

@@ -1,7 +1,6 @@
 """A machine that goes on from a sealed snapshot inside an emulated enclave."""
 
 import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any
 
 from vcr.enclave.emulated import START_SECONDS, read_image
 from vcr.engines.agent import Agent, NoAnswerError
+from vcr.engines.child import python_child
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import MismatchError, UnhealthyError
 from vcr.model.health import HealthCheck
@@ -17,11 +17,6 @@ from vcr.sandbox.enclave import parameters
 from vcr.sandbox.verity import Verity
 
 JOB = "enclave.json"
-PACKAGE = Path(__file__).resolve().parents[2]
-# -I: neither the directory it is started in nor the environment decides what is imported.
-START = "import sys; sys.path.insert(0, sys.argv[2]); sys.path[1:1] = sys.argv[3:]\n"
-START += "from pathlib import Path; from vcr.engines.enclave_server import main\n"
-START += "main(Path(sys.argv[1]))"
 SLOWER = 20  # times that an emulator in an emulator takes, at least
 FIRST_SECONDS = 60.0  # for the server to answer at all, on a busy host
 END_SECONDS = 5.0  # for one that does not answer any more
@@ -71,8 +66,7 @@ class EnclaveMachine:
         }  # fmt: skip
         path = channels.scratch / JOB
         path.write_text(json.dumps(job), encoding="utf-8")
-        more = [entry for entry in sys.path if entry]
-        return [sys.executable, "-I", "-B", "-c", START, str(path), str(PACKAGE), *more]
+        return python_child("vcr.engines.enclave_server", str(path))
 
     def begin(self, channels: Channels) -> None:
         """Wait until the enclave serves; raises UnhealthyError."""

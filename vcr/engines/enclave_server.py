@@ -11,7 +11,6 @@ import base64
 import json
 import os
 import socketserver
-import sys
 import threading
 import time
 from pathlib import Path
@@ -73,9 +72,9 @@ class _Sockets(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
 
-def main(path: Path) -> None:
+def main(path: str) -> None:
     """Serve until told to stop, or until the enclave ends."""
-    job: dict[str, Any] = json.loads(path.read_bytes())
+    job: dict[str, Any] = json.loads(Path(path).read_bytes())
     stopping = threading.Event()
     agent = type("Agent", (_Agent,), {"stopping": stopping})
     # First of all, so that whoever waits can tell a slow start from an end.
@@ -106,7 +105,3 @@ def _text(data: bytes) -> str:
 
 def _bytes(text: str) -> bytes | None:
     return None if text == "-" else base64.b64decode(text, validate=True)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
