@@ -149,6 +149,14 @@ def test_a_machine_that_stops_is_told(session: Session) -> None:
         session.ask("ping")
 
 
+def test_an_emulator_that_has_ended_is_told_at_every_request(session: Session) -> None:
+    session._driver.kill()
+    session._driver.wait()  # now its end of the pipe is closed
+    for _ in range(2):
+        with pytest.raises(VcrError, match="the Cartesi emulator ended"):
+            session.ask("ping")
+
+
 def test_requests_go_through_in_order(session: Session, tmp_path: Path) -> None:
     proxy = type("Proxy", (cartesi_server._Proxy,), {"session": session, "port": 80})
     server = ThreadingHTTPServer(("127.0.0.1", 0), proxy)

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -52,14 +53,22 @@ class Session:
             raise VcrError("the Cartesi machine did not say its hash")
         return f"sha256:{data.hex()}"
 
+    def _write(self, framed: bytes) -> None:
+        """Hand FRAMED to the driver; that it has ended is told by what is read from it."""
+        assert self._driver.stdin is not None  # noqa: S101 -- for mypy
+        try:
+            self._driver.stdin.write(framed)
+            self._driver.stdin.flush()
+        except (BrokenPipeError, ValueError):  # ValueError: closed below, before
+            with suppress(BrokenPipeError):
+                self._driver.stdin.close()
+
     def tell(self, message: bytes) -> Iterator[bytes]:
         """Yield what the machine reports to one MESSAGE, until it is done with it."""
         framed = struct.pack(">I", len(message)) + message
         self._log.write(framed)
         self._log.flush()
-        assert self._driver.stdin is not None  # noqa: S101 -- for mypy
-        self._driver.stdin.write(framed)
-        self._driver.stdin.flush()
+        self._write(framed)
         while True:
             kind, data = self._read()
             if kind == b"E":
