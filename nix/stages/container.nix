@@ -4,20 +4,12 @@
 let
   tools = toolchain.container;
 in
-toolchain.run {
-  name = "vcr-container-${plan.name}";
-  vm = builtins.toJSON {
-    schema = 1;
-    kind = "container";
-    inherit (plan) name;
-    inherit (plan.image) config;
-    inherit (plan.machine) health ports writable;
-    crun = "${tools}/usr/bin/crun";
-    pasta = "${tools}/usr/bin/pasta";
-    layout = "${image}/layout";
-  };
-  passAsFile = [ "vm" ];
-} ''
-  mkdir $out
-  cp $vmPath $out/vm.json
-''
+import ../lib/vm-file.nix { inherit toolchain; } "vcr-container-${plan.name}" {
+  kind = "container";
+  inherit (plan) name;
+  inherit (plan.image) config;
+  inherit (plan.machine) health ports writable;
+  crun = "${tools}/usr/bin/crun";
+  pasta = "${tools}/usr/bin/pasta";
+  layout = "${image}/layout";
+}

@@ -6,22 +6,14 @@ let
   qemu = { amd64 = toolchain.qemu-x86; arm64 = toolchain.qemu-arm; }.${arch};
   program = { amd64 = "x86_64"; arm64 = "aarch64"; }.${arch};
 in
-toolchain.run {
-  name = "vcr-emulation-${plan.name}";
-  vm = builtins.toJSON {
-    schema = 1;
-    kind = "enclave";
-    inherit (plan) name;
-    image = "${enclave}/enclave.eif";
-    drive = "${seal}/drive";
-    verity = "${seal}/verity.json";
-    nbdkit = "${toolchain.nbd}";
-    qemu = "${qemu}/usr/bin/qemu-system-${program}";
-    qemu_data = "${qemu}/usr/share/qemu";
-    inherit (plan.machine) health ports;
-  };
-  passAsFile = [ "vm" ];
-} ''
-  mkdir $out
-  cp $vmPath $out/vm.json
-''
+import ../lib/vm-file.nix { inherit toolchain; } "vcr-emulation-${plan.name}" {
+  kind = "enclave";
+  inherit (plan) name;
+  image = "${enclave}/enclave.eif";
+  drive = "${seal}/drive";
+  verity = "${seal}/verity.json";
+  nbdkit = "${toolchain.nbd}";
+  qemu = "${qemu}/usr/bin/qemu-system-${program}";
+  qemu_data = "${qemu}/usr/share/qemu";
+  inherit (plan.machine) health ports;
+}

@@ -18,21 +18,13 @@ let
     };
   };
 in
-toolchain.run {
-  name = "vcr-prod-${plan.name}";
-  vm = builtins.toJSON (
-    {
-      schema = 1;
-      inherit (plan) name;
-      drive = "${seal}/drive";
-      verity = "${seal}/verity.json";
-      unsquashfs = "${toolchain.build}/usr/bin/unsquashfs";
-      inherit (plan.machine) health ports;
-    }
-    // engines.${plan.machine.engine}
-  );
-  passAsFile = [ "vm" ];
-} ''
-  mkdir $out
-  cp $vmPath $out/vm.json
-''
+import ../lib/vm-file.nix { inherit toolchain; } "vcr-prod-${plan.name}" (
+  {
+    inherit (plan) name;
+    drive = "${seal}/drive";
+    verity = "${seal}/verity.json";
+    unsquashfs = "${toolchain.build}/usr/bin/unsquashfs";
+    inherit (plan.machine) health ports;
+  }
+  // engines.${plan.machine.engine}
+)

@@ -4,23 +4,15 @@
 let
   qemu = toolchain.qemu-riscv;
 in
-toolchain.run {
-  name = "vcr-vm-${plan.name}";
-  vm = builtins.toJSON {
-    schema = 1;
-    kind = "boot";
-    inherit (plan) name;
-    qemu = "${qemu}/usr/bin/qemu-system-riscv64";
-    qemu_data = "${qemu}/usr/share/qemu";
-    firmware = "${qemu}/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
-    kernel = "${kernel}/kernel";
-    initramfs = "${kernel}/initramfs";
-    squashfs = "${squashfs}/root.squashfs";
-    append = "console=ttyS0 quiet panic=-1";
-    inherit (plan.machine) cpus health memory_mib ports;
-  };
-  passAsFile = [ "vm" ];
-} ''
-  mkdir $out
-  cp $vmPath $out/vm.json
-''
+import ../lib/vm-file.nix { inherit toolchain; } "vcr-vm-${plan.name}" {
+  kind = "boot";
+  inherit (plan) name;
+  qemu = "${qemu}/usr/bin/qemu-system-riscv64";
+  qemu_data = "${qemu}/usr/share/qemu";
+  firmware = "${qemu}/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
+  kernel = "${kernel}/kernel";
+  initramfs = "${kernel}/initramfs";
+  squashfs = "${squashfs}/root.squashfs";
+  append = "console=ttyS0 quiet panic=-1";
+  inherit (plan.machine) cpus health memory_mib ports;
+}
