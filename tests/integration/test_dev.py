@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import command_lines
 
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
@@ -39,15 +40,8 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
 
 def processes(directory: Path) -> list[str]:
     """Command lines that name DIRECTORY: the shim, crun, and what has its root there."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if str(directory) in words and "from vcr.cli" not in words:
-            found.append(words)
-    return found
+    lines = command_lines()
+    return [words for words in lines if str(directory) in words and "from vcr.cli" not in words]
 
 
 def app_says(project: Path, script: str, *, user: str = "1000:1000", more: str = "") -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from exports import state_of
+from processes import is_running
 from services import registry_server, tool, toolset
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
@@ -99,14 +100,6 @@ def serve(vcr: Any, where: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     line = child.stdout.readline()
     assert line, child.stderr.read()
     return child, json.loads(line)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def end(child: subprocess.Popen[str], server: dict[str, Any], by: signal.Signals) -> None:

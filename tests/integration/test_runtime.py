@@ -10,21 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import command_lines
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
 
 
 def qemu_processes(directory: Path) -> list[str]:
     """Command lines of the live QEMUs whose files are below DIRECTORY."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if "qemu-system-riscv64" in words and str(directory) in words:
-            found.append(words)
-    return found
+    lines = command_lines()
+    return [words for words in lines if "qemu-system-riscv64" in words and str(directory) in words]
 
 
 def wait_for(child: subprocess.Popen[str], pattern: str) -> None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import is_running
 
 from vcr import process
 from vcr.errors import HostError, VcrError
@@ -102,11 +103,3 @@ def test_a_spawned_child_dies_with_its_parent(tmp_path: Path) -> None:
     while time.monotonic() < deadline and is_running(child):
         time.sleep(0.02)
     assert not is_running(child)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
