@@ -142,15 +142,14 @@ def read_time(text: str | None) -> str | None:
 
 def _build(app: App, profile: str, arch: str | None, engine: str | None) -> "Maker":
     from vcr.attest.make import Maker  # noqa: PLC0415
-    from vcr.model.arch import Arch  # noqa: PLC0415
-    from vcr.stages import STAGES, stages_of  # noqa: PLC0415
+    from vcr.stages import stages_of  # noqa: PLC0415
     from vcr.stages.build import Builder  # noqa: PLC0415
     from vcr.stages.prepare import prepare  # noqa: PLC0415
 
     project, plan = prepare(
         app.directory, arch=arch_of(arch, profile), profile=profile, engine=engine
     )
-    stages = stages_of(profile) if plan.arch is Arch.RISCV64 else STAGES[:1]
+    stages = stages_of(profile, arch=plan.arch)
     builder = Builder(app.settings, app.ui, project)
     return Maker(builder, builder.build(plan, stages))
 

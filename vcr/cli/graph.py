@@ -9,8 +9,7 @@ import click
 
 from vcr.cli.app import App, Command, arch_of, plan_options, project_argument
 from vcr.cli.inspect import layer_words
-from vcr.model.arch import Arch
-from vcr.stages import STAGES, stages_of
+from vcr.stages import stages_of
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.model.plan import Plan
@@ -47,7 +46,7 @@ def read_graph(app: App, project: "Project", plan: "Plan") -> "Graph":
     from vcr.stages.graph import graph_of  # noqa: PLC0415
     from vcr.tools.nix import Nix  # noqa: PLC0415
 
-    stages = stages_of(plan.profile) if plan.arch is Arch.RISCV64 else STAGES[:1]
+    stages = stages_of(plan.profile, arch=plan.arch)
     attrs = [*map(layer_attr, plan.layers), *stages]
     path = Builder(app.settings, app.ui, project).write_plan(plan)
     targets = Nix(app.settings).evaluate(attrs, path).targets

@@ -9,8 +9,7 @@ import click
 
 from vcr.cli.app import App, Command, arch_of, plan_options, project_argument
 from vcr.cli.build import print_ladder
-from vcr.model.arch import Arch
-from vcr.stages import STAGES, stages_of
+from vcr.stages import stages_of
 from vcr.ui import human_size
 
 WORDS_LENGTH = 60  # characters of a command that are shown
@@ -45,7 +44,7 @@ def _show_plan(app: App, project: "Project", plan: "Plan") -> None:
     from vcr.stages.build import Builder  # noqa: PLC0415
     from vcr.tools.nix import Nix  # noqa: PLC0415
 
-    stages = stages_of(plan.profile) if plan.arch is Arch.RISCV64 else STAGES[:1]
+    stages = stages_of(plan.profile, arch=plan.arch)
     nix = Nix(app.settings)
     path = Builder(app.settings, app.ui, project).write_plan(plan)
     targets = nix.evaluate(stages, path).targets

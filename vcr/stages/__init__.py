@@ -1,5 +1,7 @@
 """The stages of a build, bottom up; each is one function in nix/stages of the same name."""
 
+from vcr.model.arch import Arch
+
 # Stages that carry rungs of the digest ladder, each built on the ones before.
 STAGES = ("image", "rootfs", "squashfs", "kernel")
 # What a release goes on with: the machine at step 0, when it is healthy, and sealed.
@@ -12,12 +14,15 @@ SEALED_PROFILES = ("prod", "prod-debug")
 ENGINES = ("qemu", "cartesi")
 
 
-def stages_of(profile: str, *, enclave: bool = False) -> tuple[str, ...]:
-    """Return the stages of PROFILE, of prod with its ENCLAVE if wanted."""
+def stages_of(profile: str, *, arch: Arch = Arch.RISCV64, enclave: bool = False) -> tuple[str, ...]:
+    """Return the stages of PROFILE for ARCH, of prod with its ENCLAVE if wanted.
+
+    Machines are riscv64; for another architecture there is the image.
+    """
+    if profile == "dev" or arch is not Arch.RISCV64:
+        return STAGES[:1]
     if enclave:
         return ALL_STAGES
-    if profile == "dev":
-        return STAGES[:1]
     return PROD_STAGES if profile in SEALED_PROFILES else STAGES
 
 

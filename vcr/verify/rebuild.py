@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vcr.errors import ExitCode, MismatchError, UsageError, VcrError
-from vcr.model.arch import Arch
 from vcr.model.plan import Plan
 from vcr.settings import Settings
 from vcr.stages import stages_of
@@ -29,8 +28,7 @@ class Rebuilder:
 
         Raises MismatchError when that is not one thing.
         """
-        is_machine = plan.arch is Arch.RISCV64
-        stages = stages_of(plan.profile, enclave=enclave) if is_machine else ("image",)
+        stages = stages_of(plan.profile, arch=plan.arch, enclave=enclave)
         if self.accept_cache:
             return self.builder.build(plan, stages)
         alone = replace(self.builder, settings=_without_caches(self.builder.settings))
