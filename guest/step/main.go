@@ -67,7 +67,7 @@ func main() {
 	if err := carryOut(job); err != nil {
 		die(err)
 	}
-	powerOff()
+	end()
 }
 
 func carryOut(job *Job) error {
@@ -141,11 +141,12 @@ func boot() (*Job, error) {
 
 func die(err error) {
 	fmt.Printf("vcr: FATAL %v\n", err) // stdout of /init is the console
-	powerOff()
+	end()
 }
 
-func powerOff() {
+// end resets the machine, which QEMU takes for its end: not every board can be powered off.
+func end() {
 	syscall.Sync()
-	_ = syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
+	_ = syscall.Reboot(syscall.LINUX_REBOOT_CMD_RESTART)
 	select {}
 }
