@@ -39,6 +39,7 @@ pytestmark = [pytest.mark.nix, pytest.mark.vm]
 
 REPO = Path(__file__).resolve().parents[2]
 STATIC = REPO / "examples" / "static"
+HELLO = REPO / "examples" / "hello"
 SECONDS = 1800.0
 
 
@@ -87,16 +88,15 @@ def ask(vcr: Any, request: str) -> bytes:
     return base64.b64decode(data)
 
 
-def test_the_app_serves_from_an_enclave_that_vouches_for_it(
-    vcr: Any, built: dict[str, Any]
-) -> None:
+def test_the_app_serves_from_an_enclave_that_vouches_for_it(vcr: Any) -> None:
     """The whole way: sealed drive, NBD over vsock, verity, snapshot, app, document."""
+    built = vcr.json("build", "enclave", "--profile", "prod", HELLO)
     told = json.loads((stage(built, "enclave") / "pcrs.json").read_bytes())
-    machine = vcr.json("up", "--profile", "prod", "--enclave", STATIC)
+    machine = vcr.json("up", "--profile", "prod", "--enclave", HELLO)
     assert machine["status"] == "healthy"
     forward = machine["forwards"][0]
     with urlopen(f"http://127.0.0.1:{forward['host']}/", timeout=SECONDS) as answer:
-        assert "verifiable machine" in answer.read().decode()
+        assert answer.read() == b"hello from riscv64\n"
     nonce, data = os.urandom(32), b"a statement's digest"
     words = [base64.b64encode(part).decode() for part in (nonce, data)]
     found = opened(ask(vcr, f"attest {words[0]} {words[1]}"), ask(vcr, "root"))
@@ -105,8 +105,8 @@ def test_the_app_serves_from_an_enclave_that_vouches_for_it(
     for number in (0, 1, 2, 16):
         assert found["pcrs"][number].hex() == told[f"PCR{number}"]
     assert told["PCR16"] == of_root(bytes.fromhex(verity_of(built).root_hash)).hex()
-    assert "drive checked" in vcr("logs", "--console", STATIC).stdout
-    vcr("down", "-t", "0", STATIC)
+    assert "drive checked" in vcr("logs", "--console", HELLO).stdout
+    vcr("down", "-t", "0", HELLO)
 
 
 def test_an_emulated_enclave_proves_a_statement(vcr: Any, tmp_path: Path) -> None:
