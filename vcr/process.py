@@ -6,13 +6,14 @@ the program printed and the command to repeat it by hand.
 """
 
 import ctypes
+import os
 import shlex
 import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -106,6 +107,71 @@ def spawn(
         )
     except FileNotFoundError:
         raise _not_found(words) from None
+
+
+def attach(argv: Sequence[Arg], *, stdin: int | None, stdout: int, stderr: int) -> int:
+    """Run ARGV with these file descriptors in this session; return the exit code a shell says.
+
+    Signals to end are passed on to it; told twice, this process ends it. Raises HostError.
+    """
+    words = tuple(str(word) for word in argv)
+    try:
+        child = subprocess.Popen(
+            words,
+            env=child_env(),
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=stdout,
+            stderr=stderr,
+            umask=0o022,
+            preexec_fn=_die_with_parent(signal.SIGTERM),  # noqa: PLW1509
+        )
+    except FileNotFoundError:
+        raise _not_found(words) from None
+    try:
+        with _passed_on(child):
+            code = child.wait()
+    finally:
+        stop(child)
+    return 128 - code if code < 0 else code
+
+
+@contextmanager
+def _passed_on(child: Child) -> Iterator[None]:
+    """Pass signals that this process gets on to CHILD; at the second of a kind interrupt."""
+    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+        yield
+        return
+    told: set[int] = set()
+    keys = (signal.SIGINT, signal.SIGQUIT)
+
+    def pass_on(number: int, _frame: object) -> None:
+        if number in told:
+            raise KeyboardInterrupt
+        told.add(number)
+        if number not in keys or not _is_in_foreground():  # the terminal tells all who are
+            child.send_signal(number)
+
+    numbers = (*keys, signal.SIGTERM, signal.SIGHUP)
+    old = {number: signal.getsignal(number) for number in numbers}
+    old = {number: known for number, known in old.items() if known is not signal.SIG_IGN}
+    try:
+        for number in old:
+            signal.signal(number, pass_on)
+        yield
+    finally:
+        for number, known in old.items():
+            signal.signal(number, known)
+
+
+def _is_in_foreground() -> bool:
+    try:
+        fd = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    finally:
+        os.close(fd)
 
 
 def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:

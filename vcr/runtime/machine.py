@@ -134,6 +134,7 @@ def start(
         forwards=forwards,
         status="starting",
         additions=additions.digest,
+        runtime=additions.runtime,
     )
     records.save(record)
     running = Running(record, channels, records)
