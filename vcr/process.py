@@ -6,13 +6,15 @@ the program printed and the command to repeat it by hand.
 """
 
 import ctypes
+import os
 import shlex
 import signal
 import subprocess
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -25,6 +27,13 @@ KEPT_LINES = 1000  # of stderr, where each line was already shown to somebody
 STOP_SECONDS = 5.0
 FIXED_ENV = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+# Becomes another program after a byte on stdin, ends without one.
+GATE = """
+import os, sys
+if os.read(0, 1):
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 type Arg = str | Path
 type Child = subprocess.Popen[bytes]
@@ -84,6 +93,7 @@ def spawn(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    stdin: int = subprocess.DEVNULL,
     output: IO[bytes],
     die_with_parent: bool,
 ) -> Child:
@@ -97,7 +107,7 @@ def spawn(
             words,
             env=child_env(env),
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -106,6 +116,22 @@ def spawn(
         )
     except FileNotFoundError:
         raise _not_found(words) from None
+
+
+@contextmanager
+def spawned(argv: Sequence[Arg], *, output: IO[bytes], die_with_parent: bool) -> Iterator[Child]:
+    """Start ARGV as `spawn` does, when the block ends well; what is yielded becomes it.
+
+    So the block can note which process it is. If this one ends before that, however it
+    ends, ARGV is never started: nothing runs that nobody knows of.
+    """
+    gate = [sys.executable, "-I", "-S", "-B", "-c", GATE, *argv]
+    child = spawn(gate, stdin=subprocess.PIPE, output=output, die_with_parent=die_with_parent)
+    assert child.stdin is not None  # noqa: S101 -- for mypy: we asked for a pipe
+    with child.stdin as opener:
+        yield child
+        with suppress(BrokenPipeError):  # it has ended; whoever asks for it will see
+            os.write(opener.fileno(), b"1")
 
 
 def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:

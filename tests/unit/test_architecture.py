@@ -17,7 +17,7 @@ LAYERS = (
     ("lock", "dockerfile", "engines"),
     ("enclave",),
     ("tools",),
-    ("ui", "progress", "process", "atomic"),
+    ("ui", "progress", "process", "atomic", "flock"),
     ("settings",),
     ("model", "sandbox"),
     ("errors",),

@@ -38,7 +38,10 @@ def up(app: App, /, **options: Any) -> None:
     project, vm, records = wanted.build(app)
 
     def begin() -> "Running":
-        return start(project, vm, forwards, records, die_with_parent=False, additions=additions)
+        return start(
+            project, vm, forwards, records, die_with_parent=False, additions=additions,
+            profile=wanted.profile,
+        )  # fmt: skip
 
     with records.locked(project.key):
         running = _still_up(records, project, vm, additions)
@@ -75,7 +78,15 @@ def run(app: App, /, *, hot: bool, **options: Any) -> None:
 
             _follow(
                 app,
-                start(project, vm, forwards, records, die_with_parent=True, additions=additions),
+                start(
+                    project,
+                    vm,
+                    forwards,
+                    records,
+                    die_with_parent=True,
+                    additions=additions,
+                    profile=wanted.profile,
+                ),
                 wanted.timeout,
             )
 
