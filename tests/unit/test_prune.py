@@ -199,7 +199,12 @@ def test_every_name_of_a_stage_is_known() -> None:
 
 def test_what_nix_is_asked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     image, other = (Path(f"/nix/store/{c * 32}-vcr-image-x") for c in "ab")
-    answers = {"--gc": f"finding garbage\n{image}\n/nix/store/{'c' * 32}-gcc\n", "--query": "7\n8"}
+    half = image.with_name(f"{image.name}.drv.chroot")
+    answers = {
+        "--gc": f"finding garbage\n{image}\n{half}\n/nix/store/{'c' * 32}-gcc\n",
+        "--check-validity": f"{half}\n",
+        "--query": "7\n8",
+    }
     seen: list[list[str]] = []
 
     def answer(argv: list[object], **_: object) -> process.Result:
@@ -213,7 +218,7 @@ def test_what_nix_is_asked(settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     assert store.delete([image, other]) == [image, other]
     assert seen[-1] == ["nix-store", "--delete", str(image), str(other)]
     assert store.needed_by([Path("/nix/store/not-there.drv")]) == set()
-    assert len(seen) == 3
+    assert len(seen) == 4
 
 
 # --- this host

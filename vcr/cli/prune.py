@@ -102,7 +102,7 @@ def _tell(app: App, rows: list[Row], *, dry_run: bool) -> None:
         app.ui.json("prune", {"removed": told, "freed": size, "dry_run": dry_run})
         return
     app.ui.table([row.words for row in rows])
-    app.ui.note(f"{human_size(size)} {'would be' if dry_run else 'are'} freed")
+    app.ui.note(f"{human_size(size)} {'at most would be' if dry_run else 'are'} freed")
 
 
 def _seconds(age: str | None) -> float:

@@ -35,7 +35,11 @@ class NixStore:
     def dead_builds(self) -> list[Path]:
         """Return the outputs of builds that no root, process or build under way keeps."""
         said = self._query("nix-store", "--gc", "--print-dead")
-        return [path for path in _paths(said) if is_build(path)]
+        dead = [path for path in _paths(said) if is_build(path)]
+        # What a build that ended half-way has left is there, too, but nothing Nix knows.
+        words = ("nix-store", "--check-validity", "--print-invalid")
+        left = {p for some in batched(dead, AT_ONCE) for p in _paths(self._query(*words, *some))}
+        return [path for path in dead if path not in left]
 
     def needed_by(self, drvs: Iterable[Path]) -> set[Path]:
         """Return all in the store that DRVS were built from, and what was built by them."""
