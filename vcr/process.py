@@ -25,6 +25,7 @@ from vcr.settings import Settings
 TAIL_LINES = 20
 KEPT_LINES = 1000  # of stderr, where each line was already shown to somebody
 STOP_SECONDS = 5.0
+DISK_FULL = ("No space left on device", "database or disk is full")  # errno(3), SQLite
 FIXED_ENV = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 # Becomes another program after a byte on stdin, ends without one.
@@ -141,8 +142,10 @@ def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def failure(result: Result) -> VcrError:
     """Turn a failed RESULT into an error with its last lines and the command."""
-    lines = (result.stderr or result.text).splitlines()
     name = Path(result.argv[0]).name
+    if is_full := disk_full(name, result.stderr):
+        return is_full
+    lines = (result.stderr or result.text).splitlines()
     how = (
         f"was killed by {signal.Signals(-result.returncode).name}"
         if result.returncode < 0
@@ -152,6 +155,17 @@ def failure(result: Result) -> VcrError:
         f"{name} {how}",
         fix=f"to repeat it by hand: {shlex.join(result.argv)}",
         tail=lines[-TAIL_LINES:],
+    )
+
+
+def disk_full(who: str, said: str) -> HostError | None:
+    """Return the error for a full disk if that is what WHO SAID, else None."""
+    if not any(words in said for words in DISK_FULL):
+        return None
+    return HostError(
+        "the disk is full",
+        why=f"{who} found no space left",
+        fix="free some space (`vcr prune` removes what nothing needs) and run it again",
     )
 
 
