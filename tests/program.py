@@ -23,11 +23,12 @@ class Vcr:
 
     env: dict[str, str]
     before: tuple[str | Path, ...] = ()  # what the command line begins with
+    program: list[str] = field(default_factory=lambda: PROGRAM)
     children: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def attempt(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         """Run vcr, whatever comes of it."""
-        argv = [*self.before, *PROGRAM, *map(str, words)]
+        argv = [*self.before, *self.program, *map(str, words)]
         return subprocess.run(
             argv, env=self.env, capture_output=True, text=True, timeout=1200, check=False
         )
@@ -44,7 +45,7 @@ class Vcr:
 
     def spawn(self, *words: str | Path) -> subprocess.Popen[str]:
         child = subprocess.Popen(
-            [*self.before, *PROGRAM, *map(str, words)],
+            [*self.before, *self.program, *map(str, words)],
             env=self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,15 +1,17 @@
-"""What nothing keeps in the Nix store of what vcr's builds left there, and its removal.
+"""What vcr's builds left in the Nix store: what of it nothing keeps, what of it was damaged.
 
 Nix knows what is in use: of roots, of processes that run, of builds that are under way.
 https://nix.dev/manual/nix/latest/command-ref/nix-store/gc
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
 
 from vcr import process
+from vcr.errors import ExitCode, MismatchError, VcrError
 from vcr.tools.nix import Nix
 from vcr.tools.nix_log import store_name
 
@@ -23,7 +25,29 @@ BUILDS = tuple(
         "rootfs", "seal", "snapshot", "squashfs", "vm",
     )
 )  # fmt: skip
+# What may come of it that a file in the store has other bytes.
+SYMPTOMS = frozenset({ExitCode.FAILED, ExitCode.USAGE, ExitCode.MISMATCH, ExitCode.UNHEALTHY})
 PARTS = ("vcr-lower", "vcr-mounted", "vcr-run-job")
+
+
+@contextmanager
+def blaming_store(nix: Nix, outputs: Iterable[Path]) -> Iterator[None]:
+    """Say of an error of the block that it is the store's, if OUTPUTS are damaged there.
+
+    Raises MismatchError with the command that repairs them, or the error as it was.
+    """
+    try:
+        yield
+    except VcrError as error:
+        damaged = NixStore(nix).damaged(outputs) if error.code in SYMPTOMS else []
+        if not damaged:
+            raise
+        raise MismatchError(
+            "what was built is damaged in the Nix store",
+            details=[("damaged", str(path)) for path in damaged],
+            why=error.what,
+            fix=f"nix-store --repair-path {' '.join(map(str, damaged))}",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -46,6 +70,13 @@ class NixStore:
         words = ("nix-store", "--query", "--requisites", "--include-outputs")
         there = [drv for drv in drvs if drv.exists()]
         return {p for some in batched(there, AT_ONCE) for p in _paths(self._query(*words, *some))}
+
+    def damaged(self, outputs: Iterable[Path]) -> list[Path]:
+        """Return what of OUTPUTS, and of builds they refer to, is not as it was built."""
+        paths = sorted(filter(is_build, self.needed_by(outputs)))
+        argv: list[process.Arg] = ["nix-store", "--verify-path", *paths]
+        said = process.run(argv, env=self.nix.env(), ok=None).stderr if paths else ""
+        return [path for path in paths if f"path '{path}' was modified" in said]
 
     def sizes(self, paths: Sequence[Path]) -> list[int]:
         """Return the bytes of each of PATHS by itself."""
