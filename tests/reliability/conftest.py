@@ -7,6 +7,7 @@ Each round prints its seed; VCR_SEED=SEED repeats the chances of a run.
 
 import os
 import random
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ def pytest_report_header() -> str:
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
     """Chances that are the same again with the same VCR_SEED."""
-    print(f"VCR_SEED={SEED}")
+    sys.stdout.write(f"VCR_SEED={SEED}\n")
     return random.Random(f"{SEED} {request.node.name}")
 
 

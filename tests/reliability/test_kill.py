@@ -6,8 +6,9 @@ Every other round kills vcr alone, and its children must end by themselves.
 import json
 import os
 import random
-import signal
 import shutil
+import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def test_a_killed_command_succeeds_when_it_is_run_again(
     seconds, result = measured(name, private_vcr, tmp_path, expected)
     command = Command(name, make_project(tmp_path))
     moment = chance.uniform(0, min(seconds, LONGEST))
-    print(f"killed after {moment:.3f} of {seconds:.3f} seconds")
+    sys.stdout.write(f"killed after {moment:.3f} of {seconds:.3f} seconds\n")
     child = private_vcr.spawn(*command.words)
     time.sleep(moment)
     below = descendants(child.pid)
