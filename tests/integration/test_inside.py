@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PROGRAM, Vcr, runner_in
+from program import PROGRAM, Vcr, runner_in
 from terminals import Terminal
 
 from vcr.engines.debug import Request

@@ -39,6 +39,7 @@ VERBS = {
     "export": ("export", "Write all that a deployment needs, or serve the drive over NBD."),
     "push": ("push", "Put the image and the sealed drive into a registry."),
     "pull": ("push", "Get from a registry what was pushed, and check it."),
+    "prune": ("prune", "Remove what vcr keeps that nothing needs any more."),
     "cache": ("cache", "Share what was built through a signed binary cache."),
     "graph": ("graph", "Draw what is built of what."),
     "report": ("report", "Tell about a build on one page of HTML."),

@@ -1,5 +1,6 @@
 """`vcr logs|ps`: what the machines on this host print, and how they are."""
 
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import click
 
 from vcr.cli.app import App, Command, project_argument
 from vcr.errors import UsageError
+from vcr.ui import human_time
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.runtime.record import Record, Records
@@ -52,8 +54,12 @@ def ps(app: App, *, everything: bool) -> None:
         machines = [{**record_json(record), "status": status} for record, status in rows]
         app.ui.json("ps", {"machines": machines})
         return
-    header = ("NAME", "STATUS", "PORTS", "PROJECT")
-    table = [(r.name, status, _ports(r), r.project) for r, status in rows]
+    header = ("NAME", "PROFILE", "STATUS", "SINCE", "PORTS", "PROJECT")
+    now = time.time()
+    table = [
+        (r.name, r.profile or "-", status, human_time(now - r.created), _ports(r), r.project)
+        for r, status in rows
+    ]
     app.ui.table([header, *table])
 
 
@@ -62,13 +68,13 @@ def _status(record: "Record", records: "Records") -> str:
 
     if not record.is_running:
         return "exited"
-    if record.status == "starting":
-        return "starting"
     try:
         outcome = current_health(Running.of(record, records))
     except OSError:  # the description of an old machine left the store
         return "unknown"
-    return "healthy" if outcome.healthy else "unhealthy"
+    if outcome.healthy:  # also when the vcr that waited for it was killed
+        return "healthy"
+    return "starting" if record.status == "starting" else "unhealthy"
 
 
 def record_json(record: "Record") -> dict[str, Any]:
@@ -76,6 +82,7 @@ def record_json(record: "Record") -> dict[str, Any]:
     return {
         "name": record.name,
         "project": record.project,
+        "profile": record.profile,
         "pid": record.pid,
         "created": record.created,
         "forwards": [asdict(forward) for forward in record.forwards],

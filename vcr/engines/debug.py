@@ -5,7 +5,6 @@ holds a lock for as long. When all are taken, the next client waits.
 """
 
 import base64
-import fcntl
 import json
 import secrets
 import socket
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vcr.engines.agent import NoAnswerError
+from vcr.flock import flocked
 from vcr.sandbox.prod import debug_sockets
 
 WINDOW = 256 << 10  # bytes of input that are sent before the agent has taken them
@@ -120,25 +120,20 @@ def connected(base: Path, when_busy: Callable[[], None] = lambda: None) -> Itera
 
 @contextmanager
 def _free_port(base: Path, when_busy: Callable[[], None]) -> Iterator[Path]:
-    say = when_busy
     with ExitStack() as locks:
-        while (path := next((p for p in debug_sockets(base) if _lock(p, locks)), None)) is None:
-            say()
-            say = lambda: None  # noqa: E731 -- once is enough
+        while (path := _lock_one(base, locks)) is None:
+            when_busy()
+            when_busy = lambda: None  # noqa: E731 -- once is enough
             time.sleep(POLL_SECONDS)
         yield path
 
 
-def _lock(port: Path, locks: ExitStack) -> bool:
-    """Take the lock of PORT, to be given back with LOCKS, if nobody has it."""
-    lock = port.with_name(f"{port.name}.lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return False
-    locks.enter_context(lock)
-    return True
+def _lock_one(base: Path, locks: ExitStack) -> Path | None:
+    """Lock a port that nobody has until LOCKS ends; None when there is none."""
+    for path in debug_sockets(base):
+        if locks.enter_context(flocked(path.with_name(f"{path.name}.lock"))):
+            return path
+    return None
 
 
 class Answers:

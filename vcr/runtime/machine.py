@@ -110,48 +110,48 @@ def start(
     die_with_parent: bool,
     additions: Additions = NO_ADDITIONS,
     place: str = "",
+    profile: str = "",
 ) -> Running:
     """Start the machine that VM describes for PROJECT; raises HostError, UsageError.
 
     The caller holds the lock of the project's record. PLACE: the key of a machine that is
-    to replace the project's.
+    to replace the project's. PROFILE is what it was built for.
     """
     machine = load_machine(vm, replace(additions, source=project.context))
     forwards = choose_forwards(machine.ports, wanted)
     channels = records.channels(place or project.key)
-    _make_place(channels)
-    machine.prepare(channels)
-    argv = machine.command_line(forwards, channels)
-    pid, started = _spawn(argv, channels.console.with_name("qemu.log"), die_with_parent)
     record = Record(
-        key=place or project.key,
-        name=project.name,
-        project=str(project.root),
-        vm=str(vm),
-        pid=pid,
-        started=started,
-        created=time.time(),
-        forwards=forwards,
-        status="starting",
-        additions=additions.digest,
-        runtime=additions.runtime,
-    )
-    records.save(record)
+        place or project.key, project.name, str(project.root), str(vm), 0, 0, time.time(), forwards,
+        "starting", additions=additions.digest, runtime=additions.runtime,
+        profile=profile,
+    )  # fmt: skip
+    with records.starting():
+        _make_place(channels)
+        machine.prepare(channels)
+        argv = machine.command_line(forwards, channels)
+        record = _spawn(argv, record, records, channels, die_with_parent=die_with_parent)
     running = Running(record, channels, records)
     with _stopped_on_error(running):
         machine.begin(channels)
     return running
 
 
-def _spawn(argv: list[str], output: Path, die_with_parent: bool) -> tuple[int, int]:  # noqa: FBT001
-    """Start QEMU, its messages to OUTPUT; return process ID and start time."""
-    with output.open("wb") as file:
-        child = process.spawn(argv, output=file, die_with_parent=die_with_parent)
-    started = start_time(child.pid)
-    if started is None:
-        child.wait()
-        raise HostError("QEMU ended at once", tail=tail(output), why="see the lines above")
-    return child.pid, started
+def _spawn(
+    argv: list[str], record: Record, records: Records, channels: Channels, *, die_with_parent: bool
+) -> Record:
+    """Start QEMU or the like by ARGV; return RECORD with what process it is, which is saved."""
+    output = channels.console.with_name("qemu.log")
+    with (
+        output.open("wb") as file,
+        process.spawned(argv, output=file, die_with_parent=die_with_parent) as child,
+    ):
+        started = start_time(child.pid)
+        if started is None:
+            child.wait()
+            raise HostError("QEMU ended at once", tail=tail(output), why="see the lines above")
+        record = replace(record, pid=child.pid, started=started)
+        records.save(record)
+    return record
 
 
 @contextmanager
