@@ -9,6 +9,7 @@ from vcr.model.answers.base import Answer
 
 # kind → the verb that prints it and its form
 ANSWERS: dict[str, tuple[str, type[Answer]]] = {
+    "report": ("report", building.Report),
     "create": ("create", building.Create),
     "lock": ("lock", building.Lock),
     "build": ("build", building.Build),

@@ -95,6 +95,21 @@ class Create(Answer):
     template: str = Field(description="what it was made from")
 
 
+class AttestedRow(Answer):
+    """What came of verifying a file."""
+
+    file: str = Field(description="its name")
+    holds: bool = Field(description="whether it is verified")
+    words: str = Field(description="what it says, or why it does not hold")
+
+
+class Report(Answer):
+    """The page that was written."""
+
+    path: str = Field(description="where it is")
+    attestations: list[AttestedRow] = Field(description="those that were given")
+
+
 class Lock(Answer):
     """Whether the lock changed."""
 
