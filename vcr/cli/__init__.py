@@ -20,6 +20,7 @@ from vcr.ui import Ui
 
 # verb → (module under vcr.cli, one line for `vcr --help`)
 VERBS = {
+    "intro": ("intro", "Say what vcr is, and what to do next here."),
     "create": ("create", "Make a new project from a template."),
     "lock": ("lock", "Resolve every input and write vcr.lock."),
     "build": ("build", "Build the stages and print the digest ladder."),

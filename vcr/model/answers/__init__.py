@@ -9,13 +9,14 @@ from vcr.model.answers.base import Answer
 
 # kind → the verb that prints it and its form
 ANSWERS: dict[str, tuple[str, type[Answer]]] = {
-    "report": ("report", building.Report),
+    "intro": ("intro", building.Intro),
     "create": ("create", building.Create),
     "lock": ("lock", building.Lock),
     "build": ("build", building.Build),
     "inspect": ("inspect", building.Inspect),
     "config": ("inspect --config", building.Config),
     "graph": ("graph", building.Graph),
+    "report": ("report", building.Report),
     "machine": ("up, run", running.Machine),
     "ps": ("ps", running.Ps),
     "down": ("down", running.Down),

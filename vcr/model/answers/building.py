@@ -87,6 +87,23 @@ class Graph(Answer):
     nodes: list[NodeRow] = Field(description="every one after those it needs")
 
 
+class NextRow(Answer):
+    """A command that makes sense now."""
+
+    command: str = Field(description="as it is typed")
+    why: str = Field(description="what it does")
+
+
+class Intro(Answer):
+    """How far a directory has come."""
+
+    state: Literal["empty", "dockerfile", "unlocked", "stale", "locked", "built"] = Field(
+        description="what there is"
+    )
+    name: str = Field(description="of the project; empty when there is none")
+    next: list[NextRow] = Field(description="what comes next")
+
+
 class Create(Answer):
     """The project that was made."""
 
