@@ -99,3 +99,7 @@ def words_of(pid: int) -> str:
     except OSError:
         return f"{pid} ended"
     return f"{pid} {words.decode(errors='replace')[:300]}"
+
+
+def assert_nothing_runs(known: set[int]) -> None:
+    assert wait_until_alone(known) == []

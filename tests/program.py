@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,9 @@ class Vcr:
         return child
 
 
-@pytest.fixture
-def vcr(tmp_path: Path) -> Iterator[Vcr]:
+@contextmanager
+def runner_in(directory: Path) -> Iterator[Vcr]:
+    """Yield what runs vcr with its state in DIRECTORY; what it leaves up is stopped."""
     # Socket paths are short by law; pytest's directories are not.
     runtime = tempfile.mkdtemp(prefix="vcr-")
     keep = {
@@ -69,7 +71,7 @@ def vcr(tmp_path: Path) -> Iterator[Vcr]:
         **keep,
         "PYTHONPATH": str(REPO),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "XDG_STATE_HOME": str(directory / "state"),
         "XDG_RUNTIME_DIR": runtime,
     }
     runner = Vcr(env)
@@ -81,6 +83,12 @@ def vcr(tmp_path: Path) -> Iterator[Vcr]:
             child.communicate()
         runner("down", "--all", "-t", "0", "-q")
         shutil.rmtree(runtime, ignore_errors=True)
+
+
+@pytest.fixture
+def vcr(tmp_path: Path) -> Iterator[Vcr]:
+    with runner_in(tmp_path) as runner:
+        yield runner
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from typing import IO
 
 from vcr.errors import HostError, VcrError
 from vcr.settings import Settings
+from vcr.signals import passed_on
 
 TAIL_LINES = 20
 KEPT_LINES = 1000  # of stderr, where each line was already shown to somebody
@@ -117,6 +118,32 @@ def spawn(
         )
     except FileNotFoundError:
         raise _not_found(words) from None
+
+
+def attach(argv: Sequence[Arg], *, stdin: int | None, stdout: int, stderr: int) -> int:
+    """Run ARGV with these file descriptors in this session; return the exit code a shell says.
+
+    Signals to end are passed on to it; told twice, this process ends it. Raises HostError.
+    """
+    words = tuple(str(word) for word in argv)
+    try:
+        child = subprocess.Popen(
+            words,
+            env=child_env(),
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=stdout,
+            stderr=stderr,
+            umask=0o022,
+            preexec_fn=_die_with_parent(signal.SIGTERM),  # noqa: PLW1509
+        )
+    except FileNotFoundError:
+        raise _not_found(words) from None
+    try:
+        with passed_on(child.send_signal):
+            code = child.wait()
+    finally:
+        stop(child)
+    return 128 - code if code < 0 else code
 
 
 @contextmanager

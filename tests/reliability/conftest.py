@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from private_store import private_store
-from processes import adopt_orphans, descendants, wait_until_alone
+from processes import adopt_orphans, descendants
 from program import Vcr, project, vcr
 
 __all__ = ["project", "vcr"]
@@ -51,7 +51,3 @@ def known() -> set[int]:
     """The processes below this one before the test, whose orphans it adopts."""
     adopt_orphans()
     return set(descendants(os.getpid()))
-
-
-def assert_nothing_runs(known: set[int]) -> None:
-    assert wait_until_alone(known) == []

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import assert_nothing_runs
 from private_store import private_store
-from processes import descendants, kill_tree, wait_until_alone
+from processes import assert_nothing_runs, descendants, kill_tree, wait_until_alone
 from program import REPO, Vcr
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]

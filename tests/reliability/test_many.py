@@ -8,9 +8,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import assert_nothing_runs
 from determinism import busy_host
-from processes import parents
+from processes import assert_nothing_runs, parents
 from program import REPO, Vcr
 
 from vcr.cli import run

@@ -18,7 +18,7 @@ LAYERS = (
     ("enclave",),
     ("tools",),
     ("ui", "progress", "process", "atomic", "flock"),
-    ("settings",),
+    ("settings", "signals"),
     ("model", "sandbox"),
     ("errors",),
 )

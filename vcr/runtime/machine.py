@@ -122,7 +122,8 @@ def start(
     channels = records.channels(place or project.key)
     record = Record(
         place or project.key, project.name, str(project.root), str(vm), 0, 0, time.time(), forwards,
-        "starting", additions=additions.digest, profile=profile,
+        "starting", additions=additions.digest, runtime=additions.runtime,
+        profile=profile,
     )  # fmt: skip
     with records.starting():
         _make_place(channels)

@@ -16,6 +16,7 @@ from vcr.engines.layers import remove_tree
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import HostError
 from vcr.flock import flocked
+from vcr.sandbox.prod import debug_sockets
 from vcr.settings import Settings
 
 SCHEMA = 1
@@ -39,6 +40,7 @@ class Record:
     status: str  # starting, healthy, unhealthy
     place: str = ""  # where its files are, when that is not its key
     additions: str = ""  # digest of what it was given at its start
+    runtime: str = ""  # docker or podman, where one of these runs it
     profile: str = ""  # "" in records of before it was kept
 
     @property
@@ -69,9 +71,12 @@ class Records:
         channels = Channels(
             files / "console.log", files / "app.log", sockets / "agent", sockets / "qmp"
         )
-        if len(str(channels.agent).encode()) > SOCKET_PATH_LIMIT:
+        longest = max(
+            channels.agent, *debug_sockets(channels.debug), key=lambda path: len(str(path))
+        )
+        if len(str(longest).encode()) > SOCKET_PATH_LIMIT:
             raise HostError(
-                f"the path {channels.agent} is too long for a socket",
+                f"the path {longest} is too long for a socket",
                 why=f"Unix allows {SOCKET_PATH_LIMIT} bytes",
                 fix="set XDG_RUNTIME_DIR to a shorter directory",
             )
