@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import vcr.runtime.leftovers
 from vcr import process
 from vcr.atomic import SCRATCH, new_directory, scratch_directory
 from vcr.cli import run
@@ -309,6 +310,20 @@ def test_scratch_of_a_killed_vcr_goes_and_that_of_a_live_one_stays(
     with new_directory(target) as first:  # what was left of the killed one is gone
         assert list(tmp_path.glob(".out.*")) == [first]
     assert list(tmp_path.glob(".out.*")) == []
+
+
+def test_where_a_killed_nix_has_built_goes(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = ("nix-build-vcr-image-x.drv-0", "nix-build-vcr-rootfs-x.drv-0", "nix-build-gcc.drv-0")
+    for name in names:
+        (tmp_path / name).mkdir()
+    assert leftovers(Records(settings)) == {}  # they are just being made
+    for name in names:
+        os.utime(tmp_path / name, (1, 1))
+    monkeypatch.setattr(vcr.runtime.leftovers, "_mounted", lambda: f"1 2 8:1 /t/{names[1]} /build")
+    assert leftovers(Records(settings))["scratch"] == {names[0]}
 
 
 def test_a_half_written_file_goes_after_a_while(settings: Settings) -> None:

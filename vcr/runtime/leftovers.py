@@ -19,6 +19,9 @@ from vcr.flock import flocked
 from vcr.runtime.record import LOCK, STARTING, Record, Records
 
 WRITTEN_SECONDS = 60.0  # after which a file that is being written by vcr.atomic was abandoned
+MADE_SECONDS = 2.0  # after which a build has mounted its directory into its sandbox
+# Where Nix builds; it removes that itself, unless it is killed: src/libstore/build in Nix
+_BUILT = re.compile(r"nix-build-vcr-.*\.drv-\d+")
 _WRITTEN = re.compile(r"\..+\.[a-z0-9_]{8}")  # its name, by tempfile
 
 
@@ -100,7 +103,11 @@ def _layers_of(record: Record, records: Records) -> list[Path]:
 def _scratch(records: Records) -> Iterator[Path]:
     """Yield what a vcr that was killed had begun to write."""
     settings = records.settings
-    yield from filter(_is_free, _children(Path(tempfile.gettempdir())))
+    temporary = _children(Path(tempfile.gettempdir()))
+    yield from filter(_is_free, temporary)
+    built = [path for path in temporary if _BUILT.fullmatch(path.name) and _is_ours(path)]
+    mounted = _mounted() if built else ""
+    yield from (path for path in built if path.name not in mounted)
     for base in (settings.state_dir, settings.cache_dir):
         for directory, names, files in base.walk():
             names[:] = [name for name in names if directory / name != settings.state_dir / "layers"]
@@ -115,6 +122,21 @@ def _is_free(path: Path) -> bool:
         return False
     with flocked(path) as is_held:
         return is_held
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether PATH is this user's, and is not only just being made."""
+    status = path.lstat()
+    return status.st_uid == os.geteuid() and status.st_mtime < time.time() - MADE_SECONDS
+
+
+def _mounted() -> str:
+    """Return what is mounted in any process this user may look at: proc_pid_mountinfo(5)."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/mountinfo"):
+        with suppress(OSError):
+            found.add(path.read_text())
+    return "".join(found)
 
 
 def _is_abandoned(path: Path) -> bool:
