@@ -26,6 +26,7 @@ from vcr.runtime.machine import tail
 from vcr.runtime.ports import choose_forwards, holder_of, parse_forward
 from vcr.runtime.record import Record, Records, start_time
 from vcr.runtime.times import index_of, length_at, wait_for_end
+from vcr.sandbox.prod import DEBUG_PORTS
 from vcr.settings import Settings
 
 MACHINE = {
@@ -349,6 +350,14 @@ def test_the_command_line_is_as_recorded(repo: Path, tmp_path: Path) -> None:
     argv = machine.command_line([Forward("127.0.0.1", 8080, 80)], channels)
     golden = repo / "tests" / "golden" / "qemu.txt"
     assert "\n".join(argv) + "\n" == golden.read_text()
+    (tmp_path / "vm.json").write_text(json.dumps({**MACHINE, "debug": True}))
+    more = load_machine(tmp_path).command_line([Forward("127.0.0.1", 8080, 80)], channels)
+    added = [word for word in more if word not in argv]
+    assert added[:2] == [
+        "socket,path=/c/debug0,server=on,wait=off,id=debug0",
+        "virtserialport,chardev=debug0,name=vcr.debug0",
+    ]
+    assert len(added) == 2 * DEBUG_PORTS
 
 
 def test_the_health_check_of_vm_json_is_read(tmp_path: Path) -> None:
