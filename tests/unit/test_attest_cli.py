@@ -203,7 +203,7 @@ def test_help_of_each_part_is_as_recorded(
     monkeypatch.setenv("COLUMNS", "90")
     vcr.main(["attest", verb, "--help"], prog_name="vcr", standalone_mode=False)
     golden = repo / "tests" / "golden" / "help" / f"attest-{verb}.txt"
-    assert capsys.readouterr().out == golden.read_text(), f"{golden} differs; see docs/develop.md"
+    assert capsys.readouterr().out == golden.read_text(), f"{golden} differs; see CONTRIBUTING.md"
 
 
 def test_a_report_judges_each_file_by_itself(app: App) -> None:

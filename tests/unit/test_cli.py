@@ -143,4 +143,4 @@ def test_help_is_as_recorded(
     argv = ["--help"] if verb == "vcr" else [verb, "--help"]
     vcr.main(argv, prog_name="vcr", standalone_mode=False)
     golden = repo / "tests" / "golden" / "help" / f"{verb}.txt"
-    assert capsys.readouterr().out == golden.read_text(), f"{golden} differs; see docs/develop.md"
+    assert capsys.readouterr().out == golden.read_text(), f"{golden} differs; see CONTRIBUTING.md"
