@@ -25,6 +25,10 @@ from pathlib import Path
 import pytest
 from services import password_registry, toolset
 
+from vcr.cli import vcr
+from vcr.reference.command import read_command
+from vcr.reference.man import man_pages
+
 REPO = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = re.compile(r"^<!-- needs: (.*) -->$", re.MULTILINE)
@@ -136,3 +140,10 @@ def run_all(session: Session, text: str) -> None:
         said = f"$ {example.command}\n{done.stderr}{done.stdout}"
         assert done.returncode == 0, f"{said}\nexit code {done.returncode}"
         assert matches(example.output, actual), f"{said}\nexpected:\n" + "\n".join(example.output)
+
+
+@pytest.mark.nix
+def test_the_package_has_the_pages_for_man() -> None:
+    pages = toolset("vcr") / "share/man/man1"
+    found = {path.name: path.read_text() for path in pages.iterdir()}
+    assert found == man_pages(read_command(vcr))
