@@ -43,6 +43,11 @@ class Settings:
     force_color: bool
     env: Mapping[str, str]  # the allow-listed environment for child programs
 
+    @property
+    def terminal(self) -> str:
+        """Return the type of the user's terminal, as TERM has it."""
+        return self.env.get("TERM") or "xterm"
+
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read the environment (or ENVIRON, for tests)."""

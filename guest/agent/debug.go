@@ -4,195 +4,296 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
-	"unsafe"
 )
 
-// The profile prod-debug has an agent with this file in it, and a port for it. A line is a
-// request; each line of the answer begins with the request's ID:
+// A debug profile has an agent with this file and its neighbours in it, and ports for it. Each
+// port serves one client of the host at a time, and one task of that client. Both sides send
+// lines. The host's are JSON, but for input, with a field "do":
 //
-//	{"id": ID, "argv": [...]}    ID out BASE64, ID err BASE64, any number of times, ID exit CODE
-//	{"id": ID, "path": PATH}     the same, the file being what is put out
+//	run      a command: argv, input, terminal and its rows and columns
+//	read     the file `path`, to be put out
+//	pack     the file or directory `path`, to be put out as a tar archive
+//	unpack   a tar archive, which is the input, to be written to `path`
+//	close    the end of input
+//	resize   the terminal has rows and columns
+//	signal   a name such as INT
 //
-// "system": true asks for the machine itself instead of the app's container. When the host
-// closes the connection, what it asked for is ended.
+// Each has the id of its task. The first four begin one; "system": true asks for the machine
+// itself instead of the app's container. Input is a line of its own kind, and so is all that
+// the agent sends:
+//
+//	ID in BASE64
+//	ID out BASE64    ID err BASE64    ID took BYTES    ID exit CODE
+//
+// took: so much of the input is done with; the host sends no more than 256 KiB ahead of
+// that. When the host closes the connection, or begins another task, the task is ended. A
+// client's first line is empty, because the one before it may have ended within one.
 const (
 	debugPort = "vcr.debug"
-	piece     = 24 << 10 // bytes of output in a line; the driver takes 32 KiB at once
+	piece     = 24<<10 - 96 // bytes in a line; with its id it is sent in one go, of 32 KiB
 	toEnd     = 2 * time.Second
 )
 
-type debugRequest struct {
-	ID     string   `json:"id"`
-	Argv   []string `json:"argv"`
-	Path   string   `json:"path"`
-	System bool     `json:"system"`
+type message struct {
+	Do       string   `json:"do"`
+	ID       string   `json:"id"`
+	Argv     []string `json:"argv"`
+	Path     string   `json:"path"`
+	System   bool     `json:"system"`
+	Input    bool     `json:"input"`
+	Terminal string   `json:"terminal"` // its type, "" for none
+	Rows     uint16   `json:"rows"`
+	Columns  uint16   `json:"columns"`
+	Signal   string   `json:"signal"`
 }
 
 func init() { go serveDebug() }
 
 func serveDebug() {
-	device, err := portDevice(debugPort)
-	for err != nil {
+	var devices []string
+	for len(devices) == 0 {
 		time.Sleep(idle)
-		device, err = portDevice(debugPort)
+		devices = portDevices(debugPort)
 	}
-	fd, err := syscall.Open(device, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		die(err)
 	}
-	port := os.NewFile(uintptr(fd), device)
+	awake := make([]chan struct{}, len(devices))
+	for i, device := range devices {
+		fd, err := syscall.Open(device, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+		if err != nil {
+			die(err)
+		}
+		// By edges: while nobody is connected a port is always ready, to say so.
+		event := syscall.EpollEvent{Events: syscall.EPOLLIN | 1<<31, Fd: int32(i)}
+		if err := syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, fd, &event); err != nil {
+			die(err)
+		}
+		awake[i] = make(chan struct{}, 1)
+		go servePort(os.NewFile(uintptr(fd), device), awake[i])
+	}
+	wakePorts(epoll, awake)
+}
+
+func portDevices(prefix string) (devices []string) {
+	entries, _ := filepath.Glob("/sys/class/virtio-ports/*")
+	for _, entry := range entries {
+		name, err := os.ReadFile(filepath.Join(entry, "name"))
+		if err == nil && strings.HasPrefix(string(name), prefix) {
+			devices = append(devices, "/dev/"+filepath.Base(entry))
+		}
+	}
+	return devices
+}
+
+// wakePorts tells a port's goroutine that something has happened there.
+func wakePorts(epoll int, awake []chan struct{}) {
+	events := make([]syscall.EpollEvent, len(awake))
 	for {
-		// A read ends at once while nobody is connected.
-		serveClient(port)
-		time.Sleep(idle)
+		n, err := syscall.EpollWait(epoll, events, -1)
+		if err != nil && err != syscall.EINTR {
+			die(err)
+		}
+		for _, event := range events[:max(n, 0)] {
+			select {
+			case awake[event.Fd] <- struct{}{}:
+			default:
+			}
+		}
 	}
 }
 
-func serveClient(port io.ReadWriter) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	for lines := bufio.NewReader(port); ; {
-		line, err := lines.ReadBytes('\n')
+func servePort(port *os.File, awake chan struct{}) {
+	lines := &answerLines{port: port}
+	for range awake {
+		serveClient(port, lines) // returns at once while nobody is connected
+	}
+}
+
+func serveClient(port io.Reader, lines *answerLines) {
+	var current *task
+	defer func() { current.end() }()
+	for reader := bufio.NewReader(port); ; {
+		line, err := reader.ReadBytes('\n')
 		if err != nil {
 			return
 		}
-		request := debugRequest{}
-		if err := json.Unmarshal(line, &request); err != nil {
-			say("%s: %v", debugPort, err)
+		if words := bytes.Fields(line); len(words) == 3 && string(words[1]) == "in" {
+			current.add(string(words[0]), words[2])
 			continue
 		}
-		go request.answer(ctx, port)
+		m := message{}
+		if json.Unmarshal(line, &m) != nil {
+			continue // it is empty, or the end of one
+		}
+		switch m.Do {
+		case "run", "read", "pack", "unpack":
+			current.end()
+			current = begin(m, lines)
+		default:
+			if current != nil && current.ID == m.ID {
+				current.take(m)
+			}
+		}
 	}
 }
 
-func (r debugRequest) answer(ctx context.Context, port io.Writer) {
-	lines := &answerLines{id: r.ID, port: port}
+// task is what a client has asked for, while it is carried out.
+type task struct {
+	message
+	lines  *answerLines
+	input  *input
+	events chan message // resize and signal
+	// what a resize does, where there is a terminal
+	onResize func(message)
+	ctx      context.Context
+	cancel   context.CancelFunc
+}
+
+func begin(m message, lines *answerLines) *task {
+	t := &task{message: m, lines: lines, events: make(chan message, 16)}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.input = newInput(func(n int) { lines.write(m.ID, "took", fmt.Sprint(n)) })
+	go t.carryOut()
+	return t
+}
+
+func (t *task) add(id string, text []byte) {
+	if t == nil || t.ID != id {
+		return
+	}
+	n, err := base64.StdEncoding.Decode(text, text)
+	if err == nil {
+		t.input.add(text[:n])
+	}
+}
+
+func (t *task) take(m message) {
+	switch m.Do {
+	case "close":
+		t.input.close()
+	case "resize", "signal":
+		select {
+		case t.events <- m:
+		default: // there is no end to them, and nobody to care
+		}
+	}
+}
+
+func (t *task) end() {
+	if t != nil {
+		t.cancel()
+		t.input.close()
+	}
+}
+
+func (t *task) carryOut() {
+	defer t.cancel()
 	code, err := 0, error(nil)
-	if len(r.Argv) > 0 {
-		code, err = r.run(ctx, lines)
-	} else {
-		err = r.read(ctx, lines.stream("out"))
+	switch t.Do {
+	case "run":
+		code, err = t.run()
+	case "read":
+		err = t.inside(func() error { return t.read() })
+	case "pack":
+		err = t.inside(func() error { return t.pack() })
+	case "unpack":
+		err = t.insideAsApp(func() error { return t.unpack() })
 	}
 	if err != nil {
-		fmt.Fprintf(lines.stream("err"), "vcr: %v\n", err)
+		t.complain("%v", err)
 		code = max(code, 1)
 	}
-	lines.write("exit", fmt.Sprint(code))
+	t.lines.write(t.ID, "exit", fmt.Sprint(code))
 }
 
-// run returns the command's exit code, as a shell would say it.
-func (r debugRequest) run(ctx context.Context, lines *answerLines) (int, error) {
-	argv := r.Argv
-	if !r.System {
-		argv = append(append([]string{crunPath}, crunArgs...), append([]string{"exec", app}, argv...)...)
-	}
-	command := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	command.Stdout, command.Stderr = lines.stream("out"), lines.stream("err")
-	// crun passes it on to what runs in the container.
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
-	command.WaitDelay = toEnd
-	err := command.Run()
-	if command.ProcessState == nil {
-		return 127, err
-	}
-	status := command.ProcessState.Sys().(syscall.WaitStatus)
-	if status.Signaled() {
-		return 128 + int(status.Signal()), nil
-	}
-	return status.ExitStatus(), nil
+func (t *task) complain(format string, words ...any) {
+	fmt.Fprintf(t.stream("err"), "vcr: "+format+"\n", words...)
 }
 
-// openat2(2): no link leads out of the root that a path is resolved in.
-const (
-	sysOpenat2    = 437
-	resolveInRoot = 0x10
-)
+func (t *task) stream(kind string) io.Writer { return answerStream{t, kind} }
 
-func (r debugRequest) read(ctx context.Context, out io.Writer) error {
-	root := "/"
-	if !r.System {
-		pid, err := appProcess()
-		if err != nil {
-			return err
-		}
-		root = fmt.Sprintf("/proc/%d/root", pid)
-	}
-	directory, err := os.Open(root)
-	if err != nil {
-		return err
-	}
-	defer directory.Close()
-	path, err := syscall.BytePtrFromString(r.Path)
-	if err != nil {
-		return err
-	}
-	how := [3]uint64{syscall.O_RDONLY | syscall.O_CLOEXEC, 0, resolveInRoot} // struct open_how
-	fd, _, errno := syscall.Syscall6(sysOpenat2, directory.Fd(), uintptr(unsafe.Pointer(path)),
-		uintptr(unsafe.Pointer(&how)), unsafe.Sizeof(how), 0, 0)
-	if errno != 0 {
-		return fmt.Errorf("%s: %w", r.Path, errno)
-	}
-	file := os.NewFile(fd, r.Path)
-	defer file.Close()
-	for ctx.Err() == nil {
-		_, err := io.CopyN(out, file, piece)
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
-}
-
-// appProcess returns the ID of the container's first process.
-func appProcess() (int, error) {
-	output, err := crun("state", app).Output()
-	if err != nil {
-		return 0, fmt.Errorf("the app does not run")
-	}
-	var state struct {
-		PID int `json:"pid"`
-	}
-	err = json.Unmarshal(output, &state)
-	return state.PID, err
-}
-
-// answerLines writes the lines of one answer, whole, whoever else writes.
+// answerLines writes the lines of a port, whole, whoever else writes.
 type answerLines struct {
-	id   string
+	lock sync.Mutex
 	port io.Writer
 }
 
-var portLock sync.Mutex
-
-func (a *answerLines) write(kind, text string) {
-	portLock.Lock()
-	defer portLock.Unlock()
-	fmt.Fprintf(a.port, "%s %s %s\n", a.id, kind, text)
+func (a *answerLines) write(id, kind, text string) {
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	fmt.Fprintf(a.port, "%s %s %s\n", id, kind, text)
 }
 
 type answerStream struct {
-	lines *answerLines
-	kind  string
+	task *task
+	kind string
 }
-
-func (a *answerLines) stream(kind string) io.Writer { return answerStream{a, kind} }
 
 func (s answerStream) Write(data []byte) (int, error) {
 	for at := 0; at < len(data); at += piece {
-		s.lines.write(s.kind, base64.StdEncoding.EncodeToString(data[at:min(at+piece, len(data))]))
+		if err := s.task.ctx.Err(); err != nil {
+			return at, err
+		}
+		text := base64.StdEncoding.EncodeToString(data[at:min(at+piece, len(data))])
+		s.task.lines.write(s.task.ID, s.kind, text)
 	}
 	return len(data), nil
+}
+
+// input is what the host has sent and the task has not read yet.
+type input struct {
+	lock   sync.Mutex
+	change *sync.Cond
+	data   []byte
+	closed bool
+	took   func(int)
+}
+
+func newInput(took func(int)) *input {
+	i := &input{took: took}
+	i.change = sync.NewCond(&i.lock)
+	return i
+}
+
+func (i *input) add(data []byte) {
+	i.lock.Lock()
+	defer i.lock.Unlock()
+	i.data = append(i.data, data...)
+	i.change.Signal()
+}
+
+func (i *input) close() {
+	i.lock.Lock()
+	defer i.lock.Unlock()
+	i.closed = true
+	i.change.Broadcast()
+}
+
+func (i *input) Read(into []byte) (int, error) {
+	i.lock.Lock()
+	for len(i.data) == 0 && !i.closed {
+		i.change.Wait()
+	}
+	n := copy(into, i.data)
+	i.data = i.data[n:]
+	i.lock.Unlock()
+	if n == 0 {
+		return 0, io.EOF
+	}
+	i.took(n)
+	return n, nil
 }

@@ -9,7 +9,7 @@ toolchain.run {
   name = "vcr-rootfs-${plan.name}";
   job = builtins.toJSON {
     inherit (plan) arch epoch;
-    machine = { inherit (plan.machine) health ports writable; };
+    machine = { inherit (plan.machine) debug health ports writable; };
     inherit (plan.image) config;
     layout = "${image}/layout";
     debs = toolchain.pins.debs plan.arch "guest";

@@ -14,5 +14,5 @@ import ../lib/vm-file.nix { inherit toolchain; } "vcr-vm-${plan.name}" {
   initramfs = "${kernel}/initramfs";
   squashfs = "${squashfs}/root.squashfs";
   append = "console=ttyS0 quiet panic=-1";
-  inherit (plan.machine) cpus health memory_mib ports;
+  inherit (plan.machine) cpus debug health memory_mib ports;
 }

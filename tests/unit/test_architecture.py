@@ -18,8 +18,8 @@ LAYERS = (
     ("lock", "dockerfile", "engines"),
     ("enclave",),
     ("tools",),
-    ("ui", "progress", "process", "atomic"),
-    ("settings",),
+    ("ui", "progress", "process", "atomic", "flock"),
+    ("settings", "signals"),
     ("model", "sandbox"),
     ("errors",),
 )

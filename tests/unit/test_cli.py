@@ -68,7 +68,7 @@ def test_completion_prints_a_script_for_the_shell(tmp_path: Path, shell: str) ->
     ("line", "position", "found"),
     [
         ("vcr bu", 1, ["plain,build"]),
-        ("vcr build --profile st", 3, ["plain,stage"]),
+        ("vcr build --profile st", 3, ["plain,stage", "plain,stage-release"]),
         ("vcr mistyped b", 2, ["plain,build"]),  # says nothing of what is wrong so far
     ],
 )

@@ -193,9 +193,11 @@ def _rebuild(app: App, verdict: "Verdict") -> None:
 
 
 def _report(app: App, verdict: "Verdict", demanded: Mapping[int, bytes]) -> None:
+    from vcr.attest.evidence import has_registers  # noqa: PLC0415
     from vcr.attest.nitro import EVIDENCE_TYPE  # noqa: PLC0415
 
-    if any(p.kind == EVIDENCE_TYPE for p in verdict.proofs) and not {0, 1, 2} <= set(demanded):
+    is_measured = {0, 1, 2} <= set(demanded) or has_registers(verdict.ladder)
+    if any(p.kind == EVIDENCE_TYPE for p in verdict.proofs) and not is_measured:
         app.ui.warn(
             "PCR0, PCR1 and PCR2 are not all demanded: another enclave could have made the document"
         )

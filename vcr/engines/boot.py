@@ -10,7 +10,7 @@ from typing import Any
 
 from vcr.engines.machine import Channels, Forward, network
 from vcr.model.health import HealthCheck
-from vcr.sandbox.prod import NETWORK, SANDBOX
+from vcr.sandbox.prod import NETWORK, SANDBOX, debug_ports, debug_sockets, socket_backend
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class BootMachine:
     cpus: int
     ports: tuple[int, ...]
     health: HealthCheck | None
+    debug: bool = False  # it has ports for commands
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "BootMachine":
@@ -45,6 +46,7 @@ class BootMachine:
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
         """Return the argv that runs it."""
         append = f"{self.append} {NETWORK}"
+        sockets = debug_sockets(channels.debug) if self.debug else ()
         return [
             str(self.qemu),
             *("-L", str(self.qemu_data)),  # Debian's QEMU looks below /usr otherwise
@@ -71,5 +73,6 @@ class BootMachine:
             *("-device", "virtserialport,chardev=log,name=vcr.log"),
             *("-chardev", f"socket,id=agent,path={channels.agent},server=on,wait=off"),
             *("-device", "virtserialport,chardev=agent,name=vcr.agent"),
+            *debug_ports([socket_backend(path) for path in sockets]),
             *("-qmp", f"unix:{channels.monitor},server=on,wait=off"),
         ]

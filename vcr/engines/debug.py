@@ -1,59 +1,158 @@
-"""Commands and files of a machine of a debug profile: the other end of guest/agent/debug.go."""
+"""Tasks for the agent of a machine of a debug profile: the other end of guest/agent/debug.go.
+
+The machine has several ports for them, and each takes one client at a time; who uses one
+holds a lock for as long. When all are taken, the next client waits.
+"""
 
 import base64
 import json
 import secrets
 import socket
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vcr.engines.agent import NoAnswerError
+from vcr.flock import flocked
+from vcr.sandbox.prod import debug_sockets
+
+WINDOW = 256 << 10  # bytes of input that are sent before the agent has taken them
+PIECE = 24 << 10  # bytes of input in a line
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Request:
-    """A command to run or a file to read, in the app's container or in the machine itself."""
+    """What is asked for, in the app's container or in the machine itself.
+
+    DO: "run" a command, "read" a file, "pack" what is at a path into a tar archive, "unpack"
+    one there; by default, whichever of the first two it has words for.
+    """
 
     argv: tuple[str, ...] = ()
     path: str = ""
     system: bool = False
+    do: str = ""
+    has_input: bool = False
+    terminal: str = ""  # its type, as TERM has it, for a command that has one
+
+    def to_line(self, ident: str, rows: int = 0, columns: int = 0) -> bytes:
+        """Return what the agent is sent; the terminal has ROWS and COLUMNS."""
+        told = {
+            "argv": self.argv,
+            "path": self.path,
+            "system": self.system,
+            "input": self.has_input,
+            "terminal": self.terminal,
+            "rows": rows,
+            "columns": columns,
+        }
+        # After an empty line: the client before this one may have ended within one.
+        return b"\n" + line(ident, self.do or ("run" if self.argv else "read"), **told)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of an answer: output of the command, or, at its end, the exit code."""
+    """A piece of an answer: output of the task, or, at its end, the exit code."""
 
-    kind: str  # out, err, exit
+    kind: str  # out, err, took, exit
     data: bytes = b""
-    code: int = 0
+    code: int = 0  # of "took": bytes
 
 
 def ask(path: Path, request: Request) -> Iterator[Piece]:
-    """Send REQUEST to the socket at PATH and yield the answer as it comes.
+    """Send REQUEST to a port named after PATH and yield the answer as it comes.
 
-    Whoever stops listening ends the command. Raises NoAnswerError.
+    Whoever stops listening ends the task. Raises NoAnswerError.
     """
-    ident = secrets.token_hex(8)
-    line = json.dumps({"id": ident, **asdict(request)}) + "\n"
+    ident = new_ident()
+    with connected(path) as connection:
+        connection.sendall(request.to_line(ident))
+        for piece in _answer(connection, ident):
+            yield piece
+            if piece.kind == "exit":
+                return
+    raise ended_early()
+
+
+def _answer(connection: socket.socket, ident: str) -> Iterator[Piece]:
+    answers = Answers(ident)
+    while data := connection.recv(1 << 16):
+        yield from answers.add(data)
+
+
+def line(ident: str, do: str, **told: Any) -> bytes:
+    """Return a line about the task IDENT for the agent."""
+    return json.dumps({"id": ident, "do": do, **told}).encode() + b"\n"
+
+
+def data_line(ident: str, data: bytes) -> bytes:
+    """Return the line that holds DATA, at most PIECE bytes of input."""
+    return b"%s in %s\n" % (ident.encode(), base64.b64encode(data))
+
+
+def new_ident() -> str:
+    """Return a name that no other task has."""
+    return secrets.token_hex(8)
+
+
+def ended_early() -> NoAnswerError:
+    """Return what to raise when the connection ends before the task."""
+    return NoAnswerError("the machine ended before the command did")
+
+
+@contextmanager
+def connected(base: Path, when_busy: Callable[[], None] = lambda: None) -> Iterator[socket.socket]:
+    """Yield a connection to a free port of those named after BASE; raises NoAnswerError.
+
+    WHEN_BUSY is called once if none is free, before waiting for one.
+    """
     try:
-        with socket.socket(socket.AF_UNIX) as connection:
+        with _free_port(base, when_busy) as path, socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(path))
-            connection.sendall(line.encode())
-            with connection.makefile("r", encoding="ascii", errors="replace") as answers:
-                yield from _pieces(answers, ident)
+            yield connection
     except OSError as error:
         raise NoAnswerError(str(error)) from None
 
 
-def _pieces(answers: Iterator[str], ident: str) -> Iterator[Piece]:
-    for answer in answers:
-        whose, _, rest = answer.strip().partition(" ")
-        kind, _, text = rest.partition(" ")
-        if whose != ident:  # the end of what was asked before, by somebody who did not wait
-            continue
-        if kind == "exit":
-            yield Piece(kind, code=int(text))
-            return
-        yield Piece(kind, base64.b64decode(text))
-    raise NoAnswerError("the machine ended before the command did")
+@contextmanager
+def _free_port(base: Path, when_busy: Callable[[], None]) -> Iterator[Path]:
+    with ExitStack() as locks:
+        while (path := _lock_one(base, locks)) is None:
+            when_busy()
+            when_busy = lambda: None  # noqa: E731 -- once is enough
+            time.sleep(POLL_SECONDS)
+        yield path
+
+
+def _lock_one(base: Path, locks: ExitStack) -> Path | None:
+    """Lock a port that nobody has until LOCKS ends; None when there is none."""
+    for path in debug_sockets(base):
+        if locks.enter_context(flocked(path.with_name(f"{path.name}.lock"))):
+            return path
+    return None
+
+
+class Answers:
+    """Takes an agent's answer to one task apart as it comes."""
+
+    def __init__(self, ident: str) -> None:
+        """Look for what is about the task IDENT."""
+        self._ident = ident.encode()
+        self._rest = b""
+
+    def add(self, data: bytes) -> Iterator[Piece]:
+        """Yield what DATA brings."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for answer in lines:
+            whose, _, rest = answer.partition(b" ")
+            kind, _, text = rest.partition(b" ")
+            if whose != self._ident:  # the end of what was asked by somebody who did not wait
+                continue
+            if kind in {b"exit", b"took"}:
+                yield Piece(kind.decode(), code=int(text))
+            else:
+                yield Piece(kind.decode(), base64.b64decode(text))

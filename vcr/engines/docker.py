@@ -71,7 +71,7 @@ class DockerMachine:
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
         """Return the argv that runs it."""
         probe = self.health.probe if self.health else None
-        name = f"vcr-{hashlib.sha256(str(channels.console).encode()).hexdigest()[:16]}"
+        name = container_name(channels)
         told = {
             "program": self.program,
             "name": name,
@@ -100,6 +100,11 @@ class DockerMachine:
     def begin(self, channels: Channels) -> None:
         """Wait until the program was started; raises HostError."""
         wait_until_started(channels)
+
+
+def container_name(channels: Channels) -> str:
+    """Return the name of the container with these CHANNELS."""
+    return f"vcr-{hashlib.sha256(str(channels.console).encode()).hexdigest()[:16]}"
 
 
 def check_program(program: str) -> None:

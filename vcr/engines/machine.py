@@ -36,7 +36,7 @@ class Channels:
 
     @property
     def debug(self) -> Path:
-        """Return the socket for commands, which machines of debug profiles have."""
+        """Return what sockets for commands are named after, where there are some."""
         return self.agent.with_name("debug")
 
     @property

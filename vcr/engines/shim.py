@@ -33,6 +33,7 @@ from vcr.engines.outside import Outside, has_tun, wait_for_route
 from vcr.engines.relay import Relay, listen
 
 APP = "app"
+INNER = "inner"  # file in the scratch directory: process ID of what is inside the namespaces
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Shim:
             die_with_parent()
             guarded(self.scratch, lambda: self._inside(listeners, asked, is_ready))
             os._exit(0)
+        (self.scratch / INNER).write_text(str(inner))
         for one in (*listeners, asked):
             one.close()
         os.close(is_ready)
@@ -109,7 +111,7 @@ class Shim:
         self.say(f"exit app rc={app.wait()}")
 
     def _crun(self, *words: str | Path) -> list[str | Path]:
-        return [self.crun, "--root", self.scratch / "crun", "--cgroup-manager=disabled", *words]
+        return crun_argv(self.crun, self.scratch, *words)
 
     def _stop(self, grace: float) -> None:
         with suppress(OSError):  # it is not there yet, or not any more
@@ -129,6 +131,11 @@ class Shim:
         handled = next(int(row.split()[1], 16) for row in rows if row.startswith("SigCgt:"))
         number = int(name) if name.isdecimal() else signal.Signals["SIG" + name.removeprefix("SIG")]
         return bool(handled >> (number - 1) & 1)
+
+
+def crun_argv(crun: Path, scratch: Path, *words: str | Path) -> list[str | Path]:
+    """Return the argv of CRUN for the container with this SCRATCH directory."""
+    return [crun, "--root", scratch / "crun", "--cgroup-manager=disabled", *words]
 
 
 def guarded(scratch: Path, work: Callable[[], None]) -> None:

@@ -199,7 +199,7 @@ class Machine:
     writable: bool  # a tmpfs overlay over the app's root, lost at power-off
     engine: str = "qemu"  # of prod: qemu or cartesi
     engine_version: str = ""  # in words, as the ladder has it
-    debug: bool = False  # commands and files for the host: prod-debug, another rootfs
+    debug: bool = False  # tools inside and a channel to them: another rootfs
     kernel: str = "vcr"  # of stage and of prod on qemu: vcr or debian
     emulator: str = ""  # a package of the Cartesi emulator that is not the pinned one
 

@@ -11,7 +11,7 @@ stream in canonical form; `machine.json`; `console.log` and `app.log` so far; ru
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +38,8 @@ NETWORK = "vcr.ip=10.0.2.15/24,10.0.2.2 vcr.dns=10.0.2.3"
 KERNEL_LINE = f"console=ttyS0 quiet panic=-1 rootfstype=ramfs vcr.snapshot {NETWORK}"
 # seccomp: no privileges, no other programs; nothing here needs them
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+# Ports for commands of a machine of a debug profile; each takes one client of this host.
+DEBUG_PORT, DEBUG_PORTS = "vcr.debug", 8
 HEALTHY = "healthy"  # guest/agent says so just before it stops the machine
 SECONDS_TO_END = 10.0
 
@@ -73,10 +75,10 @@ def hardware(machine: Prod, ram: Path, *, private: bool) -> list[str]:
     ]
 
 
-def devices(console: Path, log: Path, agent: str, network: str, debug: str) -> list[str]:
+def devices(console: Path, log: Path, agent: str, network: str, debug: Sequence[str]) -> list[str]:
     """Return the argv of devices: files to print to, and backends of the agent's port and the card.
 
-    DEBUG is the backend of a port for commands, "" where there is none.
+    DEBUG has the backends of ports for commands, where there are some.
     ioeventfd=off: a request is served while the CPU waits, not some time later.
     """
     return [
@@ -86,11 +88,24 @@ def devices(console: Path, log: Path, agent: str, network: str, debug: str) -> l
         *("-device", "virtserialport,chardev=log,name=vcr.log"),
         *("-chardev", f"{agent},id=agent"),
         *("-device", "virtserialport,chardev=agent,name=vcr.agent"),
-        *(("-chardev", f"{debug},id=debug") if debug else ()),
-        *(("-device", "virtserialport,chardev=debug,name=vcr.debug") if debug else ()),
+        *debug_ports(debug),
         *("-netdev", f"{network},id=net"),
         *("-device", "virtio-net-pci,netdev=net,romfile=,ioeventfd=off"),
     ]
+
+
+def debug_ports(backends: Sequence[str]) -> list[str]:
+    """Return the argv of ports for commands with BACKENDS of this host."""
+    argv: list[str] = []
+    for number, backend in enumerate(backends):
+        argv += ["-chardev", f"{backend},id=debug{number}"]
+        argv += ["-device", f"virtserialport,chardev=debug{number},name={DEBUG_PORT}{number}"]
+    return argv
+
+
+def debug_sockets(base: Path) -> list[Path]:
+    """Return the sockets of ports for commands, which are all named after BASE."""
+    return [base.with_name(f"{base.name}{number}") for number in range(DEBUG_PORTS)]
 
 
 def restored(
@@ -105,19 +120,26 @@ def restored(
 ) -> list[str]:
     """Return the argv that waits for a snapshot's state, on a host or in an enclave.
 
-    AGENT, MONITOR and, for a machine that takes commands, DEBUG are paths of sockets that
-    QEMU makes.
+    AGENT and MONITOR are paths of sockets that QEMU makes; so are those that DEBUG names,
+    for a machine that takes commands.
     """
     return [
         *hardware(machine, ram, private=True),
         *("-accel", "tcg,thread=single", "-bios", "none", "-sandbox", SANDBOX, "-no-reboot"),
-        *devices(console, log, _socket(agent), network, _socket(debug) if debug else ""),
+        *devices(
+            console,
+            log,
+            socket_backend(agent),
+            network,
+            [socket_backend(path) for path in debug_sockets(debug)] if debug else (),
+        ),
         *("-qmp", f"unix:{monitor},server=on,wait=off"),
         *("-incoming", "defer"),
     ]
 
 
-def _socket(path: Path) -> str:
+def socket_backend(path: Path) -> str:
+    """Return the backend of a port that is a socket at PATH."""
     return f"socket,path={path},server=on,wait=off"
 
 
@@ -150,7 +172,7 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
             out / LOG,
             f"file,path={scratch / 'agent'}",
             "hubport,hubid=0",
-            "null" if job["debug"] else "",
+            ["null"] * DEBUG_PORTS if job["debug"] else (),
         ),
         *("-S", "-qmp", f"unix:{scratch / 'qmp'},server=on,wait=off"),
     ]

@@ -35,6 +35,15 @@ APPLETS = (
     "stty", "grep", "sed", "ps", "dmesg", "true", "false", "test", "[", "echo", "mknod", "tr", "wc",
 )  # fmt: skip
 
+# Also there in a debug profile, for who looks inside.
+DEBUG_APPLETS = (
+    "awk", "basename", "clear", "cmp", "cp", "cut", "df", "diff", "dirname", "du", "env", "find",
+    "free", "hexdump", "id", "ifconfig", "killall", "less", "mv", "nc", "netstat", "nproc",
+    "nslookup", "pidof", "ping", "readlink", "realpath", "reset", "rmdir", "route", "sha256sum",
+    "sort", "stat", "strings", "sysctl", "tar", "tee", "time", "top", "touch", "traceroute", "tty",
+    "uname", "uniq", "uptime", "vi", "watch", "wget", "which", "whoami", "xargs",
+)  # fmt: skip
+
 
 def prepare(specification: str, out: str) -> None:
     """Write OUT/cache and OUT/linuxkit.yml for the JSON file SPECIFICATION."""
@@ -88,7 +97,7 @@ def _init_tree(job: dict[str, Any], scratch: Path) -> Tree:
             tree.put(path, node)
     for name in ("dev", "proc", "sys", "run", "tmp", "var", "root", "containers"):
         tree.put(name, directory())
-    for name in APPLETS:
+    for name in (*APPLETS, *(DEBUG_APPLETS if job["machine"]["debug"] else ())):
         if f"usr/bin/{name}" not in tree:
             tree.put(f"usr/bin/{name}", Node("link", 0o777, target="busybox"))
     tree.put("usr/sbin/init", Node("link", 0o777, target="../bin/busybox"))

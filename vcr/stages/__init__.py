@@ -8,8 +8,10 @@ STAGES = ("image", "rootfs", "squashfs", "kernel")
 PROD_STAGES = (*STAGES, "machine", "snapshot", "seal")
 # Every word that `vcr build` takes. An enclave's image is built only when asked for.
 ALL_STAGES = (*PROD_STAGES, "enclave")
-PROFILES = ("stage", "prod", "prod-debug", "dev")
-DEBUG_PROFILES = ("prod-debug",)  # with commands and files for the host
+PROFILES = ("stage", "stage-release", "prod", "prod-debug", "dev")
+# Whose machines have tools to look inside, and a channel for the host to use them. stage
+# and stage-release, prod-debug and prod are otherwise the same.
+DEBUG_PROFILES = ("stage", "prod-debug")
 SEALED_PROFILES = ("prod", "prod-debug")
 ENGINES = ("qemu", "cartesi")
 

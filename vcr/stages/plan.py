@@ -18,7 +18,7 @@ from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.model.lockfile import Lock
 from vcr.model.plan import BuildMachine, Image, Machine, Plan
 from vcr.model.project import Project
-from vcr.stages import DEBUG_PROFILES
+from vcr.stages import DEBUG_PROFILES, SEALED_PROFILES
 from vcr.stages.image import ImagePlanner
 from vcr.stages.running import PROXY_ARGS
 
@@ -93,7 +93,7 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
     wanted = current_engine(project, engine)
     own = own_emulator(project)
     debug = profile in DEBUG_PROFILES
-    if debug and wanted.name != "qemu":
+    if debug and profile in SEALED_PROFILES and wanted.name != "qemu":
         raise UsageError(
             f"there is no {profile} on {wanted.name}",
             why="its machines have no port that a command could come through",

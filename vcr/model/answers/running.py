@@ -20,6 +20,7 @@ class Machine(Answer):
 
     name: str = Field(description="of the project")
     project: str = Field(description="its directory")
+    profile: str = Field(description="what it was built for")
     pid: int = Field(description="of its process")
     created: float = Field(description="when, in seconds since 1970")
     forwards: list[ForwardRow] = Field(description="its ports")
@@ -44,6 +45,13 @@ class Exec(Answer):
     code: int = Field(description="its exit code")
     stdout: str = Field(description="what it printed; bytes that are not UTF-8 are replaced")
     stderr: str = Field(description="likewise")
+
+
+class Cp(Answer):
+    """What was copied."""
+
+    source: str = Field(description="as it was given")
+    target: str = Field(description="likewise")
 
 
 class Finding(Answer):

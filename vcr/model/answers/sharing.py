@@ -60,8 +60,17 @@ class CacheInfo(Answer):
     stages: list[CacheRow] = Field(description="each one")
 
 
-class CachePrune(Answer):
-    """Which projects were let go."""
+class PruneRow(Answer):
+    """Something that nothing needed."""
 
-    removed: list[str] = Field(description="their names")
-    dry_run: bool = Field(description="whether they only would be")
+    kind: str = Field(description="what it was, such as `build` or `logs`")
+    name: str = Field(description="whose it was, or where")
+    size: int = Field(description="what it took, in bytes")
+
+
+class Prune(Answer):
+    """What was removed."""
+
+    removed: list[PruneRow] = Field(description="each thing")
+    freed: int = Field(description="bytes")
+    dry_run: bool = Field(description="whether it only would be")
