@@ -72,13 +72,17 @@ def ask(path: Path, request: Request) -> Iterator[Piece]:
     """
     ident = new_ident()
     with connected(path) as connection:
-        answers = Answers(ident)
         send(connection, request.to_line(ident))
-        while True:
-            for piece in answers.add(receive(connection)):
-                yield piece
-                if piece.kind == "exit":
-                    return
+        for piece in _pieces(connection, ident):
+            yield piece
+            if piece.kind == "exit":
+                return
+
+
+def _pieces(connection: socket.socket, ident: str) -> Iterator[Piece]:
+    answers = Answers(ident)
+    while True:
+        yield from answers.add(receive(connection))
 
 
 def send(connection: socket.socket, text: bytes) -> None:
