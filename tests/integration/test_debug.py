@@ -47,7 +47,13 @@ def test_the_root_of_a_release_has_no_tools_no_ssh_and_no_keys(vcr: Any) -> None
         assert not any(word in name for word in ("ssh", "dropbear", "authorized")), name
     # That it is looked for as it should: the other root has what this one has not.
     assert MARK in debug["etc/vcr/agent"]
-    assert {"usr/bin/top", "usr/bin/vi", "usr/bin/tar"} <= debug.keys() - release.keys()
+    tools = {"top", "vi", "tar", "dropbearkey", "rsync"}
+    added = {f"usr/bin/{name}" for name in tools} | {"usr/sbin/dropbear"}
+    assert added <= debug.keys() - release.keys()
+    assert SSH[0] in debug["usr/sbin/dropbear"]
+    # Keys are made in the machine that runs; in its root there are none.
+    assert not any("authorized_keys" in name or "host_key" in name for name in debug)
+    assert not any(name.startswith(("etc/ssh", "etc/dropbear", "root/")) for name in debug)
     assert release.keys() < debug.keys()
     parted = {name for name in release if release[name] != debug[name]}
     assert parted == {"etc/vcr/agent"}

@@ -34,6 +34,7 @@ VERBS = {
     "shell": ("inside", "Open a shell there."),
     "cat": ("inside", "Print a file of it."),
     "cp": ("inside", "Copy files out of it or into it."),
+    "ssh-config": ("inside", "Print how ssh reaches the machine."),
     "verify": ("verify", "Rebuild and compare with what somebody else built."),
     "attest": ("attest", "State what a build is, signed; verify what others state."),
     "explain": ("explain", "Say where two builds part, and why."),
@@ -58,7 +59,8 @@ class _Verbs(click.Group):
         known = VERBS | HIDDEN
         if name not in known:
             return None
-        attribute = "exec_" if name == "exec" else name  # exec is Python's own
+        # exec is Python's own
+        attribute = "exec_" if name == "exec" else name.replace("-", "_")
         command = getattr(importlib.import_module(f"vcr.cli.{known[name][0]}"), attribute)
         assert isinstance(command, Command | Group)  # noqa: S101 -- a programming error, not input
         return command
