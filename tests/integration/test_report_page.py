@@ -57,19 +57,28 @@ def test_the_page_of_a_release_tells_how_it_came_up_and_who_vouches(
     assert f"{counts[1] / 1e6:.1f} M" in text
 
 
-def test_a_browser_shows_it_without_an_error(vcr: Any, project: Path) -> None:
+@pytest.mark.vm
+def test_a_browser_shows_it_in_light_and_dark_without_an_error(vcr: Any, tmp_path: Path) -> None:
     browser = shutil.which("chromium")
     if browser is None:
         pytest.skip("needs chromium")
-    output, picture = project / "out.html", project / "out.png"
-    vcr("report", output, project)
-    done = subprocess.run(
-        [browser, *QUIET, f"--user-data-dir={project / 'chromium'}", "--enable-logging=stderr",
-         f"--screenshot={picture}", output.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )  # fmt: skip
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    assert "CONSOLE" not in done.stderr
+    output = tmp_path / "out.html"
+    (tmp_path / "nothing.json").write_text("{}")
+    given = ("--attestation", tmp_path / "nothing.json")
+    vcr("report", output, STATIC, "--profile", "prod", *given)
+    pictures = set()
+    for scheme in (0, 1):  # of Chromium's WebPreferredColorScheme: dark, light
+        picture = tmp_path / f"{scheme}.png"
+        done = subprocess.run(
+            [browser, *QUIET, f"--user-data-dir={tmp_path / 'chromium'}",
+             "--enable-logging=stderr", f"--blink-settings=preferredColorScheme={scheme}",
+             f"--screenshot={picture}", output.as_uri()],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )  # fmt: skip
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert "CONSOLE" not in done.stderr
+        pictures.add(picture.read_bytes())
+    assert len(pictures) == 2

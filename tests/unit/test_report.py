@@ -105,7 +105,7 @@ def test_the_timeline_is_one_of_instructions() -> None:
 def test_what_is_not_known_is_said() -> None:
     bare = replace(report("static"), boot=(), attested=(), machine=())
     text = " ".join(read(page(bare)).text)
-    assert "boots when it is started, by the clock of the host" in text
+    assert "one of the profile prod, on the engine qemu" in text
     assert "None was given" in text
 
 

@@ -26,6 +26,7 @@ TOUR = (
         ("run --profile dev", "a container of this host; with --hot it follows your changes"),
         ("run", "a riscv64 machine that boots: the profile stage"),
         ("up --profile prod", "the sealed snapshot of a deterministic machine, with one hash"),
+        ("logs, shell, exec", "what it prints; a way inside, except into a release"),
     )),
     ("Let others check", (
         ("verify, explain", "rebuild and compare, rung by rung; say why two builds differ"),

@@ -25,8 +25,8 @@ ONE_INSTRUCTION = (
     " the same on every host."
 )
 NO_TIMELINE = (
-    "A machine of this profile boots when it is started, by the clock of the host that it is"
-    " started on. Nothing of that is part of the build; the profile prod has it."
+    "Nothing is known of it. A machine that boots when it is started does so by the clock of"
+    " its host; one of the profile prod, on the engine qemu, counts its instructions."
 )
 NO_ATTESTATION = "None was given. vcr attest makes one; vcr report --attestation shows it here."
 
