@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 REPO = Path(__file__).resolve().parents[1]
+EXAMPLE = REPO / "examples" / "static"  # the smallest project
 PROGRAM = [sys.executable, "-c", "from vcr.cli import main; main()"]
 
 
@@ -95,5 +96,5 @@ def vcr(tmp_path: Path) -> Iterator[Vcr]:
 def project(tmp_path: Path) -> Path:
     """A copy of examples/static, the smallest project, to change at will."""
     target = tmp_path / "project"
-    shutil.copytree(REPO / "examples" / "static", target)
+    shutil.copytree(EXAMPLE, target)
     return target
