@@ -11,7 +11,7 @@ let
     inherit linux pins goRun;
     linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins goRun; };
     kernels = {
-      machine = linux { arch = "riscv64"; config = [ ./kernel/base.config ./kernel/riscv64.config ]; };
+      riscv64 = linux { arch = "riscv64"; config = [ ./kernel/base.config ./kernel/riscv64.config ]; };
       enclave = linux {
         arch = host;
         config = [ ./kernel/enclave.config (./kernel + "/enclave-${host}.config") ];

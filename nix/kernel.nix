@@ -1,17 +1,29 @@
 # A Linux kernel with everything built in, from Debian's source. `config` is a list of
-# fragments of nix/kernel; docs/kernel.md has the reasons.
-# Output: kernel, config (what the fragments came to), System.map.
+# fragments of nix/kernel; docs/kernel.md has the reasons. `image` is what is booted of it.
+# Output: kernel, config (what the fragments came to), System.map, symbols (an ELF file of
+# nothing else, for a debugger).
 { bootstrap, toolsets, pins }:
-{ arch, config }:
+let
+  images = {
+    riscv64 = "arch/riscv/boot/Image";
+    amd64 = "arch/x86/boot/bzImage";
+    arm64 = "arch/arm64/boot/Image";
+  };
+in
+{ arch, config, image ? images.${arch} }:
 let
   source = builtins.head (pins.members bootstrap.platform.arch "kernel-source");
   version = pins.version bootstrap.platform.arch source;
   tools = toolsets.kernel-build;
   target = {
-    riscv64 = { name = "riscv"; triplet = "riscv64-linux-gnu"; image = "arch/riscv/boot/Image"; };
-    amd64 = { name = "x86"; triplet = "x86_64-linux-gnu"; image = "arch/x86/boot/bzImage"; };
-    arm64 = { name = "arm64"; triplet = "aarch64-linux-gnu"; image = "arch/arm64/boot/Image"; };
+    riscv64 = { name = "riscv"; triplet = "riscv64-linux-gnu"; };
+    amd64 = { name = "x86"; triplet = "x86_64-linux-gnu"; };
+    arm64 = { name = "arm64"; triplet = "aarch64-linux-gnu"; };
   }.${arch};
+  # Without the comments: a better reason compiles nothing anew.
+  option = "CONFIG_[A-Z0-9_]+=.+|# CONFIG_[A-Z0-9_]+ is not set";
+  isOption = line: builtins.isString line && builtins.match option line != null;
+  options = fragment: builtins.filter isOption (builtins.split "\n" (builtins.readFile fragment));
   # objtool, which x86 needs, reads ELF files by a library, and its Makefile wants an `ar`
   # that is not the shell's own.
   elf = toolsets.kernel-elf;
@@ -28,7 +40,7 @@ bootstrap.run ({
   name = "vcr-linux-${version}-${arch}";
   path = [ tools ];
   passAsFile = [ "fragment" ];
-  fragment = builtins.concatStringsSep "\n" (map builtins.readFile config);
+  fragment = builtins.concatStringsSep "" (map (line: "${line}\n") (builtins.concatMap options config));
 
   # Nothing of who builds, where and when.
   KBUILD_BUILD_TIMESTAMP = "1970-01-01 00:00:00";
@@ -57,16 +69,20 @@ bootstrap.run ({
 
   make() { command make SHELL=$shell "$@"; }
   make KCONFIG_ALLCONFIG="$fragmentPath" allnoconfig
-  if grep '^CONFIG_' "$fragmentPath" | grep -vxF -f .config; then
+  if grep -vxF -f .config "$fragmentPath"; then
     echo "the lines above did not survive: they need something that nobody asked for"
     exit 1
   fi
   jobs=$NIX_BUILD_CORES # 0: as many as there are CPUs
   [ "$jobs" -gt 0 ] || jobs=$(nproc)
-  make -j"$jobs" $(basename ${target.image})
+  make -j"$jobs" $(basename ${image})
 
   mkdir $out
-  cp ${target.image} $out/kernel
+  case ${image} in
+    vmlinux) "''${CROSS_COMPILE}strip" -s -o $out/kernel vmlinux ;;
+    *) cp ${image} $out/kernel ;;
+  esac
+  "''${CROSS_COMPILE}objcopy" --only-keep-debug vmlinux $out/symbols
   cp .config $out/config
   cp System.map $out/System.map
 ''

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from vcr.model.answers import ANSWERS
+
 REPO = Path(__file__).resolve().parents[1]
 EXAMPLE = REPO / "examples" / "static"  # the smallest project
 PROGRAM = [sys.executable, "-c", "from vcr.cli import main; main()"]
@@ -41,8 +43,11 @@ class Vcr:
         return done
 
     def json(self, *words: str | Path) -> dict[str, Any]:
+        """Run vcr and return its answer, which is of the form that docs/reference/json.md says."""
         answer = json.loads(self("--json", *words).stdout)
         assert isinstance(answer, dict)
+        content = {key: value for key, value in answer.items() if key not in {"schema", "kind"}}
+        ANSWERS[answer["kind"]][1].model_validate_json(json.dumps(content))
         return answer
 
     def spawn(self, *words: str | Path) -> subprocess.Popen[str]:

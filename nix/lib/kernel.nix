@@ -1,5 +1,5 @@
 # A kernel for an architecture and the initramfs that goes with it, independent of any app.
-# Output: kernel, initramfs, rungs.json and, of our own kernel, System.map.
+# Output: kernel, initramfs, rungs.json and, of our own kernel, System.map and symbols.
 #   kernel   "vcr": that of nix/kernel, for riscv64; "debian": Debian's, with `modules`
 #   init     file that is /init
 #   shell    whether /init is a script
@@ -16,7 +16,7 @@ sandbox.build {
   module = "kernel";
   modules = [ "chmod" "cpio" "debs" "match" "modules" ];
   job = {
-    linux = if isOurs then "${toolchain.kernels.machine}" else "";
+    linux = if isOurs then "${toolchain.kernels.${arch}}" else "";
     kernel_deb = if isOurs then "" else pins.deb arch package;
     busybox_deb = if shell then pins.deb arch "busybox-static" else "";
     epoch = 0; # the same for every project

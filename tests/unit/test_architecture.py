@@ -12,6 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the top down; a module may import from its own layer and from lower ones only.
 LAYERS = (
     ("cli",),
+    ("reference",),
     ("attest", "export", "verify"),
     ("stages", "runtime"),
     ("lock", "dockerfile", "engines"),

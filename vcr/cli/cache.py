@@ -16,7 +16,7 @@ profile_choice = click.option(
     "--profile", type=click.Choice(PROFILES), default="prod", help="What was built (prod)."
 )
 # What it takes to run vcr and to build a project of one's own with it.
-TOOLCHAIN = ("busybox", "python", "vcr", "build", "git", "kernels.machine", "linuxkit", "oci",
+TOOLCHAIN = ("busybox", "python", "vcr", "build", "git", "kernels.riscv64", "linuxkit", "oci",
              "qemu-riscv", "verify")  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def explain(app: App, first: Path, second: Path) -> None:
 
 def _show(app: App, rung: str, found: "list[Difference]") -> None:
     if app.ui.is_json:
-        rows = [{**asdict(each), "pair": None} for each in found]
+        rows = [{"where": d.where, "how": d.how, "cause": asdict(d.cause)} for d in found]
         app.ui.json("explain", {"rung": rung, "differences": rows})
         return
     app.ui.data(f"{rung}: {len(found)} differences")

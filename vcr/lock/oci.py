@@ -14,10 +14,11 @@ from typing import Any
 from vcr.atomic import scratch_directory
 from vcr.errors import MismatchError, UsageError
 from vcr.model.arch import Arch
+from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.lockfile import LockedImage, LockedManifest
 from vcr.model.plan import OCI_STORE_NAME
-from vcr.model.project import Base, Project
+from vcr.model.project import Project
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
 

@@ -19,7 +19,8 @@ from .tree import Content, Node, Tree, directory, text_file
 
 KERNEL = "kernel"
 INITRAMFS = "initramfs"
-SYMBOLS = "System.map"  # the kernel's symbols; Debian's package has none
+# The kernel's symbols, as text and for debuggers; Debian's package has none.
+SYMBOLS, DEBUG_SYMBOLS = "System.map", "symbols"
 
 
 def main(specification: str, out: str) -> None:
@@ -34,7 +35,7 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     if job["kernel_deb"]:
         loaded = _unpack(Path(job["kernel_deb"]), job["modules"], out, scratch)
     else:
-        for name in (KERNEL, SYMBOLS):
+        for name in (KERNEL, SYMBOLS, DEBUG_SYMBOLS):
             shutil.copyfile(Path(job["linux"]) / name, out / name)
     tree = Tree()
     for name in ("dev", "proc", "sys", "root"):
