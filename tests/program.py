@@ -17,6 +17,7 @@ import pytest
 from vcr.model.answers import ANSWERS
 
 REPO = Path(__file__).resolve().parents[1]
+EXAMPLE = REPO / "examples" / "static"  # the smallest project
 PROGRAM = [sys.executable, "-c", "from vcr.cli import main; main()"]
 
 
@@ -100,5 +101,5 @@ def vcr(tmp_path: Path) -> Iterator[Vcr]:
 def project(tmp_path: Path) -> Path:
     """A copy of examples/static, the smallest project, to change at will."""
     target = tmp_path / "project"
-    shutil.copytree(REPO / "examples" / "static", target)
+    shutil.copytree(EXAMPLE, target)
     return target

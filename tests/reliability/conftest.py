@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from private_store import private_store
 from processes import adopt_orphans, descendants
-from program import Vcr, project, vcr
+from program import EXAMPLE, Vcr, project, runner_in, vcr
 
 __all__ = ["project", "vcr"]
 
@@ -33,8 +33,16 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(f"{SEED} {request.node.name}")
 
 
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What every build needs is in the store below those of the tests: kernel, tools."""
+    with runner_in(tmp_path_factory.mktemp("warm")) as vcr:
+        vcr("build", EXAMPLE)
+        vcr("build", "--profile", "dev", EXAMPLE)
+
+
 @pytest.fixture
-def private_vcr(vcr: Vcr, tmp_path: Path) -> Iterator[Vcr]:
+def private_vcr(vcr: Vcr, tmp_path: Path, warm: None) -> Iterator[Vcr]:
     """A vcr with a Nix store, a cache and a temporary directory of the test's own."""
     scratch = tmp_path / "tmp"
     scratch.mkdir()

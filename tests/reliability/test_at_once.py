@@ -45,6 +45,7 @@ def test_up_twice(vcr: Vcr, project: Path) -> None:
 
 def test_prune_beside_a_build(private_vcr: Vcr, project: Path) -> None:
     (project / "www/index.html").write_text("built beside prune\n")
+    private_vcr("prune", "-q")  # of what others have left
     child = private_vcr.spawn("--json", "build", project)
     while child.poll() is None:
         private_vcr("prune", "--keep", "0", "--local")

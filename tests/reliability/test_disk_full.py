@@ -1,6 +1,7 @@
 """A disk that is full: a clear error, nothing half-written, and it works once there is room."""
 
 import json
+import random
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -87,8 +88,10 @@ def test_the_cache(vcr: Vcr, project: Path, small: Path, tmp_path: Path) -> None
     vcr("build", "image", project)
 
 
-def test_the_temporary_directory(vcr: Vcr, project: Path, small: Path, tmp_path: Path) -> None:
-    (project / "www/index.html").write_text("no room to build\n")
+def test_the_temporary_directory(
+    vcr: Vcr, project: Path, small: Path, tmp_path: Path, chance: random.Random
+) -> None:
+    (project / "www/index.html").write_text(f"never built before: {chance.random()}\n")
     vcr.env["TMPDIR"] = str(tmp_path / "small")
     fill(small)
     done = vcr("build", "image", project, code=5)

@@ -16,6 +16,7 @@ from vcr.cli import run
 from vcr.cli.app import App
 from vcr.model.project import load_project
 from vcr.runtime.machine import Running, current_health
+from vcr.runtime.ports import holder_of
 from vcr.runtime.record import Records
 from vcr.settings import Settings
 from vcr.ui import Ui
@@ -73,16 +74,15 @@ def up_and_down(app: App, settings: Settings, project: Path, page: str) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{record.forwards[0].host}/") as answer:
         assert answer.read().decode() == page
     assert run(app, ["down", "-t", "0", str(project)]) == 0
+    assert holder_of(record.forwards[0].host) == ""
 
 
 def counted(settings: Settings) -> dict[str, int]:
     """Count what must not grow: processes below this one, file descriptors, threads, sockets."""
     above = parents()
-    listening = Path("/proc/self/net/tcp").read_text().count(" 0A ")
     return {
         "processes": sum(parent == os.getpid() for parent in above.values()),
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "threads": threading.active_count(),
-        "listening": listening,
         "sockets": len(list(settings.runtime_dir.rglob("*"))),
     }
