@@ -127,5 +127,5 @@ def test_man_shows_every_page_without_a_warning(program: str, tmp_path: Path) ->
 
 def test_the_page_of_vcr_has_every_verb_and_exit_code() -> None:
     text = MAN["vcr.1"]
-    assert all(f"\\fBvcr\\-{verb}\\fR(1)" in text for verb in VERBS)
+    assert all(f"\\fBvcr\\-{v.replace('-', '\\-')}\\fR(1)" in text for v in VERBS)
     assert "\\fB130\\fR" in text

@@ -22,6 +22,7 @@ ANSWERS: dict[str, tuple[str, type[Answer]]] = {
     "down": ("down", running.Down),
     "exec": ("exec, cat", running.Exec),
     "cp": ("cp", running.Cp),
+    "ssh-config": ("ssh-config", running.SshConfig),
     "verify": ("verify", proving.Verify),
     "explain": ("explain", proving.Explain),
     "export": ("export", sharing.Export),

@@ -54,6 +54,13 @@ class Cp(Answer):
     target: str = Field(description="likewise")
 
 
+class SshConfig(Answer):
+    """How ssh reaches a machine."""
+
+    host: str = Field(description="its name for ssh")
+    config: str = Field(description="lines of ssh_config(5)")
+
+
 class Finding(Answer):
     """The result of one check."""
 
