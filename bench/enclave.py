@@ -13,7 +13,6 @@ An emulator that runs an emulator, so none of it is what Nitro takes. Medians.
 """
 
 import argparse
-import json
 import re
 import statistics
 import tempfile
@@ -24,6 +23,8 @@ from pathlib import Path
 from build import REPO
 
 from vcr.enclave.emulated import Emulation, Setup
+from vcr.engines.enclave import EnclaveMachine
+from vcr.engines.load import load_machine
 from vcr.model.arch import Arch
 from vcr.settings import Settings
 from vcr.stages.build import Builder
@@ -31,15 +32,16 @@ from vcr.stages.prepare import prepare
 from vcr.ui import Ui
 
 CHECKED = re.compile(r"drive checked, (\d+) bytes in ([\d.]+) s, ([\d.]+) MB/s")
-NAMES = ("image", "drive", "nbdkit", "qemu", "qemu_data")
 
 
 def setup_of(example: str) -> tuple[Setup, int]:
     """Build EXAMPLE's enclave; return what it is started from and a port of the app."""
     project, plan = prepare(REPO / "examples" / example, arch=Arch.RISCV64, profile="prod")
     built = Builder(Settings.load(), Ui(), project).build(plan, ("enclave", "emulation"))
-    told = json.loads((built.path("emulation") / "vm.json").read_bytes())
-    return Setup(**{name: Path(told[name]) for name in NAMES}), told["ports"][0]
+    machine = load_machine(built.path("emulation"))
+    if not isinstance(machine, EnclaveMachine):
+        raise SystemExit(f"{example} has no enclave")
+    return machine.setup, machine.ports[0]
 
 
 def seen(console: Path, words: str) -> float:

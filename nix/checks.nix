@@ -2,7 +2,7 @@
 # sandbox. The tests that drive Nix and QEMU run through bin/test.
 { toolchain }:
 let
-  inherit (toolchain) run test build git go nbd nbd-client oci qemu-riscv qemu-x86 qemu-arm verify linuxkit python;
+  inherit (toolchain) run goRun test build git go nbd nbd-client oci qemu-riscv qemu-x86 qemu-arm verify linuxkit python;
   repository = builtins.path {
     path = ../.;
     name = "vcr-repository";
@@ -27,18 +27,12 @@ in
     ${go}/usr/lib/go-1.24/bin/go version
     touch $out
   '';
-  loader = run {
+  loader = goRun {
     name = "vcr-check-loader";
-    CGO_ENABLED = "0";
-    GOFLAGS = "-trimpath -buildvcs=false";
-    GOPROXY = "off";
-    GOTOOLCHAIN = "local";
+    source = builtins.path { path = ../guest/loader; name = "loader"; };
   } ''
-    export HOME=/tmp GOCACHE=/tmp/cache
-    cd ${builtins.path { path = ../guest/loader; name = "loader"; }}
-    go=${go}/usr/lib/go-1.24/bin
-    $go/go vet .
-    $go/go test .
+    go vet .
+    go test .
     touch $out
   '';
   tests = run { name = "vcr-check-tests"; path = [ test ]; } ''

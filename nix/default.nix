@@ -8,8 +8,8 @@ let
   deb = import ./deb.nix { inherit bootstrap pins; };
   toolsets = import ./toolsets.nix { inherit bootstrap deb pins; };
   toolchain = bootstrap // toolsets // {
-    inherit linux pins;
-    linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins; };
+    inherit linux pins goRun;
+    linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins goRun; };
     kernels = {
       riscv64 = linux { arch = "riscv64"; config = [ ./kernel/base.config ./kernel/riscv64.config ]; };
       # Of build machines only. QEMU starts an ELF file of x86 as it is: nothing to unpack.
@@ -27,11 +27,12 @@ let
     emulator = import ./cartesi.nix { inherit bootstrap pins; };
     loader = guestProgram "loader"; # /init of enclaves
     agent = guestProgram "agent"; # in every machine that runs an app
-    debugAgent = import ./guest-program.nix { inherit bootstrap toolsets; tags = "debug"; } "agent";
+    debugAgent = import ./guest-program.nix { inherit goRun; tags = "debug"; } "agent";
   };
   linux = import ./kernel.nix { inherit bootstrap toolsets pins; };
   host = bootstrap.platform.arch;
-  guestProgram = import ./guest-program.nix { inherit bootstrap toolsets; };
+  guestProgram = import ./guest-program.nix { inherit goRun; };
+  goRun = import ./lib/go.nix { inherit bootstrap; inherit (toolsets) go; };
   stages = import ./stages {
     inherit toolchain;
     plan = builtins.fromJSON (builtins.readFile plan);

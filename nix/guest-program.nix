@@ -1,20 +1,13 @@
 # A Go program of guest/ for an architecture, with build tags or without. Output: one static
 # file of its name.
-{ bootstrap, toolsets, tags ? "" }:
+{ goRun, tags ? "" }:
 name: arch:
-let
-  source = builtins.path { path = ../guest + "/${name}"; inherit name; };
-in
-bootstrap.run {
+goRun {
   name = "vcr-${name}-${if tags == "" then "" else "${tags}-"}${arch}";
-  CGO_ENABLED = "0";
-  GOARCH = arch;
-  GOFLAGS = "-trimpath -buildvcs=false${if tags == "" then "" else " -tags=${tags}"}";
-  GOPROXY = "off";
-  GOTOOLCHAIN = "local";
+  source = builtins.path { path = ../guest + "/${name}"; inherit name; };
+  flags = if tags == "" then [ ] else [ "-tags=${tags}" ];
+  env.GOARCH = arch;
 } ''
-  export HOME=/tmp GOCACHE=/tmp/cache
-  cd ${source}
   mkdir $out
-  ${toolsets.go}/usr/lib/go-1.24/bin/go build -o $out/${name} -ldflags "-s -w -buildid=" .
+  go build -o $out/${name} -ldflags "-s -w -buildid=" .
 ''

@@ -1,5 +1,5 @@
 # linuxkit, the real one, compiled from its pinned module. Output: usr/bin/linuxkit.
-{ bootstrap, toolsets, pins }:
+{ bootstrap, toolsets, pins, goRun }:
 let
   inherit (pins) linuxkit;
   inherit (toolsets) go;
@@ -20,18 +20,14 @@ let
     sh ${goVendor} ${compiler} ${linuxkit.module}@${linuxkit.version} $out
   '';
 in
-bootstrap.run {
+goRun {
   name = "vcr-linuxkit-${linuxkit.release}";
-  CGO_ENABLED = "0";
-  GOFLAGS = "-mod=vendor -trimpath -buildvcs=false";
-  GOTOOLCHAIN = "local";
-  GOPROXY = "off";
+  inherit source;
+  flags = [ "-mod=vendor" ];
 } ''
-  export HOME=/tmp GOCACHE=/tmp/cache
-  cd ${source}
   version=${linuxkit.module}/version
   mkdir -p $out/usr/bin
-  ${compiler} build -o $out/usr/bin/linuxkit \
+  go build -o $out/usr/bin/linuxkit \
     -ldflags "-s -w -buildid= -X $version.Version=${linuxkit.release}" .
   $out/usr/bin/linuxkit version
 ''

@@ -1,6 +1,7 @@
-# The command line. Output: bin/vcr, which runs the package of a second derivation that
-# lays out {vcr,nix,guest,examples} as the repository does: the package beside the
-# expressions it evaluates at run time and the examples that `vcr create` copies.
+# The command line. Output: pages for man in share/man/man1; bin/vcr, which runs the
+# package of a second derivation that lays out {vcr,nix,guest,examples} as the repository
+# does: the package beside the expressions it evaluates at run time and the examples that
+# `vcr create` copies.
 { toolchain }:
 let
   source = path: name: builtins.path {
@@ -31,4 +32,5 @@ toolchain.run { name = "vcr"; } ''
   main()
   END
   chmod 755 $out/bin/vcr
+  HOME=/tmp $out/bin/vcr -q reference man $out/share/man/man1
 ''

@@ -14,6 +14,9 @@ from pathlib import Path
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
 
+# "secret", by bcrypt
+USERS = "user:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
+
 
 def toolset(name: str) -> Path:
     return Nix(Settings.load()).build(name, lambda _: None)
@@ -62,6 +65,16 @@ def registry_server(directory: Path, **more: object) -> Iterator[str]:
     finally:
         server.kill()
         server.wait()
+
+
+@contextmanager
+def password_registry(directory: Path) -> Iterator[str]:
+    """Run a registry that wants the password "secret" of "user"; yield HOST:PORT."""
+    users = directory.with_suffix(".users")
+    users.write_text(USERS)
+    auth = {"htpasswd": {"realm": "r", "path": str(users)}}
+    with registry_server(directory, auth=auth) as address:
+        yield address
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):

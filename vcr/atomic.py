@@ -1,13 +1,17 @@
 """Files and directories that appear whole or not at all, also after a crash or a full disk."""
 
+import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from vcr.errors import HostError, UsageError
+from vcr.flock import flocked
+
+SCRATCH = "vcr-scratch-"  # how the names of scratch directories below TMPDIR begin
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
@@ -44,22 +48,54 @@ def new_directory(target: Path) -> Iterator[Path]:
     """Yield a directory beside TARGET that takes its name when the block ends well.
 
     TARGET must be empty or not there; raises UsageError, and HostError when the host
-    does not let it be made.
+    does not let it be made. What a killed vcr left half-written for TARGET is removed.
     """
     _refuse_what_is_there(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        with flocked(target.parent) as is_alone:  # a new directory is not locked at once
+            lefts = target.parent.glob(f".{glob.escape(target.name)}.????????")
+            for left in lefts if is_alone else ():
+                remove_abandoned(left)
+            scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+            lock = ExitStack()
+            lock.enter_context(flocked(scratch))
     except OSError as error:
         raise _not_made(target, error) from error
     try:
-        yield scratch
-        scratch.chmod(0o755)
-        scratch.rename(target)
+        with lock:
+            yield scratch
+            scratch.chmod(0o755)
+            scratch.rename(target)
     except OSError as error:
         raise _not_made(target, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def scratch_directory() -> Iterator[Path]:
+    """Yield a directory below TMPDIR that is removed after the block; raises HostError."""
+    place = Path(tempfile.gettempdir())
+    try:
+        path = Path(tempfile.mkdtemp(prefix=SCRATCH))
+    except OSError as error:
+        raise _not_made(place / SCRATCH, error) from error
+    try:
+        with flocked(path):
+            yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_abandoned(directory: Path) -> bool:
+    """Remove the scratch DIRECTORY unless a vcr that works holds it; tell whether it did."""
+    if directory.is_symlink() or not directory.is_dir() or directory.stat().st_uid != os.geteuid():
+        return False
+    with flocked(directory) as is_held:
+        if is_held:
+            shutil.rmtree(directory, ignore_errors=True)
+        return is_held
 
 
 def _refuse_what_is_there(target: Path) -> None:

@@ -6,22 +6,32 @@ rendered once, by `vcr.cli`. This module imports nothing of vcr.
 
 import enum
 from collections.abc import Sequence
+from typing import Self
 
 
 @enum.unique
 class ExitCode(enum.IntEnum):
-    """The process exit codes; documented in docs/cli.md."""
+    """The process exit codes, and what each means: docs/reference/exit-codes.md."""
 
-    OK = 0
-    FAILED = 1  # a build or a tool failed
-    USAGE = 2  # usage or configuration
-    MISMATCH = 3  # verification found a difference
-    LOCK = 4  # vcr.lock missing or stale
-    HOST = 5  # a host prerequisite is missing
-    UNHEALTHY = 6  # the guest never became healthy
-    FETCH = 7  # a fetch failed, worth retrying
-    BUG = 70  # a bug in vcr (BSD sysexits EX_SOFTWARE)
-    INTERRUPTED = 130  # 128 + SIGINT
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """Make a member, a number that has a meaning."""
+        code = int.__new__(cls, value)
+        code._value_ = value
+        code.meaning = meaning
+        return code
+
+    OK = 0, "ok"
+    FAILED = 1, "a build or a tool failed"
+    USAGE = 2, "usage or configuration is wrong"
+    MISMATCH = 3, "verification found a difference"
+    LOCK = 4, "`vcr.lock` is missing or stale"
+    HOST = 5, "this host lacks something"
+    UNHEALTHY = 6, "the app never became healthy"
+    FETCH = 7, "a fetch failed; trying again may help"
+    BUG = 70, "a bug in vcr"  # EX_SOFTWARE of BSD's sysexits
+    INTERRUPTED = 130, "interrupted"  # 128 + SIGINT
 
 
 class VcrError(Exception):

@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,12 +21,21 @@ from typing import IO
 
 from vcr.errors import HostError, VcrError
 from vcr.settings import Settings
+from vcr.signals import passed_on
 
 TAIL_LINES = 20
 KEPT_LINES = 1000  # of stderr, where each line was already shown to somebody
 STOP_SECONDS = 5.0
+DISK_FULL = ("No space left on device", "database or disk is full")  # errno(3), SQLite
 FIXED_ENV = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+# Becomes another program after a byte on stdin, ends without one.
+GATE = """
+import os, sys
+if os.read(0, 1):
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 type Arg = str | Path
 type Child = subprocess.Popen[bytes]
@@ -85,6 +95,7 @@ def spawn(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    stdin: int = subprocess.DEVNULL,
     output: IO[bytes],
     die_with_parent: bool,
 ) -> Child:
@@ -98,7 +109,7 @@ def spawn(
             words,
             env=child_env(env),
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -128,7 +139,7 @@ def attach(argv: Sequence[Arg], *, stdin: int | None, stdout: int, stderr: int) 
     except FileNotFoundError:
         raise _not_found(words) from None
     try:
-        with _passed_on(child):
+        with passed_on(child.send_signal):
             code = child.wait()
     finally:
         stop(child)
@@ -136,42 +147,19 @@ def attach(argv: Sequence[Arg], *, stdin: int | None, stdout: int, stderr: int) 
 
 
 @contextmanager
-def _passed_on(child: Child) -> Iterator[None]:
-    """Pass signals that this process gets on to CHILD; at the second of a kind interrupt."""
-    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
-        yield
-        return
-    told: set[int] = set()
-    keys = (signal.SIGINT, signal.SIGQUIT)
+def spawned(argv: Sequence[Arg], *, output: IO[bytes], die_with_parent: bool) -> Iterator[Child]:
+    """Start ARGV as `spawn` does, when the block ends well; what is yielded becomes it.
 
-    def pass_on(number: int, _frame: object) -> None:
-        if number in told:
-            raise KeyboardInterrupt
-        told.add(number)
-        if number not in keys or not _is_in_foreground():  # the terminal tells all who are
-            child.send_signal(number)
-
-    numbers = (*keys, signal.SIGTERM, signal.SIGHUP)
-    old = {number: signal.getsignal(number) for number in numbers}
-    old = {number: known for number, known in old.items() if known is not signal.SIG_IGN}
-    try:
-        for number in old:
-            signal.signal(number, pass_on)
-        yield
-    finally:
-        for number, known in old.items():
-            signal.signal(number, known)
-
-
-def _is_in_foreground() -> bool:
-    try:
-        fd = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(fd) == os.getpgrp()
-    finally:
-        os.close(fd)
+    So the block can note which process it is. If this one ends before that, however it
+    ends, ARGV is never started: nothing runs that nobody knows of.
+    """
+    gate = [sys.executable, "-I", "-S", "-B", "-c", GATE, *argv]
+    child = spawn(gate, stdin=subprocess.PIPE, output=output, die_with_parent=die_with_parent)
+    assert child.stdin is not None  # noqa: S101 -- for mypy: we asked for a pipe
+    with child.stdin as opener:
+        yield child
+        with suppress(BrokenPipeError):  # it has ended; whoever asks for it will see
+            os.write(opener.fileno(), b"1")
 
 
 def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -181,8 +169,10 @@ def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def failure(result: Result) -> VcrError:
     """Turn a failed RESULT into an error with its last lines and the command."""
-    lines = (result.stderr or result.text).splitlines()
     name = Path(result.argv[0]).name
+    if is_full := disk_full(name, result.stderr):
+        return is_full
+    lines = (result.stderr or result.text).splitlines()
     how = (
         f"was killed by {signal.Signals(-result.returncode).name}"
         if result.returncode < 0
@@ -192,6 +182,17 @@ def failure(result: Result) -> VcrError:
         f"{name} {how}",
         fix=f"to repeat it by hand: {shlex.join(result.argv)}",
         tail=lines[-TAIL_LINES:],
+    )
+
+
+def disk_full(who: str, said: str) -> HostError | None:
+    """Return the error for a full disk if that is what WHO SAID, else None."""
+    if not any(words in said for words in DISK_FULL):
+        return None
+    return HostError(
+        "the disk is full",
+        why=f"{who} found no space left",
+        fix="free some space (`vcr prune` removes what nothing needs) and run it again",
     )
 
 

@@ -5,7 +5,7 @@ looks at os.environ. Ambient values never reach a build (see `vcr.process`).
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,11 @@ class Settings:
     def colour(self, is_terminal: bool) -> bool:  # noqa: FBT001
         """Decide whether a stream gets colours."""
         return not self.no_color and (self.force_color or is_terminal)
+
+
+def variable_of(prefix: str, names: Sequence[str]) -> str:
+    """Return the variable of an option with NAMES of the command with PREFIX: by the longest."""
+    return f"{prefix}_{max(names, key=len).lstrip('-').upper().replace('-', '_')}"
 
 
 def without_legacy_ciphers() -> None:

@@ -4,9 +4,10 @@ Commands get a Ui and never print. Errors are rendered here, once, with their
 cause as the last thing on the screen.
 """
 
+import enum
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -16,6 +17,15 @@ from vcr.progress import Progress, Step, choose_renderer
 
 JSON_SCHEMA = 1
 RED, YELLOW, BOLD, DIM, RESET = "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
+
+
+class Tint(enum.StrEnum):
+    """What a piece of a line is; the values are styles of rich."""
+
+    TEXT = ""
+    TITLE = "bold"
+    COMMAND = "cyan"
+    SOFT = "dim"
 
 
 @dataclass
@@ -54,6 +64,15 @@ class Ui:
         """Write ROWS to stdout in aligned columns."""
         for line in aligned(rows):
             self.data(indent + line)
+
+    def lines(self, lines: Iterable[Sequence[tuple[str, Tint]]]) -> None:
+        """Write LINES to stdout, each of pieces that are tinted where there are colours."""
+        from rich.console import Console  # noqa: PLC0415 -- costs 100 ms, needed here only
+        from rich.text import Text  # noqa: PLC0415
+
+        console = Console(file=self.out, highlight=False)
+        for pieces in lines:
+            console.print(Text.assemble(*pieces), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Tell the user TEXT on stderr, unless quiet."""
@@ -116,3 +135,11 @@ def human_size(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} GiB"
+
+
+def human_time(seconds: float) -> str:
+    """Return SECONDS as people say how long something lasts, in one unit."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

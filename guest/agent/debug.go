@@ -22,7 +22,7 @@ import (
 // port serves one client of the host at a time, and one task of that client. Both sides send
 // lines. The host's are JSON, but for input, with a field "do":
 //
-//	run      a command: argv, input, terminal and its rows and columns
+//	run      a command: argv, input, terminal and its rows and columns, or socket
 //	read     the file `path`, to be put out
 //	pack     the file or directory `path`, to be put out as a tar archive
 //	unpack   a tar archive, which is the input, to be written to `path`
@@ -53,6 +53,7 @@ type message struct {
 	Path     string   `json:"path"`
 	System   bool     `json:"system"`
 	Input    bool     `json:"input"`
+	Socket   bool     `json:"socket"`   // stdin and stdout are one, of TCP
 	Terminal string   `json:"terminal"` // its type, "" for none
 	Rows     uint16   `json:"rows"`
 	Columns  uint16   `json:"columns"`

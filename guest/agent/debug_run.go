@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -113,6 +114,9 @@ func (t *task) connect(command *exec.Cmd) (func(*exec.Cmd), error) {
 	if t.Terminal != "" {
 		return t.connectTerminal(command)
 	}
+	if t.Socket {
+		return t.connectSocket(command)
+	}
 	command.Stdout, command.Stderr = t.stream("out"), t.stream("err")
 	wait := func(command *exec.Cmd) { _ = command.Wait() }
 	if !t.Input {
@@ -158,6 +162,50 @@ func (t *task) connectTerminal(command *exec.Cmd) (func(*exec.Cmd), error) {
 		<-shown
 		master.Close()
 	}, nil
+}
+
+// connectSocket is for a command that inetd would start.
+func (t *task) connectSocket(command *exec.Cmd) (func(*exec.Cmd), error) {
+	ours, theirs, err := openSocket()
+	if err != nil {
+		return nil, err
+	}
+	command.Stdin, command.Stdout, command.Stderr = theirs, theirs, t.stream("err")
+	return func(command *exec.Cmd) {
+		theirs.Close()
+		go func() {
+			_, _ = io.Copy(ours, t.input)
+			_ = ours.CloseWrite()
+		}()
+		_, _ = io.Copy(t.stream("out"), ours)
+		_ = command.Wait()
+		ours.Close()
+	}, nil
+}
+
+// openSocket returns the two ends of a connection of this machine with itself.
+func openSocket() (*net.TCPConn, *os.File, error) {
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer listener.Close()
+	ours, err := net.DialTCP("tcp", nil, listener.Addr().(*net.TCPAddr))
+	if err != nil {
+		return nil, nil, err
+	}
+	theirs, err := listener.AcceptTCP()
+	if err == nil && theirs.RemoteAddr().String() != ours.LocalAddr().String() {
+		theirs.Close()
+		err = errors.New("somebody else has connected")
+	}
+	if err != nil {
+		ours.Close()
+		return nil, nil, err
+	}
+	defer theirs.Close()
+	file, err := theirs.File()
+	return ours, file, err
 }
 
 // heed passes on what the host says while the command runs.

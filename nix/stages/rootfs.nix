@@ -3,16 +3,18 @@
 { toolchain, plan, sandbox, guest, image, ... }:
 let
   modules = [ "chmod" "debs" "linuxkit" "match" ];
-  agent = if plan.machine.debug then toolchain.debugAgent else toolchain.agent;
+  inherit (plan.machine) debug;
+  agent = if debug then toolchain.debugAgent else toolchain.agent;
+  sets = [ "guest" ] ++ (if debug then [ "guest-debug" ] else [ ]);
 in
 toolchain.run {
   name = "vcr-rootfs-${plan.name}";
   job = builtins.toJSON {
     inherit (plan) arch epoch;
-    machine = { inherit (plan.machine) debug health ports writable; };
+    machine = { inherit debug; inherit (plan.machine) health ports writable; };
     inherit (plan.image) config;
     layout = "${image}/layout";
-    debs = toolchain.pins.debs plan.arch "guest";
+    debs = builtins.concatMap (toolchain.pins.debs plan.arch) sets;
     agent = "${agent plan.arch}/agent";
     inittab = guest "inittab";
     scripts = builtins.listToAttrs (

@@ -169,18 +169,3 @@ def push_to_a_file(vcr: Any, key: Path, tmp_path: Path) -> str:
     (tmp_path / "file").touch()
     words = ("cache", "push", tmp_path / "file", STATIC, "--profile", "stage", "--key", key)
     return str(vcr(*words, code=5).stderr)
-
-
-def test_roots_are_let_go_of(vcr: Any, tmp_path: Path) -> None:
-    project = tmp_path / "another"
-    shutil.copytree(STATIC, project)
-    vcr("build", "image", STATIC)
-    vcr("build", "image", project)
-    assert vcr.json("cache", "prune", "--keep", "1", "--dry-run")["removed"][0].startswith("static")
-    (gone,) = vcr.json("cache", "prune", "--keep", "1")["removed"]
-    roots = {path.name for path in (tmp_path / "state/vcr/roots").iterdir()}
-    assert gone not in roots
-    assert any(name.startswith("another-") for name in roots)
-    assert "nothing says what may go" in vcr("cache", "prune", code=2).stderr
-    # What it kept alive is still there, until Nix collects it.
-    vcr("build", "image", STATIC)

@@ -117,3 +117,9 @@ def test_a_misspelt_package_names_the_nearest(vcr: Any, project: Path) -> None:
     assert "there is no Debian package 'busybox-statik'" in done.stderr
     assert "busybox-static" in done.stderr
     assert (project / "vcr.lock").read_bytes() == before
+
+
+def test_the_tour_knows_what_is_built(vcr: Any, project: Path) -> None:
+    assert vcr.json("intro", project)["state"] == "locked"
+    vcr("build", "image", project)
+    assert vcr.json("intro", project)["state"] == "built"

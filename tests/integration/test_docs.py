@@ -1,31 +1,50 @@
 """Every console example in the documents runs and prints what the document says.
 
-A block fenced as ```console holds commands after "$ " and what they print to
-stdout; progress, on stderr, is not compared. In the output "..." stands for
-anything on a line, and a line "..." for any lines. Blocks of one document run in
-order, in the repository's root, with `bin/vcr` itself. "~/" is a directory of the
-test's own.
+A block fenced as ```console holds commands after "$ " and what they print to stdout;
+progress, on stderr, is not compared. In the output "..." stands for anything on a line,
+and a line "..." for any lines. Commands are sh's and must succeed; one that must not says
+`; echo $?`. The blocks of one document are one session, which begins in the repository's
+root with bin/vcr; `vcr` is the same program. "~/" is a directory of the test's own.
+
+A document that needs what not every host has says so, <!-- needs: PROGRAM... -->, and is
+skipped where that is missing. <!-- with: registry --> starts one that wants the password
+"secret" of "user", at $REGISTRY.
 """
 
 import fnmatch
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from services import toolset
+from services import password_registry, toolset
+
+from vcr.cli import vcr
+from vcr.reference.command import read_command
+from vcr.reference.man import man_pages
 
 REPO = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NEEDS = re.compile(r"^<!-- needs: (.*) -->$", re.MULTILINE)
 DOCUMENTS = [
     path
-    for path in (REPO / "README.md", *sorted((REPO / "docs").glob("*.md")))
+    for path in (*sorted(REPO.glob("*.md")), *sorted((REPO / "docs").rglob("*.md")))
     if FENCE.search(path.read_text())
 ]
+# Carries directory and exported variables from one command to the next.
+SESSION = """
+[ ! -f "$1" ] || . "$1"
+eval "$2"
+code=$?
+{ export -p; printf "cd '%s'\\n" "$PWD"; } > "$1"
+exit $code
+"""
 
 
 @dataclass(frozen=True)
@@ -41,8 +60,8 @@ def examples(text: str) -> Iterator[Example]:
             yield Example(command, tuple(output))
 
 
-def home(word: str, directory: Path) -> str:
-    return f"{directory}/{word.removeprefix('~/')}" if word.startswith("~/") else word
+def at_home(command: str, directory: Path) -> str:
+    return re.sub(r"(?<![^\s=:])~(?=/)", shlex.quote(str(directory)), command)
 
 
 def matches(expected: tuple[str, ...], actual: list[str]) -> bool:
@@ -63,25 +82,68 @@ def test_wildcards_match_what_they_should() -> None:
     assert not matches(("a", "..."), ["b"])
 
 
-@pytest.mark.nix
-@pytest.mark.vm
-@pytest.mark.parametrize("document", DOCUMENTS, ids=[d.name for d in DOCUMENTS])
-def test_the_examples_of(document: Path, tmp_path: Path) -> None:
-    # verify.sh wants veritysetup, which not every host has.
-    path = f"{os.environ['PATH']}:{toolset('build')}/usr/sbin"
-    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "PATH": path}
-    for example in examples(document.read_text()):
-        done = subprocess.run(
-            [home(word, tmp_path) for word in shlex.split(example.command)],
+def test_a_session_keeps_directory_and_variables(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    (tmp_path / "here").mkdir()
+    assert session.run("cd ~/here; export A='b c'").returncode == 0
+    assert session.run('pwd; echo "$A"').stdout == f"{tmp_path}/here\nb c\n"
+    assert session.run("false").returncode == 1
+    assert session.run("false; echo $?").stdout == "1\n"
+
+
+class Session:
+    """A shell of one document."""
+
+    def __init__(self, directory: Path) -> None:
+        # veritysetup, for verify.sh, and skopeo: not every host has them.
+        tools = f"{toolset('build')}/usr/sbin:{toolset('oci')}/usr/bin"
+        self.directory, self.state = directory, directory / "session"
+        self.env = {
+            **os.environ,
+            "XDG_STATE_HOME": str(directory / "state"),
+            "PATH": f"{REPO / 'bin'}:{os.environ['PATH']}:{tools}",
+        }
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", "-c", SESSION, "sh", self.state, at_home(command, self.directory)],
             cwd=REPO,
-            env=env,
+            env=self.env,
             capture_output=True,
             text=True,
             timeout=540,
             check=False,
         )
+
+
+@pytest.mark.nix
+@pytest.mark.vm
+@pytest.mark.parametrize("document", DOCUMENTS, ids=[str(d.relative_to(REPO)) for d in DOCUMENTS])
+def test_the_examples_of(document: Path, tmp_path: Path) -> None:
+    text = document.read_text()
+    for words in NEEDS.findall(text):
+        missing = [program for program in words.split() if shutil.which(program) is None]
+        if missing:
+            pytest.skip(f"needs {', '.join(missing)}")
+    session = Session(tmp_path)
+    with ExitStack() as stack:
+        if "<!-- with: registry -->" in text:
+            address = stack.enter_context(password_registry(tmp_path / "registry"))
+            session.env["REGISTRY"] = address
+        run_all(session, text)
+
+
+def run_all(session: Session, text: str) -> None:
+    for example in examples(text):
+        done = session.run(example.command)
         actual = [line.rstrip() for line in done.stdout.splitlines()]
-        assert matches(example.output, actual), (
-            f"$ {example.command}\n{done.stderr}{done.stdout}\nexpected:\n"
-            + "\n".join(example.output)
-        )
+        said = f"$ {example.command}\n{done.stderr}{done.stdout}"
+        assert done.returncode == 0, f"{said}\nexit code {done.returncode}"
+        assert matches(example.output, actual), f"{said}\nexpected:\n" + "\n".join(example.output)
+
+
+@pytest.mark.nix
+def test_the_package_has_the_pages_for_man() -> None:
+    pages = toolset("vcr") / "share/man/man1"
+    found = {path.name: path.read_text() for path in pages.iterdir()}
+    assert found == man_pages(read_command(vcr))

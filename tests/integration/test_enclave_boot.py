@@ -19,7 +19,8 @@ from eif_reader import read_eif
 from nitro_document import read_document
 from test_prod import stage
 
-from vcr.enclave.emulated import Emulation, Setup, read_image
+from vcr.enclave.emulated import Emulation, Setup
+from vcr.enclave.image import measure_image, read_image
 from vcr.engines.agent import Agent
 from vcr.engines.load import load_machine
 from vcr.errors import MismatchError, UnhealthyError
@@ -27,7 +28,7 @@ from vcr.model.arch import Arch
 from vcr.runtime.record import Records
 from vcr.sandbox.eif import decode, encode
 from vcr.sandbox.enclave import parameters
-from vcr.sandbox.pcrs import measure, of_root
+from vcr.sandbox.pcrs import of_root
 from vcr.sandbox.verity import BLOCK, Verity
 from vcr.settings import Settings
 from vcr.stages.build import Builder
@@ -38,6 +39,7 @@ pytestmark = [pytest.mark.nix, pytest.mark.vm]
 
 REPO = Path(__file__).resolve().parents[2]
 STATIC = REPO / "examples" / "static"
+HELLO = REPO / "examples" / "hello"
 SECONDS = 1800.0
 
 
@@ -54,8 +56,8 @@ def setup(vcr: Any, built: dict[str, Any]) -> Setup:
     project, plan = prepare(STATIC, arch=Arch.RISCV64, profile="prod")
     done = Builder(Settings.load(vcr.env), Ui(), project).build(plan, ("enclave", "emulation"))
     machine: Any = load_machine(done.path("emulation"))
-    names = ("image", "drive", "nbdkit", "qemu", "qemu_data")
-    return Setup(**{name: getattr(machine, name) for name in names})
+    found: Setup = machine.setup
+    return found
 
 
 @contextmanager
@@ -86,16 +88,15 @@ def ask(vcr: Any, request: str) -> bytes:
     return base64.b64decode(data)
 
 
-def test_the_app_serves_from_an_enclave_that_vouches_for_it(
-    vcr: Any, built: dict[str, Any]
-) -> None:
+def test_the_app_serves_from_an_enclave_that_vouches_for_it(vcr: Any) -> None:
     """The whole way: sealed drive, NBD over vsock, verity, snapshot, app, document."""
+    built = vcr.json("build", "enclave", "--profile", "prod", HELLO)
     told = json.loads((stage(built, "enclave") / "pcrs.json").read_bytes())
-    machine = vcr.json("up", "--profile", "prod", "--enclave", STATIC)
+    machine = vcr.json("up", "--profile", "prod", "--enclave", HELLO)
     assert machine["status"] == "healthy"
     forward = machine["forwards"][0]
     with urlopen(f"http://127.0.0.1:{forward['host']}/", timeout=SECONDS) as answer:
-        assert "verifiable machine" in answer.read().decode()
+        assert answer.read() == b"hello from riscv64\n"
     nonce, data = os.urandom(32), b"a statement's digest"
     words = [base64.b64encode(part).decode() for part in (nonce, data)]
     found = opened(ask(vcr, f"attest {words[0]} {words[1]}"), ask(vcr, "root"))
@@ -104,8 +105,29 @@ def test_the_app_serves_from_an_enclave_that_vouches_for_it(
     for number in (0, 1, 2, 16):
         assert found["pcrs"][number].hex() == told[f"PCR{number}"]
     assert told["PCR16"] == of_root(bytes.fromhex(verity_of(built).root_hash)).hex()
-    assert "drive checked" in vcr("logs", "--console", STATIC).stdout
-    vcr("down", "-t", "0", STATIC)
+    assert "drive checked" in vcr("logs", "--console", HELLO).stdout
+    vcr("down", "-t", "0", HELLO)
+
+
+def test_an_emulated_enclave_proves_a_statement(vcr: Any, tmp_path: Path) -> None:
+    """As on Nitro, with the root of the run in the place of AWS's."""
+    vcr("attest", "keygen", tmp_path / "alice")
+    said, nonce = tmp_path / "said.json", os.urandom(16).hex()
+    vcr("attest", STATIC, "--profile", "prod", "--predicate", "root-hash", "--provider", "emulated",
+        "--key", tmp_path / "alice.key", "--nonce", nonce, "--output", said)  # fmt: skip
+    proof = tmp_path / "said.json.emulated"
+    root = ("--root", tmp_path / "said.json.emulated.root.pem")
+    words = ("attest", "verify", said, proof, "--key", tmp_path / "alice.pub")
+    told = vcr.json(*words, *root, "--nonce", nonce, "--max-age", "1h")
+    assert [row["type"] for row in told["evidence"]] == ["aws-nitro-v1"]
+    assert {"eif", "pcr0", "pcr1", "pcr2", "sealed"} <= set(told["ladder"])
+    done = vcr(*words, *root, "--nonce", nonce)
+    assert "they prove nothing about an enclave" in done.stderr
+    assert "not all demanded" not in done.stderr  # the statement has them
+    assert "rejected at the certificate chain" in vcr(*words, code=3).stderr
+    assert "rejected at the nonce" in vcr(*words, *root, "--nonce", "00", code=3).stderr
+    zero = ("--pcr", f"0={'1' * 96}")
+    assert "rejected at the PCR" in vcr(*words, *root, *zero, code=3).stderr
 
 
 def test_another_reader_agrees_with_the_ladder(built: dict[str, Any]) -> None:
@@ -155,7 +177,7 @@ def test_another_root_is_refused_and_measured(
     (tmp_path / "eif").write_bytes(encode(changed))
     said = fails(replace(setup, image=tmp_path / "eif"))
     assert "the drive is not the one that was measured" in said
-    before, after = (measure(i.kernel, i.cmdline.encode(), i.ramdisks) for i in (image, changed))
+    before, after = map(measure_image, (image, changed))
     assert before[1] == after[1]
     assert before[2] != after[2]
 

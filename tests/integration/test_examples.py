@@ -67,10 +67,16 @@ def test_static(vcr: Any) -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("flask", "hello from flask"), ("node", "hello from node, up "), ("c", "hello from c")],
+    [
+        ("flask", "hello from flask"),
+        ("node", "hello from node, up "),
+        ("c", "hello from c"),
+        ("go", "hello from go"),
+        ("rust", "hello from rust"),
+    ],
 )
 def test_what_runs_installers(vcr: Any, name: str, words: str) -> None:
-    """pip, npm and apt-get with gcc: their RUNs are carried out from the lock alone."""
+    """pip, npm, apt-get with gcc, and compilers: their RUNs are carried out from the lock alone."""
     example = built(vcr, name)
     machine = vcr.json("up", example)
     assert get(f"{address(machine)}/health")[0] == 200

@@ -14,14 +14,12 @@ from typing import Any
 import pytest
 from exports import state_of
 from processes import is_running
-from services import registry_server, tool, toolset
+from services import password_registry, registry_server, tool, toolset
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
 
 REPO = Path(__file__).resolve().parents[2]
 STATIC = REPO / "examples" / "static"
-# "secret", by bcrypt
-USERS = "user:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
 
 
 @pytest.fixture
@@ -231,10 +229,7 @@ def flip_drive(registry: Path, export: Path) -> None:
 
 
 def test_credentials_are_those_of_skopeo(vcr: Any, export: Path, tmp_path: Path) -> None:
-    users = tmp_path / "users"
-    users.write_text(USERS)
-    auth = {"htpasswd": {"realm": "r", "path": str(users)}}
-    with registry_server(tmp_path / "registry", auth=auth) as address:
+    with password_registry(tmp_path / "registry") as address:
         vcr.env["REGISTRY_AUTH_FILE"] = str(tmp_path / "auth.json")
         words = ("push", f"{address}/team/static:1", "--export", export)
         assert f"skopeo login {address}" in vcr(*words, code=5).stderr

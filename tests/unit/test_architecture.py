@@ -12,13 +12,14 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the top down; a module may import from its own layer and from lower ones only.
 LAYERS = (
     ("cli",),
+    ("reference",),
     ("attest", "export", "verify"),
     ("stages", "runtime"),
     ("lock", "dockerfile", "engines"),
     ("enclave",),
     ("tools",),
-    ("ui", "progress", "process", "atomic"),
-    ("settings",),
+    ("ui", "progress", "process", "atomic", "flock"),
+    ("settings", "signals"),
     ("model", "sandbox"),
     ("errors",),
 )

@@ -1,5 +1,6 @@
 """Files verified together: who vouches, for what, how many, and what binds to it."""
 
+import base64
 import datetime as dt
 import hashlib
 import json
@@ -133,6 +134,33 @@ def test_a_document_binds_to_a_statement() -> None:
     for wrong in (digest_of("rebuild"), b"", None):
         error = rejection(TRUST, signed("root-hash", ALICE), document(user_data=wrong))
         assert (error.joint, error.what[:5]) == (Joint.USER_DATA, "file1")
+
+
+def test_registers_in_the_ladder_are_demanded_of_a_document() -> None:
+    """Who signs for an enclave's image need not be asked for its registers again."""
+    module = TestModule()
+    measured = {f"pcr{n}": Digest(f"sha384:{module.pcrs[n].hex()}") for n in (0, 1, 2)}
+    module.extend(16, bytes.fromhex(LADDER["sealed"].hex))
+    trust = replace(TRUST, nitro=NitroDemand(root=module.root))
+
+    def proof(**registers: Digest) -> tuple[bytes, bytes]:
+        plain = statement("root-hash")
+        said = replace(plain, subjects={**plain.subjects, **measured, **registers})
+        bound = hashlib.sha256(said.to_bytes()).digest()
+        return sign(said.to_bytes(), [ALICE]).to_bytes(), module.document(user_data=bound)
+
+    assert check(trust, *proof()).proofs
+    for name in measured:
+        error = rejection(trust, *proof(**{name: Digest("sha384:" + "1" * 96)}))
+        assert (error.joint, error.why[:4]) == (Joint.PCR, name.upper())
+    other = TestModule()
+    other.extend(16, b"another root")
+    said, _ = proof()
+    bound = hashlib.sha256(base64.b64decode(json.loads(said)["payload"])).digest()
+    wrong = rejection(
+        replace(TRUST, nitro=NitroDemand(root=other.root)), said, other.document(user_data=bound)
+    )
+    assert (wrong.joint, wrong.why[:5]) == (Joint.PCR, "PCR16")
 
 
 def test_a_document_that_answers() -> None:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ from test_cli import errors_of, make_app
 from vcr.attest.keys import public_pem
 from vcr.cli import run, vcr
 from vcr.cli.app import App
+from vcr.cli.attestations import judge
 from vcr.errors import ExitCode
+from vcr.model.digest import Digest
+from vcr.model.ladder import Rung
 
 MODULE = TestModule()
 AT = "2026-11-26T12:00:00Z"
@@ -199,4 +203,21 @@ def test_help_of_each_part_is_as_recorded(
     monkeypatch.setenv("COLUMNS", "90")
     vcr.main(["attest", verb, "--help"], prog_name="vcr", standalone_mode=False)
     golden = repo / "tests" / "golden" / "help" / f"attest-{verb}.txt"
-    assert capsys.readouterr().out == golden.read_text(), f"{golden} differs; see docs/develop.md"
+    assert capsys.readouterr().out == golden.read_text(), f"{golden} differs; see CONTRIBUTING.md"
+
+
+def test_a_report_judges_each_file_by_itself(app: App) -> None:
+    ladder = [Rung(name, Digest(digest), 1, Path("x")) for name, digest in LADDER.items()]
+    paths = [app.directory / name for name in ("alice.json", "bob.json", "nitro")]
+    alice, bob, nitro = judge(paths, [app.directory / "alice.pub"], ladder)
+    assert (alice.file, alice.holds) == ("alice.json", True)
+    assert alice.words.startswith("rebuild, signed by ")
+    assert not bob.holds
+    assert bob.words.startswith("at the signature: no trusted key")
+    assert not nitro.holds  # its root is not that of AWS
+    assert "certificate" in nitro.words
+    other = [replace(ladder[0], digest=Digest("sha256:" + "00" * 32)), *ladder[1:]]
+    (changed,) = judge(paths[:1], [app.directory / "alice.pub"], other)
+    assert changed.words.startswith("at the subject: ")
+    (untrusted,) = judge(paths[:1], [], ladder)
+    assert not untrusted.holds

@@ -1,5 +1,6 @@
 """Providers: what each measures, answers and checks; and what is said where one cannot run."""
 
+import base64
 import datetime as dt
 import hashlib
 import http.server
@@ -7,24 +8,34 @@ import json
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cbor2
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from nitro_pki import NOW, TestModule
 from test_attest_dsse import ALICE, MALLORY, trusted
 
-from vcr.attest.providers import Evidence, Launch, Parts, Provider, report_data
+from vcr.attest.providers import Evidence, Launch, Parts, Provider, nitro, report_data
 from vcr.attest.providers.command import Command
+from vcr.attest.providers.emulated import Emulated
 from vcr.attest.providers.nitro import Beside, Nitro
 from vcr.attest.providers.software import Software
 from vcr.attest.receipt import parse_receipt
 from vcr.attest.rejected import Joint, RejectedError
-from vcr.errors import ExitCode, FetchError, HostError, VcrError
+from vcr.enclave.emulated import Setup
+from vcr.enclave.nsm import SoftwareNsm
+from vcr.errors import ExitCode, FetchError, HostError, MismatchError, UnhealthyError, VcrError
+from vcr.export.nbd import Address
 from vcr.sandbox import pcrs
+from vcr.sandbox.eif import Image, encode
 from vcr.tools import nitro_cli, nsm
+from vcr.tools.nbdkit import Nbdkit
 
 ROOT = bytes(range(32))
 PARTS = Parts(ROOT)
@@ -55,11 +66,20 @@ def test_software_answers_with_its_key() -> None:
     assert joint_of(stranger, launch, evidence, nonce=b"n") is Joint.SIGNATURE
 
 
+IMAGE = Image(
+    "amd64", b"kernel" * 1000, "console=ttyS0", (b"ramdisk0" * 1000, b"ramdisk1" * 1000),
+    b"{}", memory=1 << 28, cpus=2,
+)  # fmt: skip
+
+
+def image_file(directory: Path, image: Image = IMAGE) -> Path:
+    path = directory / "eif"
+    path.write_bytes(encode(image))
+    return path
+
+
 def test_registers_are_computed_as_aws_describes(tmp_path: Path) -> None:
-    for name in ("kernel", "ramdisk0", "ramdisk1"):
-        (tmp_path / name).write_bytes(name.encode() * 1000)
-    ramdisks = (tmp_path / "ramdisk0", tmp_path / "ramdisk1")
-    launch = Nitro().measure(Parts(ROOT, tmp_path / "kernel", "console=ttyS0", ramdisks))
+    launch = Nitro().measure(Parts(ROOT, image_file(tmp_path)))
 
     def register(*contents: bytes) -> bytes:
         return hashlib.sha384(bytes(48) + hashlib.sha384(b"".join(contents)).digest()).digest()
@@ -72,6 +92,69 @@ def test_registers_are_computed_as_aws_describes(tmp_path: Path) -> None:
         "PCR16": hashlib.sha384(bytes(48) + ROOT).digest(),
     }
     assert pcrs.of_certificate(b"certificate") == register(b"certificate")
+
+
+def test_a_damaged_image_is_not_measured(tmp_path: Path) -> None:
+    path = image_file(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(MismatchError):
+        Nitro().measure(Parts(ROOT, path))
+
+
+def emulated_document(registers: Mapping[str, bytes], root: bytes) -> tuple[bytes, bytes]:
+    """Return what an enclave with PCR0 to PCR2 of REGISTERS answers, and its run's root."""
+    module = SoftwareNsm({n: registers[f"PCR{n}"] for n in (0, 1, 2)}, NOW.timestamp())
+    for request in ({"ExtendPCR": {"index": 16, "data": root}}, {"LockPCR": {"index": 16}}):
+        module.handle(cbor2.dumps(request))
+    asked = {"Attestation": {"user_data": BOUND, "nonce": b"n", "public_key": None}}
+    answer = cbor2.loads(module.handle(cbor2.dumps(asked)))
+    return answer["Attestation"]["document"], pem(module.root)
+
+
+def test_an_emulated_document_holds_up_to_the_root_of_its_run(tmp_path: Path) -> None:
+    provider = Emulated(Setup(image_file(tmp_path), *[tmp_path] * 4))
+    launch = provider.measure(Parts(ROOT, image_file(tmp_path)))
+    document, mine = emulated_document(launch.reference, ROOT)
+    evidence = Evidence("aws-nitro-v1", document, {"root.pem": mine})
+    claims = provider.verify(evidence, launch, report_data=BOUND, nonce=b"n", at=NOW)
+    assert claims.measured.items() >= launch.reference.items()
+    assert joint_of(provider, launch, evidence, nonce=b"m") is Joint.NONCE
+    _, theirs = emulated_document(launch.reference, ROOT)
+    for collateral in ({}, {"root.pem": theirs}, {"root.pem": b"?"}):
+        wrong = replace(evidence, collateral=collateral)
+        assert joint_of(provider, launch, wrong, nonce=b"n") is Joint.CHAIN
+    # Nobody else takes it for one of AWS.
+    assert joint_of(Nitro(), launch, evidence, nonce=b"n") is Joint.CHAIN
+
+
+@pytest.mark.parametrize(
+    ("changed", "register"),
+    [
+        (replace(IMAGE, kernel=b"another"), "PCR0"),
+        (replace(IMAGE, cmdline="console=ttyS0 init=/bin/sh"), "PCR0"),
+        (replace(IMAGE, ramdisks=(b"another", IMAGE.ramdisks[1])), "PCR0"),
+        (replace(IMAGE, ramdisks=(IMAGE.ramdisks[0], b"another")), "PCR0"),
+        (IMAGE, "PCR16"),
+    ],
+    ids=["kernel", "command line", "loader", "verity parameters", "drive"],
+)
+def test_an_enclave_of_something_else_is_rejected(
+    changed: Image, register: str, tmp_path: Path
+) -> None:
+    """Whole images, whose checksums are right: what gives them away is what was measured."""
+    provider = Emulated(Setup(tmp_path, *[tmp_path] * 4))
+    launch = provider.measure(Parts(ROOT, image_file(tmp_path)))
+    ran = provider.measure(Parts(ROOT, image_file(tmp_path, changed)))
+    root = bytes(32) if changed == IMAGE else ROOT
+    document, certificate = emulated_document(ran.reference, root)
+    evidence = Evidence("aws-nitro-v1", document, {"root.pem": certificate})
+    with pytest.raises(RejectedError, match="rejected at the PCR") as caught:
+        provider.verify(evidence, launch, report_data=BOUND, nonce=b"n", at=NOW)
+    assert caught.value.why.startswith(f"{register} ")
+
+
+def pem(der: bytes) -> bytes:
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
 
 
 def test_a_document_is_checked_against_what_was_measured() -> None:
@@ -130,28 +213,67 @@ def test_what_nitro_cli_says() -> None:
         nitro_cli.read_enclave(b"Start allocating memory...")
 
 
-def test_the_agent_of_an_enclave_is_asked() -> None:
-    ours, theirs = socket.socketpair()
+def test_the_enclave_is_asked_over_vsock_what_the_loader_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """All of `nitro` but the hypervisor: another enclave's program, and no drive."""
     asked: list[Any] = []
+    ended: list[nitro_cli.Enclave] = []
 
-    def agent() -> None:
-        with theirs:
-            asked.append(json.loads(theirs.makefile().readline()))
-            theirs.sendall(b"doc" * 3000)
+    def connect(_: nitro_cli.Enclave, port: int) -> socket.socket:
+        ours, theirs = socket.socketpair()
 
-    thread = threading.Thread(target=agent)
-    thread.start()
-    with ours:
-        assert nitro_cli.ask_over(ours, b"\x01", b"\x02") == b"doc" * 3000
-    thread.join()
-    assert asked == [{"nonce": "02", "user_data": "01"}]
+        def answer() -> None:
+            with theirs:
+                asked.append((port, json.loads(theirs.makefile().readline())))
+                document = base64.b64encode(b"doc" * 3000).decode()
+                theirs.sendall(json.dumps({"document": document}).encode() + b"\n")
+
+        threading.Thread(target=answer).start()
+        return ours
+
+    @contextmanager
+    def serve(_nbdkit: Nbdkit, seal: Path, address: Address) -> Iterator[None]:
+        asked.append((seal, address.uri))
+        yield
+
+    monkeypatch.setattr(nitro_cli.Enclave, "connect", connect)
+    monkeypatch.setattr(nitro_cli, "run_enclave", lambda *words: (
+        asked.append(words) or nitro_cli.Enclave("i-1-enc2", 16)))  # fmt: skip
+    monkeypatch.setattr(nitro_cli, "terminate", ended.append)
+    monkeypatch.setattr(nitro, "serve", serve)
+    image = image_file(tmp_path)
+    session = Beside(image, tmp_path, Nbdkit(tmp_path, tmp_path))
+    with session as entered:
+        assert entered.attest(b"\x01", b"\x02").blob == b"doc" * 3000
+        assert not ended
+    assert [enclave.ident for enclave in ended] == ["i-1-enc2"]
+    assert asked == [
+        (tmp_path, "nbd+vsock://2:10809"),
+        (image, 256, 2),
+        (9002, {"attest": {}}),
+        (9002, {"attest": {"nonce": "Ag==", "user_data": "AQ=="}}),
+    ]
 
 
-def test_an_enclave_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nitro_cli, "BOOT_SECONDS", 0)
-    with pytest.raises(VcrError) as caught:
-        Beside(nitro_cli.Enclave("i-1-enc2", 4_000_000)).attest(BOUND)
-    assert caught.value.code in {ExitCode.UNHEALTHY, ExitCode.HOST}
+def test_an_enclave_that_never_serves_is_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ended: list[nitro_cli.Enclave] = []
+    monkeypatch.setattr(nitro, "BOOT_SECONDS", 0)
+    monkeypatch.setattr(nitro, "serve", lambda *_: nullcontext())
+    enclave = nitro_cli.Enclave("i-1-enc2", 4_000_000)
+    monkeypatch.setattr(nitro_cli, "run_enclave", lambda *_: enclave)
+    monkeypatch.setattr(nitro_cli, "terminate", ended.append)
+    session = Beside(image_file(tmp_path), tmp_path, Nbdkit(tmp_path, tmp_path))
+    with pytest.raises(UnhealthyError, match="i-1-enc2 does not answer"), session:
+        pass
+    assert ended == [enclave]
+
+
+def test_a_connection_to_an_enclave_that_is_not_there() -> None:
+    with pytest.raises(OSError, match=r"."):
+        nitro_cli.Enclave("i-1-enc2", 4_000_000).connect(9002)
 
 
 def test_a_command_gets_the_statement_and_its_answer_is_kept() -> None:

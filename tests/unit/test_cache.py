@@ -1,16 +1,12 @@
-"""Binary caches: keys, addresses, what Nix is told and says; roots that may go."""
+"""Binary caches: keys, addresses, what Nix is told and says."""
 
 import json
-import os
-import time
 from pathlib import Path
 
 import pytest
 
 from vcr import process
 from vcr.errors import HostError, MismatchError, UsageError, VcrError
-from vcr.export.roots import Roots
-from vcr.runtime.record import Record, Records, start_time
 from vcr.settings import Settings
 from vcr.tools.binary_cache import BinaryCache, SigningKey, _rows
 from vcr.tools.nix import Nix, _build_failure
@@ -136,44 +132,3 @@ def test_a_cache_that_is_to_blame_is_a_mismatch(level: int, text: str, words: st
     error = _build_failure(process.Result(("nix",), 1, b"", ""), log)
     assert isinstance(error, MismatchError)
     assert words in error.what
-
-
-# --- roots
-
-
-def make_roots(given: Settings, **ages: float) -> Roots:
-    for name, hours in ages.items():
-        path = given.state_dir / "roots" / name.replace("_", "-") / "prod"
-        path.mkdir(parents=True)
-        (path / "last-build.json").write_text("{}")
-        when = time.time() - hours * 3600
-        for each in (path / "last-build.json", path, path.parent):
-            os.utime(each, (when, when))
-    return Roots(given)
-
-
-@pytest.mark.parametrize(
-    ("keep", "hours", "gone"),
-    [(1, 0, ["b", "c", "toolchain-1"]), (0, 2, ["b", "c", "toolchain-1"]), (2, 2, ["c"]),
-     (0, 9, []), (9, 0, [])],
-)  # fmt: skip
-def test_what_may_go(tmp_path: Path, keep: int, hours: float, gone: list[str]) -> None:
-    ages = {"a": 1, "b": 3, "c": 5, "toolchain_1": 7, "toolchain_2": 6, "tools": 99}
-    roots = make_roots(settings(tmp_path), **ages)
-    assert sorted(each.name for each in roots.choose(keep, hours * 3600)) == gone
-
-
-def test_what_runs_stays_and_old_plans_go(tmp_path: Path) -> None:
-    given = settings(tmp_path)
-    roots = make_roots(given, a=1, b=3, c=5)
-    me = os.getpid()
-    record = Record("c", "c", "/p", "/s/vm", me, start_time(me) or 0, 1.0, (), "healthy")
-    Records(given).save(record)
-    plans = given.cache_dir / "plans"
-    plans.mkdir(parents=True)
-    for name, hours in (("new", 4), ("old", 6)):
-        (plans / f"{name}.json").touch()
-        os.utime(plans / f"{name}.json", (time.time() - hours * 3600,) * 2)
-    roots.remove(roots.choose(1, 0))
-    assert [each.name for each in roots.all()] == ["a", "c"]
-    assert [plan.name for plan in plans.iterdir()] == ["new.json"]

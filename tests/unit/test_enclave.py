@@ -15,7 +15,8 @@ pytest.importorskip("cbor2", reason="needs cbor2")
 pytest.importorskip("cryptography", reason="needs cryptography")
 
 from vcr.enclave import wire
-from vcr.enclave.emulated import Emulation, Setup, read_image
+from vcr.enclave.emulated import Emulation, Setup
+from vcr.enclave.image import read_image
 from vcr.engines.enclave import EnclaveMachine
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import MismatchError, UnhealthyError, VcrError

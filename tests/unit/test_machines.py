@@ -13,16 +13,20 @@ from pathlib import Path
 
 import pytest
 
+from vcr.cli.watch import parse_since
 from vcr.engines.agent import Agent, NoAnswerError
+from vcr.engines.child import python_child
 from vcr.engines.load import load_machine
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import HostError, UsageError
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
-from vcr.runtime.follow import follow, last_lines
+from vcr.runtime.follow import Read, follow, read_log
 from vcr.runtime.health import Prober, wait_until_healthy
 from vcr.runtime.machine import tail
 from vcr.runtime.ports import choose_forwards, holder_of, parse_forward
 from vcr.runtime.record import Record, Records, start_time
+from vcr.runtime.times import index_of, length_at, wait_for_end
+from vcr.sandbox.prod import DEBUG_PORTS
 from vcr.settings import Settings
 
 MACHINE = {
@@ -254,15 +258,80 @@ def test_following_a_log_sees_every_line_once(tmp_path: Path) -> None:
             file.write("f\n")
         return next(over)
 
-    assert list(follow(path, is_over, skip_lines=1)) == ["two", "half", "f", "f"]
+    assert list(follow(path, is_over, 4)) == ["two", "half", "f", "f"]
 
 
-def test_last_lines(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("a\nb\nc\n")
-    assert last_lines(tmp_path / "log", 2) == ["b", "c"]
-    assert last_lines(tmp_path / "log", 0) == []
-    assert last_lines(tmp_path / "log", None) == ["a", "b", "c"]
-    assert last_lines(tmp_path / "none", 5) == []
+def test_a_log_is_read_from_the_line_that_a_byte_is_in(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"one\r\ntwo\nthr")
+    assert read_log(log) == Read(("one", "two"), 9, "thr")
+    for begin, lines in ((4, ("one", "two")), (5, ("two",)), (8, ("two",)), (9, ()), (99, ())):
+        assert read_log(log, begin) == Read(lines, 9, "thr")
+    log.write_bytes(b"\n")
+    assert read_log(log) == Read(("",), 1, "")
+    assert read_log(tmp_path / "none") == Read((), 0, "")
+
+
+# --- when a log was written
+
+
+def test_the_index_of_a_log_tells_how_long_it_was(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with pytest.raises(FileNotFoundError):
+        length_at(log, 0)
+    index_of(log).write_text("100.000 7\n100.250 9\n200.000 20\n")
+    found = {moment: length_at(log, moment) for moment in (50.0, 100.0, 100.1, 101.0, 200.0, 300.0)}
+    assert found == {50.0: 0, 100.0: 0, 100.1: 7, 101.0: 9, 200.0: 9, 300.0: 20}
+
+
+def test_logs_are_watched_until_the_machine_ends(tmp_path: Path) -> None:
+    logs = [tmp_path / "app.log", tmp_path / "console.log"]
+    for log in logs:
+        log.write_text("before\n")
+        index_of(log).touch()
+    machine = subprocess.Popen(["sleep", "1000"])
+    told = json.dumps({"pid": machine.pid, "logs": [str(log) for log in logs]})
+    watcher = subprocess.Popen(python_child("vcr.runtime.times", told))
+    deadline = time.monotonic() + 20
+    while not index_of(logs[1]).read_text():
+        assert time.monotonic() < deadline
+    time.sleep(1.5)
+    moment = time.time()
+    with logs[0].open("a") as file:
+        file.write("after\n")
+    while len(index_of(logs[0]).read_text().splitlines()) < 2:
+        assert time.monotonic() < deadline
+    noted = time.time() + 0.01
+    assert [length_at(log, moment) for log in logs] == [7, 7]
+    assert length_at(logs[0], noted) == 13
+    assert noted - moment < 5
+    with logs[1].open("a") as file:
+        file.write("last\n")
+    machine.kill()
+    machine.wait()
+    wait_for_end(logs[0])
+    assert watcher.wait(20) == 0
+    assert length_at(logs[1], time.time() + 1) == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("10m", 400.0),
+        ("1h30m", -4400.0),
+        ("0", 1000.0),
+        ("1970-01-01T00:10:00Z", 600.0),
+        ("1970-01-01 01:10+01:00", 600.0),
+    ],
+)
+def test_what_since_means(text: str, moment: float) -> None:
+    assert parse_since(text, 1000.0) == moment
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "10", "2026-13-01"])
+def test_what_since_does_not_mean(text: str) -> None:
+    with pytest.raises(UsageError, match="neither a time nor a duration"):
+        parse_since(text, 1000.0)
 
 
 def test_the_tail_of_a_console_leaves_the_firmware_out(tmp_path: Path) -> None:
@@ -281,6 +350,14 @@ def test_the_command_line_is_as_recorded(repo: Path, tmp_path: Path) -> None:
     argv = machine.command_line([Forward("127.0.0.1", 8080, 80)], channels)
     golden = repo / "tests" / "golden" / "qemu.txt"
     assert "\n".join(argv) + "\n" == golden.read_text()
+    (tmp_path / "vm.json").write_text(json.dumps({**MACHINE, "debug": True}))
+    more = load_machine(tmp_path).command_line([Forward("127.0.0.1", 8080, 80)], channels)
+    added = [word for word in more if word not in argv]
+    assert added[:2] == [
+        "socket,path=/c/debug0,server=on,wait=off,id=debug0",
+        "virtserialport,chardev=debug0,name=vcr.debug0",
+    ]
+    assert len(added) == 2 * DEBUG_PORTS
 
 
 def test_the_health_check_of_vm_json_is_read(tmp_path: Path) -> None:

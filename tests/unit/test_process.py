@@ -103,3 +103,46 @@ def test_a_spawned_child_dies_with_its_parent(tmp_path: Path) -> None:
     while time.monotonic() < deadline and is_running(child):
         time.sleep(0.02)
     assert not is_running(child)
+
+
+# --- attached
+
+
+def attached(code: str, tmp_path: Path) -> tuple[int, str]:
+    with (tmp_path / "out").open("wb") as out:
+        argv = [sys.executable, "-c", code]
+        ended = process.attach(argv, stdin=None, stdout=out.fileno(), stderr=out.fileno())
+    return ended, (tmp_path / "out").read_text()
+
+
+def test_an_attached_program_ends_as_a_shell_would_say(tmp_path: Path) -> None:
+    assert attached("print('x'); raise SystemExit(3)", tmp_path) == (3, "x\n")
+    assert attached("import os; os.kill(os.getpid(), 9)", tmp_path) == (137, "")
+    with pytest.raises(HostError, match="not on this host"):
+        process.attach(["/no/such"], stdin=None, stdout=1, stderr=2)
+
+
+def test_signals_to_end_are_passed_on_to_an_attached_program(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    code = (
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
+        "os.kill(os.getppid(), signal.SIGTERM)\n"
+        "time.sleep(60)\n"
+    )
+    assert attached(code, tmp_path) == (5, "")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_second_signal_ends_an_attached_program(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "os.kill(os.getppid(), signal.SIGTERM)\n"
+        "time.sleep(0.5)\n"
+        "os.kill(os.getppid(), signal.SIGTERM)\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+        "time.sleep(60)\n"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        attached(code, tmp_path)

@@ -3,16 +3,16 @@
 import io
 import json
 import tarfile
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
-from vcr.model.plan import Debs, Fetched, Workdir
 from vcr.stages.build import BuiltStage
-from vcr.stages.contents import File, Package, largest_files, packages_of
+from vcr.stages.contents import File, largest_files
 from vcr.stages.graph import Node
-from vcr.stages.page import Report, page
+from vcr.stages.page import Attested, Component, Milestone, Report, page
 
 VOID = {"meta", "link"}
 DIGEST = Digest("sha256:" + "ab" * 32)
@@ -57,7 +57,15 @@ def report(name: str) -> Report:
         ),
         sizes={"image": (2048, 4096)},
         machine=(("instructions", "600709526"),),
-        packages=(Package("busybox-static", "1:1.37.0-6+b9", 900),),
+        boot=(Milestone("the kernel's clock starts", 20_000_000), Milestone("healthy", 80_000_000)),
+        components={
+            "in the image": (Component("busybox-static", "1:1.37.0-6+b9", 900, str(DIGEST), name),),
+            "only while building": (Component("gcc", "14", 0, str(DIGEST), "pkg:deb/gcc"),),
+        },
+        attested=(
+            Attested(f"{name}.json", holds=True, words="provenance, signed by 0123"),
+            Attested("other.json", holds=False, words="at the signature: no trusted key"),
+        ),
         files=(File(f"/{name}", 7, "0.1.copy"),),
     )
 
@@ -85,11 +93,33 @@ def test_names_are_text_whatever_they_are() -> None:
     assert f"/{name}" in found.text
 
 
-def test_packages_are_named_as_their_files() -> None:
-    url = "https://snapshot.debian.org/pool/main/g/g++/libstdc%2b%2b6_1%3a14.2-1_riscv64.deb"
-    debs = Debs((Fetched(url, "00" * 32, 5, "x.deb"), Fetched("y/a_1_all.deb", "11" * 32, 9, "y")))
-    found = packages_of({"base": debs, "1": Workdir("/app", ())})
-    assert found == (Package("a", "1", 9), Package("libstdc++6", "1:14.2-1", 5))
+def test_the_timeline_is_one_of_instructions() -> None:
+    html = page(report("static"))
+    found = read(html)
+    for words in ("20.0 M", "80.0 ms", "60.0 M"):
+        assert words in found.text
+    assert 'class="bar"><i style="margin-left:0.00%;width:25.00%">' in html
+    assert 'class="bar"><i style="margin-left:25.00%;width:75.00%">' in html
+
+
+def test_what_is_not_known_is_said() -> None:
+    bare = replace(report("static"), boot=(), attested=(), machine=())
+    text = " ".join(read(page(bare)).text)
+    assert "one of the profile prod, on the engine qemu" in text
+    assert "None was given" in text
+
+
+def test_attestations_that_do_not_hold_are_told_with_the_reason() -> None:
+    html = page(report("static"))
+    assert '<td class="good"><b>verified</b></td>' in html
+    assert '<td class="bad"><b>not verified</b></td><td>at the signature: no trusted key' in html
+
+
+def test_components_are_shown_by_use() -> None:
+    found = read(page(report("static")))
+    assert "in the image: 1 in all, 900 B" in found.text
+    assert "only while building: 1 in all, 0 B" in found.text
+    assert "pkg:deb/gcc" in found.text
 
 
 def test_the_largest_files_are_found_in_the_layers(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_the_kernel_builder_needs_a_kernel(tmp_path: Path) -> None:
 
 def test_a_kernel_without_modules_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "linux").mkdir()
-    for name in ("kernel", "System.map"):
+    for name in ("kernel", "System.map", "symbols"):
         (tmp_path / "linux" / name).write_bytes(name.encode())
     (tmp_path / "step").write_bytes(b"program")
     job = {"linux": str(tmp_path / "linux"), "kernel_deb": "", "busybox_deb": "", "epoch": 0}
@@ -100,7 +100,7 @@ def test_a_kernel_without_modules_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "job").write_text(json.dumps(job))
     kernel.main(str(tmp_path / "job"), str(tmp_path / "out"))
     assert (tmp_path / "out" / "kernel").read_bytes() == b"kernel"
-    assert (tmp_path / "out" / "System.map").exists()
+    assert all((tmp_path / "out" / name).exists() for name in ("System.map", "symbols"))
     found = {name: body for name, _, body in read_cpio((tmp_path / "out/initramfs").read_bytes())}
     assert found["init"] == b"program"
     assert found["modules/order"] == b""

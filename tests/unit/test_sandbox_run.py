@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vcr.model.project import Config
+from vcr.model.config import Config
 from vcr.sandbox import vm
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.lower import OVERLAY_OPAQUE, overlay_nodes

@@ -12,6 +12,7 @@ from vcr.attest.rejected import Joint, RejectedError, demand
 from vcr.model.digest import Digest
 from vcr.sandbox import pcrs
 
+RUNGS = ("pcr0", "pcr1", "pcr2")  # as vcr/sandbox/enclave.py writes them
 SOFTWARE = "software-v1"
 SOFTWARE_PAYLOAD = "application/vnd.vcr.evidence.v1+json"
 
@@ -35,10 +36,11 @@ def of_nitro(
 ) -> Proof:
     """Check a Nitro document, whose user_data is one of BOUND unless something else is WANTED.
 
-    Raises RejectedError.
+    A LADDER with registers demands them, and that of the sealed root. Raises RejectedError.
     """
     registers = {
-        index: value or pcrs.of_root(_root(ladder)) for index, value in wanted.pcrs.items()
+        index: value or pcrs.of_root(_root(ladder))
+        for index, value in {**_of_ladder(ladder), **wanted.pcrs}.items()
     }
     expected = Expected(
         pcrs=registers,
@@ -83,6 +85,18 @@ def check_software(payload: bytes, nonce: bytes | None, bound: Collection[bytes]
         Joint.USER_DATA,
         "it is bound to none of the statements",
     )
+
+
+def has_registers(ladder: Mapping[str, str]) -> bool:
+    """Tell whether LADDER says PCR0, PCR1 and PCR2."""
+    return all(rung in ladder for rung in RUNGS)
+
+
+def _of_ladder(ladder: Mapping[str, str]) -> dict[int, bytes]:
+    if not has_registers(ladder):
+        return {}
+    told = {index: bytes.fromhex(Digest(ladder[rung]).hex) for index, rung in enumerate(RUNGS)}
+    return told | {pcrs.ROOT_PCR: b""}
 
 
 def _root(ladder: Mapping[str, str]) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 from vcr.attest.execution import execute_again
 from vcr.attest.predicates import TYPES, Host, rebuild, root_hash, run_once, with_time
 from vcr.attest.provenance import Pins, provenance, source_descriptor
+from vcr.attest.providers import Parts
 from vcr.attest.sbom import sbom
 from vcr.attest.statement import DRIVE, Statement, subjects_of
 from vcr.errors import UsageError
@@ -17,6 +18,7 @@ from vcr.lock.read import load_lock
 from vcr.model.digest import Digest
 from vcr.model.ladder import UNKNOWN, Rung
 from vcr.model.project import Project
+from vcr.sandbox.enclave import EIF
 from vcr.stages.build import Builder, Built
 from vcr.tools.git import Git, Revision, in_working_tree
 from vcr.tools.nix import Nix
@@ -51,6 +53,14 @@ class Maker:
         """Return the root hash of the drive, b"" where there is none."""
         digests = {rung.name: rung.digest for rung in self.built.ladder}
         return bytes.fromhex(digests["sealed"].hex) if "sealed" in digests else b""
+
+    @property
+    def parts(self) -> Parts:
+        """Return what a provider measures and starts."""
+        seal = self.built.path("seal") if self.sealed_root else None
+        with_image = any(stage.name == "enclave" for stage in self.built.stages)
+        image = self.built.path("enclave") / EIF if with_image else None
+        return Parts(self.sealed_root, image, seal)
 
     @property
     def _drive(self) -> Path:

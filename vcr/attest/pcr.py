@@ -1,21 +1,12 @@
-"""Registers (PCRs) of a Nitro enclave as users write them, and of files of an image.
+"""Registers (PCRs) of a Nitro enclave as users write them.
 
 What they are made of is said in vcr/sandbox/pcrs.py.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-
-from vcr.sandbox.pcrs import SIZE, measure
+from vcr.sandbox.pcrs import SIZE
 
 COUNT = 32  # how many registers there are
 SEALED = "sealed"  # as a value: the register that the loader extended with the root hash
-
-
-def of_image(kernel: Path, command_line: str, ramdisks: Sequence[Path]) -> dict[int, bytes]:
-    """Return PCR0, PCR1 and PCR2 of an enclave image; raises OSError."""
-    contents = [ramdisk.read_bytes() for ramdisk in ramdisks]
-    return measure(kernel.read_bytes(), command_line.encode(), contents)
 
 
 def parse_register(text: object) -> object:

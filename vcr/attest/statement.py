@@ -31,7 +31,7 @@ class Statement:
         content = {
             "_type": STATEMENT,
             "subject": [
-                {"name": name, "digest": {"sha256": digest.hex}}
+                {"name": name, "digest": {digest.algorithm: digest.hex}}
                 for name, digest in self.subjects.items()
             ],
             "predicateType": self.predicate_type,
@@ -60,7 +60,7 @@ def read_statement(envelope: Envelope) -> Statement:
     try:
         content = strict_json.load(envelope.payload)
         names = [str(row["name"]) for row in content["subject"]]
-        digests = [Digest(f"sha256:{row['digest']['sha256']}") for row in content["subject"]]
+        digests = [_digest(row["digest"]) for row in content["subject"]]
         kind, predicate = content["predicateType"], content["predicate"]
         version = content["_type"]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -71,6 +71,15 @@ def read_statement(envelope: Envelope) -> Statement:
     demand(isinstance(kind, str) and kind, Joint.PREDICATE, "it has no predicateType")
     demand(isinstance(predicate, dict), Joint.PREDICATE, "its predicate is not an object")
     return Statement(dict(zip(names, digests, strict=True)), kind, predicate)
+
+
+def _digest(told: Mapping[str, str]) -> Digest:
+    """Read a DigestSet of one digest; raises ValueError and what a wrong shape raises.
+
+    https://github.com/in-toto/attestation/blob/v1.1.0/spec/v1/digest_set.md
+    """
+    ((algorithm, digits),) = told.items()
+    return Digest(f"{algorithm}:{digits}")
 
 
 def check_subjects(statement: Statement, ladder: Mapping[str, str]) -> None:

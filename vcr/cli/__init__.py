@@ -20,6 +20,7 @@ from vcr.ui import Ui
 
 # verb → (module under vcr.cli, one line for `vcr --help`)
 VERBS = {
+    "intro": ("intro", "Say what vcr is, and what to do next here."),
     "create": ("create", "Make a new project from a template."),
     "lock": ("lock", "Resolve every input and write vcr.lock."),
     "build": ("build", "Build the stages and print the digest ladder."),
@@ -33,18 +34,21 @@ VERBS = {
     "shell": ("inside", "Open a shell there."),
     "cat": ("inside", "Print a file of it."),
     "cp": ("inside", "Copy files out of it or into it."),
+    "ssh-config": ("inside", "Print how ssh reaches the machine."),
     "verify": ("verify", "Rebuild and compare with what somebody else built."),
     "attest": ("attest", "State what a build is, signed; verify what others state."),
     "explain": ("explain", "Say where two builds part, and why."),
     "export": ("export", "Write all that a deployment needs, or serve the drive over NBD."),
     "push": ("push", "Put the image and the sealed drive into a registry."),
     "pull": ("push", "Get from a registry what was pushed, and check it."),
+    "prune": ("prune", "Remove what vcr keeps that nothing needs any more."),
     "cache": ("cache", "Share what was built through a signed binary cache."),
     "graph": ("graph", "Draw what is built of what."),
     "report": ("report", "Tell about a build on one page of HTML."),
     "doctor": ("doctor", "Check this host and say how to get what is missing."),
     "completion": ("completion", "Print a script that completes vcr's words in a shell."),
 }
+HIDDEN = {"reference": ("reference", "Write the reference.")}  # for vcr's own development
 
 
 class _Verbs(click.Group):
@@ -52,17 +56,19 @@ class _Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
-        if name not in VERBS:
+        known = VERBS | HIDDEN
+        if name not in known:
             return None
-        attribute = "exec_" if name == "exec" else name  # exec is Python's own
-        command = getattr(importlib.import_module(f"vcr.cli.{VERBS[name][0]}"), attribute)
+        # exec is Python's own
+        attribute = "exec_" if name == "exec" else name.replace("-", "_")
+        command = getattr(importlib.import_module(f"vcr.cli.{known[name][0]}"), attribute)
         assert isinstance(command, Command | Group)  # noqa: S101 -- a programming error, not input
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in VERBS and not ctx.resilient_parsing:  # as completion parses
+        if args[0] not in VERBS | HIDDEN and not ctx.resilient_parsing:  # as completion parses
             from difflib import get_close_matches  # noqa: PLC0415 -- only for a mistyped verb
 
             near = get_close_matches(args[0], VERBS, n=1)

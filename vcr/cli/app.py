@@ -9,7 +9,7 @@ import click
 
 from vcr.model.arch import Arch, native_arch
 from vcr.progress import Progress
-from vcr.settings import Settings
+from vcr.settings import Settings, variable_of
 from vcr.stages import ENGINES, PROFILES
 from vcr.ui import Ui
 
@@ -106,6 +106,13 @@ class Command(click.Command):
         for option in global_options():  # a verb may have another use for a letter
             option.opts = [name for name in option.opts if name not in taken]
             self.params.append(option)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Let each option's variable be called like the option."""
+        for option in self.params:
+            if isinstance(option, click.Option) and ctx.auto_envvar_prefix:
+                option.envvar = variable_of(ctx.auto_envvar_prefix, option.opts)
+        return super().parse_args(ctx, args)
 
 
 class Group(click.Group):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.attest.providers import PROVIDERS
+from vcr.attest.providers import ENCLAVE_PROVIDERS, PROVIDERS
 from vcr.cli.app import App, Command, arch_of, engine_option, plan_options, project_argument
 from vcr.cli.attest_verify import verify
+from vcr.cli.build import check_enclave
 from vcr.errors import UsageError
 
 if TYPE_CHECKING:  # pydantic and cryptography cost 300 ms at import
@@ -55,11 +56,11 @@ def attest() -> None:
     "--provider",
     type=click.Choice(PROVIDERS),
     default=PROVIDERS[0],
-    help="Who vouches besides the key: nobody, a Nitro enclave, or the service of vcr.toml."
-    " What it answers is written beside the output.",
+    help="Who vouches besides the key: nobody, an enclave that runs the build, emulated here"
+    " or on Nitro, or the service of vcr.toml. What it answers is written beside the output.",
 )
 @click.option("--nonce", metavar="HEX", help="The challenge that the provider answers.")
-@click.option("--eif", type=a_file, metavar="FILE", help="For nitro: the enclave image to start.")
+@click.option("--enclave", is_flag=True, help="Of its enclave image, too; an enclave implies it.")
 @click.option("--time", metavar="TIME", help="Say when: `now`, or as 2026-11-26T00:00:00Z.")
 @plan_options
 @engine_option
@@ -72,7 +73,7 @@ def make(  # noqa: PLR0913 -- one for each option
     output: Path | None,
     provider: str,
     nonce: str | None,
-    eif: Path | None,
+    enclave: bool,
     time: str | None,
     profile: str,
     arch: str | None,
@@ -89,13 +90,17 @@ def make(  # noqa: PLR0913 -- one for each option
     if output is None and (provider != PROVIDERS[0] or nonce is not None):
         raise UsageError("evidence is written beside the statement", fix="name a file: --output")
     private, challenge, when = read_private(key), read_nonce(nonce), read_time(time)
-    maker = _build(app, profile, arch, engine)
+    enclave = enclave or provider in ENCLAVE_PROVIDERS
+    if enclave and profile != "prod":
+        raise UsageError("an enclave goes on from a sealed snapshot", fix="add --profile prod")
+    extra = ("emulation",) if provider == "emulated" else ()
+    maker = _build(app, profile, arch, engine, enclave=enclave, extra=extra)
     statement = maker.statement(predicate, when)
     envelope = sign(statement.to_bytes(), [private])
     proof = None
     if provider != PROVIDERS[0] or challenge is not None:
-        chosen = _provider(provider, maker, envelope, key)
-        proof = _prove(chosen, maker, envelope, challenge, eif)
+        chosen = _provider(app, provider, maker, envelope, key)
+        proof = _prove(app, chosen, maker, envelope, challenge)
     _write(app, envelope, output, provider, proof)
 
 
@@ -140,7 +145,15 @@ def read_time(text: str | None) -> str | None:
     return text
 
 
-def _build(app: App, profile: str, arch: str | None, engine: str | None) -> "Maker":
+def _build(
+    app: App,
+    profile: str,
+    arch: str | None,
+    engine: str | None,
+    *,
+    enclave: bool,
+    extra: tuple[str, ...],
+) -> "Maker":
     from vcr.attest.make import Maker  # noqa: PLC0415
     from vcr.stages import stages_of  # noqa: PLC0415
     from vcr.stages.build import Builder  # noqa: PLC0415
@@ -149,19 +162,25 @@ def _build(app: App, profile: str, arch: str | None, engine: str | None) -> "Mak
     project, plan = prepare(
         app.directory, arch=arch_of(arch, profile), profile=profile, engine=engine
     )
-    stages = stages_of(profile, arch=plan.arch)
+    if enclave:
+        check_enclave(plan.machine.engine)
+    stages = stages_of(profile, arch=plan.arch, enclave=enclave)
     builder = Builder(app.settings, app.ui, project)
-    return Maker(builder, builder.build(plan, stages))
+    return Maker(builder, builder.build(plan, (*stages, *extra)))
 
 
-def _provider(name: str, maker: "Maker", envelope: "Envelope", key: Path) -> "Provider":
+def _provider(app: App, name: str, maker: "Maker", envelope: "Envelope", key: Path) -> "Provider":
     from vcr.attest.keys import key_id, read_private  # noqa: PLC0415
     from vcr.attest.providers.command import Command as Service  # noqa: PLC0415
     from vcr.attest.providers.nitro import Nitro  # noqa: PLC0415
     from vcr.attest.providers.software import Software  # noqa: PLC0415
+    from vcr.tools.nbdkit import Nbdkit  # noqa: PLC0415
+    from vcr.tools.nix import Nix  # noqa: PLC0415
 
     if name == "nitro":
-        return Nitro()
+        return Nitro(nbdkit=Nbdkit.of_toolset(Nix(app.settings).toolset("nbd")))
+    if name == "emulated":
+        return _emulated(maker)
     if name == "software":
         private = read_private(key)
         public = private.public_key()
@@ -175,20 +194,29 @@ def _provider(name: str, maker: "Maker", envelope: "Envelope", key: Path) -> "Pr
     return Service(envelope.to_bytes(), service.command, service.url)
 
 
+def _emulated(maker: "Maker") -> "Provider":
+    from vcr.attest.providers.emulated import Emulated  # noqa: PLC0415
+    from vcr.engines.enclave import EnclaveMachine  # noqa: PLC0415
+    from vcr.engines.machine import read_vm  # noqa: PLC0415
+
+    told = read_vm(maker.built.path("emulation"))
+    del told["kind"]
+    return Emulated(EnclaveMachine.of(told).setup)
+
+
 def _prove(
-    provider: "Provider",
-    maker: "Maker",
-    envelope: "Envelope",
-    nonce: bytes | None,
-    eif: Path | None,
+    app: App, provider: "Provider", maker: "Maker", envelope: "Envelope", nonce: bytes | None
 ) -> "Evidence":
     """Get evidence that binds to ENVELOPE's statement, and check it before it is kept."""
-    from vcr.attest.providers import Parts, report_data  # noqa: PLC0415
+    from vcr.attest.providers import report_data  # noqa: PLC0415
 
-    launch = provider.measure(Parts(maker.sealed_root, image=eif))
+    launch = provider.measure(maker.parts)
     bound = report_data(envelope.payload)
-    with provider.run(launch) as session:
-        evidence = session.attest(bound, nonce)
+    with app.ui.step("evidence") as step:
+        step.line(f"asking {provider.name}")
+        with provider.run(launch) as session:
+            evidence = session.attest(bound, nonce)
+        step.because(f"from {provider.name}")
     provider.verify(evidence, launch, report_data=bound, nonce=nonce, at=dt.datetime.now(dt.UTC))
     return evidence
 
@@ -201,8 +229,10 @@ def _write(
     files = []
     if output is not None and proof is not None:
         beside = output.with_name(f"{output.name}.{provider}")
-        write_bytes(beside, proof.blob)
-        files.append(beside)
+        parts = {"": proof.blob, **{f".{name}": data for name, data in proof.collateral.items()}}
+        for suffix, data in parts.items():
+            files.append(beside.with_name(f"{beside.name}{suffix}"))
+            write_bytes(files[-1], data)
     data = envelope.to_bytes()
     if output is not None:
         write_bytes(output, data)

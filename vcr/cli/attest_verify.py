@@ -85,7 +85,7 @@ def verify(  # noqa: PLR0913 -- one for each option
         required=wanted.nitro.required or bool(registers or pcrs or max_age),
     )
     moment = dt.datetime.now(dt.UTC) if at is None else _time(at)
-    contents = [(str(path), _read(path)) for path in files]
+    contents = [(str(path), read_input(path)) for path in files]
     verdict = verify_files(contents, replace(wanted, nitro=nitro), moment)
     if rebuild:
         _rebuild(app, verdict)
@@ -146,7 +146,7 @@ def _registers(words: tuple[str, ...], file: Path | None) -> dict[int, bytes]:
 def _measurements(file: Path) -> dict[str, str]:
     """Read {"Measurements": {"PCR0": HEX, ...}}, or what is inside it; raises UsageError."""
     try:
-        content = json.loads(_read(file))
+        content = json.loads(read_input(file))
         rows = content.get("Measurements", content)
         found = {k.removeprefix("PCR"): str(v) for k, v in rows.items() if k.startswith("PCR")}
     except (ValueError, AttributeError) as error:
@@ -164,7 +164,7 @@ def _test_root(app: App, path: Path) -> str:
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
 
     try:
-        certificate = x509.load_pem_x509_certificate(_read(path))
+        certificate = x509.load_pem_x509_certificate(read_input(path))
     except ValueError as error:
         raise UsageError(f"{path} is not a certificate in PEM", why=str(error)) from None
     app.ui.warn(
@@ -193,9 +193,11 @@ def _rebuild(app: App, verdict: "Verdict") -> None:
 
 
 def _report(app: App, verdict: "Verdict", demanded: Mapping[int, bytes]) -> None:
+    from vcr.attest.evidence import has_registers  # noqa: PLC0415
     from vcr.attest.nitro import EVIDENCE_TYPE  # noqa: PLC0415
 
-    if any(p.kind == EVIDENCE_TYPE for p in verdict.proofs) and not {0, 1, 2} <= set(demanded):
+    is_measured = {0, 1, 2} <= set(demanded) or has_registers(verdict.ladder)
+    if any(p.kind == EVIDENCE_TYPE for p in verdict.proofs) and not is_measured:
         app.ui.warn(
             "PCR0, PCR1 and PCR2 are not all demanded: another enclave could have made the document"
         )
@@ -215,7 +217,8 @@ def _report(app: App, verdict: "Verdict", demanded: Mapping[int, bytes]) -> None
     app.ui.table(rows + [(proof.file, proof.kind, proof.words) for proof in verdict.proofs])
 
 
-def _read(path: Path) -> bytes:
+def read_input(path: Path) -> bytes:
+    """Return what is in a statement or evidence at PATH; raises UsageError."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE + 1)

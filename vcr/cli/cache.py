@@ -1,4 +1,4 @@
-"""`vcr cache push|info|prune`: what was built, shared through signed binary caches."""
+"""`vcr cache push|info`: what was built, shared through signed binary caches."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vcr.cli.app import App, Group, arch_of, engine_option, project_argument
-from vcr.errors import FetchError, HostError, UsageError
+from vcr.errors import FetchError, HostError
 from vcr.stages import PROFILES
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
@@ -115,38 +115,3 @@ def _word(found: dict[Path, tuple[str, ...]] | None, path: Path, trusted: set[st
     if path not in found:
         return "no"
     return "yes" if trusted & set(found[path]) else "not by a trusted key"
-
-
-@cache.command()
-@click.option("--keep", type=click.IntRange(0), metavar="N", help="Keep the N built last.")
-@click.option("--older-than", "age", metavar="TIME", help="Only those not built for TIME, as 720h.")
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
-@click.pass_obj
-def prune(app: App, *, keep: int | None, age: str | None, dry_run: bool) -> None:
-    """Let go of what projects built: `nix-collect-garbage` then frees it.
-
-    Projects with a running machine, and the newest toolchain, are kept always.
-    """
-    from vcr.export.roots import Roots  # noqa: PLC0415
-
-    if keep is None and age is None:
-        raise UsageError("nothing says what may go", fix="give --keep N, --older-than TIME or both")
-    roots = Roots(app.settings)
-    gone = roots.choose(keep or 0, _seconds(age))
-    if not dry_run:
-        roots.remove(gone)
-    if app.ui.is_json:
-        app.ui.json("cache-prune", {"removed": [each.name for each in gone], "dry_run": dry_run})
-        return
-    for each in gone:
-        app.ui.data(each.name)
-    app.ui.note(f"{len(gone)} of {len(roots.all())} " + ("would go" if dry_run else "are gone"))
-
-
-def _seconds(age: str | None) -> float:
-    from vcr.model.duration import parse_duration  # noqa: PLC0415
-
-    try:
-        return parse_duration(age) if age else 0.0
-    except ValueError as error:
-        raise UsageError(f"--older-than {age} is wrong", why=str(error)) from None

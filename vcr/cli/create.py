@@ -11,7 +11,8 @@ from vcr.errors import UsageError
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"  # beside the package
 # template → the example it is
-TEMPLATES = {"python": "hello", "flask": "flask", "node": "node", "c": "c", "static": "static"}
+TEMPLATES = {"python": "hello", "flask": "flask", "node": "node", "go": "go", "rust": "rust",
+             "c": "c", "static": "static"}  # fmt: skip
 LOCK_FILE = "vcr.lock"
 README = """\
 # {name}

@@ -102,7 +102,7 @@ def check_space(_: "Settings") -> Iterator[Finding]:
     """There is room for the toolchain and the stages."""
     free = shutil.disk_usage(STORE if STORE.exists() else STORE.parent).free
     good = free >= WANTED_DISK
-    fix = "" if good else f"vcr wants {human_size(WANTED_DISK)}; `nix-collect-garbage` frees some"
+    fix = "" if good else f"vcr wants {human_size(WANTED_DISK)}; `vcr prune` frees some"
     yield Finding("disk", "ok" if good else "warning", f"{human_size(free)} free", fix)
 
 

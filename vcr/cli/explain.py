@@ -1,7 +1,6 @@
 """`vcr explain`: where two builds part, down to the file or the page, and why."""
 
 import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +64,7 @@ def explain(app: App, first: Path, second: Path) -> None:
 
 def _show(app: App, rung: str, found: "list[Difference]") -> None:
     if app.ui.is_json:
-        rows = [{**asdict(each), "pair": None} for each in found]
+        rows = [{"where": d.where, "how": d.how, "cause": asdict(d.cause)} for d in found]
         app.ui.json("explain", {"rung": rung, "differences": rows})
         return
     app.ui.data(f"{rung}: {len(found)} differences")
@@ -79,9 +78,10 @@ def _show(app: App, rung: str, found: "list[Difference]") -> None:
 
 def _diffoscope(program: str, left: bytes, right: bytes) -> str:
     from vcr import process  # noqa: PLC0415
+    from vcr.atomic import scratch_directory  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(prefix="vcr-explain-") as name:
-        paths = [Path(name, "first"), Path(name, "second")]
+    with scratch_directory() as scratch:
+        paths = [scratch / "first", scratch / "second"]
         for path, data in zip(paths, (left, right), strict=True):
             path.write_bytes(data)
         said = process.run([program, "--text", "-", *paths], ok=(0, 1)).text

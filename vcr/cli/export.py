@@ -39,9 +39,12 @@ def export(
     target, *rest = words
     _choose_project(app, rest)
     from vcr.export.write import stages_for, write_export  # noqa: PLC0415
+    from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.tools.nix_store import blaming_store  # noqa: PLC0415
 
     built = build_for(app, profile, engine, stages_for(profile))
-    with app.ui.step("export") as step:
+    outputs = [stage.path for stage in built.stages]
+    with blaming_store(Nix(app.settings), outputs), app.ui.step("export") as step:
         manifest = write_export(built, Path(target))
         size = sum(file.size for file in manifest.files)
         step.because(f"{len(manifest.files)} files, {human_size(size)}")
@@ -68,6 +71,7 @@ def _serve(app: App, profile: str, words: tuple[str, ...], engine: str | None, w
     from vcr.stages import stages_of  # noqa: PLC0415
     from vcr.tools.nbdkit import Nbdkit  # noqa: PLC0415
     from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.tools.nix_store import blaming_store  # noqa: PLC0415
 
     address = parse_address(where)
     if "seal" not in stages_of(profile):
@@ -75,7 +79,7 @@ def _serve(app: App, profile: str, words: tuple[str, ...], engine: str | None, w
     _choose_project(app, list(words))
     seal = build_for(app, profile, engine, stages_of(profile)).path("seal")
     nbdkit = Nbdkit.of_toolset(Nix(app.settings).toolset("nbd"))
-    with serve(nbdkit, seal, address) as server:
+    with blaming_store(Nix(app.settings), [seal]), serve(nbdkit, seal, address) as server:
         if app.ui.is_json:
             app.ui.json("nbd", {"uri": server.uri, "pid": server.pid, "size": server.size})
         else:

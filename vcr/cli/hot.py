@@ -106,7 +106,8 @@ def run_hot(
     project, vm, records = built
     toolset = Nix(app.settings).toolset("watch")
     changes = Changes()
-    hot = Hot(project, records, wanted.forwards(), wanted.additions(app), wanted.timeout)
+    hot = Hot(project, records, wanted.forwards(), wanted.additions(app), wanted.timeout,
+              wanted.profile)  # fmt: skip
     session = _Session(app, wanted, hot, changes, lambda: announce(hot))
     try:
         with watching(project, toolset, changes):

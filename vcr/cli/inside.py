@@ -137,6 +137,28 @@ def cp(app: App, *, words: tuple[str, ...], system: bool) -> None:
         app.ui.json("cp", {"source": source, "target": target})
 
 
+@click.command("ssh-config", cls=Command)
+@project_argument
+@click.pass_obj
+def ssh_config(app: App) -> None:
+    """Print a block for ssh's configuration, with which it reaches the machine.
+
+    The machine must be up with the profile stage or prod-debug. `vcr ssh-config > FILE`, then
+    `ssh -F FILE vcr-NAME`. It opens no port, and holds for machines that come later, too.
+    """
+    from vcr.model.project import load_project  # noqa: PLC0415
+    from vcr.runtime.ssh import Access, way_in  # noqa: PLC0415
+
+    access = Access(load_project(app.directory), app.settings)
+    inside = way_in(access)
+    access.prepare()
+    access.introduce(inside)
+    if app.ui.is_json:
+        app.ui.json("ssh-config", {"host": access.host, "config": access.config()})
+    else:
+        app.ui.data(access.config().rstrip("\n"))
+
+
 def _choose_directory(app: App, words: tuple[str, ...]) -> None:
     from pathlib import Path  # noqa: PLC0415
 

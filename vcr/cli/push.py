@@ -1,6 +1,5 @@
 """`vcr push|pull`: an export to a registry, or back from one and checked."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,15 +68,16 @@ def push(
 @contextmanager
 def _export(app: App, profile: str, engine: str | None, given: Path | None) -> Iterator[Path]:
     """Yield the directory of an export: the one GIVEN, or one that is made."""
+    from vcr.atomic import scratch_directory  # noqa: PLC0415
     from vcr.export.write import stages_for, write_export  # noqa: PLC0415
 
     if given is not None:
         yield given
         return
     built = build_for(app, profile, engine, stages_for(profile))
-    with tempfile.TemporaryDirectory(prefix="vcr-export-") as scratch:
-        write_export(built, Path(scratch) / "export")
-        yield Path(scratch) / "export"
+    with scratch_directory() as scratch:
+        write_export(built, scratch / "export")
+        yield scratch / "export"
 
 
 @click.command(cls=Command)

@@ -32,15 +32,20 @@ def up(app: App, /, **options: Any) -> None:
     It runs in a VM or, with the profile dev, in a container of this host.
     """
     from vcr.runtime.machine import start  # noqa: PLC0415
+    from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.tools.nix_store import blaming_store  # noqa: PLC0415
 
     wanted = Start(**options)
     additions, forwards = wanted.additions(app), wanted.forwards()
     project, vm, records = wanted.build(app)
 
     def begin() -> "Running":
-        return start(project, vm, forwards, records, die_with_parent=False, additions=additions)
+        return start(
+            project, vm, forwards, records, die_with_parent=False, additions=additions,
+            profile=wanted.profile,
+        )  # fmt: skip
 
-    with records.locked(project.key):
+    with blaming_store(Nix(app.settings), [vm]), records.locked(project.key):
         running = _still_up(records, project, vm, additions)
         if running is None:
             running = _start_and_wait(app, begin, wanted.timeout)
@@ -60,10 +65,13 @@ def run(app: App, /, *, hot: bool, **options: Any) -> None:
     It runs in a VM or, with the profile dev, in a container of this host. With --hot
     the app that runs goes on serving until one with the change is healthy.
     """
+    from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.tools.nix_store import blaming_store  # noqa: PLC0415
+
     wanted = Start(**options)
     additions, forwards = wanted.additions(app), wanted.forwards()
     built = project, vm, records = wanted.build(app)
-    with records.locked(project.key):
+    with blaming_store(Nix(app.settings), [vm]), records.locked(project.key):
         if _still_up(records, project, vm, additions) is not None:
             raise UsageError(f"{project.name} is up already", fix="`vcr down`, or `vcr logs -f`")
         if hot:
@@ -75,7 +83,15 @@ def run(app: App, /, *, hot: bool, **options: Any) -> None:
 
             _follow(
                 app,
-                start(project, vm, forwards, records, die_with_parent=True, additions=additions),
+                start(
+                    project,
+                    vm,
+                    forwards,
+                    records,
+                    die_with_parent=True,
+                    additions=additions,
+                    profile=wanted.profile,
+                ),
                 wanted.timeout,
             )
 

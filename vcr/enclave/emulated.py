@@ -17,11 +17,9 @@ from typing import Self
 from vcr import process
 from vcr.enclave import wire
 from vcr.enclave.device import Device
+from vcr.enclave.image import measure_image, read_image
 from vcr.enclave.vsock import Service
-from vcr.errors import HostError, MismatchError, UnhealthyError
-from vcr.sandbox.eif import Image, decode
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.pcrs import measure
+from vcr.errors import HostError, UnhealthyError
 from vcr.tools.nbdkit import Nbdkit
 
 CID = 16  # of enclaves, from 4 on
@@ -68,8 +66,7 @@ class Emulation:
         self._scratch = scratch
         self._drive = drive
         self.image = read_image(setup.image)
-        cmdline = self.image.cmdline.encode()
-        self.pcrs = measure(self.image.kernel, cmdline, self.image.ramdisks)
+        self.pcrs = measure_image(self.image)
         self.nsm = SoftwareNsm(self.pcrs)
         self._stack = ExitStack()
         self._device: Device | None = None
@@ -107,12 +104,8 @@ class Emulation:
 
     def wait_until_serving(self, timeout: float = START_SECONDS) -> None:
         """Return when the app answers in it; raises UnhealthyError with its last words."""
-        deadline = time.monotonic() + timeout
-        while self.is_running and time.monotonic() < deadline:
-            with suppress(wire.NotServingError):
-                self.attest()
-                return
-            time.sleep(POLL_SECONDS)
+        if wire.serves_within(timeout, self.connect, lambda: self.is_running):
+            return
         how = "did not come to serve" if self.is_running else "ended"
         raise UnhealthyError(f"the enclave {how}", tail=self.last_words())
 
@@ -208,15 +201,6 @@ class Emulation:
             child = process.spawn(argv, output=file, die_with_parent=True)
         self._stack.callback(_end, child)
         return child
-
-
-def read_image(path: Path) -> Image:
-    """Read an enclave image; raises MismatchError when one bit of it is not as it was written."""
-    try:
-        return decode(path.read_bytes())
-    except Failure as failure:
-        report = failure.report
-        raise MismatchError(report["what"], why=report["why"], fix=report["fix"]) from None
 
 
 def _end(child: process.Child) -> None:

@@ -7,7 +7,9 @@ how a connection comes about differs, which is what the caller gives.
 import base64
 import json
 import socket
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from vcr.errors import VcrError
@@ -15,6 +17,7 @@ from vcr.errors import VcrError
 HEARTBEAT_PORT, NSM_PORT, CONTROL_PORT, APP_PORT, DRIVE_PORT = 9000, 9001, 9002, 9003, 10809
 HEARTBEAT = b"\xb7"
 MAX_NSM_REQUEST = 0x1000  # bytes, as of /dev/nsm
+POLL_SECONDS = 0.1
 ANSWER_SECONDS = 300.0  # emulated, it takes its time
 
 type Connect = Callable[[int], socket.socket]
@@ -31,6 +34,17 @@ def attest(
     given = {"nonce": nonce, "user_data": user_data, "public_key": public_key}
     fields = {k: base64.b64encode(v).decode() for k, v in given.items() if v is not None}
     return base64.b64decode(_ask(connect, {"attest": fields}, ANSWER_SECONDS)["document"])
+
+
+def serves_within(seconds: float, connect: Connect, is_running: Callable[[], bool]) -> bool:
+    """Wait until the enclave attests, and tell whether it does; False once it is not running."""
+    deadline = time.monotonic() + seconds
+    while is_running() and time.monotonic() < deadline:
+        with suppress(NotServingError):
+            attest(connect, nonce=None, user_data=None, public_key=None)
+            return True
+        time.sleep(POLL_SECONDS)
+    return False
 
 
 def health(connect: Connect, seconds: int) -> tuple[int, bytes]:

@@ -145,7 +145,7 @@ def wait_until_started(channels: Channels) -> None:
         if failed.exists():
             raise HostError(**json.loads(failed.read_text()))
         if time.monotonic() > deadline:
-            raise HostError("the container did not start", fix="see `vcr logs --console`")
+            raise HostError("the container did not start", fix="see `vcr logs --system`")
         time.sleep(POLL_SECONDS)
 
 

@@ -5,7 +5,6 @@ holds a lock for as long. When all are taken, the next client waits.
 """
 
 import base64
-import fcntl
 import json
 import secrets
 import socket
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vcr.engines.agent import NoAnswerError
+from vcr.flock import flocked
 from vcr.sandbox.prod import debug_sockets
 
 WINDOW = 256 << 10  # bytes of input that are sent before the agent has taken them
@@ -37,6 +37,7 @@ class Request:
     system: bool = False
     do: str = ""
     has_input: bool = False
+    is_socket: bool = False  # stdin and stdout of the command are one socket, as inetd has it
     terminal: str = ""  # its type, as TERM has it, for a command that has one
 
     def to_line(self, ident: str, rows: int = 0, columns: int = 0) -> bytes:
@@ -46,6 +47,7 @@ class Request:
             "path": self.path,
             "system": self.system,
             "input": self.has_input,
+            "socket": self.is_socket,
             "terminal": self.terminal,
             "rows": rows,
             "columns": columns,
@@ -70,18 +72,36 @@ def ask(path: Path, request: Request) -> Iterator[Piece]:
     """
     ident = new_ident()
     with connected(path) as connection:
-        connection.sendall(request.to_line(ident))
-        for piece in _answer(connection, ident):
+        send(connection, request.to_line(ident))
+        for piece in _pieces(connection, ident):
             yield piece
             if piece.kind == "exit":
                 return
-    raise ended_early()
 
 
-def _answer(connection: socket.socket, ident: str) -> Iterator[Piece]:
+def _pieces(connection: socket.socket, ident: str) -> Iterator[Piece]:
     answers = Answers(ident)
-    while data := connection.recv(1 << 16):
-        yield from answers.add(data)
+    while True:
+        yield from answers.add(receive(connection))
+
+
+def send(connection: socket.socket, text: bytes) -> None:
+    """Send TEXT; raises NoAnswerError."""
+    try:
+        connection.sendall(text)
+    except OSError as error:
+        raise NoAnswerError(str(error)) from None
+
+
+def receive(connection: socket.socket) -> bytes:
+    """Return what has come; raises NoAnswerError when nothing will come any more."""
+    try:
+        data = connection.recv(1 << 16)
+    except OSError as error:
+        raise NoAnswerError(str(error)) from None
+    if not data:
+        raise NoAnswerError("the machine ended before the command did")
+    return data
 
 
 def line(ident: str, do: str, **told: Any) -> bytes:
@@ -99,46 +119,34 @@ def new_ident() -> str:
     return secrets.token_hex(8)
 
 
-def ended_early() -> NoAnswerError:
-    """Return what to raise when the connection ends before the task."""
-    return NoAnswerError("the machine ended before the command did")
-
-
 @contextmanager
 def connected(base: Path, when_busy: Callable[[], None] = lambda: None) -> Iterator[socket.socket]:
     """Yield a connection to a free port of those named after BASE; raises NoAnswerError.
 
     WHEN_BUSY is called once if none is free, before waiting for one.
     """
-    try:
-        with _free_port(base, when_busy) as path, socket.socket(socket.AF_UNIX) as connection:
+    with ExitStack() as held:
+        try:
+            path = _free_port(base, when_busy, held)
+            connection = held.enter_context(socket.socket(socket.AF_UNIX))
             connection.connect(str(path))
-            yield connection
-    except OSError as error:
-        raise NoAnswerError(str(error)) from None
+        except OSError as error:
+            raise NoAnswerError(str(error)) from None
+        yield connection
 
 
-@contextmanager
-def _free_port(base: Path, when_busy: Callable[[], None]) -> Iterator[Path]:
-    say = when_busy
-    with ExitStack() as locks:
-        while (path := next((p for p in debug_sockets(base) if _lock(p, locks)), None)) is None:
-            say()
-            say = lambda: None  # noqa: E731 -- once is enough
-            time.sleep(POLL_SECONDS)
-        yield path
+def _free_port(base: Path, when_busy: Callable[[], None], held: ExitStack) -> Path:
+    """Return the path of a port whose lock is among what is HELD now."""
+    while (path := next((p for p in debug_sockets(base) if _lock(p, held)), None)) is None:
+        when_busy()
+        when_busy = lambda: None  # noqa: E731 -- once is enough
+        time.sleep(POLL_SECONDS)
+    return path
 
 
-def _lock(port: Path, locks: ExitStack) -> bool:
-    """Take the lock of PORT, to be given back with LOCKS, if nobody has it."""
-    lock = port.with_name(f"{port.name}.lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return False
-    locks.enter_context(lock)
-    return True
+def _lock(port: Path, held: ExitStack) -> bool:
+    """Take the lock of PORT if nobody has it, and add it to what is HELD."""
+    return held.enter_context(flocked(port.with_name(f"{port.name}.lock")))
 
 
 class Answers:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vcr.enclave.emulated import START_SECONDS, read_image
+from vcr.enclave.emulated import START_SECONDS, Setup
+from vcr.enclave.image import read_image
 from vcr.engines.agent import Agent, NoAnswerError
 from vcr.engines.child import python_child
 from vcr.engines.machine import Channels, Forward
@@ -43,6 +44,11 @@ class EnclaveMachine:
         paths = ("image", "drive", "verity", "nbdkit", "qemu", "qemu_data")
         slow = _slower(data["health"])
         return cls(**{**data, **{key: Path(data[key]) for key in paths}, "health": slow})
+
+    @property
+    def setup(self) -> Setup:
+        """Return what the emulation is started from."""
+        return Setup(self.image, self.drive, self.nbdkit, self.qemu, self.qemu_data)
 
     def prepare(self, channels: Channels) -> None:
         """Check that the image is whole and for this drive; the enclave checks the drive."""

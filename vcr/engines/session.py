@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.engines import debug
-from vcr.engines.agent import NoAnswerError
 from vcr.engines.debug import PIECE, WINDOW, Answers, Piece, Request
 from vcr.engines.terminal import kept, make_raw, size_of
 
@@ -98,10 +97,7 @@ class _Session:
             self._selector.unregister(stdin)
 
     def _take_answers(self) -> None:
-        data = self._connection.recv(1 << 16)
-        if not data:
-            raise debug.ended_early()
-        for piece in self._answers.add(data):
+        for piece in self._answers.add(debug.receive(self._connection)):
             self._take_piece(piece)
 
     def _take_piece(self, piece: Piece) -> None:
@@ -134,10 +130,7 @@ class _Session:
                 self._send(debug.line(self._ident, "resize", rows=rows, columns=columns))
 
     def _send(self, text: bytes) -> None:
-        try:
-            self._connection.sendall(text)
-        except OSError as error:
-            raise NoAnswerError(str(error)) from None
+        debug.send(self._connection, text)
 
 
 @contextmanager

@@ -162,7 +162,7 @@ def _unpack_all(
 
 
 def _leads(link: Path) -> Path:
-    """Return where LINK leads; whatever goes in circles leads nowhere near."""
+    """Return where LINK leads; what goes in circles may be anywhere."""
     try:
         return link.resolve()
     except (OSError, RuntimeError):

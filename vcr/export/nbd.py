@@ -7,7 +7,6 @@ written for clients. The drive is checked whole before anybody gets a byte of it
 import json
 import re
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vcr import process
+from vcr.atomic import scratch_directory
 from vcr.engines.sealed import check_drive
 from vcr.errors import HostError, UsageError, VcrError
 from vcr.export.manifest import DRIVE, VERITY
@@ -106,8 +106,8 @@ def serve(nbdkit: Nbdkit, seal: Path, wanted: Address) -> Iterator[Server]:
     drive = seal / DRIVE
     check_drive(drive, json.loads((seal / VERITY).read_bytes()))
     address = _available(wanted)
-    with tempfile.TemporaryDirectory(prefix="vcr-nbd-") as name:
-        pid_file, log = Path(name) / "pid", Path(name) / "log"
+    with scratch_directory() as scratch:
+        pid_file, log = scratch / "pid", scratch / "log"
         argv = nbdkit.command_line(drive, address.options, pid_file)
         with log.open("wb") as output:
             child = process.spawn(argv, output=output, die_with_parent=True)

@@ -6,13 +6,12 @@ hash tree. Credentials are skopeo's business: `skopeo login` writes its file.
 
 import ipaddress
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vcr.atomic import new_directory
+from vcr.atomic import new_directory, scratch_directory
 from vcr.errors import UsageError
 from vcr.export.artifact import unpack_layout, write_layout
 from vcr.export.check import check_export
@@ -85,8 +84,8 @@ def push(skopeo: Skopeo, export: Path, reference: Reference) -> Digest:
     if reference.digest:
         raise UsageError("a digest cannot be pushed to", fix="give a tag, or none")
     manifest = check_export(export)
-    with tempfile.TemporaryDirectory(prefix="vcr-push-") as scratch:
-        layout = Path(scratch) / "layout"
+    with scratch_directory() as scratch:
+        layout = scratch / "layout"
         digest = write_layout(export, manifest, layout)
         skopeo.push_all(layout, reference.image, plain_http=reference.is_loopback)
     return digest
@@ -115,7 +114,7 @@ def pull(skopeo: Skopeo, reference: Reference, target: Path, expected: str) -> M
 
 @contextmanager
 def _pulled(skopeo: Skopeo, reference: Reference) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="vcr-pull-") as scratch:
-        layout = Path(scratch) / "layout"
+    with scratch_directory() as scratch:
+        layout = scratch / "layout"
         skopeo.copy_all(reference.image, layout, plain_http=reference.is_loopback)
         yield layout

@@ -7,9 +7,10 @@ difference names what changed.
 from dataclasses import dataclass
 
 from vcr.dockerfile.inputs import external_inputs
+from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.lockfile import digest_of_input
-from vcr.model.project import Base, Project
+from vcr.model.project import Project
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,18 @@ layout's blobs: https://github.com/opencontainers/image-spec/blob/v1.1.0/image-l
 """
 
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vcr.atomic import scratch_directory
 from vcr.errors import MismatchError, UsageError
 from vcr.model.arch import Arch
+from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.lockfile import LockedImage, LockedManifest
 from vcr.model.plan import OCI_STORE_NAME
-from vcr.model.project import Base, Project
+from vcr.model.project import Project
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
 
@@ -38,8 +39,8 @@ class ImageStore:
 
     def lock(self, project: Project, base: Base) -> LockedImage:
         """Resolve BASE to digests and keep it; raises FetchError, UsageError."""
-        with tempfile.TemporaryDirectory() as scratch:
-            layout = Path(scratch) / OCI_STORE_NAME
+        with scratch_directory() as scratch:
+            layout = scratch / OCI_STORE_NAME
             reference = self._pinned(reference_of(project, base))
             self.skopeo.copy_all(reference, layout)
             archs = {arch: _manifest(layout, d) for arch, d in _manifests(layout).items()}
@@ -56,8 +57,8 @@ class ImageStore:
         """Make sure the locked image is in the store; raises FetchError, MismatchError."""
         if self.nix.fixed_path(nar_sha256, OCI_STORE_NAME).exists():
             return
-        with tempfile.TemporaryDirectory() as scratch:
-            layout = Path(scratch) / OCI_STORE_NAME
+        with scratch_directory() as scratch:
+            layout = scratch / OCI_STORE_NAME
             self.skopeo.copy_all(reference, layout)
             got = self.nix.hash_path(layout)
             if got != nar_sha256:

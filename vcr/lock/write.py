@@ -12,6 +12,7 @@ from vcr.lock.fetch import fetch
 from vcr.lock.inputs import wanted_inputs
 from vcr.lock.oci import ImageStore
 from vcr.model.arch import Arch
+from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.lockfile import (
     Lock,
@@ -20,7 +21,7 @@ from vcr.model.lockfile import (
     LockedImage,
     LockedPackage,
 )
-from vcr.model.project import Base, Project
+from vcr.model.project import Project
 
 type Locked = LockedDebian | LockedImage
 

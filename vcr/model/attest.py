@@ -8,8 +8,10 @@ class AttestSection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    command: tuple[str, ...] = Field(default=(), strict=False)  # gets the envelope on stdin
-    url: str = ""  # the envelope is posted to it
+    command: tuple[str, ...] = Field(
+        default=(), strict=False, description="a program, which gets the envelope on stdin"
+    )
+    url: str = Field(default="", description="an address, to which the envelope is posted")
 
     @model_validator(mode="after")
     def _one_service(self) -> "AttestSection":

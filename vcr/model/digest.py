@@ -36,6 +36,11 @@ class Digest(str):
             return cls("sha256:" + hashlib.file_digest(file, "sha256").hexdigest())
 
     @property
+    def algorithm(self) -> str:
+        """Return what hashed it: sha256 or sha384."""
+        return self.partition(":")[0]
+
+    @property
     def hex(self) -> str:
         """Return the hex digits."""
         return self.partition(":")[2]

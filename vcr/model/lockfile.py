@@ -22,8 +22,11 @@ from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.plan import Exchange, Fetched
 
-type Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-type Sha256Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+# The descriptions of types and fields are the reference: docs/reference/vcr.lock.md.
+type Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 hex digits")]
+type Sha256Digest = Annotated[
+    str, Field(pattern=r"^sha256:[0-9a-f]{64}$", description="`sha256:` and 64 hex digits")
+]
 
 
 class _Entry(BaseModel):
@@ -31,12 +34,12 @@ class _Entry(BaseModel):
 
 
 class LockedFile(_Entry):
-    """A file by address, size in bytes and hash; the address is only a hint."""
+    """A file by address, size and hash; the address is only a hint."""
 
-    name: str
-    sha256: Sha256
-    size: Annotated[int, Field(ge=0)]
-    url: str
+    name: str = Field(description="what its path in the store ends with")
+    sha256: Sha256 = Field(description="of its bytes")
+    size: Annotated[int, Field(ge=0)] = Field(description="in bytes")
+    url: str = Field(description="where it is, without mirrors of this host")
 
     def fetched(self) -> Fetched:
         """Return it as the plan describes it."""
@@ -46,34 +49,38 @@ class LockedFile(_Entry):
 class LockedPackage(LockedFile):
     """A Debian package."""
 
-    package: str
-    version: str
+    package: str = Field(description="its name")
+    version: str = Field(description="its version")
 
 
 class LockedDebian(_Entry):
     """A base of Debian packages."""
 
-    kind: Literal["debian"] = "debian"
-    suite: str
-    snapshot: Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z$")]
-    archs: dict[Arch, tuple[LockedPackage, ...]]
-    configure: bool = False  # by dpkg, in a build machine
+    kind: Literal["debian"] = Field(default="debian", description="of base")
+    suite: str = Field(description="the suite they are of")
+    snapshot: Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z$")] = Field(
+        description="a time at which the archive had them"
+    )
+    archs: dict[Arch, tuple[LockedPackage, ...]] = Field(
+        description="the closed set of each architecture"
+    )
+    configure: bool = Field(default=False, description="by dpkg, in a build machine")
 
 
 class LockedManifest(_Entry):
-    """One architecture of an OCI image: its manifest and its config's `config` object."""
+    """One architecture of an OCI image."""
 
-    manifest: Sha256Digest
-    config: dict[str, Any]
+    manifest: Sha256Digest = Field(description="of the manifest")
+    config: dict[str, Any] = Field(description="its config's object `config`")
 
 
 class LockedImage(_Entry):
     """A base that is an OCI image, as a layout directory of a known NAR hash."""
 
-    kind: Literal["oci"] = "oci"
-    reference: str
-    archs: dict[Arch, LockedManifest]
-    nar_sha256: str  # SRI form, "sha256-<base64>"
+    kind: Literal["oci"] = Field(default="oci", description="of base")
+    reference: str = Field(description="as the project names it")
+    archs: dict[Arch, LockedManifest] = Field(description="its architectures")
+    nar_sha256: str = Field(description="the NAR hash of the layout, as `sha256-BASE64` (SRI)")
 
 
 class _Sparse(_Entry):
@@ -88,13 +95,15 @@ class _Sparse(_Entry):
 class LockedExchange(_Sparse):
     """A request of a RUN and its answer; the body is in `bodies` of the lock."""
 
-    method: str = "GET"
-    url: str
-    accept: str = ""
-    body: Sha256 | Literal[""] = ""  # of the request
-    status: int = 200
-    headers: dict[str, str] = Field(default_factory=dict)
-    sha256: Sha256
+    method: str = Field(default="GET", description="of HTTP")
+    url: str = Field(description="what is asked for")
+    accept: str = Field(default="", description="the header Accept of the request")
+    body: Sha256 | Literal[""] = Field(default="", description="hash of the request's body")
+    status: int = Field(default=200, description="of the answer")
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="headers of the answer that matter"
+    )
+    sha256: Sha256 = Field(description="of the answer's body, which is in `bodies`")
 
     def planned(self, size: int) -> Exchange:
         """Return it as the plan describes it; SIZE is the body's, in bytes."""
@@ -104,17 +113,17 @@ class LockedExchange(_Sparse):
 class LockedRun(_Entry):
     """What one RUN asks the network for, in order."""
 
-    command: str  # for messages
-    exchanges: tuple[LockedExchange, ...]
+    command: str = Field(description="the command, for messages")
+    exchanges: tuple[LockedExchange, ...] = Field(description="requests and answers, in order")
 
 
 class LockedBody(_Sparse):
     """The body of an answer: where to get it again, or, if that is not certain, itself."""
 
-    name: str
-    size: Annotated[int, Field(ge=0)]  # bytes
-    url: str = ""
-    data: str = ""  # base64 of the gzipped body
+    name: str = Field(description="what its path in the store ends with")
+    size: Annotated[int, Field(ge=0)] = Field(description="in bytes")
+    url: str = Field(default="", description="where it is, if it will be there again")
+    data: str = Field(default="", description="else the body itself, gzipped, in base64")
 
     def fetched(self, sha256: str) -> Fetched:
         """Return it as the plan describes it."""
@@ -124,10 +133,14 @@ class LockedBody(_Sparse):
 class LockedEngine(_Sparse):
     """What runs the prod machine: hashes of another engine, or version, are others."""
 
-    name: Literal["qemu", "cartesi"]
-    version: str = ""  # of QEMU's Debian package; of the pinned Cartesi emulator
-    kernel: str = ""  # Cartesi's, which is released on its own
-    emulator: Sha256Digest | Literal[""] = ""  # of a package instead of the pinned one
+    name: Literal["qemu", "cartesi"] = Field(description="which one")
+    version: str = Field(
+        default="", description="of QEMU's Debian package; of the pinned Cartesi emulator"
+    )
+    kernel: str = Field(default="", description="Cartesi's, which is released on its own")
+    emulator: Sha256Digest | Literal[""] = Field(
+        default="", description="of a package instead of the pinned one"
+    )
 
     @property
     def words(self) -> str:
@@ -142,14 +155,25 @@ class LockedEngine(_Sparse):
 class Lock(_Entry):
     """All of vcr.lock."""
 
-    version: Literal[1] = Field(default=1, alias="schema")
-    epoch: Annotated[int, Field(ge=0)]  # SOURCE_DATE_EPOCH, seconds since 1970
-    inputs: dict[str, Sha256Digest]
-    bases: dict[str, Annotated[LockedDebian | LockedImage, Field(discriminator="kind")]]
-    urls: dict[str, LockedFile]
-    engine: LockedEngine | None = None  # None in locks of before it was locked: stale
-    runs: dict[Arch, dict[Sha256, LockedRun]] = Field(default_factory=dict)  # by Run.key
-    bodies: dict[Sha256, LockedBody] = Field(default_factory=dict)
+    version: Literal[1] = Field(default=1, alias="schema", description="of this format")
+    epoch: Annotated[int, Field(ge=0)] = Field(
+        description="SOURCE_DATE_EPOCH, in seconds since 1970"
+    )
+    inputs: dict[str, Sha256Digest] = Field(
+        description="a digest of what each input was asked for as, so that a change is named"
+    )
+    bases: dict[str, Annotated[LockedDebian | LockedImage, Field(discriminator="kind")]] = Field(
+        description="what FROM starts from, by name"
+    )
+    urls: dict[str, LockedFile] = Field(description="what ADD takes, by address")
+    # None in locks of before it was locked: stale
+    engine: LockedEngine | None = Field(default=None, description="what runs the prod machine")
+    runs: dict[Arch, dict[Sha256, LockedRun]] = Field(
+        default_factory=dict, description="what RUN asks for, by what identifies the step"
+    )
+    bodies: dict[Sha256, LockedBody] = Field(
+        default_factory=dict, description="the bodies of answers, by hash"
+    )
 
     def to_text(self) -> str:
         """Return the file's content: sorted keys, one space of indent, final newline."""

@@ -2,43 +2,55 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 POLL_SECONDS = 0.1
 
 
-def last_lines(path: Path, count: int | None) -> list[str]:
-    """Return the last COUNT lines (None: all) of the file at PATH; none if it is not there."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
-    return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
+@dataclass(frozen=True)
+class Read:
+    """What a log has so far: its whole lines, where they end, and the beginning of one more."""
+
+    lines: tuple[str, ...]
+    end: int  # in bytes
+    rest: str
 
 
-def follow(path: Path, is_over: Callable[[], bool], skip_lines: int = 0) -> Iterator[str]:
-    """Yield the lines of PATH after the first SKIP_LINES, and new ones until IS_OVER."""
-    position, rest, skipped = 0, "", 0
+def read_log(path: Path, begin: int = 0) -> Read:
+    """Read the file at PATH from the line on that byte BEGIN is in; nothing if it is not there."""
+    data, _ = _read_from(path, 0)
+    begin = data.rfind(b"\n", 0, begin) + 1
+    whole, newline, rest = data[begin:].rpartition(b"\n")
+    lines = tuple(line.rstrip("\r") for line in _text(whole).split("\n")) if newline else ()
+    return Read(lines, len(data) - len(rest), _text(rest))
+
+
+def follow(path: Path, is_over: Callable[[], bool], position: int = 0) -> Iterator[str]:
+    """Yield the lines of PATH after byte POSITION, and new ones until IS_OVER."""
+    rest = b""
     while True:
         over = is_over()  # before reading, so that the last words are not lost
-        text, position = _read_from(path, position)
-        *lines, rest = (rest + text).split("\n")
+        data, position = _read_from(path, position)
+        *lines, rest = (rest + data).split(b"\n")
         for line in lines:
-            skipped += 1
-            if skipped > skip_lines:
-                yield line.rstrip("\r")
+            yield _text(line).rstrip("\r")
         if over:
             break
         time.sleep(POLL_SECONDS)
     if rest:
-        yield rest
+        yield _text(rest)
 
 
-def _read_from(path: Path, position: int) -> tuple[str, int]:
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _read_from(path: Path, position: int) -> tuple[bytes, int]:
     try:
         with path.open("rb") as file:
             file.seek(position)
             data = file.read()
     except FileNotFoundError:
-        return "", 0
-    return data.decode("utf-8", "replace"), position + len(data)
+        return b"", 0
+    return data, position + len(data)

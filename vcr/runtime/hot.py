@@ -40,6 +40,7 @@ class Hot:
     wanted: Iterable[Forward]
     additions: Additions
     timeout: float | None = None
+    profile: str = ""
     current: Running | None = None
     _stable: tuple[Forward, ...] = ()
     _relays: dict[int, Relay] = field(default_factory=dict)  # by port of the guest
@@ -88,6 +89,7 @@ class Hot:
                 die_with_parent=True,
                 additions=self.additions,
                 place=self._free_place(),
+                profile=self.profile,
             )
             new = self._starting.wait_until_healthy(self.timeout, check)
         except BaseException:

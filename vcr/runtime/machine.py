@@ -1,5 +1,6 @@
 """Starts and stops the machine of a project."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from vcr import process
 from vcr.engines.agent import Agent, NoAnswerError, quit_qemu
+from vcr.engines.child import python_child
 from vcr.engines.container import NO_ADDITIONS, Additions
 from vcr.engines.load import load_machine
 from vcr.engines.machine import Channels, Forward
@@ -19,6 +21,7 @@ from vcr.model.project import Project
 from vcr.runtime.health import Outcome, Prober, wait_until_healthy
 from vcr.runtime.ports import choose_forwards
 from vcr.runtime.record import Record, Records, start_time
+from vcr.runtime.times import index_of, wait_for_end
 
 TAIL_LINES = 15
 FIRMWARE = "Boot HART"  # how the lines of OpenSBI's banner begin, down to its last
@@ -75,7 +78,7 @@ class Running:
         return UnhealthyError(
             what,
             why=detail or "the app ended; the lines above are its last",
-            fix="`vcr logs` shows all it printed, `vcr logs --console` the kernel's messages",
+            fix="`vcr logs` shows all it printed, `vcr logs --system` the kernel's messages",
             tail=[*(f"console: {line}" for line in console), *(f"app: {line}" for line in log)],
         )
 
@@ -91,6 +94,7 @@ class Running:
         if self.record.is_running:
             os.kill(self.record.pid, signal.SIGKILL)
             self._wait_for_end(KILL_SECONDS)
+        wait_for_end(self.channels.log)
         self.records.forget(self.record)
 
     def _wait_for_end(self, seconds: float) -> None:
@@ -110,48 +114,57 @@ def start(
     die_with_parent: bool,
     additions: Additions = NO_ADDITIONS,
     place: str = "",
+    profile: str = "",
 ) -> Running:
     """Start the machine that VM describes for PROJECT; raises HostError, UsageError.
 
     The caller holds the lock of the project's record. PLACE: the key of a machine that is
-    to replace the project's.
+    to replace the project's. PROFILE is what it was built for.
     """
     machine = load_machine(vm, replace(additions, source=project.context))
     forwards = choose_forwards(machine.ports, wanted)
     channels = records.channels(place or project.key)
-    _make_place(channels)
-    machine.prepare(channels)
-    argv = machine.command_line(forwards, channels)
-    pid, started = _spawn(argv, channels.console.with_name("qemu.log"), die_with_parent)
     record = Record(
-        key=place or project.key,
-        name=project.name,
-        project=str(project.root),
-        vm=str(vm),
-        pid=pid,
-        started=started,
-        created=time.time(),
-        forwards=forwards,
-        status="starting",
-        additions=additions.digest,
-        runtime=additions.runtime,
-    )
-    records.save(record)
+        place or project.key, project.name, str(project.root), str(vm), 0, 0, time.time(), forwards,
+        "starting", additions=additions.digest, runtime=additions.runtime,
+        profile=profile,
+    )  # fmt: skip
+    with records.starting():
+        _make_place(channels)
+        machine.prepare(channels)
+        argv = machine.command_line(forwards, channels)
+        record = _spawn(argv, record, records, channels, die_with_parent=die_with_parent)
     running = Running(record, channels, records)
     with _stopped_on_error(running):
         machine.begin(channels)
     return running
 
 
-def _spawn(argv: list[str], output: Path, die_with_parent: bool) -> tuple[int, int]:  # noqa: FBT001
-    """Start QEMU, its messages to OUTPUT; return process ID and start time."""
-    with output.open("wb") as file:
-        child = process.spawn(argv, output=file, die_with_parent=die_with_parent)
-    started = start_time(child.pid)
-    if started is None:
-        child.wait()
-        raise HostError("QEMU ended at once", tail=tail(output), why="see the lines above")
-    return child.pid, started
+def _spawn(
+    argv: list[str], record: Record, records: Records, channels: Channels, *, die_with_parent: bool
+) -> Record:
+    """Start QEMU or the like by ARGV; return RECORD with what process it is, which is saved."""
+    output = channels.console.with_name("qemu.log")
+    with (
+        output.open("wb") as file,
+        process.spawned(argv, output=file, die_with_parent=die_with_parent) as child,
+    ):
+        started = start_time(child.pid)
+        if started is None:
+            child.wait()
+            raise HostError("QEMU ended at once", tail=tail(output), why="see the lines above")
+        record = replace(record, pid=child.pid, started=started)
+        records.save(record)
+    _watch_logs(record.pid, channels)
+    return record
+
+
+def _watch_logs(pid: int, channels: Channels) -> None:
+    """Have it noted when the logs of the machine that is process PID are written."""
+    told = {"pid": pid, "logs": [str(channels.log), str(channels.console)]}
+    argv = python_child("vcr.runtime.times", json.dumps(told))
+    with Path(os.devnull).open("wb") as nothing:
+        process.spawn(argv, output=nothing, die_with_parent=False)
 
 
 @contextmanager
@@ -187,5 +200,6 @@ def _make_place(channels: Channels) -> None:
     for directory in (channels.console.parent, channels.agent.parent):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     for file in (channels.console, channels.log):
-        file.unlink(missing_ok=True)
-        file.touch(mode=0o600)
+        for path in (file, index_of(file)):
+            path.unlink(missing_ok=True)
+            path.touch(mode=0o600)

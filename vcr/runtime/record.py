@@ -4,7 +4,6 @@ A record outlives a crash of vcr; a process is only ever signalled when its star
 time is the recorded one, so a reused process id is safe.
 """
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Iterator
@@ -16,10 +15,13 @@ from vcr.atomic import write_text
 from vcr.engines.layers import remove_tree
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import HostError
+from vcr.flock import flocked
 from vcr.sandbox.prod import debug_sockets
 from vcr.settings import Settings
 
 SCHEMA = 1
+LOCK = "lock"  # in its directory
+STARTING = "starting.lock"
 SOCKET_PATH_LIMIT = 107  # bytes of sun_path without the final NUL, unix(7)
 
 
@@ -39,6 +41,7 @@ class Record:
     place: str = ""  # where its files are, when that is not its key
     additions: str = ""  # digest of what it was given at its start
     runtime: str = ""  # docker or podman, where one of these runs it
+    profile: str = ""  # "" in records of before it was kept
 
     @property
     def where(self) -> str:
@@ -122,18 +125,23 @@ class Records:
         return [record for key in keys if (record := self.load(key)) is not None]
 
     @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Keep `vcr prune` away while a machine is made that there is no record of yet.
+
+        Raises HostError.
+        """
+        with flocked(self.settings.state_dir / STARTING, shared=True, wait=True):
+            yield
+
+    @contextmanager
     def locked(self, key: str) -> Iterator[None]:
         """Keep other vcr processes from changing the machine KEY; raises HostError."""
-        path = self.directory(key) / "lock"
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+        with flocked(self.directory(key) / LOCK) as is_held:
+            if not is_held:
                 raise HostError(
                     f"another vcr is starting or stopping {key}",
                     fix="wait for it, or stop it",
-                ) from None
+                )
             yield
 
 

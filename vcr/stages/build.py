@@ -7,8 +7,6 @@ the derivations of the last build are kept per project under the state directory
 
 import contextlib
 import hashlib
-import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,18 +14,18 @@ from pathlib import Path
 
 from vcr.atomic import write_text
 from vcr.errors import VcrError
+from vcr.flock import flocked
 from vcr.lock.oci import ImageStore
 from vcr.model.ladder import Rung, read_rungs
 from vcr.model.plan import OciBase, Plan
 from vcr.model.project import Project
 from vcr.settings import Settings
 from vcr.stages import ALL_STAGES, STAGES
+from vcr.stages.history import LAYERS, LOCK, PROJECT, last_drvs, read_builds, remember
 from vcr.stages.reason import why_built
 from vcr.tools.nix import BuilderError, Nix, Target, TimedOutError
 from vcr.tools.skopeo import Skopeo
 from vcr.ui import Ui
-
-LAST_BUILD = "last-build.json"
 
 
 @dataclass(frozen=True)
@@ -72,19 +70,20 @@ class Builder:
         """Build STAGES of PLAN in order; raises UsageError, FetchError, VcrError."""
         nix = Nix(self.settings)
         self._provide_images(plan, nix)
-        evaluation = nix.evaluate(stages, self.write_plan(plan))
-        if not all(target.is_built for target in evaluation.targets):
-            with self.ui.step("inputs") as step:
-                nix.fill(evaluation.missing, step.line)
-                step.because("every input is in the store")
-        roots = self.roots / f"{plan.profile}-{plan.arch}"
-        earlier = _read_last(roots)
-        with self._explained(plan, nix):
-            built = tuple(
-                self._build_stage(nix, target, roots, earlier.get(target.attr))
-                for target in evaluation.targets
-            )
-        _write_last(roots, earlier | {target.attr: target.drv for target in evaluation.targets})
+        with self._at_work():
+            evaluation = nix.evaluate(stages, self.write_plan(plan))
+            if not all(target.is_built for target in evaluation.targets):
+                with self.ui.step("inputs") as step:
+                    nix.fill(evaluation.missing, step.line)
+                    step.because("every input is in the store")
+            roots = self.roots / f"{plan.profile}-{plan.arch}"
+            earlier = last_drvs(read_builds(roots))
+            with self._explained(plan, nix):
+                built = tuple(
+                    self._build_stage(nix, target, roots, earlier.get(target.attr))
+                    for target in evaluation.targets
+                )
+            remember(roots, {target.attr: target.drv for target in evaluation.targets})
         ladder = [
             rung for stage in built if stage.name in ALL_STAGES for rung in read_rungs(stage.path)
         ]
@@ -99,14 +98,24 @@ class Builder:
         """
         nix = Nix(self.settings)
         self._provide_images(plan, nix)
-        evaluation = nix.evaluate([layer_attr(ident, part)], self.write_plan(plan))
-        (target,) = evaluation.targets
-        nix.fill(evaluation.missing, show)
         name = hashlib.sha256(f"{part} {ident}".encode()).hexdigest()[:16]
-        with self._explained(plan, nix):
-            root = self.roots / f"layers-{plan.arch}" / name
-            nix.realise(target.drv, root, show, timeout=self.timeout)
+        root = self.roots / f"{LAYERS}{plan.arch}" / name
+        with self._at_work():
+            evaluation = nix.evaluate([layer_attr(ident, part)], self.write_plan(plan))
+            (target,) = evaluation.targets
+            nix.fill(evaluation.missing, show)
+            with self._explained(plan, nix):
+                nix.realise(target.drv, root, show, timeout=self.timeout)
         return target.out
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Keep `vcr prune` away from what this project has in the store."""
+        with flocked(self.roots / LOCK, shared=True, wait=True):
+            place = self.roots / PROJECT
+            if not place.exists():
+                write_text(place, f"{self.project.root}\n")
+            yield
 
     @contextlib.contextmanager
     def _explained(self, plan: Plan, nix: Nix) -> Iterator[None]:
@@ -173,19 +182,3 @@ class Builder:
 def layer_attr(ident: str, part: str = "layers") -> str:
     """Return the attribute of the layer IDENT, or of another PART of nix/stages/image.nix."""
     return f'image.{part}."{ident}"'
-
-
-def _read_last(roots: Path) -> dict[str, Path]:
-    try:
-        rows = json.loads((roots / LAST_BUILD).read_text(encoding="utf-8"))
-        return {str(stage): Path(drv) for stage, drv in rows.items()}
-    except (OSError, ValueError, AttributeError):
-        return {}  # only costs the reason: the next build says "first build"
-
-
-def _write_last(roots: Path, drvs: dict[str, Path]) -> None:
-    text = json.dumps({stage: str(drv) for stage, drv in drvs.items()}, sort_keys=True)
-    if drvs != _read_last(roots):
-        write_text(roots / LAST_BUILD, text + "\n")
-    else:
-        os.utime(roots / LAST_BUILD)  # `vcr cache prune` asks when it was used

@@ -1,42 +1,62 @@
 """A build on one page of HTML that needs nothing else: no script, no address, no font.
 
 Readable in light and in dark. What is the same in two builds is the same in their pages,
-but for how long steps took and what was cached.
+but for how long steps took, what was cached, and what is said of attestations.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
+from itertools import pairwise
 
 from vcr.model.ladder import Rung
 from vcr.stages.build import BuiltStage
-from vcr.stages.contents import File, Package
+from vcr.stages.contents import File
 from vcr.stages.drawing import draw
 from vcr.stages.graph import Graph
+from vcr.stages.markup import bar, document, folded, paragraph, section, table, word
 from vcr.ui import human_size
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #d0d7de; --soft: #57606a }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6edf3; --paper: #0d1117; --line: #30363d; --soft: #9198a1 }
-}
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-       max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.5rem }
-p.about, caption { color: var(--soft); text-align: left }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line);
-         vertical-align: top }
-td + td { overflow-wrap: anywhere }
-td.number { white-space: nowrap; font-variant-numeric: tabular-nums }
-td.digest, pre { font: 12.5px ui-monospace, monospace; overflow-wrap: anywhere }
-summary { cursor: pointer }
-"""
 HOW_TO_CHECK = (
     "Whoever builds the same source gets the same digests; <code>vcr verify</code> compares"
     " them, and <code>vcr explain</code> says where two builds part."
 )
+ONE_INSTRUCTION = (
+    "The machine counts an instruction as a nanosecond, so these are times of its own clock,"
+    " the same on every host."
+)
+NO_TIMELINE = (
+    "Nothing is known of it. A machine that boots when it is started does so by the clock of"
+    " its host; one of the profile prod, on the engine qemu, counts its instructions."
+)
+NO_ATTESTATION = "None was given. vcr attest makes one; vcr report --attestation shows it here."
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """How far a machine has come after so many instructions."""
+
+    name: str
+    instructions: int
+
+
+@dataclass(frozen=True)
+class Component:
+    """Something that the build is made of, by its bytes."""
+
+    name: str
+    version: str  # "" when its bytes do not say
+    size: int  # bytes, as fetched; 0 when they are not counted
+    digest: str
+    address: str  # package URL, or where it is fetched from
+
+
+@dataclass(frozen=True)
+class Attested:
+    """What came of verifying a file."""
+
+    file: str
+    holds: bool
+    words: str  # what it says and who signed it, or why it does not hold
 
 
 @dataclass(frozen=True)
@@ -50,38 +70,40 @@ class Report:
     stages: tuple[BuiltStage, ...]
     sizes: dict[str, tuple[int, int]]  # of each stage: own bytes, with all it refers to
     machine: tuple[tuple[str, str], ...]  # facts about the prod machine, if there is one
-    packages: tuple[Package, ...]
+    boot: tuple[Milestone, ...]  # of the prod machine, in their order
+    components: dict[str, tuple[Component, ...]]  # by what they are for
+    attested: tuple[Attested, ...]
     files: tuple[File, ...]  # the largest
 
 
 def page(report: Report) -> str:
     """Return the page."""
-    title = escape(report.title)
-    parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<link rel="icon" href="data:,">',  # a browser asks for one otherwise
-        f"<title>{title}</title><style>{STYLE}</style></head><body>",
-        f'<h1>{title}</h1><p class="about">{escape(report.about)}</p>',
-        *_section("The digest ladder", _ladder(report)),
-        *_section("What is built of what", ['<div class="wide">', draw(report.graph), "</div>"]),
-        *_section("Stages", _stages(report)),
-        *(_section("The machine", _table((), report.machine)) if report.machine else ()),
-        *_section("Debian packages", _packages(report)),
-        *_section("Largest files of the image", _files(report)),
-        "</body></html>",
+    sections = [
+        *section("The digest ladder", _ladder(report)),
+        *section("Attestations", _attested(report)),
+        *section("What is built of what", ['<div class="wide">', draw(report.graph), "</div>"]),
+        *section("Stages", _stages(report)),
+        *(section("The machine", table((), report.machine)) if report.machine else ()),
+        *section("From the first instruction to health", _boot(report)),
+        *section("What it is made of", _components(report)),
+        *section("Largest files of the image", _files(report)),
     ]
-    return "\n".join(parts) + "\n"
-
-
-def _section(title: str, lines: Iterable[str]) -> list[str]:
-    return [f"<section><h2>{title}</h2>", *lines, "</section>"]
+    return document(report.title, report.about, sections)
 
 
 def _ladder(report: Report) -> list[str]:
     rows = [(rung.name, str(rung.digest), human_size(rung.size)) for rung in report.ladder]
-    return [*_table(("rung", "digest", "size"), rows), f"<p>{HOW_TO_CHECK}</p>"]
+    return [*table(("rung", "digest", "size"), rows), f"<p>{HOW_TO_CHECK}</p>"]
+
+
+def _attested(report: Report) -> list[str]:
+    if not report.attested:
+        return [paragraph(NO_ATTESTATION)]
+    rows = [
+        (each.file, word("verified" if each.holds else "not verified", good=each.holds), each.words)
+        for each in report.attested
+    ]
+    return table(("file", "", "what it says, or why not"), rows)
 
 
 def _stages(report: Report) -> list[str]:
@@ -94,37 +116,41 @@ def _stages(report: Report) -> list[str]:
         )
         for stage in report.stages
     ]
-    return _table(("stage", "took", "why it was built", "size", "with all it needs"), rows)
+    return table(("stage", "took", "why it was built", "size", "with all it needs"), rows)
 
 
-def _packages(report: Report) -> list[str]:
-    total = sum(package.size for package in report.packages)
+def _boot(report: Report) -> Iterator[str]:
+    if not report.boot:
+        yield paragraph(NO_TIMELINE)
+        return
+    yield paragraph(ONE_INSTRUCTION)
+    whole = report.boot[-1].instructions
+    steps = pairwise((Milestone("", 0), *report.boot))
     rows = [
-        (package.name, package.version, human_size(package.size)) for package in report.packages
+        (
+            here.name,
+            f"{here.instructions / 1e6:.1f} M",
+            f"{here.instructions / 1e6:.1f} ms",
+            f"{(here.instructions - before.instructions) / 1e6:.1f} M",
+            bar(before.instructions / whole, here.instructions / whole),
+        )
+        for before, here in steps
     ]
-    return [
-        f"<details open><summary>{len(rows)} in all, {human_size(total)}</summary>",
-        *_table(("package", "version", "size"), rows),
-        "</details>",
-    ]
+    yield from table(("until", "instructions", "time", "since the one before", ""), rows)
+
+
+def _components(report: Report) -> Iterator[str]:
+    for number, (use, components) in enumerate(report.components.items()):
+        rows = [
+            (c.name, c.version, human_size(c.size) if c.size else "", c.digest, c.address)
+            for c in components
+        ]
+        total = human_size(sum(c.size for c in components))
+        head = ("component", "version", "size", "digest", "package or address")
+        summary = f"{use}: {len(rows)} in all, {total}"
+        yield from folded(summary, table(head, rows), is_open=number == 0)
 
 
 def _files(report: Report) -> list[str]:
     rows = [(file.path, file.layer, human_size(file.size)) for file in report.files]
-    return _table(("file", "layer", "size"), rows)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
-    lines = [f"<thead><tr>{titles}</tr></thead>"] if head else []
-    lines += [f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows]
-    return ['<div class="wide"><table>', *lines, "</table></div>"]
-
-
-def _cell(text: str) -> str:
-    kind = ""
-    if text.startswith("sha256:"):
-        kind = ' class="digest"'
-    elif text[:1].isdigit() and text.endswith((" s", " B", "iB")):
-        kind = ' class="number"'
-    return f"<td{kind}>{escape(text)}</td>"
+    return table(("file", "layer", "size"), rows)

@@ -6,13 +6,12 @@ the build after `vcr lock` finds it there.
 """
 
 import json
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vcr.atomic import scratch_directory
 from vcr.errors import ExitCode, LockError, VcrError
 from vcr.lock.recorder import Recorder
 from vcr.model.arch import Arch
@@ -81,10 +80,10 @@ class StepLocker:
         """Carry out a step with a recorder for its network; raises VcrError when it fails."""
         job = json.loads(self.builder.build_layer(plan, ident, self.show, part="jobs").read_bytes())
         recorder = self.recorder(self.show)
-        scratch = Path(tempfile.mkdtemp(prefix="vcr-lock-"))
         tail: list[str] = []
         try:
-            result = self._boot(job, scratch, recorder, tail)
+            with scratch_directory() as scratch:
+                result = self._boot(job, scratch, recorder, tail)
             step.check({**result, "refused": []}, job["spec"])
         except Failure as failure:
             report = failure.report
@@ -97,7 +96,6 @@ class StepLocker:
                 code=problem.code if problem else None,
             ) from None
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
             if recorder.crash is not None:
                 raise recorder.crash
         if recorder.problem is not None:  # the step did not mind, but its layer depends on it

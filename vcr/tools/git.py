@@ -1,7 +1,6 @@
 """git from the pinned toolchain: a checkout of somebody's repository, the revision of ours."""
 
 import re
-import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr import process
+from vcr.atomic import scratch_directory
 from vcr.errors import FetchError, VcrError
 
 _SCP = re.compile(r"(?:(?P<user>[^@/:]+)@)?(?P<host>[^@/:]+):(?P<path>[^/].*)")  # git-clone(1)
@@ -32,9 +32,9 @@ class Git:
     @contextmanager
     def checkout(self, url: str, revision: str) -> Iterator[Path]:
         """Yield a directory with REVISION of the repository at URL; raises FetchError."""
-        with tempfile.TemporaryDirectory(prefix="vcr-source-") as name:
+        with scratch_directory() as scratch:
             # A project without a name of its own has its directory's: as `git clone` calls it.
-            root = Path(name) / directory_of(url)
+            root = scratch / directory_of(url)
             root.mkdir()
             self._git(root, "init", "--quiet")
             try:

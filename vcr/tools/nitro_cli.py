@@ -1,25 +1,20 @@
-"""nitro-cli, which starts enclaves on an EC2 instance, and the agent inside one.
+"""nitro-cli, which starts enclaves on an EC2 instance.
 
-https://docs.aws.amazon.com/enclaves/latest/user/cmd-nitro-run-enclave.html. The agent
-listens on vsock port ATTEST_PORT: it is sent one line of JSON, {"nonce": HEX, "user_data":
-HEX}, and answers with the document's bytes and the end of the stream.
+https://docs.aws.amazon.com/enclaves/latest/user/cmd-nitro-run-enclave.html
 """
 
 import json
 import shutil
 import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from vcr import process
-from vcr.errors import UnhealthyError, VcrError
+from vcr.errors import VcrError
 
 PROGRAM = "nitro-cli"
 DEVICE = Path("/dev/nitro_enclaves")
-ATTEST_PORT = 7400
-ANSWER_SECONDS, BOOT_SECONDS = 30.0, 120.0
-MAX_DOCUMENT = 32768
+CONNECT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +23,17 @@ class Enclave:
 
     ident: str
     cid: int  # its address on vsock
+
+    def connect(self, port: int) -> socket.socket:
+        """Return a connection to its vsock PORT; raises OSError."""
+        stream = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+        try:
+            stream.settimeout(CONNECT_SECONDS)
+            stream.connect((self.cid, port))
+        except OSError:
+            stream.close()
+            raise
+        return stream
 
 
 def missing(device: Path = DEVICE) -> list[str]:
@@ -59,38 +65,3 @@ def read_enclave(told: bytes) -> Enclave:
 def terminate(enclave: Enclave) -> None:
     """End ENCLAVE; raises VcrError."""
     process.run([PROGRAM, "terminate-enclave", "--enclave-id", enclave.ident])
-
-
-def ask(enclave: Enclave, user_data: bytes, nonce: bytes | None) -> bytes:
-    """Return the document that the agent of ENCLAVE gets for USER_DATA and NONCE.
-
-    Waits for an enclave that still starts; raises UnhealthyError, VcrError.
-    """
-    end = time.monotonic() + BOOT_SECONDS
-    while True:
-        try:
-            with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as stream:
-                stream.settimeout(ANSWER_SECONDS)
-                stream.connect((enclave.cid, ATTEST_PORT))
-                return ask_over(stream, user_data, nonce)
-        except OSError as error:
-            if time.monotonic() < end:
-                time.sleep(1)
-                continue
-            raise UnhealthyError(
-                f"the enclave {enclave.ident} does not answer",
-                why=f"vsock {enclave.cid}:{ATTEST_PORT}: {error}",
-                fix=f"look at its console: {PROGRAM} console --enclave-id {enclave.ident}",
-            ) from None
-
-
-def ask_over(stream: socket.socket, user_data: bytes, nonce: bytes | None) -> bytes:
-    """Speak with the agent at the other end of STREAM; raises OSError, VcrError."""
-    asked = {"nonce": (nonce or b"").hex(), "user_data": user_data.hex()}
-    stream.sendall(json.dumps(asked, sort_keys=True).encode() + b"\n")
-    answer = b""
-    while chunk := stream.recv(MAX_DOCUMENT):
-        answer += chunk
-        if len(answer) > MAX_DOCUMENT:
-            raise VcrError("the enclave's document is too long")
-    return answer

@@ -229,6 +229,8 @@ class Nix:
 
 def _evaluation_failure(result: process.Result) -> VcrError:
     failed = process.failure(result)
+    if failed.code is ExitCode.HOST:
+        return failed
     if "experimental" in result.stderr or "unrecognised flag" in result.stderr:
         return HostError("this Nix is too old", why="vcr needs Nix 2.8 or later", fix="update Nix")
     return VcrError("evaluating the Nix expressions failed", tail=failed.tail, fix=failed.fix)
@@ -239,6 +241,8 @@ def _fill_failure(result: process.Result) -> VcrError:
     rows = [line.split("\t") for line in result.stderr.splitlines() if line.startswith("missing\t")]
     if not rows:
         failed = process.failure(result)
+        if failed.code is ExitCode.HOST:
+            return failed
         return FetchError("filling the pinned inputs failed", tail=failed.tail, fix=failed.fix)
     return FetchError(
         f"{len(rows)} pinned input(s) could not be had",
@@ -276,12 +280,8 @@ def _build_failure(result: process.Result, log: NixLog) -> VcrError:
     if result.returncode == _TIMED_OUT:
         return TimedOutError(Path(drv), tail[-process.TAIL_LINES :])
     code = _EXIT_CODES.get(result.returncode, ExitCode.FAILED)
-    if "No space left on device" in text:
-        return HostError(
-            "the disk is full",
-            why=f"building {store_name(drv)} found no space left",
-            fix="free some space (`nix-collect-garbage` removes what nothing uses) and run again",
-        )
+    if is_full := process.disk_full(f"building {store_name(drv)}" if drv else "Nix", text):
+        return is_full
     return VcrError(
         f"building {store_name(drv)} failed" if drv else "the Nix build failed",
         why=log.errors[0] if log.errors else "",

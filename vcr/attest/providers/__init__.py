@@ -20,18 +20,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-PROVIDERS = ("software", "nitro", "command")
+PROVIDERS = ("software", "emulated", "nitro", "command")
+ENCLAVE_PROVIDERS = ("emulated", "nitro")  # they start the enclave image of the build
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What is started: an enclave's files, and the drive that its loader mounts."""
+    """What is started: an enclave's image, and the drive that its loader mounts."""
 
     root_hash: bytes  # of the drive's verity tree
-    kernel: Path | None = None
-    command_line: str = ""
-    ramdisks: tuple[Path, ...] = ()
-    image: Path | None = None  # all of them in one file, as the hardware wants it
+    image: Path | None = None  # kernel, command line and ramdisks, as the hardware wants them
+    seal: Path | None = None  # the directory of the drive and its parameters
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,30 @@
 """The provider `nitro`: an AWS Nitro enclave, and the documents its security module signs.
 
-Inside an enclave /dev/nsm is asked directly; on the instance beside it, nitro-cli starts
-the enclave and its agent is asked over vsock. On any other host the error says what is
-missing. An emulated enclave differs in `run`, and in the root its documents lead to.
+Inside an enclave /dev/nsm is asked directly; on the instance beside it, the drive is served
+over vsock, nitro-cli starts the enclave and its loader is asked (vcr/enclave/wire.py). On
+any other host the error says what is missing.
 """
 
 import datetime as dt
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from vcr.attest import pcr
 from vcr.attest.chain import AWS_ROOT
 from vcr.attest.nitro import EVIDENCE_TYPE, Expected, verify_document
 from vcr.attest.providers import Claims, Evidence, Launch, Opened, Parts, Session
-from vcr.errors import HostError, UsageError
+from vcr.enclave import wire
+from vcr.enclave.image import measure_image, read_image
+from vcr.errors import HostError, UnhealthyError, UsageError
+from vcr.export.nbd import Address, serve
 from vcr.sandbox import pcrs
 from vcr.tools import nitro_cli, nsm
+from vcr.tools.nbdkit import Nbdkit
 
-MEMORY_MIB, CPUS = 2048, 2
+BOOT_SECONDS = 300.0
+MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -33,38 +38,69 @@ class Inside(Opened):
         return Evidence(EVIDENCE_TYPE, nsm.attest(self.device, report_data, nonce))
 
 
-@dataclass(frozen=True)
 class Beside:
-    """The enclave runs on this instance."""
+    """The enclave runs on this instance, from entering to leaving."""
 
-    enclave: nitro_cli.Enclave
-
-    def attest(self, report_data: bytes, nonce: bytes | None = None) -> Evidence:
-        """Ask the enclave's agent."""
-        return Evidence(EVIDENCE_TYPE, nitro_cli.ask(self.enclave, report_data, nonce))
+    def __init__(self, image: Path, seal: Path, nbdkit: Nbdkit) -> None:
+        """Start nothing yet."""
+        self._image, self._seal, self._nbdkit = image, seal, nbdkit
+        self._stack = ExitStack()
+        self._enclave: nitro_cli.Enclave | None = None
 
     def __enter__(self) -> Self:
-        """Return itself."""
+        """Serve its drive, start it, and wait until it serves.
+
+        Raises HostError, MismatchError, UnhealthyError, VcrError.
+        """
+        needed = read_image(self._image)
+        with self._stack:
+            address = Address("vsock", port=wire.DRIVE_PORT)
+            self._stack.enter_context(serve(self._nbdkit, self._seal, address))
+            memory = -(-needed.memory // MIB)
+            enclave = nitro_cli.run_enclave(self._image, memory, needed.cpus)
+            self._stack.callback(nitro_cli.terminate, enclave)
+            if not wire.serves_within(BOOT_SECONDS, enclave.connect, lambda: True):
+                raise UnhealthyError(
+                    f"the enclave {enclave.ident} does not answer",
+                    why=f"nothing came from vsock {enclave.cid}:{wire.CONTROL_PORT}",
+                    fix=f"an enclave has a console in debug mode: {nitro_cli.PROGRAM} run-enclave"
+                    " --debug-mode",
+                )
+            self._enclave = enclave
+            self._stack = self._stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End the enclave."""
-        nitro_cli.terminate(self.enclave)
+        self._stack.close()
+
+    def attest(self, report_data: bytes, nonce: bytes | None = None) -> Evidence:
+        """Ask the loader in the enclave."""
+        if self._enclave is None:
+            raise ValueError("the session was not entered")
+        document = wire.attest(
+            self._enclave.connect, nonce=nonce, user_data=report_data, public_key=None
+        )
+        return Evidence(EVIDENCE_TYPE, document)
 
 
 @dataclass(frozen=True)
 class Nitro:
-    """Verifies up to ROOT, the SHA-256 of its certificate."""
+    """Verifies up to ROOT, the SHA-256 of its certificate; NBDKIT serves the drive."""
 
     root: str = AWS_ROOT
+    nbdkit: Nbdkit | None = None
     device: Path = nsm.DEVICE
     name: str = "nitro"
 
     def measure(self, parts: Parts) -> Launch:
-        """Compute PCR0, PCR1, PCR2, and PCR16, which the loader extends with the root hash."""
+        """Compute PCR0, PCR1, PCR2, and PCR16, which the loader extends with the root hash.
+
+        Raises MismatchError for an image that is damaged.
+        """
         reference = {f"PCR{pcrs.ROOT_PCR}": pcrs.of_root(parts.root_hash)}
-        if parts.kernel is not None:
-            measured = pcr.of_image(parts.kernel, parts.command_line, parts.ramdisks)
+        if parts.image is not None:
+            measured = measure_image(read_image(parts.image))
             reference |= {f"PCR{index}": value for index, value in measured.items()}
         return Launch(parts, reference)
 
@@ -80,9 +116,10 @@ class Nitro:
                 fix="run it on an EC2 instance with enclaves enabled,\n"
                 "https://docs.aws.amazon.com/enclaves/latest/user/getting-started.html",
             )
-        if launch.parts.image is None:
-            raise UsageError("there is no enclave image to start", fix="name one: --eif FILE")
-        return Beside(nitro_cli.run_enclave(launch.parts.image, MEMORY_MIB, CPUS))
+        parts = launch.parts
+        if parts.image is None or parts.seal is None or self.nbdkit is None:
+            raise UsageError("there is no enclave image to start", fix="use --profile prod")
+        return Beside(parts.image, parts.seal, self.nbdkit)
 
     def verify(
         self,

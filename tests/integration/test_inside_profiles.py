@@ -1,24 +1,20 @@
 """Looking inside what is up: commands, shells, files; in each profile that lets one in."""
 
 import hashlib
-import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PROGRAM, Vcr, runner_in
+from program import PROGRAM, Vcr, runner_in
 from terminals import Terminal
 
-from vcr.engines.debug import Request
-from vcr.engines.inside import DockerInside
-from vcr.engines.session import Streams
+from vcr.sandbox.prod import DEBUG_PORTS
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
 
@@ -131,11 +127,11 @@ def test_a_second_interrupt_ends_a_command_that_ignores_it(machine: Vcr) -> None
 
 
 def test_many_at_once_and_one_more_waits(machine: Vcr) -> None:
-    first = [machine.spawn("exec", STATIC, "--", "busybox", "sleep", "100") for _ in range(8)]
-    deadline = time.monotonic() + 60
-    while machine("exec", "--system", STATIC, "--", "ps").stdout.count(" sleep 100") < 7:
-        assert time.monotonic() < deadline  # the eighth has its port when this ends
-    time.sleep(1)
+    words = ("exec", STATIC, "--", "busybox", "sh", "-c", "echo here; exec busybox sleep 100")
+    first = [machine.spawn(*words) for _ in range(DEBUG_PORTS)]
+    for child in first:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "here\n"
     late = machine.spawn("exec", STATIC, "--", "busybox", "echo", "at last")
     assert late.stderr is not None
     assert late.stdout is not None
@@ -356,26 +352,3 @@ def test_in_a_container_of_a_program_of_this_host(vcr: Vcr, project: Path, progr
         at.type("exit 7\n")
         assert at.wait() == 7
     assert "there is no machine" in vcr("cat", "--system", project, "/x", code=2).stderr
-
-
-def test_docker_is_asked_as_it_wants_it(tmp_path: Path) -> None:
-    """A program in its place notes how it is called: what can be seen without a daemon."""
-    fake = tmp_path / "docker"
-    note = tmp_path / "note"
-    fake.write_text(
-        f"#!{sys.executable}\nimport json, sys\n"
-        f"open({str(note)!r}, 'a').write(json.dumps(sys.argv[1:]) + '\\n')\nsys.exit(9)\n"
-    )
-    fake.chmod(0o755)
-    inside = DockerInside(str(fake), "name")
-    with (tmp_path / "out").open("wb") as out:
-        streams = Streams(None, out.fileno(), out.fileno())
-        request = Request(("id",), has_input=True, terminal="xterm")
-        assert inside.carry_out(request, streams) == 9
-        assert inside.carry_out(Request(path="/x", do="pack"), streams) == 9
-        assert inside.carry_out(Request(path="/x"), streams) == 9
-    assert [json.loads(line) for line in note.read_text().splitlines()] == [
-        ["exec", "--interactive", "--tty", "--env", "TERM=xterm", "name", "id"],
-        ["cp", "name:/x", "-"],
-        ["cp", "--follow-link", "name:/x", "-"],
-    ]

@@ -1,0 +1,110 @@
+"""Every exit code of docs/reference/exit-codes.md, by a real process that ends with it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vcr.errors import ExitCode
+
+pytestmark = pytest.mark.nix
+# A fault of vcr's own: a check of `vcr doctor` that no machine can pass.
+FAULT = (
+    "import vcr.cli.doctor as d; d.CHECKS = (lambda _: 1 / 0,); from vcr.cli import main; main()"
+)
+
+type Done = subprocess.CompletedProcess[str]
+
+
+def ok(vcr: Any, project: Path) -> Done:
+    return vcr.attempt("intro", project)
+
+
+def failed(vcr: Any, project: Path) -> Done:
+    (project / "Dockerfile").write_text("FROM busybox\nCOPY --chown=alice www /www\n")
+    return vcr.attempt("build", "image", project)
+
+
+def usage(vcr: Any, project: Path) -> Done:
+    return vcr.attempt("biuld", project)
+
+
+def mismatch(vcr: Any, project: Path) -> Done:
+    claim = vcr.json("build", project)
+    claim["ladder"][0]["digest"] = "sha256:" + "0" * 64
+    ladder = project.parent / "ladder.json"
+    ladder.write_text(json.dumps(claim))
+    return vcr.attempt("verify", ladder, project, "--accept-cache")
+
+
+def lock(vcr: Any, project: Path) -> Done:
+    (project / "vcr.lock").unlink()
+    return vcr.attempt("build", project)
+
+
+def host(vcr: Any, project: Path) -> Done:
+    vcr.env["PATH"] = str(project)  # no Nix there
+    return vcr.attempt("doctor")
+
+
+def unhealthy(vcr: Any, project: Path) -> Done:
+    (project / "Dockerfile").write_text(
+        'FROM busybox\nEXPOSE 80\nCMD ["busybox", "sh", "-c", "exit 3"]\n'
+    )
+    return vcr.attempt("up", "--profile", "dev", project)
+
+
+def fetch(vcr: Any, project: Path) -> Done:
+    locked = json.loads((project / "vcr.lock").read_text())
+    locked["bases"]["busybox"]["archs"]["riscv64"][0]["sha256"] = "0" * 64
+    (project / "vcr.lock").write_text(json.dumps(locked))
+    return vcr.attempt("build", project)
+
+
+def bug(vcr: Any, project: Path) -> Done:
+    argv = [sys.executable, "-c", FAULT, "doctor"]
+    return subprocess.run(argv, env=vcr.env, capture_output=True, text=True, check=False)
+
+
+def interrupted(vcr: Any, project: Path) -> Done:
+    pipe = project.parent / "ladder.json"
+    os.mkfifo(pipe)
+    child = vcr.spawn("verify", pipe, project)
+    with pipe.open("w"):  # open only once vcr reads from it
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    return subprocess.CompletedProcess(child.args, child.returncode, out, err)
+
+
+CASES: dict[ExitCode, tuple[Callable[[Any, Path], Done], str]] = {
+    ExitCode.OK: (ok, ""),
+    ExitCode.FAILED: (failed, "there is no user 'alice' in the image"),
+    ExitCode.USAGE: (usage, "did you mean `vcr build`?"),
+    ExitCode.MISMATCH: (mismatch, "the rung image differs"),
+    ExitCode.LOCK: (lock, "there is no vcr.lock"),
+    ExitCode.HOST: (host, "this host lacks: nix"),
+    ExitCode.UNHEALTHY: (unhealthy, "exit app rc=3"),
+    ExitCode.FETCH: (fetch, "sha256:" + "0" * 64),
+    ExitCode.BUG: (bug, "a bug in vcr"),
+    ExitCode.INTERRUPTED: (interrupted, "interrupted"),
+}
+
+
+def test_the_table_has_every_exit_code() -> None:
+    assert CASES.keys() == set(ExitCode)
+
+
+@pytest.mark.parametrize("code", CASES, ids=lambda code: f"{code.value}-{code.name.lower()}")
+def test_an_exit_code(vcr: Any, project: Path, code: ExitCode) -> None:
+    run, words = CASES[code]
+    done = run(vcr, project)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert ("error: " in done.stderr) is (code not in {ExitCode.OK, ExitCode.INTERRUPTED})

@@ -1,0 +1,64 @@
+"""A Nix store of a test's own: all of the host's, and what is written to it is the test's.
+
+An overlay over /nix in a mount namespace that a process holds. What is below must not
+change meanwhile but by addition, as stores do.
+"""
+
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+MOUNT = (
+    'mount -t overlay overlay -o "lowerdir=/nix,upperdir=$1,workdir=$2" /nix'
+    " && echo ready && exec sleep infinity"
+)
+DATABASE = Path("/nix/var/nix/db/db.sqlite")
+
+
+def needs_private_store() -> None:
+    """Skip the test where a store of its own cannot be had."""
+    nix = shutil.which("nix")
+    if os.geteuid() != 0 or nix is None or Path(nix).resolve().is_relative_to("/nix"):
+        pytest.skip("needs the right to mount, and a Nix that is not in /nix")
+
+
+@contextmanager
+def private_store(directory: Path) -> Iterator[tuple[str | Path, ...]]:
+    """Make the store below DIRECTORY; yield what a command that uses it begins with."""
+    needs_private_store()
+    upper, work = directory / "upper", directory / "work"
+    work.mkdir(parents=True)
+    _copy_database(upper / DATABASE.relative_to("/nix"))
+    argv = ["unshare", "--mount", "sh", "-c", MOUNT, "sh", upper, work]
+    holder = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stderr is not None
+        if holder.stdout.readline() != "ready\n":
+            pytest.skip(f"needs an overlay over /nix: {holder.stderr.read()}")
+        yield ("nsenter", "--mount", "--target", str(holder.pid), "--")
+    finally:
+        holder.kill()
+        holder.communicate()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _copy_database(target: Path) -> None:
+    """Copy Nix's database as of now, while others may write to it, and hide what is beside it."""
+    target.parent.mkdir(parents=True)
+    with sqlite3.connect(DATABASE) as source, sqlite3.connect(target) as copy:
+        source.backup(copy)
+    copy.close()
+    source.close()
+    for suffix in ("-wal", "-shm"):
+        beside = target.with_name(target.name + suffix)
+        beside.unlink(missing_ok=True)
+        if DATABASE.with_name(beside.name).exists():
+            os.mknod(beside, stat.S_IFCHR | 0o600, os.makedev(0, 0))  # overlayfs: it is not there

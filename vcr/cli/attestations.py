@@ -1,0 +1,48 @@
+"""What statements and evidence, lying beside a report, show of its ladder: each by itself."""
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+
+from vcr.attest.checker import verify_files
+from vcr.attest.demand import Demand
+from vcr.attest.keys import read_trusted
+from vcr.attest.rejected import RejectedError
+from vcr.cli.attest_verify import read_input
+from vcr.model.ladder import Rung
+from vcr.stages.page import Attested
+
+SHOWN = 12  # digits of a key's id
+
+
+def judge(
+    files: Sequence[Path], keys: Sequence[Path], ladder: Sequence[Rung]
+) -> tuple[Attested, ...]:
+    """Verify FILES, now, by the public KEYS, as being about LADDER; raises UsageError.
+
+    A statement has to hold alone; evidence, with the statements that do.
+    """
+    rungs = {rung.name: str(rung.digest) for rung in ladder}
+    wanted = Demand(trusted=read_trusted(keys), ladder=rungs)
+    given = [(path.name, read_input(path)) for path in files]
+    now = dt.datetime.now(dt.UTC)
+    alone = [_judge([each], wanted, now) for each in given]
+    holding = [each for each, judged in zip(given, alone, strict=True) if judged.holds]
+    return tuple(
+        judged if judged.holds else _judge([*holding, each], wanted, now)
+        for each, judged in zip(given, alone, strict=True)
+    )
+
+
+def _judge(files: list[tuple[str, bytes]], wanted: Demand, at: dt.datetime) -> Attested:
+    """Verify FILES together, and say what comes of the last."""
+    name = files[-1][0]
+    try:
+        verdict = verify_files(files, wanted, at)
+    except RejectedError as error:
+        return Attested(name, holds=False, words=f"at the {error.joint}: {error.why}")
+    for said in verdict.said:
+        if said.file == name:
+            signers = ", ".join(sorted(key[:SHOWN] for key in said.signers))
+            return Attested(name, holds=True, words=f"{said.kind}, signed by {signers}")
+    return Attested(name, holds=True, words=next(p.words for p in verdict.proofs if p.file == name))

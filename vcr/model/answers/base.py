@@ -1,0 +1,9 @@
+"""What answers have in common."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Answer(BaseModel):
+    """An answer or a part of one: nothing but its fields is in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -1,0 +1,135 @@
+"""What is printed of projects and what is built of them."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from vcr.model.answers.base import Answer
+
+
+class RungRow(Answer):
+    """A rung of the ladder."""
+
+    name: str = Field(description="its name, such as `image`")
+    digest: str = Field(description="`sha256:` or, of a PCR, `sha384:`, and hex digits")
+    size: int = Field(description="bytes of what the digest is of")
+    path: str = Field(description="what it is of, in the Nix store")
+
+
+class BuiltRow(Answer):
+    """A stage that was built, or was there."""
+
+    name: str = Field(description="its name")
+    path: str = Field(description="its output, in the Nix store")
+    cached: bool = Field(description="whether it was there")
+    reason: str = Field(description="why it was built, or which cache it is from")
+    seconds: float = Field(description="that building it took")
+
+
+class Build(Answer):
+    """What was built: the ladder as a file, which `vcr verify` takes."""
+
+    name: str = Field(description="of the project")
+    profile: str = Field(description="what it was built for")
+    arch: str = Field(description="architecture of the image")
+    engine: str = Field(description="what runs a prod machine")
+    engine_version: str = Field(description="its version")
+    epoch: int = Field(description="SOURCE_DATE_EPOCH, seconds since 1970")
+    ladder: list[RungRow] = Field(description="the ladder, from the bottom")
+    stages: list[BuiltRow] = Field(description="the stages, in the order they were built")
+
+
+class StageRow(Answer):
+    """A stage of a plan."""
+
+    name: str = Field(description="its name")
+    path: str = Field(description="where its output is or would be")
+    built: bool = Field(description="whether it is there")
+    size: int = Field(description="in bytes; 0 when it is not there")
+    closure_size: int = Field(description="in bytes, with all it refers to")
+
+
+class Inspect(Answer):
+    """The plan of a project and what is built of it."""
+
+    plan: dict[str, Any] = Field(description="what Nix is given; its form is vcr's own affair")
+    stages: list[StageRow] = Field(description="the stages of the profile")
+    ladder: list[RungRow] = Field(description="the rungs of what is built")
+
+
+class Value(Answer):
+    """A setting."""
+
+    key: str = Field(description="as in `machine.memory`")
+    value: Any = Field(description="the value in effect; times in seconds, memory in MiB")
+    origin: Literal["vcr.toml", "default"] = Field(alias="from", description="who says so")
+
+
+class Config(Answer):
+    """The settings in effect, of `vcr inspect --config`."""
+
+    name: str = Field(description="of the project")
+    values: list[Value] = Field(description="all settings")
+
+
+class NodeRow(Answer):
+    """A stage or a layer."""
+
+    name: str = Field(description="its name")
+    label: str = Field(description="in a few words")
+    is_built: bool = Field(description="whether it is there")
+    needs: list[str] = Field(description="names of others that it is built of")
+
+
+class Graph(Answer):
+    """What is built of what."""
+
+    nodes: list[NodeRow] = Field(description="every one after those it needs")
+
+
+class NextRow(Answer):
+    """A command that makes sense now."""
+
+    command: str = Field(description="as it is typed")
+    why: str = Field(description="what it does")
+
+
+class Intro(Answer):
+    """How far a directory has come."""
+
+    state: Literal["empty", "dockerfile", "unlocked", "stale", "locked", "built"] = Field(
+        description="what there is"
+    )
+    name: str = Field(description="of the project; empty when there is none")
+    next: list[NextRow] = Field(description="what comes next")
+
+
+class Create(Answer):
+    """The project that was made."""
+
+    name: str = Field(description="of the project")
+    path: str = Field(description="its directory")
+    template: str = Field(description="what it was made from")
+
+
+class AttestedRow(Answer):
+    """What came of verifying a file."""
+
+    file: str = Field(description="its name")
+    holds: bool = Field(description="whether it is verified")
+    words: str = Field(description="what it says, or why it does not hold")
+
+
+class Report(Answer):
+    """The page that was written."""
+
+    path: str = Field(description="where it is")
+    attestations: list[AttestedRow] = Field(description="those that were given")
+
+
+class Lock(Answer):
+    """Whether the lock changed."""
+
+    changed: bool = Field(description="whether it was written")
+    changes: list[str] = Field(description="what changed, in words")
+    epoch: int | None = Field(default=None, description="of the lock; not with `--check`")

@@ -1,0 +1,79 @@
+"""What is printed of keys, statements and comparisons."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from vcr.model.answers.base import Answer
+
+
+class VerifyRow(Answer):
+    """A rung, as it was claimed and as it was built."""
+
+    name: str = Field(description="its name")
+    expected: str = Field(description="the digest of the ladder; empty when it has none")
+    got: str = Field(description="the digest that was built")
+    same: bool = Field(description="whether they agree")
+
+
+class Verify(Answer):
+    """Whether a ladder, or with `--image` a drive, is what it should be."""
+
+    same: bool = Field(description="whether all of it is")
+    rungs: list[VerifyRow] | None = Field(default=None, description="of a ladder")
+    root_hash: str | None = Field(default=None, description="of a drive")
+
+
+class DifferenceRow(Answer):
+    """Something that differs."""
+
+    where: str = Field(description="a file, a page of memory, a device")
+    how: str = Field(description="in what way")
+    cause: dict[str, str] = Field(description="the known cause: `why`, and `fix`")
+
+
+class Explain(Answer):
+    """Where two builds part."""
+
+    rung: str = Field(description="the first that differs")
+    differences: list[DifferenceRow] = Field(description="what of it differs")
+
+
+class Keygen(Answer):
+    """A key pair that was made."""
+
+    private: str = Field(description="file of the private key")
+    public: str = Field(description="file of the public key")
+    keyid: str = Field(description="SHA-256 of the public key's SubjectPublicKeyInfo")
+
+
+class Attest(Answer):
+    """A statement."""
+
+    envelope: dict[str, Any] = Field(description="the DSSE envelope")
+    files: list[str] = Field(description="what was written")
+
+
+class StatementRow(Answer):
+    """A statement that holds."""
+
+    file: str = Field(description="where it is")
+    predicate: str = Field(description="what kind of statement")
+    signers: list[str] = Field(description="ids of trusted keys that signed it")
+
+
+class EvidenceRow(Answer):
+    """Evidence that holds."""
+
+    file: str = Field(description="where it is")
+    type: str = Field(description="what kind of evidence")
+    about: str = Field(description="what it shows, in words")
+
+
+class AttestVerify(Answer):
+    """What statements and evidence show; nothing is printed when they do not hold."""
+
+    holds: Literal[True] = Field(description="always true")
+    statements: list[StatementRow] = Field(description="each one")
+    evidence: list[EvidenceRow] = Field(description="each one")
+    ladder: dict[str, str] = Field(description="what they are about: digests by rung")

@@ -1,0 +1,76 @@
+"""What is printed of machines, and of this host."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from vcr.model.answers.base import Answer
+
+
+class ForwardRow(Answer):
+    """A port of this host that leads to one of the app."""
+
+    address: str = Field(description="of this host")
+    host: int = Field(description="port of this host")
+    guest: int = Field(description="port of the app")
+
+
+class Machine(Answer):
+    """A machine or container that runs: of `up`, `run`, and within `ps`."""
+
+    name: str = Field(description="of the project")
+    project: str = Field(description="its directory")
+    profile: str = Field(description="what it was built for")
+    pid: int = Field(description="of its process")
+    created: float = Field(description="when, in seconds since 1970")
+    forwards: list[ForwardRow] = Field(description="its ports")
+    status: str = Field(description="`starting`, `healthy`, `unhealthy`, `exited` or `unknown`")
+
+
+class Ps(Answer):
+    """The machines of this user."""
+
+    machines: list[Machine] = Field(description="each one")
+
+
+class Down(Answer):
+    """What was stopped."""
+
+    stopped: list[str] = Field(description="names of projects")
+
+
+class Exec(Answer):
+    """What a command in a machine did."""
+
+    code: int = Field(description="its exit code")
+    stdout: str = Field(description="what it printed; bytes that are not UTF-8 are replaced")
+    stderr: str = Field(description="likewise")
+
+
+class Cp(Answer):
+    """What was copied."""
+
+    source: str = Field(description="as it was given")
+    target: str = Field(description="likewise")
+
+
+class SshConfig(Answer):
+    """How ssh reaches a machine."""
+
+    host: str = Field(description="its name for ssh")
+    config: str = Field(description="lines of ssh_config(5)")
+
+
+class Finding(Answer):
+    """The result of one check."""
+
+    name: str = Field(description="what was looked at")
+    grade: Literal["ok", "warning", "missing"] = Field(description="how it is")
+    found: str = Field(description="what is there")
+    fix: str = Field(description="what to do; may be empty")
+
+
+class Doctor(Answer):
+    """What this host has and lacks."""
+
+    findings: list[Finding] = Field(description="each one")

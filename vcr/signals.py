@@ -1,0 +1,46 @@
+"""Signals to end, passed on to a child that shares the terminal of this process."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def passed_on(send: Callable[[int], None]) -> Iterator[None]:
+    """SEND a child the signals to end that this process gets; at the second of a kind interrupt."""
+    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+        yield
+        return
+    told: set[int] = set()
+    keys = (signal.SIGINT, signal.SIGQUIT)
+
+    def pass_on(number: int, _frame: object) -> None:
+        if number in told:
+            raise KeyboardInterrupt
+        told.add(number)
+        if number not in keys or not _is_in_foreground():  # the terminal tells all who are
+            send(number)
+
+    numbers = (*keys, signal.SIGTERM, signal.SIGHUP)
+    old = {number: signal.getsignal(number) for number in numbers}
+    old = {number: known for number, known in old.items() if known is not signal.SIG_IGN}
+    try:
+        for number in old:
+            signal.signal(number, pass_on)
+        yield
+    finally:
+        for number, known in old.items():
+            signal.signal(number, known)
+
+
+def _is_in_foreground() -> bool:
+    try:
+        fd = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    finally:
+        os.close(fd)

@@ -1,0 +1,110 @@
+"""What vcr's builds left in the Nix store: what of it nothing keeps, what of it was damaged.
+
+Nix knows what is in use: of roots, of processes that run, of builds that are under way.
+https://nix.dev/manual/nix/latest/command-ref/nix-store/gc
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import batched
+from pathlib import Path
+
+from vcr import process
+from vcr.errors import ExitCode, MismatchError, VcrError
+from vcr.tools.nix import Nix
+from vcr.tools.nix_log import store_name
+
+AT_ONCE = 500  # paths on one command line
+# How the names begin of what is built for one project: nix/stages. Tools and kernels are
+# not among them, nor is what was fetched: getting those again costs more than they take.
+BUILDS = tuple(
+    f"vcr-{name}-"
+    for name in (
+        "container", "emulation", "enclave", "image", "kernel", "layer", "machine", "prod",
+        "rootfs", "seal", "snapshot", "squashfs", "vm",
+    )
+)  # fmt: skip
+# What may come of it that a file in the store has other bytes.
+SYMPTOMS = frozenset({ExitCode.FAILED, ExitCode.USAGE, ExitCode.MISMATCH, ExitCode.UNHEALTHY})
+PARTS = ("vcr-lower", "vcr-mounted", "vcr-run-job")
+
+
+@contextmanager
+def blaming_store(nix: Nix, outputs: Iterable[Path]) -> Iterator[None]:
+    """Say of an error of the block that it is the store's, if OUTPUTS are damaged there.
+
+    Raises MismatchError with the command that repairs them, or the error as it was.
+    """
+    try:
+        yield
+    except VcrError as error:
+        damaged = NixStore(nix).damaged(outputs) if error.code in SYMPTOMS else []
+        if not damaged:
+            raise
+        raise MismatchError(
+            "what was built is damaged in the Nix store",
+            details=[("damaged", str(path)) for path in damaged],
+            why=error.what,
+            fix=f"nix-store --repair-path {' '.join(map(str, damaged))}",
+        ) from error
+
+
+@dataclass(frozen=True)
+class NixStore:
+    """The store on this host."""
+
+    nix: Nix
+
+    def dead_builds(self) -> list[Path]:
+        """Return the outputs of builds that no root, process or build under way keeps."""
+        said = self._query("nix-store", "--gc", "--print-dead")
+        dead = [path for path in _paths(said) if is_build(path)]
+        # What a build that ended half-way has left is there, too, but nothing Nix knows.
+        words = ("nix-store", "--check-validity", "--print-invalid")
+        left = {p for some in batched(dead, AT_ONCE) for p in _paths(self._query(*words, *some))}
+        return [path for path in dead if path not in left]
+
+    def needed_by(self, drvs: Iterable[Path]) -> set[Path]:
+        """Return all in the store that DRVS were built from, and what was built by them."""
+        words = ("nix-store", "--query", "--requisites", "--include-outputs")
+        there = [drv for drv in drvs if drv.exists()]
+        return {p for some in batched(there, AT_ONCE) for p in _paths(self._query(*words, *some))}
+
+    def damaged(self, outputs: Iterable[Path]) -> list[Path]:
+        """Return what of OUTPUTS, and of builds they refer to, is not as it was built."""
+        paths = sorted(filter(is_build, self.needed_by(outputs)))
+        argv: list[process.Arg] = ["nix-store", "--verify-path", *paths]
+        said = process.run(argv, env=self.nix.env(), ok=None).stderr if paths else ""
+        return [path for path in paths if f"path '{path}' was modified" in said]
+
+    def sizes(self, paths: Sequence[Path]) -> list[int]:
+        """Return the bytes of each of PATHS by itself."""
+        words = ("nix-store", "--query", "--size")
+        return [
+            int(line)
+            for some in batched(paths, AT_ONCE)
+            for line in self._query(*words, *some).splitlines()
+        ]
+
+    def delete(self, paths: Collection[Path]) -> list[Path]:
+        """Delete PATHS but for those that came into use; return what is gone. Raises VcrError."""
+        for some in batched(paths, AT_ONCE):
+            argv: list[process.Arg] = ["nix-store", "--delete", *some]
+            done = process.run(argv, env=self.nix.env(), ok=None)
+            if done.returncode and "still alive" not in done.stderr:
+                raise process.failure(done)
+        return [path for path in paths if not path.exists()]
+
+    def _query(self, *argv: str | Path) -> str:
+        return process.run(argv, env=self.nix.env()).text
+
+
+def is_build(path: Path) -> bool:
+    """Tell from the name of the store PATH whether it was built for one project."""
+    name = store_name(str(path))
+    return path.suffix != ".drv" and (name.startswith(BUILDS) or name in PARTS)
+
+
+def _paths(text: str) -> Iterator[Path]:
+    yield from (Path(line) for line in text.splitlines() if line.startswith("/nix/store/"))
