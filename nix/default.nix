@@ -27,6 +27,8 @@ let
     emulator = import ./cartesi.nix { inherit bootstrap pins; };
     loader = guestProgram "loader"; # /init of enclaves
     agent = guestProgram "agent"; # in every machine that runs an app
+    plugin = import ./plugin.nix { inherit bootstrap toolsets; };
+    sampler = guestProgram "sampler" "riscv64"; # brought into a machine by `vcr perf`
     debugAgent = import ./guest-program.nix { inherit goRun; tags = "debug"; } "agent";
   };
   linux = import ./kernel.nix { inherit bootstrap toolsets pins; };

@@ -162,6 +162,27 @@ def spawned(argv: Sequence[Arg], *, output: IO[bytes], die_with_parent: bool) ->
             os.write(opener.fileno(), b"1")
 
 
+def foreground(argv: Sequence[Arg]) -> int:
+    """Give ARGV the terminal, wait for its end, and return its exit code, as a shell says it.
+
+    Ctrl-C is for it alone. Raises HostError when the program does not exist.
+    """
+    words = tuple(str(word) for word in argv)
+    # What a terminal and a debugger are set up by is for it to see.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        code = subprocess.call(words, preexec_fn=_default_interrupt)
+    except FileNotFoundError:
+        raise _not_found(words) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return code if code >= 0 else 128 - code
+
+
+def _default_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment a child gets: allow-listed, fixed locale and zone, plus EXTRA."""
     return {**Settings.load().env, **FIXED_ENV, **(extra or {})}

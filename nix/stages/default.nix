@@ -11,11 +11,11 @@ rec {
   rootfs = import ./rootfs.nix (given // { inherit image; });
   squashfs = import ./squashfs.nix (given // { inherit rootfs; });
   kernel = import ./kernel.nix given;
-  inherit (import ./machine.nix (given // { inherit squashfs kernel; })) machine snapshot;
+  inherit (import ./machine.nix (given // { inherit squashfs kernel; })) machine snapshot samples;
   seal = import ./seal.nix (given // { inherit snapshot; });
   enclave = import ./enclave.nix (given // { inherit seal snapshot; });
   emulation = import ./emulation.nix (given // { inherit enclave seal; });
-  prod = import ./prod.nix (given // { inherit seal; });
+  prod = import ./prod.nix (given // { inherit seal kernel; });
   container = import ./container.nix (given // { inherit image; });
   vm = import ./vm.nix (given // { inherit squashfs kernel; });
 }

@@ -1,5 +1,6 @@
 # The prod machine on either engine: `machine` before its first instruction, `snapshot` at the
-# instant its app is healthy. Output: as vcr/sandbox/prod.py and cartesi.py say.
+# instant its app is healthy. Output: as vcr/sandbox/prod.py and cartesi.py say. And `samples`
+# of the way between them, for `vcr perf record --boot`: vcr/sandbox/sampled.py.
 { toolchain, plan, sandbox, squashfs, kernel, ... }:
 let
   inherit (plan.machine) engine;
@@ -13,16 +14,16 @@ let
   onQemu = step0: {
     module = "prod";
     modules = [ "cpio" "merkle" "migration" "qmp" "vm" ];
-    job = given // {
-      inherit step0;
-      inherit (plan.machine) debug;
-      qemu = "${qemu}/usr/bin/qemu-system-riscv64";
-      data = "${qemu}/usr/share/qemu";
-      firmware = "${qemu}/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
-      kernel = "${kernel}/kernel";
-      initramfs = "${kernel}/initramfs";
-      debian = plan.machine.kernel == "debian";
-    };
+    job = onQemuJob // { inherit step0; };
+  };
+  onQemuJob = given // {
+    inherit (plan.machine) debug;
+    qemu = "${qemu}/usr/bin/qemu-system-riscv64";
+    data = "${qemu}/usr/share/qemu";
+    firmware = "${qemu}/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
+    kernel = "${kernel}/kernel";
+    initramfs = "${kernel}/initramfs";
+    debian = plan.machine.kernel == "debian";
   };
 
   inherit (toolchain) emulator;
@@ -52,4 +53,13 @@ in
 rec {
   machine = build "machine" "";
   snapshot = build "snapshot" "${machine}";
+  samples = sandbox.build {
+    name = "vcr-samples-${plan.name}";
+    module = "sampled";
+    modules = [ "cpio" "merkle" "migration" "prod" "qmp" "vm" ];
+    job = onQemuJob // {
+      step0 = "${machine}";
+      plugin = "${toolchain.plugin}/samples.so";
+    };
+  };
 }

@@ -1,6 +1,6 @@
 # What it takes to go on from a sealed snapshot. Output: vm.json, as that of vm.nix; it
 # keeps what it names alive.
-{ toolchain, plan, seal, ... }:
+{ toolchain, plan, seal, kernel, ... }:
 let
   qemu = toolchain.qemu-riscv;
   engines = {
@@ -9,6 +9,7 @@ let
       qemu = "${qemu}/usr/bin/qemu-system-riscv64";
       qemu_data = "${qemu}/usr/share/qemu";
       inherit (plan.machine) debug;
+      symbols = if plan.machine.debug then "${kernel}" else "";
     };
     cartesi = {
       kind = "cartesi";

@@ -13,6 +13,7 @@ import ../lib/vm-file.nix { inherit toolchain; } "vcr-vm-${plan.name}" {
   kernel = "${kernel}/kernel";
   initramfs = "${kernel}/initramfs";
   squashfs = "${squashfs}/root.squashfs";
+  symbols = if plan.machine.debug then "${kernel}" else "";
   append = "console=ttyS0 quiet panic=-1";
   inherit (plan.machine) cpus debug health memory_mib ports;
 }

@@ -13,7 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("cli",),
     ("reference",),
-    ("attest", "export", "verify"),
+    ("attest", "export", "perf", "verify"),
     ("stages", "runtime"),
     ("lock", "dockerfile", "engines"),
     ("enclave",),

@@ -35,6 +35,8 @@ VERBS = {
     "cat": ("inside", "Print a file of it."),
     "cp": ("inside", "Copy files out of it or into it."),
     "ssh-config": ("inside", "Print how ssh reaches the machine."),
+    "perf": ("perf", "Find out where the time of a machine goes."),
+    "gdb": ("gdb", "Debug a machine: its kernel, or all that runs on it."),
     "verify": ("verify", "Rebuild and compare with what somebody else built."),
     "attest": ("attest", "State what a build is, signed; verify what others state."),
     "explain": ("explain", "Say where two builds part, and why."),

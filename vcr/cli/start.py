@@ -1,5 +1,6 @@
 """What `vcr up` and `vcr run` share: the options of a start, and building what is started."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.model.project import Project
     from vcr.runtime.record import Records
 
+MAX_CPUS = 8  # NR_CPUS of nix/kernel/riscv64.config
 _OPTIONS = (
     profile_option,
     engine_option,
@@ -55,6 +57,9 @@ _OPTIONS = (
         help="Let a program of this host run the container, instead of vcr's own (dev only).",
     ),
     click.option(
+        "--turbo", is_flag=True, help="Give the machine all CPUs of this host (stage only)."
+    ),
+    click.option(
         "--timeout",
         type=click.FloatRange(min=1),
         metavar="SECONDS",
@@ -82,6 +87,7 @@ class Start:
     env_file: Path | None
     volume: tuple[str, ...]
     runtime: str | None
+    turbo: bool
     timeout: float | None
 
     def forwards(self) -> "list[Forward]":
@@ -91,7 +97,7 @@ class Start:
         return [parse_forward(text) for text in self.publish]
 
     def additions(self, app: App) -> "Additions":
-        """Return what a container is given; raises UsageError where there is no container."""
+        """Return what is given at the start; raises UsageError where there is no place for it."""
         from vcr.engines.container import Additions  # noqa: PLC0415
 
         lines = read_env_file(self.env_file) if self.env_file else []
@@ -104,7 +110,24 @@ class Start:
                 why="all of the machine is in its digests",
                 fix="use --profile dev, or ENV and COPY in the Dockerfile",
             )
+        if self.turbo:
+            return replace(additions, cpus=self._all_cpus(app))
         return self._with_skopeo(additions, app) if self.runtime else additions
+
+    def _all_cpus(self, app: App) -> int:
+        """Return how many CPUs this host has for a machine, and say what that means."""
+        if self.profile != "stage":
+            raise UsageError(
+                f"--turbo is not for the profile {self.profile}",
+                why="its CPUs would race each other; dev has those of this host anyway",
+                fix="use --profile stage, or leave it out",
+            )
+        cpus = min(len(os.sched_getaffinity(0)), MAX_CPUS)
+        app.ui.warn(
+            f"--turbo: {cpus} CPUs that run at once. NOTHING ABOUT THIS RUN IS REPRODUCIBLE: "
+            "what happens first is up to this host"
+        )
+        return cpus
 
     def _with_skopeo(self, additions: "Additions", app: App) -> "Additions":
         """Check the program that was asked for, and bring what fills its store."""

@@ -30,6 +30,7 @@ class BootMachine:
     ports: tuple[int, ...]
     health: HealthCheck | None
     debug: bool = False  # it has ports for commands
+    symbols: str = ""  # where those of the kernel are, for whoever looks into the machine
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "BootMachine":
@@ -52,7 +53,7 @@ class BootMachine:
             *("-L", str(self.qemu_data)),  # Debian's QEMU looks below /usr otherwise
             *("-name", self.name),
             *("-machine", "virt"),
-            *("-accel", "tcg"),
+            *("-accel", "tcg,thread=multi"),  # a thread of this host for each CPU
             *("-m", f"{self.memory_mib}M"),
             *("-smp", str(self.cpus)),
             *("-nodefaults", "-no-user-config", "-display", "none"),

@@ -34,21 +34,22 @@ POLL_SECONDS = 0.01
 
 @dataclass(frozen=True)
 class Additions:
-    """What is given to a container when it is started."""
+    """What is given to a container, or a machine that boots, when it is started."""
 
     env: tuple[str, ...] = ()  # NAME=value
     binds: tuple[Bind, ...] = ()
     source: Path | None = None  # the directory that LIVE_LABEL shows
     runtime: str = ""  # docker or podman, of the user, instead of the pinned crun
     skopeo: Path | None = None  # which they need
+    cpus: int = 0  # of a machine, in place of vcr.toml's
 
     def __bool__(self) -> bool:
-        return bool(self.env or self.binds or self.runtime)
+        return bool(self.env or self.binds or self.runtime or self.cpus)
 
     @property
     def digest(self) -> str:
         """Return what tells one start from another with other additions, "" for none."""
-        text = repr((self.env, self.binds, self.runtime))
+        text = repr((self.env, self.binds, self.runtime, self.cpus))
         return hashlib.sha256(text.encode()).hexdigest() if self else ""
 
 

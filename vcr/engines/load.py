@@ -26,7 +26,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], Machine]] = {
 def load_machine(output: Path, additions: Additions = NO_ADDITIONS) -> Machine:
     """Read what the stage `container`, `vm` or `prod` left in OUTPUT; raises UsageError.
 
-    ADDITIONS are for a container; other machines have no place for them.
+    ADDITIONS are for a container, CPUs for a machine that boots; others have no place for them.
     """
     data = read_vm(output)
     machine = KINDS[data.pop("kind")](data)
@@ -35,6 +35,8 @@ def load_machine(output: Path, additions: Additions = NO_ADDITIONS) -> Machine:
         if additions.runtime and additions.skopeo is not None:
             return DockerMachine(machine, additions.runtime, additions.skopeo)
         return machine
+    if isinstance(machine, BootMachine) and additions.cpus:
+        machine, additions = replace(machine, cpus=additions.cpus), replace(additions, cpus=0)
     if additions:
         raise UsageError(
             "environment and volumes cannot be given to a machine",

@@ -42,6 +42,7 @@ class SnapshotMachine:
     ports: tuple[int, ...]
     health: HealthCheck | None
     debug: bool = False  # it has a port for commands
+    symbols: str = ""  # where those of the kernel are, for whoever looks into the machine
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "SnapshotMachine":

@@ -40,6 +40,7 @@ KERNEL_LINE = f"console=ttyS0 quiet panic=-1 rootfstype=ramfs vcr.snapshot {NETW
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 # Ports for commands of a machine of a debug profile; each takes one client of this host.
 DEBUG_PORT, DEBUG_PORTS = "vcr.debug", 8
+AGENT, MONITOR = "agent", "qmp"  # what the agent said, and a socket
 HEALTHY = "healthy"  # guest/agent says so just before it stops the machine
 SECONDS_TO_END = 10.0
 
@@ -150,8 +151,30 @@ def main(specification: str, out: str) -> None:
 
 
 def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
-    scratch.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True)
+    begun = at_step0(job, out, scratch)
+    version = _carry_out(begun.argv, job["step0"], out, scratch)
+    found = canonical((scratch / "state").read_bytes())
+    (out / STATE).write_bytes(found.stream)
+    made = {"memory_mib": begun.memory_mib, "engine_version": version}
+    _describe(job, begun.initrd, {**made, "instructions": found.instructions}, out)
+    name = "snapshot" if job["step0"] else "machine"
+    size = sum((out / file).stat().st_size for file in (RAM, STATE, DESCRIPTION))
+    write_rungs(out, [Rung(name, machine_hash(out), size, DESCRIPTION)])
+
+
+@dataclass(frozen=True)
+class Step0:
+    """A machine before its first instruction."""
+
+    argv: list[str]  # of QEMU, which waits for the monitor to let it go on
+    initrd: Path
+    memory_mib: int
+
+
+def at_step0(job: dict[str, Any], out: Path, scratch: Path) -> Step0:
+    """Lay out the machine of JOB: its memory and what it prints in OUT, the rest in SCRATCH."""
+    scratch.mkdir(parents=True, exist_ok=True)
     initrd = scratch / "initrd"
     tree = Tree()
     content = Content.of_file(Path(job["squashfs"]))
@@ -170,27 +193,20 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
         *devices(
             out / CONSOLE,
             out / LOG,
-            f"file,path={scratch / 'agent'}",
+            f"file,path={scratch / AGENT}",
             "hubport,hubid=0",
             ["null"] * DEBUG_PORTS if job["debug"] else (),
         ),
-        *("-S", "-qmp", f"unix:{scratch / 'qmp'},server=on,wait=off"),
+        *("-S", "-qmp", f"unix:{scratch / MONITOR},server=on,wait=off"),
     ]
-    version = _carry_out(argv, job["step0"], out, scratch)
-    found = canonical((scratch / "state").read_bytes())
-    (out / STATE).write_bytes(found.stream)
-    made = {"memory_mib": memory, "engine_version": version}
-    _describe(job, initrd, {**made, "instructions": found.instructions}, out)
-    name = "snapshot" if job["step0"] else "machine"
-    size = sum((out / file).stat().st_size for file in (RAM, STATE, DESCRIPTION))
-    write_rungs(out, [Rung(name, machine_hash(out), size, DESCRIPTION)])
+    return Step0(argv, initrd, memory)
 
 
 def _carry_out(argv: list[str], step0: str, out: Path, scratch: Path) -> str:
     """Start QEMU, with STEP0 run it to health, save its state; return its version."""
-    with _qemu(argv) as qemu, Monitor(scratch / "qmp") as monitor:
+    with running(argv) as qemu, Monitor(scratch / MONITOR) as monitor:
         if step0:
-            _run(monitor, memory_root(Path(step0) / RAM), out, scratch / "agent")
+            run(monitor, memory_root(Path(step0) / RAM), out, scratch)
         version = monitor.command("query-version")["package"]
         monitor.save_state(scratch / "state")
         monitor.command("quit")
@@ -199,7 +215,8 @@ def _carry_out(argv: list[str], step0: str, out: Path, scratch: Path) -> str:
 
 
 @contextmanager
-def _qemu(argv: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
+def running(argv: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start QEMU, and see that it does not outlive the block."""
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as qemu:
         try:
             yield qemu
@@ -207,14 +224,14 @@ def _qemu(argv: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
             qemu.kill()
 
 
-def _run(monitor: Monitor, expected: bytes, out: Path, agent: Path) -> None:
-    """Run to the moment of health; EXPECTED is the root of memory at step 0."""
+def run(monitor: Monitor, expected: bytes, out: Path, scratch: Path) -> None:
+    """Run to the moment of health; EXPECTED is the root of memory at step 0. Raises Failure."""
     if memory_root(out / RAM) != expected:
         raise Failure("the machine differs at step 0 from the one that was built")
     monitor.command("cont")
     reason = monitor.wait_for("SHUTDOWN").get("reason")
     monitor.wait_for("STOP")
-    said = _tail(agent)
+    said = _tail(scratch / AGENT)
     if said[-1:] == [HEALTHY]:
         return
     console, log = _tail(out / CONSOLE), _tail(out / LOG)

@@ -22,7 +22,7 @@ BUILDS = tuple(
     f"vcr-{name}-"
     for name in (
         "container", "emulation", "enclave", "image", "kernel", "layer", "machine", "prod",
-        "rootfs", "seal", "snapshot", "squashfs", "vm",
+        "rootfs", "samples", "seal", "snapshot", "squashfs", "vm",
     )
 )  # fmt: skip
 # What may come of it that a file in the store has other bytes.

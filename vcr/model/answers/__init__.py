@@ -4,7 +4,7 @@ Descriptions are for the reference, docs/reference/json.md. The verbs write plai
 that these are of the form said here is checked wherever a test reads one.
 """
 
-from vcr.model.answers import building, proving, running, sharing
+from vcr.model.answers import building, looking, proving, running, sharing
 from vcr.model.answers.base import Answer
 
 # kind → the verb that prints it and its form
@@ -23,6 +23,9 @@ ANSWERS: dict[str, tuple[str, type[Answer]]] = {
     "exec": ("exec, cat", running.Exec),
     "cp": ("cp", running.Cp),
     "ssh-config": ("ssh-config", running.SshConfig),
+    "perf-record": ("perf record", looking.PerfRecord),
+    "perf": ("perf report, perf top", looking.Perf),
+    "gdb": ("gdb --print", looking.Gdb),
     "verify": ("verify", proving.Verify),
     "explain": ("explain", proving.Explain),
     "export": ("export", sharing.Export),

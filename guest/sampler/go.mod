@@ -1,0 +1,3 @@
+module vcr/sampler
+
+go 1.24

@@ -1,0 +1,55 @@
+"""`vcr gdb` and `--turbo`: command lines, and who may have them."""
+
+from pathlib import Path
+
+import pytest
+
+from vcr.cli.app import App
+from vcr.cli.start import Start
+from vcr.engines.boot import BootMachine
+from vcr.engines.container import NO_ADDITIONS, Additions
+from vcr.engines.machine import Channels
+from vcr.errors import UsageError
+from vcr.settings import Settings
+from vcr.tools.gdb import command_line
+
+PLACE = Path("/s")
+CHANNELS = Channels(PLACE / "console", PLACE / "log", PLACE / "agent", PLACE / "qmp")
+
+
+def start(profile: str) -> Start:
+    return Start(profile, None, False, (), (), None, (), None, turbo=True, timeout=None)  # noqa: FBT003
+
+
+def test_a_debugger_is_given_symbols_where_there_are_some() -> None:
+    words = command_line("gdb", Path("/run/gdb"), Path("/k/symbols"))
+    assert words[-3:] == ["/k/symbols", "-ex", "target remote /run/gdb"]
+    assert "/k/symbols" not in command_line("gdb", Path("/run/gdb"), None)
+
+
+def test_turbo_gives_a_machine_that_boots_every_cpu_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(64)))
+    additions = start("stage").additions(App(Settings.load({})))
+    assert additions.cpus == 8  # as many as the kernel has room for
+    assert "NOTHING ABOUT THIS RUN IS REPRODUCIBLE" in capsys.readouterr().err
+    assert additions.digest not in {"", Additions(cpus=4).digest}
+
+
+@pytest.mark.parametrize("profile", ["prod", "prod-debug", "dev", "stage-release"])
+def test_turbo_is_for_stage_only(profile: str) -> None:
+    with pytest.raises(UsageError, match=f"--turbo is not for the profile {profile}"):
+        start(profile).additions(App(Settings.load({})))
+
+
+def test_each_cpu_has_a_thread_of_its_own() -> None:
+    paths = {name: PLACE / name for name in ("qemu", "qemu_data", "firmware", "kernel")}
+    machine = BootMachine(
+        "app", **paths, initramfs=PLACE, squashfs=PLACE, append="", memory_mib=64, cpus=5,
+        ports=(), health=None,
+    )  # fmt: skip
+    argv = machine.command_line((), CHANNELS)
+    assert argv[argv.index("-smp") + 1] == "5"
+    assert argv[argv.index("-accel") + 1] == "tcg,thread=multi"
+    assert not NO_ADDITIONS

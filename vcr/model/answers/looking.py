@@ -1,0 +1,45 @@
+"""What is printed of looking into machines: profiles and debuggers."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from vcr.model.answers.base import Answer
+
+
+class PerfRecord(Answer):
+    """The profile that was written."""
+
+    file: str = Field(description="where, as it was given")
+    samples: int = Field(description="of which it is made")
+    lost: int = Field(description="samples that were taken but not kept")
+
+
+class FunctionRow(Answer):
+    """A function that a process was seen in."""
+
+    process: str = Field(description="the name of the process")
+    object: str = Field(description="file name of the program or library, or `kernel`")
+    symbol: str = Field(description="the function")
+    own: int = Field(description="samples in the function itself")
+    total: int = Field(description="samples in it or in what it called")
+
+
+class Perf(Answer):
+    """A profile by function; `perf top` prints one again and again."""
+
+    name: str = Field(description="of the project")
+    profile: str = Field(description="of the build")
+    clock: Literal["time", "instructions"] = Field(description="what samples are taken by")
+    every: int = Field(description="from one to the next: nanoseconds, or instructions")
+    duration: float = Field(description="in all: seconds, or instructions")
+    samples: int = Field(description="how many there are")
+    lost: int = Field(description="samples that were taken but not kept")
+    functions: list[FunctionRow] = Field(description="those with most samples of their own first")
+
+
+class Gdb(Answer):
+    """How a debugger reaches a machine."""
+
+    argv: list[str] = Field(description="the command")
+    socket: str = Field(description="where QEMU listens")

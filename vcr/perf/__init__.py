@@ -1,0 +1,1 @@
+"""Profiles of machines: what their CPUs executed, by stack of functions."""

@@ -1,0 +1,64 @@
+"""The profile of a prod machine from its first instruction until it is healthy.
+
+Counted in instructions by QEMU, outside of the machine (nix/plugin), so the same machine has
+the same profile. What is in a program is not told apart: where a program lies in memory is
+known to the machine alone.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+from vcr.errors import VcrError
+from vcr.perf.profile import OBJECT, Profile, fold
+from vcr.perf.symbols import KERNEL, UNKNOWN, KernelSymbols
+from vcr.sandbox.sampled import BEGIN, EVERY, SAMPLES, SYMBOLS
+
+FIRMWARE = "firmware"
+MACHINE, SUPERVISOR = "m", "s"  # modes of the CPU in a line
+PROGRAM = f"program{OBJECT}{UNKNOWN}"
+# Where QEMU puts the kernel, and where it runs until it has page tables.
+KERNEL_AT = 0x8020_0000
+LOWEST = 1 << 63  # address of the kernel with page tables
+
+
+def read_samples(output: Path, name: str, profile: str) -> Profile:
+    """Return the profile that the stage `samples` left in OUTPUT; raises VcrError."""
+    kernel = KernelSymbols.read(output / SYMBOLS)
+    *lines, end = (output / SAMPLES).read_text(encoding="ascii").splitlines()
+    word, _, instructions = end.partition(" ")
+    if word != "end":
+        raise VcrError(f"{output / SAMPLES} is not whole", why="QEMU ended before it was written")
+    stacks: Counter[str] = Counter()
+    for line in lines:
+        stacks[_stack(line, kernel)] += 1
+    return Profile(
+        name=name,
+        profile=profile,
+        clock="instructions",
+        every=EVERY,
+        duration=int(instructions),
+        lost=0,
+        stacks=dict(stacks),
+    )
+
+
+def _stack(line: str, kernel: KernelSymbols) -> str:
+    mode, process, *chain = line.split(" ")
+    name = bytes.fromhex(process).split(b"\0")[0].decode("utf-8", "replace")
+    name = name.replace(";", "_").replace(OBJECT, "_") or FIRMWARE
+    if mode == MACHINE:
+        return fold(FIRMWARE, [f"{FIRMWARE}{OBJECT}{UNKNOWN}"])
+    if mode != SUPERVISOR:
+        return fold(name, [PROGRAM])
+    addresses = [int(address, 16) for address in chain]
+    names = [kernel.name(_linked(at - bool(i), kernel)) for i, at in enumerate(addresses)]
+    # A task of the kernel begins with a frame from nowhere.
+    known = [symbol for i, symbol in enumerate(names) if i == 0 or symbol != UNKNOWN]
+    return fold(name, [f"{KERNEL}{OBJECT}{symbol}" for symbol in reversed(known)])
+
+
+def _linked(address: int, kernel: KernelSymbols) -> int:
+    """Return where what is at ADDRESS was linked to."""
+    if address >= LOWEST or BEGIN not in kernel.names:
+        return address
+    return address - KERNEL_AT + kernel.addresses[kernel.names.index(BEGIN)]

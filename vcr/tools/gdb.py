@@ -1,0 +1,72 @@
+"""GDB, and the end of QEMU that it talks to.
+
+https://www.qemu.org/docs/master/system/gdb.html
+"""
+
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vcr import process
+from vcr.errors import VcrError
+from vcr.sandbox.failure import Failure
+from vcr.sandbox.qmp import Monitor
+
+# Programs that may know riscv64, the more likely first.
+PROGRAMS = ("gdb-multiarch", "riscv64-unknown-elf-gdb", "riscv64-linux-gnu-gdb", "gdb")
+ARCHITECTURE = "riscv:rv64"
+
+
+@dataclass(frozen=True)
+class Stub:
+    """The stub of the QEMU whose monitor is at MONITOR; it listens at the socket PATH."""
+
+    monitor: Path
+    path: Path
+
+    def open(self) -> None:
+        """Let it listen; raises VcrError. A debugger that is connected already stays so."""
+        if self.path.is_socket():
+            return
+        said = self._command(f'gdbserver "unix:{self.path},server=on,wait=off"')
+        if not self.path.is_socket():
+            raise VcrError("QEMU does not listen to a debugger", why=said.strip())
+
+    def close(self) -> None:
+        """Stop listening, and let the machine go on."""
+        with suppress(VcrError):  # it may have ended
+            self._command("gdbserver none")
+            self._command("cont")
+        self.path.unlink(missing_ok=True)
+
+    def _command(self, line: str) -> str:
+        """Carry out LINE of the monitor for humans, which alone can start the stub."""
+        try:
+            with Monitor(self.monitor) as monitor:
+                return str(monitor.command("human-monitor-command", **{"command-line": line}))
+        except Failure as failure:
+            raise VcrError(failure.report["what"], why=failure.report["why"]) from None
+
+
+def find_program() -> str | None:
+    """Return a debugger of this host that knows riscv64."""
+    return next(
+        (found for name in PROGRAMS if (found := shutil.which(name)) and _knows(found)), None
+    )
+
+
+def _knows(program: str) -> bool:
+    argv = [program, "-nx", "-batch", "-ex", f"set architecture {ARCHITECTURE}"]
+    return "ndefined" not in process.run(argv, ok=None).stderr
+
+
+def command_line(program: str, socket: Path, symbols: Path | None) -> list[str]:
+    """Return the argv that debugs the machine whose stub listens at SOCKET."""
+    return [
+        program,
+        "-q",
+        *("-ex", f"set architecture {ARCHITECTURE}"),
+        *((str(symbols),) if symbols else ()),
+        *("-ex", f"target remote {socket}"),
+    ]
