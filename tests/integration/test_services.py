@@ -1,13 +1,19 @@
 """[services] of vcr.toml: containers beside the app's, in the profile dev."""
 
 import json
+import os
 import shutil
 import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from processes import command_lines
+from program import REPO
+from services import toolset
 
 pytestmark = pytest.mark.nix
 
@@ -136,3 +142,61 @@ def test_other_profiles_say_that_they_start_none(vcr: Any, project: Path) -> Non
     (project / "vcr.toml").write_text(f'{toml}\n[services.db]\nbuild = "../nothing"\n')
     done = vcr("up", project)
     assert "[services] are for the profile dev: none is started" in done.stderr
+
+
+# --- who is not root
+
+START = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from vcr.engines.beside import Service
+from vcr.engines.bundle import Bind
+from vcr.engines.container import Additions
+from vcr.model.project import load_project
+from vcr.runtime.machine import start
+from vcr.runtime.record import Records
+from vcr.settings import Settings
+home, app, db = map(Path, sys.argv[2:])
+records = Records(Settings.load({"HOME": str(home), "XDG_RUNTIME_DIR": str(home / "r")}))
+data = home / "volumes/db/data"
+beside = Service("db", str(db), ("WORD=given",), (Bind(data, "/data"),), (data,))
+machine = start(load_project(home / "project"), app, [], records,
+                die_with_parent=True, additions=Additions(services=(beside,)))
+try:
+    print(machine.wait_until_healthy(None).channels.log.read_text(), end="")
+finally:
+    machine.stop(5)
+print((data / "log").read_text(), end="")
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A directory of another user's, which pytest's are not."""
+    path = Path(tempfile.mkdtemp(prefix="vcr-home-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_who_is_not_root_has_services_too(vcr: Any, both: tuple[Path, Path], home: Path) -> None:
+    project, _ = both
+    vcr("up", *DEV, project)
+    state = Path(vcr.env["XDG_STATE_HOME"], "vcr/roots")
+    app, db = (
+        next(state.glob(f"{name}-{'?' * 12}/dev-*/container")).resolve()
+        for name in ("project", "project-db")
+    )
+    python = toolset("python") / "usr/bin/python3"
+    shutil.copytree(REPO / "vcr", home / "lib/vcr")
+    shutil.copytree(project, home / "project")
+    for path in (home, *home.rglob("*")):
+        os.chown(path, 4321, 4321)
+    become = ["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups"]
+    argv = [*become, python, "-I", "-B", "-c", START, home / "lib", home, app, db]
+    env = {"HOME": str(home), "PATH": os.environ["PATH"]}
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "from the database\nstart\nstop\n"
