@@ -34,7 +34,7 @@ def load_machine(output: Path, additions: Additions = NO_ADDITIONS) -> Machine:
         machine = replace(machine, additions=additions)
         if additions.runtime and additions.skopeo is not None:
             return DockerMachine(machine, additions.runtime, additions.skopeo)
-        return machine
+        return machine.with_ports_of_services()
     if additions:
         raise UsageError(
             "environment and volumes cannot be given to a machine",
