@@ -248,7 +248,8 @@ class ServiceSection(Section):
             raise ValueError("give either image or build")
         for text in self.volumes:
             source, _, target = text.partition(":")
-            if not source or not target.startswith("/") or ".." in target.split("/"):
+            is_named = "/" in source or _NAME.fullmatch(source)
+            if not is_named or not target.startswith("/") or ".." in target.split("/"):
                 raise ValueError(f"{text!r} is not a volume such as data:/var/lib/data")
         return self
 
