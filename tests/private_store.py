@@ -60,5 +60,5 @@ def _copy_database(target: Path) -> None:
     for suffix in ("-wal", "-shm"):
         beside = target.with_name(target.name + suffix)
         beside.unlink(missing_ok=True)
-        if DATABASE.with_name(beside.name).exists():
-            os.mknod(beside, stat.S_IFCHR | 0o600, os.makedev(0, 0))  # overlayfs: it is not there
+        # overlayfs: it is not there, not even when another process makes one below
+        os.mknod(beside, stat.S_IFCHR | 0o600, os.makedev(0, 0))

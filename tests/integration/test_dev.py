@@ -213,11 +213,13 @@ def home() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def start_as(home: Path, built: str, *before: str) -> "subprocess.CompletedProcess[str]":
+def start_as(
+    home: Path, built: str, *before: str, script: str = START
+) -> "subprocess.CompletedProcess[str]":
     """Start what was BUILT by the pinned Python below the command BEFORE, state in HOME."""
     python = Nix(Settings.load()).toolset("python") / "usr/bin/python3"
     shutil.copytree(REPO / "vcr", home / "lib/vcr", dirs_exist_ok=True)
-    argv = [*before, str(python), "-I", "-B", "-c", START, str(home / "lib"), built, str(home)]
+    argv = [*before, str(python), "-I", "-B", "-c", script, str(home / "lib"), built, str(home)]
     env = {"HOME": str(home), "PATH": os.environ["PATH"]}
     return subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=120)
 
@@ -242,6 +244,36 @@ def test_who_is_not_root_runs_it_as_any_user_of_the_image(
         done = start_as(home, built, *become)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == ["33", "44", "wrote"]
+
+
+LOOK = START.replace(
+    "        print(json.dumps(machine.channels.log.read_text().splitlines()))\n",
+    """
+        from vcr.engines.debug import Request
+        from vcr.runtime.inside import answer, copy_in, copy_out, find_shell, inside_of
+        inside = inside_of(load_project(home / "project"), records, print)
+        copy_in(inside, home / "project/www", "/tmp", print, system=False)
+        copy_out(inside, "/tmp/www", str(home / "back"), print, system=False)
+        ran = answer(inside, Request(("busybox", "sh", "-c", "id -u; ls -ln /tmp; exit 3")))
+        print(json.dumps([find_shell(inside), ran.code, ran.out.decode(), ran.err.decode(),
+                          (home / "back/index.html").read_text()]))
+""",
+)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_who_is_not_root_looks_inside_too(vcr: Any, project: Path, home: Path) -> None:
+    built = built_container(vcr, project, home)
+    for path in (home, *home.rglob("*")):
+        os.chown(path, 4321, 4321)
+    become = ("setpriv", "--reuid=4321", "--regid=4321", "--clear-groups")
+    done = start_as(home, built, *become, script=LOOK)
+    assert done.returncode == 0, done.stderr
+    shell, code, out, err, page = json.loads(done.stdout)
+    assert (shell[-1], code, err) == ("sh", 3, "")
+    assert out.splitlines()[0] == "1000"
+    assert " 1000     1000 " in out.splitlines()[-1]
+    assert "verifiable" in page
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to forbid namespaces")

@@ -130,6 +130,8 @@ def test_the_examples_of(document: Path, tmp_path: Path) -> None:
         if "<!-- with: registry -->" in text:
             address = stack.enter_context(password_registry(tmp_path / "registry"))
             session.env["REGISTRY"] = address
+        # What an example started, and failed before it stopped, does not stay behind.
+        stack.callback(session.run, "vcr down --all -t 0 -q")
         run_all(session, text)
 
 

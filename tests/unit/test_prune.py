@@ -42,7 +42,10 @@ HOUR = 3600.0
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    temporary = tmp_path / "tmp"  # not that of whatever else runs on this host
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     return Settings.load({"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "r")})
 
 
@@ -248,11 +251,13 @@ def test_what_of_machines_may_go(settings: Settings) -> None:
     records.save(running_record("hot", place="hot~a"))
     (settings.runtime_dir / "stale").mkdir()
     layers = settings.state_dir / "layers"
-    for name in ("used", "unused", ".new-1"):
+    for name in ("used", "service", "unused", ".new-1"):
         (layers / name / "fs").mkdir(parents=True)
     scratch = records.channels("up").scratch
     scratch.mkdir()
     (scratch / "layers").write_text(json.dumps([str(layers / "used/fs")]))
+    (scratch / "services/db").mkdir(parents=True)
+    (scratch / "services/db/layers").write_text(json.dumps([str(layers / "service/fs")]))
     with records.locked("busy"):
         found = leftovers(records)
         assert found["machine"] == {"down"}

@@ -7,7 +7,7 @@ import click
 
 from vcr.cli.app import App, Command, arch_of, engine_option
 from vcr.errors import UsageError
-from vcr.stages import PROFILES
+from vcr.stages import PROFILES, RELEASE_OF
 from vcr.ui import human_size
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
@@ -42,6 +42,7 @@ def export(
     from vcr.tools.nix import Nix  # noqa: PLC0415
     from vcr.tools.nix_store import blaming_store  # noqa: PLC0415
 
+    warn_of_debug(app, profile)
     built = build_for(app, profile, engine, stages_for(profile))
     outputs = [stage.path for stage in built.stages]
     with blaming_store(Nix(app.settings), outputs), app.ui.step("export") as step:
@@ -53,6 +54,15 @@ def export(
         app.ui.json("export", told)
     else:
         app.ui.data(f"manifest  {manifest.digest}")
+
+
+def warn_of_debug(app: App, profile: str) -> None:
+    """Warn that what is built for PROFILE is not for deployment, if it is not."""
+    if profile in RELEASE_OF:
+        app.ui.warn(
+            f"{profile} is a debug profile: whoever runs the machine can look into it; "
+            f"deploy {RELEASE_OF[profile]}"
+        )
 
 
 def build_for(app: App, profile: str, engine: str | None, stages: tuple[str, ...]) -> "Built":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vcr.cli.app import App, Command, engine_option
-from vcr.cli.export import build_for
+from vcr.cli.export import build_for, warn_of_debug
 from vcr.errors import UsageError
 from vcr.stages import PROFILES
 
@@ -74,6 +74,7 @@ def _export(app: App, profile: str, engine: str | None, given: Path | None) -> I
     if given is not None:
         yield given
         return
+    warn_of_debug(app, profile)
     built = build_for(app, profile, engine, stages_for(profile))
     with scratch_directory() as scratch:
         write_export(built, scratch / "export")

@@ -36,8 +36,9 @@ def up(app: App, /, **options: Any) -> None:
     from vcr.tools.nix_store import blaming_store  # noqa: PLC0415
 
     wanted = Start(**options)
-    additions, forwards = wanted.additions(app), wanted.forwards()
+    given, forwards = wanted.additions(app), wanted.forwards()
     project, vm, records = wanted.build(app)
+    additions = wanted.with_services(app, project, given)
 
     def begin() -> "Running":
         return start(
@@ -69,8 +70,9 @@ def run(app: App, /, *, hot: bool, **options: Any) -> None:
     from vcr.tools.nix_store import blaming_store  # noqa: PLC0415
 
     wanted = Start(**options)
-    additions, forwards = wanted.additions(app), wanted.forwards()
+    given, forwards = wanted.additions(app), wanted.forwards()
     built = project, vm, records = wanted.build(app)
+    additions = wanted.with_services(app, project, given, hot=hot)
     with blaming_store(Nix(app.settings), [vm]), records.locked(project.key):
         if _still_up(records, project, vm, additions) is not None:
             raise UsageError(f"{project.name} is up already", fix="`vcr down`, or `vcr logs -f`")

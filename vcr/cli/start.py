@@ -129,6 +129,34 @@ class Start:
         )
         return cpus
 
+    def with_services(
+        self, app: App, project: "Project", additions: "Additions", *, hot: bool = False
+    ) -> "Additions":
+        """Build the services of PROJECT; return ADDITIONS with them, in the profile dev.
+
+        Raises UsageError where they cannot be started.
+        """
+        if not project.config.services:
+            return additions
+        if self.profile != "dev":
+            app.ui.note("[services] are for the profile dev: none is started")
+            return additions
+        if self.runtime:
+            raise UsageError(
+                f"{self.runtime} starts no services",
+                why="they share the app's network, which vcr's own containers have",
+                fix="leave --runtime out, or take [services] out of vcr.toml",
+            )
+        if hot:
+            raise UsageError(
+                "--hot and [services] do not go together",
+                why="a new version starts beside the old one: its services would be there twice",
+                fix="`vcr run` without --hot; `LABEL vcr.dev.mount` shows an app its source",
+            )
+        from vcr.stages.services import build_services  # noqa: PLC0415
+
+        return replace(additions, services=build_services(app.settings, app.ui, project))
+
     def _with_skopeo(self, additions: "Additions", app: App) -> "Additions":
         """Check the program that was asked for, and bring what fills its store."""
         from vcr.engines.docker import check_program  # noqa: PLC0415

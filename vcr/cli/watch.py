@@ -27,9 +27,14 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
               help="Only lines since then: 2026-01-31T09:00:00Z, or 10m ago.")  # fmt: skip
 @click.option("--system", "--console", "system", is_flag=True,
               help="Show the kernel's and init's messages instead.")  # fmt: skip
+@click.option("--service", metavar="NAME", help="Show what this service printed instead (dev).")
 @click.pass_obj
-def logs(app: App, *, go_on: bool, count: int | None, since: str | None, system: bool) -> None:
+def logs(
+    app: App, *, go_on: bool, count: int | None, since: str | None, system: bool,
+    service: str | None,
+) -> None:  # fmt: skip
     """Show what the app printed."""
+    from vcr.engines.beside import log_of  # noqa: PLC0415
     from vcr.model.project import load_project  # noqa: PLC0415
     from vcr.runtime.follow import follow, read_log  # noqa: PLC0415
     from vcr.runtime.record import Records  # noqa: PLC0415
@@ -37,6 +42,7 @@ def logs(app: App, *, go_on: bool, count: int | None, since: str | None, system:
     records, key = Records(app.settings), load_project(app.directory).key
     channels, record = records.last_channels(key), records.load(key)
     path = channels.console if system else channels.log
+    path = log_of(channels, service) if service else path
     if not path.exists():
         raise UsageError("this project was never up", fix="`vcr up` starts it")
     goes_on = go_on and record is not None and record.is_running

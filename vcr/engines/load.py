@@ -34,7 +34,7 @@ def load_machine(output: Path, additions: Additions = NO_ADDITIONS) -> Machine:
         machine = replace(machine, additions=additions)
         if additions.runtime and additions.skopeo is not None:
             return DockerMachine(machine, additions.runtime, additions.skopeo)
-        return machine
+        return machine.with_ports_of_services()
     if isinstance(machine, BootMachine) and additions.cpus:
         machine, additions = replace(machine, cpus=additions.cpus), replace(additions, cpus=0)
     if additions:

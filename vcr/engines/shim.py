@@ -15,12 +15,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vcr import process
 from vcr.engines.answers import Answers, listen_unix
+from vcr.engines.beside import STOP_SECONDS, Neighbour, heeds
 from vcr.engines.namespaces import (
     die_with_parent,
     enter_namespaces,
@@ -31,6 +32,7 @@ from vcr.engines.namespaces import (
 )
 from vcr.engines.outside import Outside, has_tun, wait_for_route
 from vcr.engines.relay import Relay, listen
+from vcr.errors import VcrError
 
 APP = "app"
 INNER = "inner"  # file in the scratch directory: process ID of what is inside the namespaces
@@ -49,6 +51,8 @@ class Shim:
     forwards: tuple[tuple[str, int, int], ...]
     health: tuple[str, ...]
     stop_signal: str
+    services: tuple[Neighbour, ...] = ()
+    _started: list[tuple[Neighbour, process.Child]] = field(default_factory=list)
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> "Shim":
@@ -57,6 +61,7 @@ class Shim:
         lists = {
             "forwards": tuple((str(a), int(h), int(g)) for a, h, g in told["forwards"]),
             "health": tuple(told["health"]),
+            "services": tuple(Neighbour.of(row) for row in told["services"]),
         }
         return cls(**{**told, **lists, **{key: Path(told[key]) for key in paths}})
 
@@ -93,10 +98,15 @@ class Shim:
         os.write(ready, b"1")
         os.close(ready)
         mount_system()
-        layers = [Path(path) for path in json.loads((self.scratch / "layers").read_text())]
-        self.say(f"root {mount_root(layers, self.scratch)}")
         if not (has_tun() and wait_for_route()):
             self.say("there is no way out of the container's network")
+        for service in self.services:
+            self.say(f"service {service.name}: root {mount_layers(Path(service.scratch))}")
+            child = service.start(self.crun)
+            self._started.append((service, child))
+            service.wait_until_healthy(self.crun, child)
+            self.say(f"service {service.name}: healthy")
+        self.say(f"root {mount_layers(self.scratch)}")
         with self.log.open("wb") as log:
             app = process.spawn(
                 self._crun("run", "--bundle", self.scratch / "bundle", APP),
@@ -109,28 +119,31 @@ class Shim:
             Relay(listener, lambda port=guest: socket.create_connection(("127.0.0.1", port), 5.0))  # type: ignore[misc]
         Answers(self._crun("exec", APP), self.health, self._stop).serve(asked)
         self.say(f"exit app rc={app.wait()}")
+        self._stop_services(STOP_SECONDS)
 
     def _crun(self, *words: str | Path) -> list[str | Path]:
         return crun_argv(self.crun, self.scratch, *words)
 
     def _stop(self, grace: float) -> None:
         with suppress(OSError):  # it is not there yet, or not any more
-            if self._heeds(self.stop_signal):
+            if heeds(self.scratch / "crun" / APP / "status", self.stop_signal):
                 process.run(self._crun("kill", APP, self.stop_signal), ok=None)
                 time.sleep(grace)
+        self._stop_services(grace)
         os._exit(0)  # of the first process of a namespace: the kernel kills all others
 
-    def _heeds(self, name: str) -> bool:
-        """Tell whether the app does anything at the signal NAME.
+    def _stop_services(self, grace: float) -> None:
+        """Tell services to end, the last one first, and wait for each up to GRACE seconds."""
+        with suppress(IndexError):  # there is none left
+            while True:
+                service, child = self._started.pop()
+                service.stop(self.crun, child, grace)
 
-        A container's first process gets those only that it has a handler for:
-        pid_namespaces(7).
-        """
-        state = json.loads((self.scratch / "crun" / APP / "status").read_text())
-        rows = Path(f"/proc/{state['pid']}/status").read_text().splitlines()
-        handled = next(int(row.split()[1], 16) for row in rows if row.startswith("SigCgt:"))
-        number = int(name) if name.isdecimal() else signal.Signals["SIG" + name.removeprefix("SIG")]
-        return bool(handled >> (number - 1) & 1)
+
+def mount_layers(scratch: Path) -> str:
+    """Mount the root that the file `layers` in SCRATCH tells of; return how."""
+    layers = [Path(path) for path in json.loads((scratch / "layers").read_text())]
+    return mount_root(layers, scratch)
 
 
 def crun_argv(crun: Path, scratch: Path, *words: str | Path) -> list[str | Path]:
@@ -148,8 +161,10 @@ def guarded(scratch: Path, work: Callable[[], None]) -> None:
         failed.with_suffix(".new").rename(failed)
 
 
-def _report(error: Exception) -> dict[str, str]:
+def _report(error: Exception) -> dict[str, str | int]:
     """Say what could not be done on this host; of a VcrError's fields."""
+    if isinstance(error, VcrError):
+        return {"what": error.what, "why": error.why, "fix": error.fix, "code": error.code}
     if not isinstance(error, OSError) or not error.filename:
         return {"what": f"the container could not be made: {type(error).__name__}: {error}"}
     reason = str(error.strerror)

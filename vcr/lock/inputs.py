@@ -37,7 +37,8 @@ def wanted_inputs(project: Project) -> Wanted:
     """
     outside = external_inputs(project)
     bases = dict(project.config.base)
-    for reference in outside.images:
+    services = [s.image for s in project.config.services.values() if s.image]
+    for reference in (*outside.images, *services):
         if reference not in bases:
             bases[reference] = Base(image=reference)
     return Wanted(bases, outside.urls)

@@ -20,6 +20,7 @@ from vcr.model.duration import parse_duration
 
 # The path component grammar of the OCI distribution specification 1.1, "Pulling manifests".
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+_HOST = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, in lower case
 _MEMORY = re.compile(r"(\d+)\s*(MiB|GiB)")
 _SNAPSHOT = re.compile(r"\d{8}T\d{6}Z")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.\-]+")  # Debian policy 5.6.1
@@ -60,6 +61,7 @@ type Name = Annotated[
     _matching(_NAME, "a lower-case image name such as hello or my-app"),
     Field(description="lower-case name"),
 ]
+type ServiceName = Annotated[str, _matching(_HOST, "a host name such as db")]
 type Package = Annotated[
     str,
     _matching(_PACKAGE, "the name of a Debian package"),
@@ -217,6 +219,41 @@ class HealthSection(Section):
         return self
 
 
+class ServiceSection(Section):
+    """[services.NAME]: a database or the like beside the app, in the profile dev."""
+
+    image: str | None = Field(
+        None, description="Image of a registry, locked by digest; or `build`."
+    )
+    build: str | None = Field(
+        None, description="Directory of another project with a vcr.lock, relative to vcr.toml."
+    )
+    env: dict[str, str] = Field(default_factory=dict, description="Variables.")
+    ports: tuple[Port, ...] = Field(
+        (), strict=False, description="Default: what the image EXPOSEs."
+    )
+    volumes: tuple[str, ...] = Field(
+        (),
+        strict=False,
+        description="`NAME:PATH` for a directory that stays, or `HOST:PATH[:ro]`, HOST with a `/`.",
+    )
+    health: tuple[str, ...] = Field(
+        (), strict=False, description="Command that exits with 0 when it is ready."
+    )
+    timeout: Duration = Field(60.0, description="The longest that it takes to be ready.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "ServiceSection":
+        if bool(self.image) == bool(self.build):
+            raise ValueError("give either image or build")
+        for text in self.volumes:
+            source, _, target = text.partition(":")
+            is_named = "/" in source or _NAME.fullmatch(source)
+            if not is_named or not target.startswith("/") or ".." in target.split("/"):
+                raise ValueError(f"{text!r} is not a volume such as data:/var/lib/data")
+        return self
+
+
 class Config(Section):
     """All of vcr.toml."""
 
@@ -228,4 +265,7 @@ class Config(Section):
     machine: MachineSection = MachineSection()
     engine: EngineSection = EngineSection()
     health: HealthSection = HealthSection()
+    services: dict[ServiceName, ServiceSection] = Field(
+        default_factory=dict, description="Databases and the like beside the app, by host name."
+    )
     attest: AttestSection = AttestSection()

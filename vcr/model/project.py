@@ -7,7 +7,6 @@ nearest one; every message says where in the file it is about.
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,10 +16,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from vcr.errors import UsageError
-from vcr.model.config import Base, Config
+from vcr.model.config import Base, Config, ServiceSection
 
 CONFIG_FILE = "vcr.toml"
 LOCK_FILE = "vcr.lock"
+# Tables of vcr.toml that have a name of their own: [base.NAME]
+NAMED: dict[str, Any] = {"base": Base, "services": ServiceSection}
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,6 @@ def _line_of(where: list[str], text: str) -> int:
 
 def _keys_at(where: list[str]) -> list[str]:
     model: Any = Config
-    for name in _field_names(where):
-        model = model.model_fields[name].default.__class__
-    return sorted((Base if where[:1] == ["base"] else model).model_fields)
-
-
-def _field_names(where: list[str]) -> Iterator[str]:
-    yield from (name for name in where[:1] if name != "base")
+    for name in where[:1]:
+        model = NAMED.get(name) or model.model_fields[name].default.__class__
+    return sorted(model.model_fields)

@@ -12,8 +12,9 @@ from pydantic_core import PydanticUndefined
 
 from vcr.model.answers import ANSWERS
 from vcr.model.arch import Arch
-from vcr.model.config import Base, Config
+from vcr.model.config import Config
 from vcr.model.lockfile import Lock
+from vcr.model.project import NAMED
 from vcr.reference.markdown import code, page, table
 
 PLAIN = {
@@ -74,13 +75,13 @@ def answers_page() -> str:
 
 
 def _section(name: str, field: FieldInfo) -> Iterator[str]:
-    model: Any = Base if name == "base" else field.annotation
+    model: Any = NAMED.get(name, field.annotation)
     if not _is_model(model):
         yield from (f"## [{name}]", "", field.description or "")
         return
     below = {k: f.annotation for k, f in model.model_fields.items() if _is_model(f.annotation)}
     if len(below) < len(model.model_fields):
-        yield from _model(model, "##", f"[{name}.NAME]" if model is Base else f"[{name}]")
+        yield from _model(model, "##", f"[{name}.NAME]" if name in NAMED else f"[{name}]")
         yield ""
     for key, each in below.items():
         yield from (*_model(each, "##", f"[{name}.{key}]"), "")

@@ -22,5 +22,5 @@ def _codes_page() -> str:
     return page(
         "Exit codes",
         table(("code", "means"), rows),
-        ["`vcr exec` ends with the exit code of the command."],
+        ["`vcr exec` and `vcr shell` end with the exit code of the command."],
     )

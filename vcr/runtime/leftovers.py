@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.atomic import SCRATCH, remove_abandoned
+from vcr.engines.beside import PLACE
 from vcr.engines.layers import remove_tree
 from vcr.flock import flocked
 from vcr.runtime.record import LOCK, STARTING, Record, Records
@@ -92,12 +93,11 @@ def _is_used(machine: Path, needed: set[str]) -> bool:
 
 
 def _layers_of(record: Record, records: Records) -> list[Path]:
-    """Return the directories of unpacked layers that the container of RECORD is made of."""
-    try:
-        told = json.loads((records.channels(record.where).scratch / "layers").read_bytes())
-    except OSError:
-        return []  # it is a machine
-    return [Path(layer).parent for layer in told]
+    """Return the directories of unpacked layers that the containers of RECORD are made of."""
+    scratch = records.channels(record.where).scratch
+    lists = [scratch / "layers", *scratch.glob(f"{PLACE}/*/layers")]  # a machine has none
+    layers = [layer for path in lists if path.exists() for layer in json.loads(path.read_bytes())]
+    return [Path(layer).parent for layer in layers]
 
 
 def _scratch(records: Records) -> Iterator[Path]:

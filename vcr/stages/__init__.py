@@ -9,9 +9,10 @@ PROD_STAGES = (*STAGES, "machine", "snapshot", "seal")
 # Every word that `vcr build` takes. An enclave's image is built only when asked for.
 ALL_STAGES = (*PROD_STAGES, "enclave")
 PROFILES = ("stage", "stage-release", "prod", "prod-debug", "dev")
-# Whose machines have tools to look inside, and a channel for the host to use them. stage
-# and stage-release, prod-debug and prod are otherwise the same.
-DEBUG_PROFILES = ("stage", "prod-debug")
+# Whose machines have tools to look inside, and a channel for the host to use them; and the
+# same without.
+RELEASE_OF = {"stage": "stage-release", "prod-debug": "prod"}
+DEBUG_PROFILES = tuple(RELEASE_OF)
 SEALED_PROFILES = ("prod", "prod-debug")
 ENGINES = ("qemu", "cartesi")
 

@@ -14,7 +14,9 @@ Adding one (docs/attest.md has the table of what each binds to):
 
 import datetime as dt
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -111,6 +113,29 @@ class Opened:
 
     def __exit__(self, *_: object) -> None:
         """End nothing."""
+
+
+class Started(ABC):
+    """A session that starts something when it is entered, and ends it when it is left."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._stack = ExitStack()
+
+    @abstractmethod
+    def start(self, stack: ExitStack) -> None:
+        """Start it; what STACK gets is ended with the session, or when this fails."""
+
+    def __enter__(self) -> Self:
+        """Start it; raises what `start` does."""
+        with self._stack:
+            self.start(self._stack)
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._stack.close()
 
 
 def report_data(payload: bytes) -> bytes:

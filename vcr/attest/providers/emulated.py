@@ -11,13 +11,12 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from vcr.attest.nitro import EVIDENCE_TYPE
-from vcr.attest.providers import Claims, Evidence, Launch, Parts
+from vcr.attest.providers import Claims, Evidence, Launch, Parts, Started
 from vcr.attest.providers.nitro import Nitro
 from vcr.attest.rejected import Joint, RejectedError
 from vcr.enclave.emulated import Emulation, Setup
@@ -25,29 +24,21 @@ from vcr.enclave.emulated import Emulation, Setup
 ROOT = "root.pem"  # in the collateral
 
 
-class EmulatedSession:
-    """The enclave, from entering to leaving."""
+class EmulatedSession(Started):
+    """The enclave, from entering to leaving; it keeps nothing."""
 
     def __init__(self, setup: Setup) -> None:
         """Start nothing yet."""
+        super().__init__()
         self._setup = setup
-        self._stack = ExitStack()
         self._enclave: Emulation | None = None
 
-    def __enter__(self) -> Self:
+    def start(self, stack: ExitStack) -> None:
         """Start it, and wait until its app serves; raises HostError, UnhealthyError."""
-        with self._stack:
-            name = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="vcr-"))
-            scratch = Path(name)
-            enclave = Emulation(self._setup, scratch, scratch / "console")
-            self._enclave = self._stack.enter_context(enclave)
-            enclave.wait_until_serving()
-            self._stack = self._stack.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End it; it keeps nothing."""
-        self._stack.close()
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vcr-")))
+        enclave = Emulation(self._setup, scratch, scratch / "console")
+        self._enclave = stack.enter_context(enclave)
+        enclave.wait_until_serving()
 
     def attest(self, report_data: bytes, nonce: bytes | None = None) -> Evidence:
         """Ask the loader in it, as on Nitro."""

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from vcr.attest.chain import AWS_ROOT
 from vcr.attest.nitro import EVIDENCE_TYPE, Expected, verify_document
-from vcr.attest.providers import Claims, Evidence, Launch, Opened, Parts, Session
+from vcr.attest.providers import Claims, Evidence, Launch, Opened, Parts, Session, Started
 from vcr.enclave import wire
 from vcr.enclave.image import measure_image, read_image
 from vcr.errors import HostError, UnhealthyError, UsageError
@@ -38,41 +37,33 @@ class Inside(Opened):
         return Evidence(EVIDENCE_TYPE, nsm.attest(self.device, report_data, nonce))
 
 
-class Beside:
+class Beside(Started):
     """The enclave runs on this instance, from entering to leaving."""
 
     def __init__(self, image: Path, seal: Path, nbdkit: Nbdkit) -> None:
         """Start nothing yet."""
+        super().__init__()
         self._image, self._seal, self._nbdkit = image, seal, nbdkit
-        self._stack = ExitStack()
         self._enclave: nitro_cli.Enclave | None = None
 
-    def __enter__(self) -> Self:
+    def start(self, stack: ExitStack) -> None:
         """Serve its drive, start it, and wait until it serves.
 
         Raises HostError, MismatchError, UnhealthyError, VcrError.
         """
         needed = read_image(self._image)
-        with self._stack:
-            address = Address("vsock", port=wire.DRIVE_PORT)
-            self._stack.enter_context(serve(self._nbdkit, self._seal, address))
-            memory = -(-needed.memory // MIB)
-            enclave = nitro_cli.run_enclave(self._image, memory, needed.cpus)
-            self._stack.callback(nitro_cli.terminate, enclave)
-            if not wire.serves_within(BOOT_SECONDS, enclave.connect, lambda: True):
-                raise UnhealthyError(
-                    f"the enclave {enclave.ident} does not answer",
-                    why=f"nothing came from vsock {enclave.cid}:{wire.CONTROL_PORT}",
-                    fix=f"an enclave has a console in debug mode: {nitro_cli.PROGRAM} run-enclave"
-                    " --debug-mode",
-                )
-            self._enclave = enclave
-            self._stack = self._stack.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the enclave."""
-        self._stack.close()
+        address = Address("vsock", port=wire.DRIVE_PORT)
+        stack.enter_context(serve(self._nbdkit, self._seal, address))
+        enclave = nitro_cli.run_enclave(self._image, -(-needed.memory // MIB), needed.cpus)
+        stack.callback(nitro_cli.terminate, enclave)
+        if not wire.serves_within(BOOT_SECONDS, enclave.connect, lambda: True):
+            raise UnhealthyError(
+                f"the enclave {enclave.ident} does not answer",
+                why=f"nothing came from vsock {enclave.cid}:{wire.CONTROL_PORT}",
+                fix=f"an enclave has a console in debug mode: {nitro_cli.PROGRAM} run-enclave"
+                " --debug-mode",
+            )
+        self._enclave = enclave
 
     def attest(self, report_data: bytes, nonce: bytes | None = None) -> Evidence:
         """Ask the loader in the enclave."""

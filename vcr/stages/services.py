@@ -1,0 +1,93 @@
+"""The services of a project: each is built as a container of the profile dev, beside the app's.
+
+An image is locked with the project, as one that COPY --from names; a directory is a project
+with a lock of its own.
+"""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from vcr.atomic import write_text
+from vcr.engines.beside import Service
+from vcr.engines.bundle import Bind
+from vcr.errors import UsageError, VcrError
+from vcr.lock.read import load_lock
+from vcr.model.arch import native_arch
+from vcr.model.config import Config, HealthSection, MachineSection, ServiceSection
+from vcr.model.lockfile import Lock
+from vcr.model.project import Project, load_project
+from vcr.settings import Settings
+from vcr.stages.build import Builder
+from vcr.stages.plan import make_plan
+from vcr.ui import Ui
+
+STAGES = ("image", "container")
+
+
+def build_services(settings: Settings, ui: Ui, project: Project) -> tuple[Service, ...]:
+    """Build the services of PROJECT, in the order of vcr.toml; raises VcrError."""
+    lock = load_lock(project)
+    return tuple(
+        _build(settings, ui, project, lock, name, section)
+        for name, section in project.config.services.items()
+    )
+
+
+def _build(
+    settings: Settings, ui: Ui, project: Project, lock: Lock, name: str, section: ServiceSection
+) -> Service:
+    ui.note(f"service {name}")
+    try:
+        found, locked = _project_of(settings, project, lock, name, section)
+    except VcrError as error:
+        error.details = (*error.details, ("service", name))
+        raise
+    plan = make_plan(found, locked, arch=native_arch(), profile="dev")
+    built = Builder(settings, ui, found).build(plan, STAGES)
+    named = settings.state_dir / "volumes" / project.key / name
+    binds = tuple(_bind(project, named, text) for text in section.volumes)
+    return Service(
+        name,
+        str(built.path("container")),
+        env=tuple(f"{key}={value}" for key, value in section.env.items()),
+        binds=binds,
+        volumes=tuple(bind.source for bind in binds if bind.source.is_relative_to(named)),
+        timeout=section.timeout,
+    )
+
+
+def _project_of(
+    settings: Settings, project: Project, lock: Lock, name: str, section: ServiceSection
+) -> tuple[Project, Lock]:
+    """Return a service as a project with a lock; raises UsageError, LockError."""
+    if section.build:
+        other = load_project(project.root / section.build)
+        found, locked = replace(other, name=f"{project.name}-{name}"), load_lock(other)
+    else:
+        place = hashlib.sha256(f"{project.root} {section.image}".encode()).hexdigest()[:32]
+        directory = settings.cache_dir / "services" / place
+        dockerfile = directory / "Dockerfile"
+        write_text(dockerfile, f"FROM {section.image}\n")
+        config = Config(machine=MachineSection(writable=True))
+        found = Project(project.root, f"{project.name}-{name}", config, dockerfile, directory)
+        locked = lock
+    config = found.config
+    if section.ports:
+        machine = config.machine.model_copy(update={"ports": section.ports})
+        config = config.model_copy(update={"machine": machine})
+    if section.health:
+        config = config.model_copy(update={"health": HealthSection(command=section.health)})
+    return replace(found, config=config), locked
+
+
+def _bind(project: Project, named: Path, text: str) -> Bind:
+    """Read NAME:PATH or HOST:PATH[:ro]; raises UsageError."""
+    source, _, rest = text.partition(":")
+    target, _, mode = rest.partition(":")
+    if "/" not in source:
+        return Bind(named / source, target, read_only=mode == "ro")
+    path = (project.root / source).resolve()
+    if not path.exists():
+        raise UsageError(f"vcr.toml: there is no {source} to show to a service", fix="make it")
+    return Bind(path, target, read_only=mode == "ro")
