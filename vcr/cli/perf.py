@@ -134,14 +134,16 @@ def top(app: App, *, every: float, frequency: int, system: bool) -> None:
     target = _target(app)
     options = Options(frequency, 0, every, only_app=not system)
     clear = CLEAR if app.ui.out.isatty() and not app.ui.is_json else ""
-    for seen in _sampled(app, target, options):
-        profile = total([seen], target, options)
-        if app.ui.is_json:
-            app.ui.json("perf", _as_json(profile, LINES))
-            continue
-        head = f"{clear}{target.name}: {profile.samples} samples in {_duration(profile)}"
-        app.ui.data(head)
-        app.ui.table(_table(profile, LINES))
+    reports = _sampled(app, target, options)
+    with suppress(KeyboardInterrupt):  # which is how it ends
+        for seen in reports:
+            profile = total([seen], target, options)
+            if app.ui.is_json:
+                app.ui.json("perf", _as_json(profile, LINES))
+                continue
+            head = f"{clear}{target.name}: {profile.samples} samples in {_duration(profile)}"
+            app.ui.data(head)
+            app.ui.table(_table(profile, LINES))
 
 
 def _recorded(app: App, options: "Options") -> "Profile":
@@ -151,7 +153,11 @@ def _recorded(app: App, options: "Options") -> "Profile":
     target = _target(app)
     if not options.seconds:
         app.ui.note("until Ctrl-C")
-    return total(_sampled(app, target, options), target, options)
+    reports: list[Report] = []
+    coming = _sampled(app, target, options)
+    with suppress(KeyboardInterrupt):  # what was seen until then counts
+        reports.extend(coming)
+    return total(reports, target, options)
 
 
 def _booted(app: App, profile: str) -> "Profile":
@@ -184,7 +190,7 @@ def _target(app: App) -> "Target":
 
 
 def _sampled(app: App, target: "Target", options: "Options") -> "Iterator[Report]":
-    """Yield what is seen in TARGET; Ctrl-C is how it ends when nothing else ends it."""
+    """Return what is seen in TARGET, as it comes."""
     from vcr.perf.guest import sample  # noqa: PLC0415
     from vcr.perf.symbols import KernelSymbols  # noqa: PLC0415
     from vcr.tools.nix import Nix  # noqa: PLC0415
@@ -194,8 +200,7 @@ def _sampled(app: App, target: "Target", options: "Options") -> "Iterator[Report
     kernel = (
         KernelSymbols.read(target.symbols / "System.map") if target.symbols else KernelSymbols()
     )
-    with suppress(KeyboardInterrupt):
-        yield from sample(target.channels.debug, program, options, kernel)
+    return sample(target.channels.debug, program, options, kernel)
 
 
 def _table(profile: "Profile", lines: int) -> list[tuple[str, ...]]:

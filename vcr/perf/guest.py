@@ -104,7 +104,8 @@ def _lines(channel: Path, argv: tuple[str, ...]) -> Iterator[bytes]:
     try:
         for piece in ask(channel, Request(argv=argv, system=True)):
             if piece.kind == "exit" and piece.code:
-                why = complaint.decode("utf-8", "replace").strip()
+                said = complaint.decode("utf-8", "replace").strip()
+                why = said or f"the sampler ended with {piece.code}"
                 raise VcrError("the machine cannot be sampled", why=why)
             if piece.kind == "err":
                 complaint += piece.data
