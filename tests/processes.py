@@ -98,7 +98,7 @@ def words_of(pid: int) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
     except OSError:
         return f"{pid} ended"
-    return f"{pid} {words.decode(errors='replace')[:300]}"
+    return f"{pid} {words.decode(errors='replace')[:900]}"
 
 
 def assert_nothing_runs(known: set[int]) -> None:

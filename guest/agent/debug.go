@@ -44,6 +44,7 @@ const (
 	debugPort = "vcr.debug"
 	piece     = 24<<10 - 96 // bytes in a line; with its id it is sent in one go, of 32 KiB
 	toEnd     = 2 * time.Second
+	toSettle  = 100 * time.Millisecond
 )
 
 type message struct {
@@ -127,11 +128,20 @@ func servePort(port *os.File, awake chan struct{}) {
 func serveClient(port io.Reader, lines *answerLines) {
 	var current *task
 	defer func() { current.end() }()
+	ended := false
 	for reader := bufio.NewReader(port); ; {
 		line, err := reader.ReadBytes('\n')
 		if err != nil {
-			return
+			// What a client sends and that another has gone come by queues of their own: the
+			// end of the one before may be told when this one has begun. It counts if it lasts.
+			if current == nil || ended {
+				return
+			}
+			ended = true
+			time.Sleep(toSettle)
+			continue
 		}
+		ended = false
 		if words := bytes.Fields(line); len(words) == 3 && string(words[1]) == "in" {
 			current.add(string(words[0]), words[2])
 			continue

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 from private_store import private_store
-from processes import assert_nothing_runs, descendants, kill_tree, wait_until_alone
+from processes import assert_nothing_runs, descendants, kill_tree, wait_until_alone, words_of
 from program import EXAMPLE, Vcr
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
@@ -111,8 +112,11 @@ def test_a_killed_command_succeeds_when_it_is_run_again(
         assert_nothing_runs(known)
     elif not ended:
         assert_only_machines_run(known, private_vcr, below)
-    assert not (command.target.exists() and not ended), "a half-written export has its name"
-    if ended and name == "export":
+    if command.target.exists():  # whole, even if vcr was killed just before it said so
+        checked = subprocess.run(
+            ["sh", command.target / "verify.sh"], env=private_vcr.env, check=False
+        )
+        assert checked.returncode == 0, "a half-written export has its name"
         shutil.rmtree(command.target)
     assert command.result(private_vcr) == result
     assert_nothing_runs(known)
@@ -120,10 +124,16 @@ def test_a_killed_command_succeeds_when_it_is_run_again(
 
 
 def assert_only_machines_run(known: set[int], vcr: Vcr, below: list[int]) -> None:
-    """What goes on when vcr alone was killed is a machine that `vcr ps` lists."""
+    """What goes on when vcr alone was killed is a machine that `vcr ps` lists, and its watcher."""
     machines = {row["pid"] for row in vcr.json("ps")["machines"]}
     trees = {pid for machine in machines for pid in (machine, *descendants(machine))}
-    assert wait_until_alone({*known, *trees}) == []
+    watchers = {
+        pid
+        for pid in descendants(os.getpid())
+        for words in [words_of(pid)]
+        if "vcr.runtime.times" in words and any(f'"pid": {each},' in words for each in machines)
+    }
+    assert wait_until_alone({*known, *trees, *watchers}) == []
 
 
 def assert_nothing_is_left(vcr: Vcr, tmp_path: Path) -> None:
