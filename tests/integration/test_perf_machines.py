@@ -208,4 +208,7 @@ def test_symbols_of_a_program_are_those_of_its_file(vcr: Any, tmp_path: Path) ->
     with asked(address(machine)):
         vcr("perf", "record", "--seconds", "4", "--output", tmp_path / "app", c)
     frames = {frame for stack in read(tmp_path / "app").stacks for frame in stack.split(";")}
-    assert {"server`main", "server`__libc_read", "server`__libc_write", "server`accept"} & frames
+    named = {frame for frame in frames if frame.startswith("server`")}
+    # It is not stripped. Without frame pointers only what asks the kernel for something shows.
+    assert named
+    assert "server`[unknown]" not in named
