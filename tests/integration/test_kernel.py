@@ -103,6 +103,6 @@ def test_debians_kernel_is_a_setting(vcr: Any, project: Path) -> None:
     ladder = digests(vcr.json("build", project))
     recorded = json.loads(GOLDEN.read_text())["static"]
     assert {name for name in ladder if ladder[name] != recorded[name]} == {"kernel", "initramfs"}
-    machine = vcr.json("up", project)
+    machine = vcr.json("up", "--profile", "stage-release", project)
     assert get(address(machine))[0] == 200
     vcr("down", "-t", "1", project)
