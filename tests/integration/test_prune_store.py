@@ -115,8 +115,9 @@ def test_builds_of_a_project_that_is_gone(own: Vcr, project: Path) -> None:
 
 
 def test_json(own: Vcr, project: Path) -> None:
-    build(own, project, "one\n")
-    build(own, project, "two\n")
+    # Pages of its own: what the other tests' projects have built stays, in the same store.
+    build(own, project, "told one\n")
+    build(own, project, "told two\n")
     told: dict[str, Any] = json.loads(own("--json", "prune").stdout)
     assert (told["kind"], told["dry_run"]) == ("prune", False)
     assert told["freed"] == sum(row["size"] for row in told["removed"]) > 1 << 20

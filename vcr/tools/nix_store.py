@@ -4,6 +4,7 @@ Nix knows what is in use: of roots, of processes that run, of builds that are un
 https://nix.dev/manual/nix/latest/command-ref/nix-store/gc
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ BUILDS = tuple(
 )  # fmt: skip
 # What may come of it that a file in the store has other bytes.
 SYMPTOMS = frozenset({ExitCode.FAILED, ExitCode.USAGE, ExitCode.MISMATCH, ExitCode.UNHEALTHY})
+_ALIVE = re.compile(r"[Cc]annot delete path '([^']+)' since it is still alive")
 PARTS = ("vcr-lower", "vcr-mounted", "vcr-run-job")
 
 
@@ -89,11 +91,18 @@ class NixStore:
 
     def delete(self, paths: Collection[Path]) -> list[Path]:
         """Delete PATHS but for those that came into use; return what is gone. Raises VcrError."""
-        for some in batched(paths, AT_ONCE):
-            argv: list[process.Arg] = ["nix-store", "--delete", *some]
+        left = list(paths)
+        # All at once: one that another refers to goes only together with that. Nix stops at
+        # the first that came into use.
+        while left:
+            argv: list[process.Arg] = ["nix-store", "--delete", *left]
             done = process.run(argv, env=self.nix.env(), ok=None)
-            if done.returncode and "still alive" not in done.stderr:
+            if not done.returncode:
+                break
+            alive = _ALIVE.search(done.stderr)
+            if alive is None or Path(alive[1]) not in left:
                 raise process.failure(done)
+            left = [path for path in left if path != Path(alive[1]) and path.exists()]
         return [path for path in paths if not path.exists()]
 
     def _query(self, *argv: str | Path) -> str:
