@@ -1,16 +1,33 @@
-"""Signals to end, passed on to a child that shares the terminal of this process."""
+"""Signals that are handled otherwise for a while, such as passed on to a child."""
 
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+
+
+@contextmanager
+def handled(numbers: Iterable[int], handle: Callable[[int, object], None]) -> Iterator[None]:
+    """Have HANDLE called for the signals NUMBERS, but for those that are ignored.
+
+    Only in the main thread, which alone gets signals.
+    """
+    old = {number: signal.getsignal(number) for number in numbers}
+    old = {number: known for number, known in old.items() if known is not signal.SIG_IGN}
+    try:
+        for number in old:
+            signal.signal(number, handle)
+        yield
+    finally:
+        for number, known in old.items():
+            signal.signal(number, known)
 
 
 @contextmanager
 def passed_on(send: Callable[[int], None]) -> Iterator[None]:
     """SEND a child the signals to end that this process gets; at the second of a kind interrupt."""
-    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     told: set[int] = set()
@@ -23,16 +40,8 @@ def passed_on(send: Callable[[int], None]) -> Iterator[None]:
         if number not in keys or not _is_in_foreground():  # the terminal tells all who are
             send(number)
 
-    numbers = (*keys, signal.SIGTERM, signal.SIGHUP)
-    old = {number: signal.getsignal(number) for number in numbers}
-    old = {number: known for number, known in old.items() if known is not signal.SIG_IGN}
-    try:
-        for number in old:
-            signal.signal(number, pass_on)
+    with handled((*keys, signal.SIGTERM, signal.SIGHUP), pass_on):
         yield
-    finally:
-        for number, known in old.items():
-            signal.signal(number, known)
 
 
 def _is_in_foreground() -> bool:

@@ -197,11 +197,11 @@ def _provider(app: App, name: str, maker: "Maker", envelope: "Envelope", key: Pa
 def _emulated(maker: "Maker") -> "Provider":
     from vcr.attest.providers.emulated import Emulated  # noqa: PLC0415
     from vcr.engines.enclave import EnclaveMachine  # noqa: PLC0415
-    from vcr.engines.machine import read_vm  # noqa: PLC0415
+    from vcr.engines.load import load_machine  # noqa: PLC0415
 
-    told = read_vm(maker.built.path("emulation"))
-    del told["kind"]
-    return Emulated(EnclaveMachine.of(told).setup)
+    machine = load_machine(maker.built.path("emulation"))
+    assert isinstance(machine, EnclaveMachine)  # noqa: S101 -- for mypy: it is of that stage
+    return Emulated(machine.setup)
 
 
 def _prove(

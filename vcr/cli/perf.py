@@ -107,7 +107,7 @@ def report(app: App, *, file: Path, svg: Path | None, lines: int) -> None:
     """Show the functions of a profile: in which of them samples were most."""
     from vcr.atomic import write_text  # noqa: PLC0415
     from vcr.perf.flame import draw  # noqa: PLC0415
-    from vcr.perf.profile import read, rows  # noqa: PLC0415
+    from vcr.perf.profile import read  # noqa: PLC0415
 
     profile = read(file)
     if svg is not None:
@@ -115,7 +115,7 @@ def report(app: App, *, file: Path, svg: Path | None, lines: int) -> None:
     if app.ui.is_json:
         app.ui.json("perf", _as_json(profile, lines))
     elif svg is None:
-        app.ui.table(_table(profile, lines or len(rows(profile))))
+        app.ui.table(_table(profile, lines))
 
 
 @perf.command(short_help="Show what a machine executes, as it does.")
@@ -211,7 +211,7 @@ def _table(profile: "Profile", lines: int) -> list[tuple[str, ...]]:
     shown = [
         (f"{100 * row.own / whole:5.1f} %", f"{100 * row.total / whole:5.1f} %",
          row.process, row.object or "-", row.symbol or "-")
-        for row in rows(profile)[:lines]
+        for row in rows(profile)[: lines or None]
     ]  # fmt: skip
     return [head, *shown]
 
@@ -219,7 +219,6 @@ def _table(profile: "Profile", lines: int) -> list[tuple[str, ...]]:
 def _as_json(profile: "Profile", lines: int) -> dict[str, object]:
     from vcr.perf.profile import rows  # noqa: PLC0415
 
-    found = rows(profile)
     return {
         "name": profile.name,
         "profile": profile.profile,
@@ -228,5 +227,5 @@ def _as_json(profile: "Profile", lines: int) -> dict[str, object]:
         "duration": profile.duration,
         "samples": profile.samples,
         "lost": profile.lost,
-        "functions": [vars(row) for row in found[: lines or len(found)]],
+        "functions": [vars(row) for row in rows(profile)[: lines or None]],
     }

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from vcr import process
+from vcr.atomic import scratch_directory
 from vcr.engines import session
 from vcr.engines.child import python_child
 from vcr.engines.debug import Request
@@ -117,8 +118,8 @@ class DockerInside:
     def _unpack(self, request: Request, streams: Streams) -> int:
         """Write the archive that comes to a directory, and have that copied."""
         stdin = 0 if streams.stdin is None else streams.stdin
-        with tempfile.TemporaryDirectory() as scratch, os.fdopen(os.dup(stdin), "rb") as archive:
-            source = unpack(archive, scratch, lambda text: _tell(streams, f"left out: {text}"))
+        with scratch_directory() as scratch, os.fdopen(os.dup(stdin), "rb") as archive:
+            source = unpack(archive, str(scratch), lambda text: _tell(streams, f"left out: {text}"))
             return _attach(self._cp(str(source), self._at(request.path)), Request(), streams)
 
 

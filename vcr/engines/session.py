@@ -13,6 +13,7 @@ from pathlib import Path
 from vcr.engines import debug
 from vcr.engines.debug import PIECE, WINDOW, Answers, Piece, Request
 from vcr.engines.terminal import kept, make_raw, size_of
+from vcr.signals import handled
 
 # What a command is told of as it comes to this process; told twice, this process ends.
 PASSED_ON: dict[int, str] = {
@@ -153,16 +154,11 @@ def _signals(*, heed: bool) -> Iterator[int]:
 @contextmanager
 def _noted(writer: int) -> Iterator[None]:
     """Have the signals that come written to WRITER, and nothing else done about them."""
-    old = {number: signal.getsignal(number) for number in HEEDED}
-    old = {number: known for number, known in old.items() if known is not signal.SIG_IGN}
     before = signal.set_wakeup_fd(writer)
-    for number in old:
-        signal.signal(number, lambda *_: None)
     try:
-        yield
+        with handled(HEEDED, lambda *_: None):
+            yield
     finally:
-        for number, known in old.items():
-            signal.signal(number, known)
         signal.set_wakeup_fd(before)
 
 

@@ -28,9 +28,12 @@ def read_samples(output: Path, name: str, profile: str) -> Profile:
     word, _, instructions = end.partition(" ")
     if word != "end":
         raise VcrError(f"{output / SAMPLES} is not whole", why="QEMU ended before it was written")
+    begin = kernel.address_of(BEGIN)
+    # From where the kernel runs before it has page tables to where it was linked to.
+    distance = 0 if begin is None else begin - KERNEL_AT
     stacks: Counter[str] = Counter()
     for line in lines:
-        stacks[_stack(line, kernel)] += 1
+        stacks[_stack(line, kernel, distance)] += 1
     return Profile(
         name=name,
         profile=profile,
@@ -42,7 +45,7 @@ def read_samples(output: Path, name: str, profile: str) -> Profile:
     )
 
 
-def _stack(line: str, kernel: KernelSymbols) -> str:
+def _stack(line: str, kernel: KernelSymbols, distance: int) -> str:
     mode, process, *chain = line.split(" ")
     name = bytes.fromhex(process).split(b"\0")[0].decode("utf-8", "replace")
     name = name.replace(";", "_").replace(OBJECT, "_") or FIRMWARE
@@ -51,14 +54,12 @@ def _stack(line: str, kernel: KernelSymbols) -> str:
     if mode != SUPERVISOR:
         return fold(name, [PROGRAM])
     addresses = [int(address, 16) for address in chain]
-    names = [kernel.name(_linked(at - bool(i), kernel)) for i, at in enumerate(addresses)]
+    names = [kernel.name(_linked(at - bool(i), distance)) for i, at in enumerate(addresses)]
     # A task of the kernel begins with a frame from nowhere.
     known = [symbol for i, symbol in enumerate(names) if i == 0 or symbol != UNKNOWN]
     return fold(name, [f"{KERNEL}{OBJECT}{symbol}" for symbol in reversed(known)])
 
 
-def _linked(address: int, kernel: KernelSymbols) -> int:
+def _linked(address: int, distance: int) -> int:
     """Return where what is at ADDRESS was linked to."""
-    if address >= LOWEST or BEGIN not in kernel.names:
-        return address
-    return address - KERNEL_AT + kernel.addresses[kernel.names.index(BEGIN)]
+    return address if address >= LOWEST else address + distance

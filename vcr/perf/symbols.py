@@ -34,6 +34,10 @@ class KernelSymbols:
         at = bisect.bisect_right(self.addresses, address) - 1
         return UNKNOWN if at < 0 or self.names[at] == LAST else self.names[at]
 
+    def address_of(self, name: str) -> int | None:
+        """Return the address of the function NAME, None when there is none of it."""
+        return self.addresses[self.names.index(name)] if name in self.names else None
+
     def resolve(self, frame: str) -> str:
         """Return FRAME with a name in place of an address of the kernel."""
         where, _, address = frame.partition(OBJECT)

@@ -11,8 +11,6 @@ from vcr.runtime.record import Records
 from vcr.settings import Settings
 from vcr.stages import DEBUG_PROFILES
 
-PROFILES = {"boot": "stage", "snapshot": "prod-debug"}  # by the kind of its machine
-
 
 @dataclass(frozen=True)
 class Target:
@@ -27,16 +25,13 @@ class Target:
     def of(cls, project: Project, settings: Settings) -> Self:
         """Return the machine of PROJECT that is up; raises UsageError."""
         records = Records(settings)
-        record = records.load(project.key)
-        if record is None or not record.is_running:
-            raise UsageError(f"{project.name} is not up", fix="`vcr up` starts it")
-        vm = {} if record.runtime else read_vm(Path(record.vm))
-        profile = PROFILES.get(vm.get("kind", ""))
-        if profile is None or not vm.get("debug", False):
+        record = records.running(project)
+        vm = read_vm(Path(record.vm))
+        if not vm.get("debug", False):
             raise UsageError(
                 "the machine cannot be looked into",
                 why="a release has no tools for that, and a container is no machine",
                 fix=" or ".join(f"`vcr up --profile {name}`" for name in DEBUG_PROFILES),
             )
         symbols = Path(vm["symbols"]) if vm.get("symbols") else None
-        return cls(project.name, profile, records.channels(record.where), symbols)
+        return cls(project.name, record.profile, records.channels(record.where), symbols)

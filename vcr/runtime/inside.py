@@ -40,9 +40,7 @@ def inside_of(project: Project, records: Records, when_busy: Callable[[], None])
 
     WHEN_BUSY is called when somebody else is in the way, before waiting.
     """
-    record = records.load(project.key)
-    if record is None or not record.is_running:
-        raise UsageError(f"{project.name} is not up", fix="`vcr up` starts it")
+    record = records.running(project)
     channels = records.channels(record.where)
     if record.runtime:
         return DockerInside(record.runtime, container_name(channels))

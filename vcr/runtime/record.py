@@ -14,8 +14,9 @@ from pathlib import Path
 from vcr.atomic import write_text
 from vcr.engines.layers import remove_tree
 from vcr.engines.machine import Channels, Forward
-from vcr.errors import HostError
+from vcr.errors import HostError, UsageError
 from vcr.flock import flocked
+from vcr.model.project import Project
 from vcr.sandbox.prod import debug_sockets
 from vcr.settings import Settings
 
@@ -92,6 +93,13 @@ class Records:
             return Record(**data, forwards=forwards)
         except (OSError, ValueError, TypeError, KeyError):
             return None
+
+    def running(self, project: Project) -> Record:
+        """Return the record of PROJECT's machine; raises UsageError when it is not up."""
+        record = self.load(project.key)
+        if record is None or not record.is_running:
+            raise UsageError(f"{project.name} is not up", fix="`vcr up` starts it")
+        return record
 
     def save(self, record: Record) -> None:
         """Write RECORD; raises HostError."""

@@ -45,7 +45,7 @@ def read_log(ram: Path) -> KernelLog | None:
     kernel = next((each for each in layout(ram).regions if each.name == "kernel"), None)
     if kernel is None:
         return None
-    with _opened(ram) as memory:
+    with mapped(ram) as memory:
         begin, end = kernel.begin - MEMORY_BEGINS, kernel.end - MEMORY_BEGINS
         image = memory[begin:end]
     words = array("Q", image[: len(image) // 8 * 8])
@@ -60,7 +60,8 @@ def read_log(ram: Path) -> KernelLog | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[mmap.mmap]:
+def mapped(path: Path) -> Iterator[mmap.mmap]:
+    """Yield the content of the file at PATH, read as it is needed."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
         yield memory
 

@@ -7,13 +7,12 @@ the snapshot's memory; crun's status file, which lies in memory, too; machine.js
 
 import datetime as dt
 import json
-import mmap
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from vcr.stages.page import Milestone
-from vcr.verify.kernel_log import KernelLog, read_log
+from vcr.verify.kernel_log import KernelLog, mapped, read_log
 
 # In the log; each is written when it has happened, or just before.
 WORDS = {
@@ -56,7 +55,7 @@ def _of_log(log: KernelLog) -> Iterator[Milestone]:
 def _of_container(log: KernelLog, ram: Path) -> Iterator[Milestone]:
     """Yield when the app's container was made, told by the clock that the log says was set."""
     set_at = next(((each, m) for each in log.lines if (m := CLOCK_SET.search(each.text))), None)
-    with ram.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
+    with mapped(ram) as memory:
         created = {match[1].decode() for match in CREATED.finditer(memory)}
     if set_at is None or len(created) != 1:
         return

@@ -7,14 +7,13 @@ the evidence: that the chain leads to it says nothing of who ran the enclave.
 
 import datetime as dt
 import hashlib
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from vcr.atomic import scratch_directory
 from vcr.attest.nitro import EVIDENCE_TYPE
 from vcr.attest.providers import Claims, Evidence, Launch, Parts, Started
 from vcr.attest.providers.nitro import Nitro
@@ -35,7 +34,7 @@ class EmulatedSession(Started):
 
     def start(self, stack: ExitStack) -> None:
         """Start it, and wait until its app serves; raises HostError, UnhealthyError."""
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vcr-")))
+        scratch = stack.enter_context(scratch_directory())
         enclave = Emulation(self._setup, scratch, scratch / "console")
         self._enclave = stack.enter_context(enclave)
         enclave.wait_until_serving()
