@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPO, Vcr, runner_in
+from program import REPO, Vcr, runner_in
 from services import free_port
 from terminals import Terminal
 

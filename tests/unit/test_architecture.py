@@ -1,6 +1,7 @@
 """The rules of the code that a reviewer should not have to check by hand."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,9 @@ def test_no_two_test_modules_have_one_name() -> None:
     """Pytest imports them by it, and only a run of all directories would tell."""
     names = [path.name for path in (REPO / "tests").glob("*/test_*.py")]
     assert sorted(names) == sorted(set(names))
+
+
+def test_nothing_is_imported_of_a_conftest() -> None:
+    """There is one in each directory: which is found depends on what else is run."""
+    texts = {path: path.read_text() for path in (REPO / "tests").glob("*/*.py")}
+    assert not [path for path, text in texts.items() if re.search(r"^from conftest", text, re.M)]
