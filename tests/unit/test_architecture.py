@@ -98,4 +98,6 @@ def test_no_two_test_modules_have_one_name() -> None:
 def test_nothing_is_imported_of_a_conftest() -> None:
     """There is one in each directory: which is found depends on what else is run."""
     texts = {path: path.read_text() for path in (REPO / "tests").glob("*/*.py")}
-    assert not [path for path, text in texts.items() if re.search(r"^from conftest", text, re.M)]
+    assert not [
+        path for path, text in texts.items() if re.search(r"^from conftest", text, re.MULTILINE)
+    ]
