@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ IMAGE = Digest.of_bytes(b"image")
 EXAMPLES = ("c", "flask", "hello", "node", "static")
 
 
-def made_sbom(name: str, *, arch: Arch = Arch.RISCV64) -> dict[str, Any]:
-    project, plan = prepare(REPO / "examples" / name, arch=arch, profile="stage")
+def made_sbom(
+    name: str, *, arch: Arch = Arch.RISCV64, profile: str = "stage", **machine: str
+) -> dict[str, Any]:
+    project, plan = prepare(REPO / "examples" / name, arch=arch, profile=profile)
+    plan = replace(plan, machine=replace(plan.machine, **machine))
     return sbom(plan, load_lock(project), PINS, IMAGE)
 
 
@@ -89,6 +93,31 @@ def test_an_image_for_another_architecture_has_no_machine() -> None:
     names = {package["name"] for package in made_sbom("hello", arch=Arch.AMD64)["packages"]}
     assert "hello" in names
     assert not {"hello-machine", "crun"} & names
+
+
+def of_machine(**choices: str) -> set[str]:
+    of = "static-machine "
+    related_to = related(made_sbom("static", **choices), "CONTAINS")
+    return {words.removeprefix(of) for words in related_to if words.startswith(of)}
+
+
+def test_a_machine_is_what_its_profile_makes_of_it() -> None:
+    release = of_machine(profile="prod")
+    assert {"crun", "busybox-static", "linux-source-6.12"} <= release
+    assert of_machine(profile="stage-release") == release
+    for profile in ("stage", "prod-debug"):
+        assert {"dropbear-bin", "rsync"} <= of_machine(profile=profile) - release
+    debians = of_machine(profile="prod", kernel="debian")
+    assert {"linux-source-6.12"} == release - debians
+    assert any(name.startswith("linux-image-") for name in debians)
+    assert of_machine(profile="prod", engine="cartesi") - {"linux-cartesi"} == release - {
+        "linux-source-6.12"
+    }
+
+
+def test_the_source_of_the_kernel_is_the_same_on_every_host() -> None:
+    (first,), (second,) = (PINS.packages(arch, "kernel-source") for arch in ("amd64", "arm64"))
+    assert first == second
 
 
 def made_provenance(source: Revision | None) -> dict[str, Any]:

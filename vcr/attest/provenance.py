@@ -42,6 +42,12 @@ class Pins:
             package = content["packages"][name]
             yield name, {**package, "url": base + package["path"]}
 
+    def cartesi_kernel(self) -> dict[str, str]:
+        """Return the URL and the SHA-256 of what a Cartesi machine boots; raises OSError."""
+        content = json.loads((self.directory / "cartesi.json").read_bytes())
+        kernel: dict[str, str] = content["kernel"]
+        return kernel
+
 
 def provenance(
     project: Project, plan: Plan, source: Revision | None, pins: Pins, host: Host

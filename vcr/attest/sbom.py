@@ -18,6 +18,7 @@ from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.lockfile import Lock, LockedDebian, LockedPackage
 from vcr.model.plan import Copy, Debs, Fetched, OciBase, Plan, Run, UrlSource
+from vcr.stages import SEALED_PROFILES
 
 ROOT, MACHINE = "SPDXRef-image", "SPDXRef-machine"
 # What RUN is answered with is a package when it looks like one; indexes are not.
@@ -172,13 +173,32 @@ def _plain(file: Fetched) -> Component:
     return Component(name, "", file.url, file.sha256)
 
 
-def _machine(plan: Plan, pins: Pins) -> list[Component]:
-    """Return what a machine has besides the app: its kernel and what starts the container."""
+def machine_packages(plan: Plan, pins: Pins) -> list[tuple[str, dict[str, Any]]]:
+    """Return the Debian packages that PLAN's machine is made of, and what is known of each."""
     if plan.arch is not Arch.RISCV64:
         return []
+    sets = ("guest", "guest-debug") if plan.machine.debug else ("guest",)
+    found = list(pins.packages(plan.arch, *sets))
+    if _is_cartesi(plan):
+        return found
+    if plan.machine.kernel == "debian":
+        return [*found, *pins.packages(plan.arch, "kernel")]
+    # Compiled from source, which is one package for all architectures.
+    return [*found, *pins.packages(Arch.AMD64, "kernel-source")]
+
+
+def _is_cartesi(plan: Plan) -> bool:
+    return plan.profile in SEALED_PROFILES and plan.machine.engine == "cartesi"
+
+
+def _machine(plan: Plan, pins: Pins) -> list[Component]:
+    """Return what a machine has besides the app: its kernel and what starts the container."""
     found = []
-    for name, package in pins.packages(plan.arch, "guest", "kernel"):
+    for name, package in machine_packages(plan, pins):
         arch = package["path"].removesuffix(".deb").rpartition("_")[2]
         purl = _deb_purl(name, package["version"], arch)
         found.append(Component(name, package["version"], package["url"], package["sha256"], purl))
+    if plan.arch is Arch.RISCV64 and _is_cartesi(plan):
+        kernel = pins.cartesi_kernel()
+        found.append(Component("linux-cartesi", "", kernel["url"], kernel["sha256"]))
     return found

@@ -5,7 +5,7 @@ from typing import Any
 
 from vcr.attest.make import Maker
 from vcr.attest.provenance import Pins
-from vcr.attest.sbom import MACHINE, ROOT
+from vcr.attest.sbom import MACHINE, ROOT, machine_packages
 from vcr.model.plan import Copy, Debs, Fetched, Plan, Run, UrlSource
 from vcr.stages.page import Component
 from vcr.tools.nix import Nix
@@ -50,7 +50,7 @@ def _sizes(maker: Maker) -> dict[str, int]:
     """Return the bytes of files by their SHA-256."""
     found = {file.sha256: file.size for file in _files(maker.built.plan)}
     pins = Pins(Nix(maker.builder.settings).directory / "pins")
-    for _, package in pins.packages("riscv64", "guest", "kernel"):
+    for _, package in machine_packages(maker.built.plan, pins):
         found[package["sha256"]] = package["size"]
     return found
 
