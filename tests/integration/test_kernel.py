@@ -96,13 +96,16 @@ def test_an_option_that_does_not_survive_fails_the_build(tmp_path: Path) -> None
 
 @pytest.mark.vm
 def test_debians_kernel_is_a_setting(vcr: Any, project: Path) -> None:
-    with (project / "vcr.toml").open("a") as file:
-        file.write('kernel = "debian"\n')
+    config = project / "vcr.toml"
+    config.write_text(config.read_text() + 'kernel = "debian"\n')
+    assert 'set memory = "160 MiB"' in vcr("build", project, code=2).stderr
+    vcr("build", "--profile", "stage-release", project)
+    config.write_text(config.read_text().replace("128 MiB", "160 MiB"))
     rows = vcr.json("inspect", "--config", project)["values"]
     assert {"key": "machine.kernel", "value": "debian", "from": "vcr.toml"} in rows
     ladder = digests(vcr.json("build", project))
     recorded = json.loads(GOLDEN.read_text())["static"]
     assert {name for name in ladder if ladder[name] != recorded[name]} == {"kernel", "initramfs"}
-    machine = vcr.json("up", "--profile", "stage-release", project)
+    machine = vcr.json("up", project)
     assert get(address(machine))[0] == 200
     vcr("down", "-t", "1", project)

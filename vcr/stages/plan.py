@@ -18,9 +18,13 @@ from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.model.lockfile import Lock
 from vcr.model.plan import BuildMachine, Image, Machine, Plan
 from vcr.model.project import Project
-from vcr.stages import DEBUG_PROFILES, SEALED_PROFILES
+from vcr.stages import DEBUG_PROFILES, RELEASE_OF, SEALED_PROFILES
 from vcr.stages.image import ImagePlanner
 from vcr.stages.running import PROXY_ARGS
+
+# With less, Debian's kernel, which takes 60 MiB, does not come to mount its root when it has
+# a debug profile's ports, too.
+DEBIAN_DEBUG_MIB = 160
 
 
 def make_plan(
@@ -98,6 +102,12 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
             f"there is no {profile} on {wanted.name}",
             why="its machines have no port that a command could come through",
             fix=f"use --profile {profile} --engine qemu",
+        )
+    if debug and config.machine.kernel == "debian" and config.machine.memory < DEBIAN_DEBUG_MIB:
+        raise UsageError(
+            f"{config.machine.memory} MiB are too little for Debian's kernel in {profile}",
+            why="the kernel takes 60 MiB, and a debug profile has more devices",
+            fix=f'set memory = "{DEBIAN_DEBUG_MIB} MiB", or use --profile {RELEASE_OF[profile]}',
         )
     return Machine(
         memory_mib=config.machine.memory,
