@@ -1,18 +1,14 @@
-"""Statements about real builds: made, verified together, witnessed, and read by stock cosign.
-
-cosign is taken from VCR_COSIGN or PATH; its test is skipped where there is none.
-"""
+"""Statements about real builds: made, verified together, witnessed, and read by stock cosign."""
 
 import base64
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from services import tool
 
 REPO = Path(__file__).resolve().parents[2]
 STATIC = REPO / "examples" / "static"
@@ -134,15 +130,8 @@ def test_a_key_answers_a_challenge(vcr: Any, keys: Path) -> None:
     assert "rejected at the nonce" in vcr(*words, "--nonce", "00fe", code=3).stderr
 
 
-@pytest.fixture
-def cosign() -> str:
-    found = os.environ.get("VCR_COSIGN") or shutil.which("cosign")
-    if not found:
-        pytest.skip("needs cosign: VCR_COSIGN or on PATH")
-    return found
-
-
-def test_stock_cosign_verifies_our_envelopes_offline(vcr: Any, keys: Path, cosign: str) -> None:
+def test_stock_cosign_verifies_our_envelopes_offline(vcr: Any, keys: Path) -> None:
+    cosign = tool("test-programs", "cosign")
     files = {kind: state(vcr, keys, kind, *PROD) for kind in TYPES}
     ladder = json.loads(vcr("--json", "build", STATIC, *PROD).stdout)["ladder"]
     paths = {rung["name"]: rung["path"] for rung in ladder}

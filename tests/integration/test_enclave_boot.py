@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import cbor2
 import pytest
 from eif_reader import read_eif
 from nitro_document import read_document
@@ -41,6 +42,7 @@ REPO = Path(__file__).resolve().parents[2]
 STATIC = REPO / "examples" / "static"
 HELLO = REPO / "examples" / "hello"
 SECONDS = 1800.0
+NITRO = os.environ.get("VCR_QEMU_NITRO")
 
 
 @pytest.fixture
@@ -128,6 +130,23 @@ def test_an_emulated_enclave_proves_a_statement(vcr: Any, tmp_path: Path) -> Non
     assert "rejected at the nonce" in vcr(*words, *root, "--nonce", "00", code=3).stderr
     zero = ("--pcr", f"0={'1' * 96}")
     assert "rejected at the PCR" in vcr(*words, *root, *zero, code=3).stderr
+
+
+@pytest.mark.skipif(NITRO is None, reason="needs VCR_QEMU_NITRO: QEMU with nitro-enclave")
+def test_qemus_own_nitro_enclave_measures_what_we_do(built: dict[str, Any], setup: Setup) -> None:
+    """It reads the image file itself and has /dev/nsm, which the loader asks as on Nitro."""
+    told = json.loads((stage(built, "enclave") / "pcrs.json").read_bytes())
+    with running(setup, nitro=Path(NITRO or "")) as enclave:
+        enclave.wait_until_serving(SECONDS)
+        port = enclave.forward("127.0.0.1", 0, 8080)
+        with urlopen(f"http://127.0.0.1:{port}/", timeout=SECONDS) as answer:
+            assert b"verifiable machine" in answer.read()
+        document = enclave.attest(nonce=b"n" * 32, user_data=b"said")
+        assert "this enclave is emulated" not in enclave.console.read_text(errors="replace")
+    found = cbor2.loads(cbor2.loads(document)[2])  # nobody has signed it
+    assert (found["nonce"], found["user_data"]) == (b"n" * 32, b"said")
+    for number in (0, 1, 2, 16):
+        assert found["pcrs"][number].hex() == told[f"PCR{number}"]
 
 
 def test_another_reader_agrees_with_the_ladder(built: dict[str, Any]) -> None:

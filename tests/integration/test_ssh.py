@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from program import REPO, Vcr, runner_in
-from services import free_port
+from services import free_port, tool
 from terminals import Terminal
 
 pytestmark = [
@@ -80,13 +80,12 @@ def test_files_by_sftp(client: Client, tmp_path: Path) -> None:
 
 
 def test_directories_by_rsync(client: Client, tmp_path: Path) -> None:
-    if shutil.which("rsync") is None:
-        pytest.skip("needs rsync")
+    rsync = tool("test-programs", "rsync")
     shell = f"ssh -F {client.config} -o BatchMode=yes"
     source = REPO / "examples/static/www"
-    argv = ["rsync", "-a", "-e", shell, f"{source}/", f"{HOST}:/run/www/"]
+    argv = [rsync, "-a", "-e", shell, f"{source}/", f"{HOST}:/run/www/"]
     subprocess.run(argv, check=True, timeout=120)
-    argv = ["rsync", "-a", "-e", shell, f"{HOST}:/run/www/", f"{tmp_path}/www/"]
+    argv = [rsync, "-a", "-e", shell, f"{HOST}:/run/www/", f"{tmp_path}/www/"]
     subprocess.run(argv, check=True, timeout=120)
     assert (tmp_path / "www/index.html").read_bytes() == (source / "index.html").read_bytes()
 

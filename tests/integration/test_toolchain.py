@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from services import tool
 
 from vcr.errors import MismatchError
 from vcr.lock.archive import SNAPSHOTS
@@ -205,9 +205,7 @@ def test_every_pin_has_its_hash_and_every_set_its_packages() -> None:
 
 
 def test_the_scripts_are_plain_sh() -> None:
-    shellcheck = shutil.which("shellcheck")
-    if shellcheck is None:
-        pytest.skip("needs shellcheck")
+    shellcheck = tool("test-programs", "shellcheck")
     scripts = ["bin/vcr", "bin/test", "bin/rebuild", "nix/pins/fill", "nix/pins/supply"]
     scripts += ["nix/lib/go-vendor", "nix/lib/pip-download", "vcr/export/verify.sh"]
     done = subprocess.run(

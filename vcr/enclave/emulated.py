@@ -3,6 +3,10 @@
 What is booted is what the image holds, kernel, command line and ramdisks; QEMU's `microvm`
 is like a Nitro enclave's machine. Only the security module differs: there is no /dev/nsm,
 so the loader asks this process, which signs with keys of this run (nsm.py). KVM is not used.
+
+QEMU's own machine `nitro-enclave`, of builds that have it, takes the image file itself and
+has a /dev/nsm. Its documents are not signed, so they are for comparing what it measures:
+https://www.qemu.org/docs/master/system/i386/nitro-enclave.html
 """
 
 import socket
@@ -52,11 +56,18 @@ class Emulation:
     """A running enclave; a context manager, whose end is the enclave's."""
 
     def __init__(
-        self, setup: Setup, scratch: Path, console: Path, *, drive: Service | None = None
+        self,
+        setup: Setup,
+        scratch: Path,
+        console: Path,
+        *,
+        drive: Service | None = None,
+        nitro: Path | None = None,
     ) -> None:
         """Use the directory SCRATCH, its path at most 90 bytes; the kernel prints to CONSOLE.
 
-        DRIVE connects to another NBD server than one of our own for SETUP's drive.
+        DRIVE connects to another NBD server than one of our own for SETUP's drive. NITRO is a
+        QEMU with the machine nitro-enclave, to be used in place of SETUP's.
         """
         # Signing takes packages that nothing else here needs.
         from vcr.enclave.nsm import SoftwareNsm  # noqa: PLC0415
@@ -65,6 +76,7 @@ class Emulation:
         self.console = console
         self._scratch = scratch
         self._drive = drive
+        self._nitro = nitro
         self.image = read_image(setup.image)
         self.pcrs = measure_image(self.image)
         self.nsm = SoftwareNsm(self.pcrs)
@@ -139,25 +151,41 @@ class Emulation:
         return [line.strip() for line in text.splitlines() if line.strip()][-TAIL_LINES:]
 
     def command_line(self, vsock: Path) -> list[str]:
-        """Return QEMU's argv, with the image's parts laid out in files; VSOCK is the device's."""
-        kernel, initrd = self._scratch / "kernel", self._scratch / "initrd"
-        kernel.write_bytes(self.image.kernel)
-        initrd.write_bytes(b"".join(self.image.ramdisks))
-        memory = -(-self.image.memory // MIB)
+        """Return QEMU's argv, with what it loads laid out in files; VSOCK is the device's."""
+        memory = f"{-(-self.image.memory // MIB)}M"
+        machine = self._nitro_enclave() if self._nitro else self._microvm(memory)
         return [
-            *(str(self.setup.qemu), "-L", str(self.setup.qemu_data)),
+            *machine,
+            *("-L", str(self.setup.qemu_data)),
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-            *MACHINES[self.image.arch],
-            # The device reads and writes the guest's memory, so it is shared with it.
-            *("-object", f"memory-backend-memfd,id=ram,size={memory}M,share=on"),
-            *("-m", f"{memory}M", "-smp", "1", "-accel", "tcg,thread=single"),
+            *("-m", memory, "-smp", "1", "-accel", "tcg,thread=single"),
             # In time of its own, an instruction a nanosecond: by this host's clock, timers of
             # the machine in it would come faster than an emulator in an emulator serves them.
             *("-icount", "shift=0,sleep=on"),
-            *("-kernel", str(kernel), "-initrd", str(initrd), "-append", self.image.cmdline),
             *("-chardev", f"socket,id=vsock,path={vsock}"),
-            *("-device", "vhost-user-vsock-device,chardev=vsock"),
             *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
+        ]
+
+    def _microvm(self, memory: str) -> list[str]:
+        """Lay out the image's parts; return the argv that begins with QEMU's name."""
+        kernel, initrd = self._scratch / "kernel", self._scratch / "initrd"
+        kernel.write_bytes(self.image.kernel)
+        initrd.write_bytes(b"".join(self.image.ramdisks))
+        return [
+            str(self.setup.qemu),
+            *MACHINES[self.image.arch],
+            # The device reads and writes the guest's memory, so it is shared with it.
+            *("-object", f"memory-backend-memfd,id=ram,size={memory},share=on"),
+            *("-kernel", str(kernel), "-initrd", str(initrd), "-append", self.image.cmdline),
+            *("-device", "vhost-user-vsock-device,chardev=vsock"),
+        ]
+
+    def _nitro_enclave(self) -> list[str]:
+        """Return the argv of QEMU's own machine, which reads and measures the image itself."""
+        machine = "nitro-enclave,vsock=vsock,rtc=on"
+        return [
+            *(str(self._nitro), "-M", machine, "-cpu", "max", "-bios", "qboot.rom"),
+            *("-kernel", str(self.setup.image)),
         ]
 
     def _echo(self, connection: socket.socket) -> None:
