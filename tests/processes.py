@@ -34,17 +34,25 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def parents() -> dict[int, int]:
-    """Return process → parent of all processes that have not ended."""
-    found = {}
+def states() -> Iterator[tuple[int, str, int]]:
+    """Yield process, state and parent of all there are."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if fields[0] not in {"Z", "X"}:
-            found[int(path.parent.name)] = int(fields[1])
-    return found
+        yield int(path.parent.name), fields[0], int(fields[1])
+
+
+def parents() -> dict[int, int]:
+    """Return process → parent of all processes that have not ended."""
+    return {pid: parent for pid, state, parent in states() if state not in {"Z", "X"}}
+
+
+def zombies(pid: int) -> list[int]:
+    """Return what is below PID and has ended, but was not waited for."""
+    tree = {pid, *descendants(pid)}
+    return [each for each, state, parent in states() if state == "Z" and parent in tree]
 
 
 def descendants(pid: int) -> list[int]:
@@ -81,13 +89,8 @@ def wait_until_alone(known: set[int], seconds: float = 20.0) -> list[str]:
 
 def reap(known: set[int]) -> None:
     """Let children go that have ended, but for KNOWN, which others wait for."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        pid = int(path.parent.name)
-        if fields[0] == "Z" and int(fields[1]) == os.getpid() and pid not in known:
+    for pid, state, parent in states():
+        if state == "Z" and parent == os.getpid() and pid not in known:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import command_lines
+from processes import command_lines, zombies
 
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
@@ -283,6 +283,14 @@ def test_without_user_namespaces_it_is_exit_code_5(vcr: Any, project: Path, home
     before = ("unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh")
     done = start_as(home, built, *before)
     assert "5 this host does not let a container be made: cannot make a user" in done.stderr
+
+
+def test_what_could_not_be_started_is_waited_for(vcr: Any, project: Path) -> None:
+    """As long as it is not, the app that ends does not come to its end."""
+    machine = vcr.json("up", *DEV, project)
+    for _ in range(3):
+        assert "not found" in vcr("exec", project, "--", "none", code=255).stderr
+    until(lambda: not zombies(machine["pid"]), 10)
 
 
 # --- by a program of the user's

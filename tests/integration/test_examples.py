@@ -43,18 +43,6 @@ def built(vcr: Any, name: str) -> Path:
     return example
 
 
-def test_hello(vcr: Any) -> None:
-    example = built(vcr, "hello")
-    machine = vcr.json("up", example)
-    assert get(f"{address(machine)}/health") == (200, "ok\n")
-    assert get(f"{address(machine)}/") == (200, "hello from riscv64\n")
-    assert [(m["name"], m["status"]) for m in vcr.json("ps")["machines"]] == [("hello", "healthy")]
-    assert "listening on port 8000" in vcr("logs", example).stdout
-    assert "vcr: start app" in vcr("logs", "--console", example).stdout
-    vcr("down", example)
-    assert vcr.json("ps", "--all")["machines"] == []
-
-
 def test_static(vcr: Any) -> None:
     example = built(vcr, "static")
     # Its health check is a command in the container, run by the agent.

@@ -36,8 +36,8 @@ class Maker:
         """Return the statement of KIND, said to be made at TIME; raises UsageError, VcrError."""
         if kind in {"root-hash", "run-once"} and self.built.plan.profile != "prod":
             raise UsageError(
-                f"{kind} is about a sealed machine",
-                why=f"the profile {self.built.plan.profile} has none",
+                f"{kind} is about the sealed machine of a release",
+                why=f"the profile {self.built.plan.profile} makes none",
                 fix="use --profile prod",
             )
         subjects = subjects_of(self.built.ladder)

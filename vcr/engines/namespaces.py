@@ -43,6 +43,22 @@ def death_signal() -> int:
     return number.value
 
 
+def go_on_below_reaper() -> None:
+    """Return in a child; this process waits for whatever ends, and ends with that child.
+
+    To be called by the first process of a namespace: it is the parent of whoever's parent has
+    ended, and a container does not end before all that was in it was waited for.
+    https://man7.org/linux/man-pages/man7/pid_namespaces.7.html
+    """
+    child = os.fork()
+    if child == 0:
+        die_with_parent()
+        return
+    while os.wait()[0] != child:
+        pass
+    os._exit(0)
+
+
 def enter_namespaces(write_maps: Callable[[], None]) -> None:
     """Give this process its own users, mounts and, to its children, process IDs.
 

@@ -26,6 +26,7 @@ from vcr.engines.namespaces import (
     die_with_parent,
     enter_namespaces,
     enter_network,
+    go_on_below_reaper,
     mount_root,
     mount_system,
     trying,
@@ -98,6 +99,7 @@ class Shim:
         os.write(ready, b"1")
         os.close(ready)
         mount_system()
+        go_on_below_reaper()
         if not (has_tun() and wait_for_route()):
             self.say("there is no way out of the container's network")
         for service in self.services:
@@ -130,7 +132,7 @@ class Shim:
                 process.run(self._crun("kill", APP, self.stop_signal), ok=None)
                 time.sleep(grace)
         self._stop_services(grace)
-        os._exit(0)  # of the first process of a namespace: the kernel kills all others
+        os._exit(0)  # the reaper then ends, too, and the kernel kills all others
 
     def _stop_services(self, grace: float) -> None:
         """Tell services to end, the last one first, and wait for each up to GRACE seconds."""
