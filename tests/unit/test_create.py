@@ -10,10 +10,8 @@ from vcr.cli.app import App
 from vcr.cli.create import TEMPLATES
 from vcr.errors import ExitCode
 from vcr.model.arch import Arch
-from vcr.model.lockfile import Lock, LockedDebian
-from vcr.model.project import load_project
 from vcr.settings import Settings
-from vcr.stages.plan import make_plan
+from vcr.stages.prepare import prepare
 from vcr.ui import Ui
 
 
@@ -31,16 +29,11 @@ def said(app: App) -> str:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_a_template_is_a_working_project(app: App, tmp_path: Path, template: str) -> None:
     assert run(app, ["create", "my-app", "--template", template]) is ExitCode.OK
-    project = load_project(tmp_path / "my-app")
-    (base,) = project.config.base
-    empty = LockedDebian(suite="s", snapshot="20260101T000000Z", archs=dict.fromkeys(Arch, ()))
-    lock = Lock(epoch=0, inputs={}, bases={base: empty}, urls={})
-    plan = make_plan(project, lock, arch=Arch.RISCV64, profile="stage")
+    _, plan = prepare(tmp_path / "my-app", arch=Arch.RISCV64, profile="stage")  # is locked
     assert plan.machine.ports
     assert plan.machine.health is not None
     assert "# my-app" in (tmp_path / "my-app" / "README.md").read_text()
     assert (tmp_path / "my-app" / ".dockerignore").exists()
-    assert not (tmp_path / "my-app" / "vcr.lock").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["my-app"]
 
 

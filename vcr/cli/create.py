@@ -13,13 +13,12 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"  # beside the packag
 # template → the example it is
 TEMPLATES = {"python": "hello", "flask": "flask", "node": "node", "go": "go", "rust": "rust",
              "c": "c", "static": "static"}  # fmt: skip
-LOCK_FILE = "vcr.lock"
 README = """\
 # {name}
 
-    vcr lock     # close every input by hash; commit vcr.lock
+    vcr up       # build what is not built, start it; vcr down stops it
     vcr build    # build everything, print the digests
-    vcr run      # start it; Ctrl-C stops it
+    vcr lock     # take what is current now; commit vcr.lock, which closes every input by hash
 """
 _NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*")
 
@@ -47,7 +46,7 @@ def create(app: App, name: str, template: str) -> None:
         raise UsageError(f"{target} exists already", fix="choose another name, or remove it")
     _write(EXAMPLES / TEMPLATES[template], target, name)
     app.ui.note(f"made {target} from the {template} template")
-    for command in ("lock", "build", "run"):
+    for command in ("up", "build", "lock"):
         app.ui.note(f"  vcr {command} {name}")
     if app.ui.is_json:
         app.ui.json("create", {"name": name, "path": str(target.resolve()), "template": template})
@@ -62,8 +61,8 @@ def _write(template: Path, target: Path, name: str) -> None:
 
 
 def _fill(example: Path, target: Path, name: str) -> None:
-    """Copy EXAMPLE without its lock, which the new project resolves for itself."""
-    ignored = shutil.ignore_patterns(LOCK_FILE, "__pycache__")
+    """Copy EXAMPLE with its lock: what comes of it is known, and nothing has to be resolved."""
+    ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(example, target, ignore=ignored, dirs_exist_ok=True)
     for path in (target, *target.rglob("*")):  # the Nix store is read-only
         path.chmod(0o755 if path.is_dir() else 0o644)

@@ -60,7 +60,6 @@ RUN = Next("vcr run", "boots it in a machine; Ctrl-C stops it")
 NEXT = {
     "empty": Standing("empty", "there is no Dockerfile here", (
         Next("vcr create my-app --template python", "makes a project to start from"),
-        Next("vcr lock my-app", LOCK.why),
         Next("vcr run my-app --profile dev --hot", DEV.why),
     )),
     "dockerfile": Standing(
