@@ -61,6 +61,7 @@ NEXT = {
     "empty": Standing("empty", "there is no Dockerfile here", (
         Next("vcr create my-app --template python", "makes a project to start from"),
         Next("vcr run my-app --profile dev --hot", DEV.why),
+        Next("vcr build my-app", BUILD.why),
     )),
     "dockerfile": Standing(
         "dockerfile", "there is a Dockerfile; vcr.toml may say what its FROM starts from", (
