@@ -22,13 +22,11 @@ from test_examples import GOLDEN, address, digests, get
 
 from vcr.cli import VERBS
 from vcr.perf.profile import read
+from vcr.stages import DEBUG_PROFILES, PROFILES, SEALED_PROFILES
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
 
-DEBUG = ("stage", "prod-debug")
-PROFILES = ("dev", "stage", "stage-release", "prod", "prod-debug")
-OPEN = ("dev", *DEBUG)  # what can be looked into
-SEALED = ("prod", "prod-debug")
+OPEN = ("dev", *DEBUG_PROFILES)  # what can be looked into
 
 
 @pytest.fixture(scope="module", params=PROFILES)
@@ -55,7 +53,7 @@ def at(profile: str, hello: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def debug(at: Vcr, profile: str) -> Vcr:
-    if profile not in DEBUG:
+    if profile not in DEBUG_PROFILES:
         pytest.skip("for machines of debug profiles")
     return at
 
@@ -79,7 +77,7 @@ def test_build(at: Vcr, hello: Path, profile: str) -> None:
     recorded = json.loads(GOLDEN.read_text())["hello"]
     same = {"dev": set(), "stage": set(recorded)}.get(profile, {"image", "kernel", "initramfs"})
     assert {name: built[name] for name in same} == {name: recorded[name] for name in same}
-    assert ("sealed" in built) is (profile in SEALED)
+    assert ("sealed" in built) is (profile in SEALED_PROFILES)
 
 
 def test_verify_and_explain(at: Vcr, hello: Path, profile: str, tmp_path: Path) -> None:
@@ -93,7 +91,7 @@ def test_graph_and_report(at: Vcr, hello: Path, profile: str, tmp_path: Path) ->
     assert "image" in at("graph", "--profile", profile, hello).stdout
     at("report", "--profile", profile, tmp_path / "report.html", hello)
     text = (tmp_path / "report.html").read_text()
-    assert ("<th>instructions" in text) is (profile in SEALED)
+    assert ("<th>instructions" in text) is (profile in SEALED_PROFILES)
 
 
 def test_attest(at: Vcr, hello: Path, profile: str, tmp_path: Path) -> None:
@@ -113,7 +111,7 @@ def test_export_push_and_pull(at: Vcr, hello: Path, profile: str, tmp_path: Path
         pytest.skip("a dev image is for this host")
     export = tmp_path / "export"
     manifest = at.json("export", profile, export, hello)["manifest"]
-    assert (export / "drive").exists() is (profile in SEALED)
+    assert (export / "drive").exists() is (profile in SEALED_PROFILES)
     with registry_server(tmp_path / "registry") as registry:
         reference = f"{registry}/hello:1"
         at("push", reference, "--export", export)
@@ -147,10 +145,10 @@ def test_exec_and_shell(at: Vcr, hello: Path, profile: str) -> None:
         return
     arch = platform.machine() if profile == "dev" else "riscv64"
     assert at(*words).stdout == f"65534 {arch}\n"
-    if profile in DEBUG:
+    if profile in DEBUG_PROFILES:
         assert at("exec", "--system", hello, "--", "id", "-u").stdout == "0\n"
     assert "the app's image has no shell" in at("shell", hello, code=2).stderr
-    if profile in DEBUG:
+    if profile in DEBUG_PROFILES:
         with Terminal([*PROGRAM, "shell", "--system", str(hello)], at.env) as terminal:
             terminal.expect("# ")
             terminal.type("hostname; exit 7\n")
