@@ -68,6 +68,7 @@ in
   qemu-arm = set "qemu-arm";
   registry = set "registry"; # a container registry, for the tests
   shell = set "shell"; # bash, for `nix develop`
+  test-programs = set "test-programs"; # cosign, rsync and shellcheck, which only tests take
   verify = set "verify"; # gpgv and Debian's archive keyring
   watch = set "watch"; # python3-watchdog, for --hot
   # python with what the tests need; ruff's wheel holds one static executable
