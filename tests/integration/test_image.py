@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from determinism import assert_same_again
 
 from vcr import process
 from vcr.errors import VcrError
@@ -17,7 +18,7 @@ from vcr.model.arch import Arch
 from vcr.settings import Settings
 from vcr.stages.build import Builder, Built
 from vcr.stages.prepare import prepare
-from vcr.tools.nix import NIX_CONFIG, Nix
+from vcr.tools.nix import Nix
 from vcr.ui import Ui
 
 pytestmark = pytest.mark.nix
@@ -40,10 +41,6 @@ def layer_drvs(directory: Path, arch: Arch = Arch.RISCV64) -> dict[str, Path]:
     return {p.partition(prefix)[2].removesuffix(".drv"): Path(p) for p in found if prefix in p} | {
         "image": target.drv
     }
-
-
-def nix_env() -> dict[str, str]:
-    return {} if "NIX_CONFIG" in Settings.load().env else {"NIX_CONFIG": NIX_CONFIG}
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +96,7 @@ def test_layers_and_image_are_the_same_when_built_again(built: tuple[Arch, Path]
     drvs = layer_drvs(HELLO, arch)
     assert len(drvs) == 4
     for drv in drvs.values():
-        process.run(["nix-store", "--realise", "--check", drv], env=nix_env())
+        assert_same_again(drv)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="runs a program of the amd64 image")

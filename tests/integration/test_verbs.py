@@ -264,6 +264,6 @@ def test_what_knows_no_profile(vcr: Vcr, hello: Path, tmp_path: Path) -> None:
     assert "seal" in vcr("cache", "info", "--profile", "prod", hello).stdout
     assert vcr.json("doctor")["kind"] == "doctor"
     assert "-F _vcr_completion vcr" in vcr("completion", "bash").stdout
-    vcr("prune", "--local")
+    vcr("prune", "--local", "--dry-run")  # the store is everybody's
     vcr("-C", tmp_path, "create", "other", "--template", "python")
     assert vcr.json("inspect", tmp_path / "other")["plan"]["name"] == "other"
