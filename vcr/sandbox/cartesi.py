@@ -4,7 +4,8 @@ The emulator is deterministic by itself. guest/agent stops the machine with a ma
 yield when the app is healthy. Written for 0.21:
 https://github.com/cartesi/machine-emulator/blob/v0.21.0/src/cartesi-machine.lua
 
-Output: `machine`, the directory that the emulator stored; machine.json; rungs.json.
+Output: `machine`, the directory that the emulator stored; `console.log`, what was written
+on its console so far, by the kernel and the app; machine.json; rungs.json.
 """
 
 import json
@@ -19,7 +20,7 @@ from .oci import sha256_of
 from .rungs import Rung, write_rungs
 
 SCHEMA = 1
-STORED, DESCRIPTION = "machine", "machine.json"
+STORED, DESCRIPTION, CONSOLE = "machine", "machine.json", "console.log"
 # Exit codes: parked at a manual yield; the limit of cycles; anything else that is no yield.
 PARKED, LIMIT, NOT_PARKED = 0, 1, 2
 CYCLES_PER_SECOND = 128_000_000  # of the time a machine sees: src/rtc-defines.h
@@ -52,7 +53,7 @@ def environment(job: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def arguments(job: dict[str, Any], store: Path, root_hash: Path) -> list[str]:
+def arguments(job: dict[str, Any], out: Path, root_hash: Path) -> list[str]:
     """Return what the emulator is told to build the machine of JOB, up to its limit of cycles."""
     drive = f"label:root,data_filename:{job['squashfs']},read_only,mount:false"
     told = [
@@ -64,9 +65,10 @@ def arguments(job: dict[str, Any], store: Path, root_hash: Path) -> list[str]:
         "--no-init-splash",
         # The cache of page hashes is no part of the hash; without it a snapshot is small.
         "--hash-tree=hash_function:sha256,phtc_size:1",
+        f"--console-io=output_filename:{out / CONSOLE}",
         f"--final-hash={root_hash}",
         f"--max-mcycle={limit(job) if job['healthy'] else 0}",
-        f"--store={store}",
+        f"--store={out / STORED}",
     ]
     return [*told, "--assert-rolling-template"] if job["healthy"] else told
 
@@ -90,11 +92,12 @@ def build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     out.mkdir(parents=True)
     root_hash = scratch / "root-hash"
     done = subprocess.run(
-        [*program(job), *arguments(job, out / STORED, root_hash)],
+        [*program(job), *arguments(job, out, root_hash)],
         env=environment(job), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
-    said = done.stdout.decode("utf-8", "replace")
+    console = (out / CONSOLE).read_bytes() if (out / CONSOLE).exists() else b""
+    said = (console + done.stdout).decode("utf-8", "replace")
     sys.stderr.write(said)
     check_end(done.returncode, said, job, out / STORED)
     _verify(job, out / STORED)
