@@ -21,8 +21,10 @@ from .rungs import Rung, write_rungs
 
 SCHEMA = 1
 STORED, DESCRIPTION, CONSOLE = "machine", "machine.json", "console.log"
-# Exit codes: parked at a manual yield; the limit of cycles; anything else that is no yield.
-PARKED, LIMIT, NOT_PARKED = 0, 1, 2
+# Exit codes: parked at a manual yield; an error of Lua; parked, but by another yield. A
+# machine that halted or reached the limit of cycles is such an error, which says NOT_YIELDED.
+PARKED, ERROR, NOT_PARKED = 0, 1, 2
+NOT_YIELDED, HALTED = "machine is not yielded", "Halted"
 CYCLES_PER_SECOND = 128_000_000  # of the time a machine sees: src/rtc-defines.h
 BOOT_SECONDS = 60
 BOOT_ARGUMENTS = "root=/dev/pmem0 ro rootfstype=squashfs init=/sbin/init loglevel=4"
@@ -110,18 +112,18 @@ def build(job: dict[str, Any], out: Path, scratch: Path) -> None:
 
 def check_end(code: int, said: str, job: dict[str, Any], stored: Path) -> None:
     """Raise Failure, and remove what was STORED, unless the emulator ended as it should."""
-    wanted = {PARKED} if job["healthy"] else {PARKED, LIMIT}
-    if code in wanted:
+    if code == PARKED:
         return
     shutil.rmtree(stored, ignore_errors=True)  # it is stored whatever happened
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    if code not in {LIMIT, NOT_PARKED}:
+    if code not in {ERROR, NOT_PARKED} or (code == ERROR and NOT_YIELDED not in said):
         raise Failure("the Cartesi machine cannot be built", why="; ".join(lines[-3:]))
+    ended = code == NOT_PARKED or any(line.startswith(HALTED) for line in lines)
     reasons = [line for line in lines if line.startswith(("unhealthy ", "vcr: exit app"))]
     raise Failure(
         "the app never became healthy",
         why=" ".join(reasons[-1:])
-        or (f"{limit(job)} cycles passed" if code == LIMIT else "the machine ended by itself"),
+        or ("the machine ended by itself" if ended else f"{limit(job)} cycles passed"),
         fix="the lines above are its last; check [health] in vcr.toml or HEALTHCHECK",
         code="unhealthy",
     )
