@@ -31,6 +31,7 @@ BOOT_ARGUMENTS = "root=/dev/pmem0 ro rootfstype=squashfs init=/sbin/init logleve
 VERIFY = """
 local cartesi = require("cartesi")
 local machine = cartesi.new():load(arg[1])
+print(machine:read_reg("mcycle"))
 os.exit(machine:verify_hash_tree() and 0 or 1)
 """
 
@@ -102,9 +103,9 @@ def build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     said = (console + done.stdout).decode("utf-8", "replace")
     sys.stderr.write(said)
     check_end(done.returncode, said, job, out / STORED)
-    _verify(job, out / STORED)
+    cycles = _verify(job, out / STORED)
     digest = f"sha256:{root_hash.read_bytes().hex()}"
-    _describe(job, digest, out)
+    _describe(job, digest, cycles, out)
     size = sum(path.stat().st_size for path in (out / STORED).rglob("*") if path.is_file())
     name = "snapshot" if job["healthy"] else "machine"
     write_rungs(out, [Rung(name, digest, size, DESCRIPTION)])
@@ -129,8 +130,11 @@ def check_end(code: int, said: str, job: dict[str, Any], stored: Path) -> None:
     )
 
 
-def _verify(job: dict[str, Any], stored: Path) -> None:
-    """Have the emulator compute the hash tree anew: a loaded machine trusts what is stored."""
+def _verify(job: dict[str, Any], stored: Path) -> int:
+    """Have the emulator compute the hash tree anew: a loaded machine trusts what is STORED.
+
+    Returns the cycles that the machine has run.
+    """
     argv = [lua(job), "-", str(stored)]
     done = subprocess.run(
         argv, env=environment(job), input=VERIFY.encode(), capture_output=True, check=False
@@ -139,9 +143,10 @@ def _verify(job: dict[str, Any], stored: Path) -> None:
         raise Failure(
             "the stored machine does not have the hash it says", why=done.stderr.decode()[-500:]
         )
+    return int(done.stdout)
 
 
-def _describe(job: dict[str, Any], digest: str, out: Path) -> None:
+def _describe(job: dict[str, Any], digest: str, cycles: int, out: Path) -> None:
     description = {
         "schema": SCHEMA,
         "name": job["name"],
@@ -152,6 +157,7 @@ def _describe(job: dict[str, Any], digest: str, out: Path) -> None:
         "kernel_line": BOOT_ARGUMENTS,
         "hash_function": "sha256",
         "root_hash": digest,
+        "cycles": cycles,
         "inputs": {name: sha256_of(Path(job[name])) for name in ("kernel", "package", "squashfs")},
     }
     (out / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
