@@ -35,7 +35,6 @@ let
       inherit (plan.machine) health;
       kernel = emulator.kernel ownKernel;
       healthy = step0 != "";
-      engine_version = emulator.version;
       emulator = emulator.emulator own;
       package = emulator.package own;
       pinned = own == "" && ownKernel == "";

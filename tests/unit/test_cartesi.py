@@ -29,7 +29,7 @@ from vcr.sandbox.failure import Failure
 JOB: dict[str, Any] = {
     "name": "app", "kernel": "/k", "squashfs": "/s", "memory_mib": 256, "healthy": True,
     "health": {"start_period": 10.0, "retries": 2, "interval": 5.0},
-    "tools": "/t", "emulator": "/e", "libraries": "/l", "pinned": True, "engine_version": "0",
+    "tools": "/t", "emulator": "/e", "libraries": "/l", "pinned": True,
 }  # fmt: skip
 # Answers each message with what it was, and its final hash is that of all of them.
 DRIVER = """\
@@ -99,6 +99,11 @@ def test_an_app_that_is_not_healthy_leaves_no_machine(
     assert caught.value.report["code"] == "unhealthy"
     assert words in caught.value.report["why"]
     assert not stored.exists()
+
+
+def test_the_version_is_what_the_emulator_says_of_itself() -> None:
+    """A package of one's own was described as one of the pinned version."""
+    assert cartesi.version_and_cycles(b"0.19.0\t134549455\n") == ("0.19.0", 134549455)
 
 
 def test_an_emulator_that_fails_is_told(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ BOOT_ARGUMENTS = "root=/dev/pmem0 ro rootfstype=squashfs init=/sbin/init logleve
 VERIFY = """
 local cartesi = require("cartesi")
 local machine = cartesi.new():load(arg[1])
-print(machine:read_reg("mcycle"))
+print(cartesi.VERSION, machine:read_reg("mcycle"))
 os.exit(machine:verify_hash_tree() and 0 or 1)
 """
 
@@ -103,9 +103,10 @@ def build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     said = (console + done.stdout).decode("utf-8", "replace")
     sys.stderr.write(said)
     check_end(done.returncode, said, job, out / STORED)
-    cycles = _verify(job, out / STORED)
+    version, cycles = _verify(job, out / STORED)
     digest = f"sha256:{root_hash.read_bytes().hex()}"
-    _describe(job, digest, cycles, out)
+    told = {"engine_version": version, "root_hash": digest, "cycles": cycles}
+    _describe(job, told, out)
     size = sum(path.stat().st_size for path in (out / STORED).rglob("*") if path.is_file())
     name = "snapshot" if job["healthy"] else "machine"
     write_rungs(out, [Rung(name, digest, size, DESCRIPTION)])
@@ -130,10 +131,10 @@ def check_end(code: int, said: str, job: dict[str, Any], stored: Path) -> None:
     )
 
 
-def _verify(job: dict[str, Any], stored: Path) -> int:
+def _verify(job: dict[str, Any], stored: Path) -> tuple[str, int]:
     """Have the emulator compute the hash tree anew: a loaded machine trusts what is STORED.
 
-    Returns the cycles that the machine has run.
+    Returns the emulator's version and the cycles that the machine has run.
     """
     argv = [lua(job), "-", str(stored)]
     done = subprocess.run(
@@ -143,21 +144,25 @@ def _verify(job: dict[str, Any], stored: Path) -> int:
         raise Failure(
             "the stored machine does not have the hash it says", why=done.stderr.decode()[-500:]
         )
-    return int(done.stdout)
+    return version_and_cycles(done.stdout)
 
 
-def _describe(job: dict[str, Any], digest: str, cycles: int, out: Path) -> None:
+def version_and_cycles(said: bytes) -> tuple[str, int]:
+    """Read what VERIFY prints: a package of one's own is of no version that we know."""
+    version, cycles = said.decode().split()
+    return version, int(cycles)
+
+
+def _describe(job: dict[str, Any], told: dict[str, Any], out: Path) -> None:
     description = {
         "schema": SCHEMA,
         "name": job["name"],
         "engine": "cartesi",
-        "engine_version": job["engine_version"],
         "pinned": job["pinned"],
         "memory_mib": job["memory_mib"],
         "kernel_line": BOOT_ARGUMENTS,
         "hash_function": "sha256",
-        "root_hash": digest,
-        "cycles": cycles,
+        **told,
         "inputs": {name: sha256_of(Path(job[name])) for name in ("kernel", "package", "squashfs")},
     }
     (out / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
