@@ -1,4 +1,5 @@
-# The Cartesi emulator and its kernel, as they were released. Output of emulator: usr/.
+# The Cartesi emulator and its kernel, as they were released or as they are given. Output
+# of emulator: usr/.
 { bootstrap, pins }:
 let
   inherit (pins) cartesi;
@@ -10,14 +11,11 @@ let
 in
 rec {
   inherit (cartesi) version;
-  kernel = fetched cartesi.kernel; # OpenSBI is in it
-  # A package of one's own is imported as it is; its hash is in machine.json.
+  # A file of one's own is imported as it is; its hash is in machine.json and in the lock.
+  given = name: own: pin: if own == "" then fetched pin else builtins.path { path = own; inherit name; };
+  kernel = own: given "linux.bin" own cartesi.kernel; # OpenSBI is in it
   package =
-    own:
-    if own == "" then
-      fetched cartesi.emulator.${bootstrap.platform.arch}
-    else
-      builtins.path { path = own; name = "machine-emulator.deb"; };
+    own: given "machine-emulator.deb" own cartesi.emulator.${bootstrap.platform.arch};
   emulator =
     own:
     bootstrap.run { name = "vcr-cartesi-${version}"; } ''

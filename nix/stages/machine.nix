@@ -28,16 +28,16 @@ let
 
   inherit (toolchain) emulator;
   own = plan.machine.emulator;
+  ownKernel = plan.machine.emulator_kernel;
   onCartesi = step0: {
     module = "cartesi";
     job = given // {
-      inherit (emulator) kernel;
       inherit (plan.machine) health;
+      kernel = emulator.kernel ownKernel;
       healthy = step0 != "";
-      engine_version = emulator.version;
       emulator = emulator.emulator own;
       package = emulator.package own;
-      pinned = own == "";
+      pinned = own == "" && ownKernel == "";
       tools = toolchain.cartesi;
       libraries = "${toolchain.cartesi}/usr/lib/${toolchain.platform.triplet}";
     };

@@ -10,7 +10,7 @@ import pytest
 
 from vcr.attest.predicates import Host, check_predicate
 from vcr.attest.provenance import Pins, provenance, source_descriptor
-from vcr.attest.sbom import sbom
+from vcr.attest.sbom import _machine, sbom
 from vcr.attest.statement import Statement
 from vcr.lock.read import load_lock
 from vcr.model.arch import Arch
@@ -113,6 +113,15 @@ def test_a_machine_is_what_its_profile_makes_of_it() -> None:
     assert of_machine(profile="prod", engine="cartesi") - {"linux-cartesi"} == release - {
         "linux-source-6.12"
     }
+
+
+def test_a_kernel_of_ones_own_is_listed_by_its_bytes(tmp_path: Path) -> None:
+    own = tmp_path / "linux.bin"
+    own.write_bytes(b"one")
+    _, plan = prepare(REPO / "examples" / "static", arch=Arch.RISCV64, profile="prod")
+    machine = replace(plan.machine, engine="cartesi", emulator_kernel=str(own))
+    (kernel,) = [c for c in _machine(replace(plan, machine=machine), PINS) if "linux" in c.name]
+    assert (kernel.url, kernel.sha256) == ("", Digest.of_bytes(b"one").hex)
 
 
 def test_the_source_of_the_kernel_is_the_same_on_every_host() -> None:

@@ -29,7 +29,7 @@ from vcr.sandbox.failure import Failure
 JOB: dict[str, Any] = {
     "name": "app", "kernel": "/k", "squashfs": "/s", "memory_mib": 256, "healthy": True,
     "health": {"start_period": 10.0, "retries": 2, "interval": 5.0},
-    "tools": "/t", "emulator": "/e", "libraries": "/l", "pinned": True, "engine_version": "0",
+    "tools": "/t", "emulator": "/e", "libraries": "/l", "pinned": True,
 }  # fmt: skip
 # Answers each message with what it was, and its final hash is that of all of them.
 DRIVER = """\
@@ -53,10 +53,11 @@ while head := sys.stdin.buffer.read(4):
 out(b"F", seen.digest())
 """
 ARGV = [sys.executable, "-c", DRIVER]
+CLI = "lua5.4: cartesi-machine.lua"
 
 
 def test_what_the_emulator_is_told(tmp_path: Path) -> None:
-    told = cartesi.arguments(JOB, tmp_path / "machine", tmp_path / "hash")
+    told = cartesi.arguments(JOB, tmp_path, tmp_path / "hash")
     assert told == [
         "--ram-image=/k",
         "--ram-length=256Mi",
@@ -65,12 +66,13 @@ def test_what_the_emulator_is_told(tmp_path: Path) -> None:
         f"--append-bootargs={cartesi.BOOT_ARGUMENTS}",
         "--no-init-splash",
         "--hash-tree=hash_function:sha256,phtc_size:1",
+        f"--console-io=output_filename:{tmp_path / 'console.log'}",
         f"--final-hash={tmp_path / 'hash'}",
         f"--max-mcycle={80 * cartesi.CYCLES_PER_SECOND}",
         f"--store={tmp_path / 'machine'}",
         "--assert-rolling-template",
     ]
-    step0 = cartesi.arguments({**JOB, "healthy": False}, tmp_path / "machine", tmp_path / "hash")
+    step0 = cartesi.arguments({**JOB, "healthy": False}, tmp_path, tmp_path / "hash")
     assert "--max-mcycle=0" in step0
     assert "--assert-rolling-template" not in step0
     assert cartesi.program(JOB) == ["/t/usr/bin/lua5.4", "/e/usr/share/lua/5.4/cartesi-machine.lua"]
@@ -80,7 +82,8 @@ def test_what_the_emulator_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "said", "words"),
     [
-        (cartesi.LIMIT, "", "cycles passed"),
+        (cartesi.ERROR, f"{CLI}:4084: machine is not yielded\n", "cycles passed"),
+        (cartesi.ERROR, f"\nHalted\n{CLI}:4084: machine is not yielded\n", "ended by itself"),
         (cartesi.NOT_PARKED, "unhealthy GET /: HTTP 500\n", "unhealthy GET /: HTTP 500"),
         (cartesi.NOT_PARKED, "vcr: exit app rc=3\n", "vcr: exit app rc=3"),
         (cartesi.NOT_PARKED, "", "the machine ended by itself"),
@@ -98,11 +101,26 @@ def test_an_app_that_is_not_healthy_leaves_no_machine(
     assert not stored.exists()
 
 
+def test_the_version_is_what_the_emulator_says_of_itself() -> None:
+    """A package of one's own was described as one of the pinned version."""
+    assert cartesi.version_and_cycles(b"0.19.0\t134549455\n") == ("0.19.0", 134549455)
+
+
 def test_an_emulator_that_fails_is_told(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="cannot be built") as caught:
         cartesi.check_end(127, "no such option\n", JOB, tmp_path / "machine")
     assert caught.value.report["why"] == "no such option"
-    cartesi.check_end(cartesi.LIMIT, "", {**JOB, "healthy": False}, tmp_path / "machine")
+
+
+@pytest.mark.parametrize("healthy", [True, False])
+def test_an_error_of_lua_is_not_taken_for_the_limit_of_cycles(
+    tmp_path: Path, healthy: bool
+) -> None:
+    """The interpreter ends with 1 for both: found by an option that is not called so."""
+    said = f"{CLI}:2604: unrecognized option --console=x\n"
+    with pytest.raises(Failure, match="cannot be built") as caught:
+        cartesi.check_end(cartesi.ERROR, said, {**JOB, "healthy": healthy}, tmp_path / "machine")
+    assert "unrecognized option" in caught.value.report["why"]
 
 
 @pytest.fixture
@@ -225,3 +243,19 @@ def test_the_server_finds_vcr_without_help_of_the_environment(tmp_path: Path) ->
         finally:
             server.kill()
     assert (tmp_path / "session.log").stat().st_size > 64
+
+
+def test_the_console_and_the_frames_of_the_driver_do_not_share_a_stream(tmp_path: Path) -> None:
+    """The emulator's console is stdout unless told otherwise: a word of the app was a frame."""
+    told = {"schema": 1, "kind": "cartesi", "name": "app", "ports": [], "health": None}
+    paths = dict.fromkeys(
+        ("drive", "verity", "unsquashfs", "tools", "libraries", "emulator"), str(tmp_path)
+    )
+    (tmp_path / "vm.json").write_text(json.dumps({**told, **paths}))
+    channels = Channels(*(tmp_path / name for name in ("console", "log", "agent", "qmp")))
+    channels.scratch.mkdir()
+    load_machine(tmp_path).command_line([], channels)
+    driver = json.loads((channels.scratch / "serve.json").read_text())["driver"]
+    assert driver[2:] == [str(channels.scratch / "machine"), str(channels.log)]
+    lua = Path(driver[1]).read_text()
+    assert 'output_destination = "to_file", output_filename = arg[2]' in lua

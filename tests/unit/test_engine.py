@@ -60,6 +60,24 @@ def test_an_emulator_of_ones_own_is_locked_by_its_bytes(tmp_path: Path) -> None:
         load_lock(project)
 
 
+def test_a_kernel_of_ones_own_is_locked_by_its_bytes(tmp_path: Path) -> None:
+    toml = f'{CARTESI}[engine.cartesi]\nkernel = "linux.bin"\n'
+    project = write(tmp_path, toml)
+    with pytest.raises(UsageError, match=r"kernel linux\.bin is no file"):
+        locked(project)
+    (tmp_path / "linux.bin").write_bytes(b"one")
+    lock = locked(project)
+    assert lock.engine is not None
+    assert (lock.engine.version, lock.engine.kernel) == ("0.21.0", Digest.of_bytes(b"one"))
+    plan = make_plan(project, lock, arch=Arch.RISCV64, profile="prod")
+    assert plan.machine.emulator_kernel == str(tmp_path / "linux.bin")
+    project.lock_file.write_text(lock.to_text())
+    load_lock(project)
+    (tmp_path / "linux.bin").write_bytes(b"two")
+    with pytest.raises(LockError, match=r"engine changed: cartesi 0\.21\.0 with sha256:"):
+        load_lock(project)
+
+
 def test_another_engine_makes_the_lock_stale(tmp_path: Path) -> None:
     project = write(tmp_path, "")
     old = locked(project)

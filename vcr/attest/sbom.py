@@ -8,6 +8,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -191,6 +192,13 @@ def _is_cartesi(plan: Plan) -> bool:
     return plan.profile in SEALED_PROFILES and plan.machine.engine == "cartesi"
 
 
+def _cartesi_kernel(plan: Plan, pins: Pins) -> Component:
+    if own := plan.machine.emulator_kernel:
+        return Component("linux-cartesi", "", "", Digest.of_file(Path(own)).hex)
+    kernel = pins.cartesi_kernel()
+    return Component("linux-cartesi", "", kernel["url"], kernel["sha256"])
+
+
 def _machine(plan: Plan, pins: Pins) -> list[Component]:
     """Return what a machine has besides the app: its kernel and what starts the container."""
     found = []
@@ -199,6 +207,5 @@ def _machine(plan: Plan, pins: Pins) -> list[Component]:
         purl = _deb_purl(name, package["version"], arch)
         found.append(Component(name, package["version"], package["url"], package["sha256"], purl))
     if plan.arch is Arch.RISCV64 and _is_cartesi(plan):
-        kernel = pins.cartesi_kernel()
-        found.append(Component("linux-cartesi", "", kernel["url"], kernel["sha256"]))
+        found.append(_cartesi_kernel(plan, pins))
     return found

@@ -14,7 +14,7 @@ from vcr.engines.machine import Channels, Forward
 from vcr.engines.sealed import check_machine, unpack
 from vcr.errors import MismatchError, UnhealthyError
 from vcr.model.health import HealthCheck
-from vcr.sandbox.cartesi import DESCRIPTION, STORED, VERIFY, environment, lua
+from vcr.sandbox.cartesi import CONSOLE, DESCRIPTION, STORED, VERIFY, environment, lua
 
 DRIVER = Path(__file__).with_name("cartesi_driver.lua")
 SESSION_LOG = "session.log"
@@ -58,8 +58,10 @@ class CartesiMachine:
 
     def prepare(self, channels: Channels) -> None:
         """Check the drive, unpack it, and have the emulator compute the machine's hash anew."""
-        wanted = (STORED, DESCRIPTION)
+        wanted = (STORED, DESCRIPTION, CONSOLE)
         sealed = unpack(self.drive, self.verity, self.unsquashfs, wanted, channels.scratch)
+        # A Cartesi machine has one console: the app's log is on it.
+        channels.log.write_bytes((channels.scratch / CONSOLE).read_bytes())
         made = json.loads((channels.scratch / DESCRIPTION).read_bytes())
         check_machine(sealed, made["root_hash"])
         argv = [self.interpreter, "-", str(channels.scratch / STORED)]
@@ -70,7 +72,10 @@ class CartesiMachine:
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
         """Return the argv of the server, whose description it writes."""
         job = {
-            "driver": [self.interpreter, str(DRIVER), str(channels.scratch / STORED)],
+            "driver": [
+                *(self.interpreter, str(DRIVER)),
+                *(str(channels.scratch / STORED), str(channels.log)),
+            ],
             "env": environment(self._job),
             "log": str(channels.log.with_name(SESSION_LOG)),
             "agent": str(channels.agent),

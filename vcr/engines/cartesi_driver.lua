@@ -1,4 +1,5 @@
--- Holds a Cartesi machine and goes on from where it was stored, a message at a time.
+-- Holds the Cartesi machine stored in ARG 1 and goes on from there, a message at a time.
+-- What is written on its console is appended to the file ARG 2: stdout has the frames.
 -- In, on stdin: length (4 bytes, big-endian) and a message for the machine.
 -- Out, on stdout: length and one of
 --   R data   something the machine reports
@@ -39,7 +40,9 @@ local function run(machine)
   end
 end
 
-local machine = cartesi.new():load(arg[1])
+local machine = cartesi.new():load(arg[1], {
+  console = { output_destination = "to_file", output_filename = arg[2] },
+})
 while true do
   local message = read_message()
   if not message then

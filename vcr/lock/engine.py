@@ -25,11 +25,11 @@ def current_engine(project: Project, name: str | None = None) -> LockedEngine:
     if (name or project.config.machine.engine) == "qemu":
         return LockedEngine(name="qemu", version=_pins(QEMU_PINS)["packages"][QEMU]["version"])
     pins = _pins(CARTESI_PINS)
-    own = own_emulator(project)
+    own, kernel = own_emulator(project), own_kernel(project)
     return LockedEngine(
         name="cartesi",
         version="" if own else pins["version"],
-        kernel=Path(pins["kernel"]["url"]).stem,
+        kernel=str(Digest.of_file(kernel)) if kernel else Path(pins["kernel"]["url"]).stem,
         emulator=str(Digest.of_file(own)) if own else "",
     )
 
@@ -37,13 +37,23 @@ def current_engine(project: Project, name: str | None = None) -> LockedEngine:
 def own_emulator(project: Project) -> Path | None:
     """Return the package that [engine.cartesi] emulator names; raises UsageError."""
     own = project.config.engine.cartesi.emulator
+    return _own_file(project, f"emulator {own}", own, "the .deb of machine-emulator")
+
+
+def own_kernel(project: Project) -> Path | None:
+    """Return what [engine.cartesi] kernel names; raises UsageError."""
+    own = project.config.engine.cartesi.kernel
+    return _own_file(project, f"kernel {own}", own, "a kernel in OpenSBI (fw_payload.bin)")
+
+
+def _own_file(project: Project, key: str, own: str, what: str) -> Path | None:
     if not own:
         return None
     path = (project.root / own).resolve()
     if not path.is_file():
         raise UsageError(
-            f"vcr.toml: [engine.cartesi] emulator {own} is no file",
-            fix="give the .deb of machine-emulator, or remove it to use the pinned one",
+            f"vcr.toml: [engine.cartesi] {key} is no file",
+            fix=f"give {what}, or remove it to use the pinned one",
         )
     return path
 

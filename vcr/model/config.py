@@ -145,6 +145,9 @@ class CartesiSection(Section):
     emulator: str = Field(
         default="", description="a .deb of machine-emulator instead of the pinned one"
     )
+    kernel: str = Field(
+        default="", description="a kernel, in OpenSBI, for it instead of the pinned one"
+    )
 
 
 class EngineSection(Section):

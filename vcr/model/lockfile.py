@@ -137,7 +137,9 @@ class LockedEngine(_Sparse):
     version: str = Field(
         default="", description="of QEMU's Debian package; of the pinned Cartesi emulator"
     )
-    kernel: str = Field(default="", description="Cartesi's, which is released on its own")
+    kernel: str = Field(
+        default="", description="Cartesi's: the pinned one's name, or `sha256:` of another"
+    )
     emulator: Sha256Digest | Literal[""] = Field(
         default="", description="of a package instead of the pinned one"
     )

@@ -202,6 +202,7 @@ class Machine:
     debug: bool = False  # tools inside and a channel to them: another rootfs
     kernel: str = "vcr"  # of stage and of prod on qemu: vcr or debian
     emulator: str = ""  # a package of the Cartesi emulator that is not the pinned one
+    emulator_kernel: str = ""  # what its machine boots, if not the pinned one
 
 
 @dataclass(frozen=True)

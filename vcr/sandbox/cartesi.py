@@ -4,7 +4,8 @@ The emulator is deterministic by itself. guest/agent stops the machine with a ma
 yield when the app is healthy. Written for 0.21:
 https://github.com/cartesi/machine-emulator/blob/v0.21.0/src/cartesi-machine.lua
 
-Output: `machine`, the directory that the emulator stored; machine.json; rungs.json.
+Output: `machine`, the directory that the emulator stored; `console.log`, what was written
+on its console so far, by the kernel and the app; machine.json; rungs.json.
 """
 
 import json
@@ -19,15 +20,18 @@ from .oci import sha256_of
 from .rungs import Rung, write_rungs
 
 SCHEMA = 1
-STORED, DESCRIPTION = "machine", "machine.json"
-# Exit codes: parked at a manual yield; the limit of cycles; anything else that is no yield.
-PARKED, LIMIT, NOT_PARKED = 0, 1, 2
+STORED, DESCRIPTION, CONSOLE = "machine", "machine.json", "console.log"
+# Exit codes: parked at a manual yield; an error of Lua; parked, but by another yield. A
+# machine that halted or reached the limit of cycles is such an error, which says NOT_YIELDED.
+PARKED, ERROR, NOT_PARKED = 0, 1, 2
+NOT_YIELDED, HALTED = "machine is not yielded", "Halted"
 CYCLES_PER_SECOND = 128_000_000  # of the time a machine sees: src/rtc-defines.h
 BOOT_SECONDS = 60
 BOOT_ARGUMENTS = "root=/dev/pmem0 ro rootfstype=squashfs init=/sbin/init loglevel=4"
 VERIFY = """
 local cartesi = require("cartesi")
 local machine = cartesi.new():load(arg[1])
+print(cartesi.VERSION, machine:read_reg("mcycle"))
 os.exit(machine:verify_hash_tree() and 0 or 1)
 """
 
@@ -52,7 +56,7 @@ def environment(job: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def arguments(job: dict[str, Any], store: Path, root_hash: Path) -> list[str]:
+def arguments(job: dict[str, Any], out: Path, root_hash: Path) -> list[str]:
     """Return what the emulator is told to build the machine of JOB, up to its limit of cycles."""
     drive = f"label:root,data_filename:{job['squashfs']},read_only,mount:false"
     told = [
@@ -64,9 +68,10 @@ def arguments(job: dict[str, Any], store: Path, root_hash: Path) -> list[str]:
         "--no-init-splash",
         # The cache of page hashes is no part of the hash; without it a snapshot is small.
         "--hash-tree=hash_function:sha256,phtc_size:1",
+        f"--console-io=output_filename:{out / CONSOLE}",
         f"--final-hash={root_hash}",
         f"--max-mcycle={limit(job) if job['healthy'] else 0}",
-        f"--store={store}",
+        f"--store={out / STORED}",
     ]
     return [*told, "--assert-rolling-template"] if job["healthy"] else told
 
@@ -90,16 +95,18 @@ def build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     out.mkdir(parents=True)
     root_hash = scratch / "root-hash"
     done = subprocess.run(
-        [*program(job), *arguments(job, out / STORED, root_hash)],
+        [*program(job), *arguments(job, out, root_hash)],
         env=environment(job), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
-    said = done.stdout.decode("utf-8", "replace")
+    console = (out / CONSOLE).read_bytes() if (out / CONSOLE).exists() else b""
+    said = (console + done.stdout).decode("utf-8", "replace")
     sys.stderr.write(said)
     check_end(done.returncode, said, job, out / STORED)
-    _verify(job, out / STORED)
+    version, cycles = _verify(job, out / STORED)
     digest = f"sha256:{root_hash.read_bytes().hex()}"
-    _describe(job, digest, out)
+    told = {"engine_version": version, "root_hash": digest, "cycles": cycles}
+    _describe(job, told, out)
     size = sum(path.stat().st_size for path in (out / STORED).rglob("*") if path.is_file())
     name = "snapshot" if job["healthy"] else "machine"
     write_rungs(out, [Rung(name, digest, size, DESCRIPTION)])
@@ -107,25 +114,28 @@ def build(job: dict[str, Any], out: Path, scratch: Path) -> None:
 
 def check_end(code: int, said: str, job: dict[str, Any], stored: Path) -> None:
     """Raise Failure, and remove what was STORED, unless the emulator ended as it should."""
-    wanted = {PARKED} if job["healthy"] else {PARKED, LIMIT}
-    if code in wanted:
+    if code == PARKED:
         return
     shutil.rmtree(stored, ignore_errors=True)  # it is stored whatever happened
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    if code not in {LIMIT, NOT_PARKED}:
+    if code not in {ERROR, NOT_PARKED} or (code == ERROR and NOT_YIELDED not in said):
         raise Failure("the Cartesi machine cannot be built", why="; ".join(lines[-3:]))
+    ended = code == NOT_PARKED or any(line.startswith(HALTED) for line in lines)
     reasons = [line for line in lines if line.startswith(("unhealthy ", "vcr: exit app"))]
     raise Failure(
         "the app never became healthy",
         why=" ".join(reasons[-1:])
-        or (f"{limit(job)} cycles passed" if code == LIMIT else "the machine ended by itself"),
+        or ("the machine ended by itself" if ended else f"{limit(job)} cycles passed"),
         fix="the lines above are its last; check [health] in vcr.toml or HEALTHCHECK",
         code="unhealthy",
     )
 
 
-def _verify(job: dict[str, Any], stored: Path) -> None:
-    """Have the emulator compute the hash tree anew: a loaded machine trusts what is stored."""
+def _verify(job: dict[str, Any], stored: Path) -> tuple[str, int]:
+    """Have the emulator compute the hash tree anew: a loaded machine trusts what is STORED.
+
+    Returns the emulator's version and the cycles that the machine has run.
+    """
     argv = [lua(job), "-", str(stored)]
     done = subprocess.run(
         argv, env=environment(job), input=VERIFY.encode(), capture_output=True, check=False
@@ -134,19 +144,25 @@ def _verify(job: dict[str, Any], stored: Path) -> None:
         raise Failure(
             "the stored machine does not have the hash it says", why=done.stderr.decode()[-500:]
         )
+    return version_and_cycles(done.stdout)
 
 
-def _describe(job: dict[str, Any], digest: str, out: Path) -> None:
+def version_and_cycles(said: bytes) -> tuple[str, int]:
+    """Read what VERIFY prints: a package of one's own is of no version that we know."""
+    version, cycles = said.decode().split()
+    return version, int(cycles)
+
+
+def _describe(job: dict[str, Any], told: dict[str, Any], out: Path) -> None:
     description = {
         "schema": SCHEMA,
         "name": job["name"],
         "engine": "cartesi",
-        "engine_version": job["engine_version"],
         "pinned": job["pinned"],
         "memory_mib": job["memory_mib"],
         "kernel_line": BOOT_ARGUMENTS,
         "hash_function": "sha256",
-        "root_hash": digest,
+        **told,
         "inputs": {name: sha256_of(Path(job[name])) for name in ("kernel", "package", "squashfs")},
     }
     (out / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")

@@ -12,7 +12,7 @@ from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import DEFAULT_SHELL, State
 from vcr.dockerfile.syntax import Dockerfile
 from vcr.errors import UsageError
-from vcr.lock.engine import current_engine, own_emulator
+from vcr.lock.engine import current_engine, own_emulator, own_kernel
 from vcr.model.arch import MACHINES, Arch
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.model.lockfile import Lock
@@ -95,7 +95,7 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
     tcp = sorted(int(number) for number, _, protocol in exposed if protocol == "tcp")
     ports = config.machine.ports or tuple(tcp)
     wanted = current_engine(project, engine)
-    own = own_emulator(project)
+    own, own_boots = own_emulator(project), own_kernel(project)
     debug = profile in DEBUG_PROFILES
     if debug and profile in SEALED_PROFILES and wanted.name != "qemu":
         raise UsageError(
@@ -119,6 +119,7 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
         engine_version=wanted.words,
         debug=debug,
         emulator=str(own) if own else "",
+        emulator_kernel=str(own_boots) if own_boots else "",
         kernel=config.machine.kernel,
     )
 
