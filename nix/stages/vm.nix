@@ -6,14 +6,13 @@ let
 in
 import ../lib/vm-file.nix { inherit toolchain; } "vcr-vm-${plan.name}" {
   kind = "boot";
-  inherit (plan) name;
-  inherit (plan) arch;
+  inherit (plan) arch name;
   inherit (emulator) qemu firmware;
   qemu_data = emulator.data;
   kernel = "${kernel}/kernel";
   initramfs = "${kernel}/initramfs";
   squashfs = "${squashfs}/root.squashfs";
   symbols = if plan.machine.debug then "${kernel}" else "";
-  append = "quiet panic=-1";
+  append = "console=${if plan.arch == "arm64" then "ttyAMA0" else "ttyS0"} quiet panic=-1";
   inherit (plan.machine) cpus debug health memory_mib ports;
 }

@@ -19,7 +19,6 @@ class Board:
     """A machine of QEMU, how its devices are attached, and what its kernel is told."""
 
     argv: tuple[str, ...]
-    console: str = "ttyS0"
     bus: str = "pci"  # or "device": virtio-mmio
     words: str = ""
     max_cpus: int = 8  # NR_CPUS of the kernel
@@ -32,7 +31,7 @@ class Board:
 
 BOARDS = {
     "riscv64": Board(("-machine", "virt")),
-    "arm64": Board(("-machine", "virt", "-cpu", "cortex-a76"), "ttyAMA0"),
+    "arm64": Board(("-machine", "virt", "-cpu", "cortex-a76")),
     # Resetting, by a triple fault, is how it ends: there is no ACPI to switch it off.
     "amd64": Board(
         ("-machine", "microvm,acpi=off,rtc=on", "-cpu", "max"),
@@ -78,7 +77,7 @@ class BootMachine:
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
         """Return the argv that runs it."""
         board = BOARDS[self.arch]
-        append = f"console={board.console} {self.append}{board.words} {NETWORK}"
+        append = f"{self.append}{board.words} {NETWORK}"
         sockets = debug_sockets(channels.debug) if self.debug else ()
         return [
             str(self.qemu),
