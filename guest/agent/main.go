@@ -163,6 +163,6 @@ func die(err error) {
 
 func powerOff() {
 	syscall.Sync()
-	_ = syscall.Reboot(powerOffCommand)
+	_ = syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
 	select {}
 }
