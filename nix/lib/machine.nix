@@ -12,29 +12,11 @@ let
     shell = false;
     modules = [ "virtio_pci" "virtio_console" "loop" "squashfs" "overlay" ];
   };
-  qemu = {
-    riscv64 = {
-      set = toolchain.qemu-riscv;
-      program = "riscv64";
-      firmware = "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
-    };
-    amd64 = {
-      set = toolchain.qemu-x86;
-      program = "x86_64";
-      firmware = "usr/share/qemu/qboot.rom";
-    };
-    arm64 = {
-      set = toolchain.qemu-arm;
-      program = "aarch64";
-      firmware = null; # the kernel is started directly
-    };
-  }.${arch};
+  emulator = import ./qemu.nix { inherit toolchain; } arch;
 in
 {
   inherit arch debian;
-  qemu = "${qemu.set}/usr/bin/qemu-system-${qemu.program}";
-  data = "${qemu.set}/usr/share/qemu";
-  firmware = if qemu.firmware == null then "" else "${qemu.set}/${qemu.firmware}";
+  inherit (emulator) qemu data firmware;
   kernel = "${kernel}/kernel";
   initramfs = "${kernel}/initramfs";
 }

@@ -2,18 +2,17 @@
 # the kernel and the root drive alive as its references.
 { toolchain, plan, squashfs, kernel, ... }:
 let
-  qemu = toolchain.qemu-riscv;
+  emulator = import ../lib/qemu.nix { inherit toolchain; } plan.arch;
 in
 import ../lib/vm-file.nix { inherit toolchain; } "vcr-vm-${plan.name}" {
   kind = "boot";
-  inherit (plan) name;
-  qemu = "${qemu}/usr/bin/qemu-system-riscv64";
-  qemu_data = "${qemu}/usr/share/qemu";
-  firmware = "${qemu}/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
+  inherit (plan) arch name;
+  inherit (emulator) qemu firmware;
+  qemu_data = emulator.data;
   kernel = "${kernel}/kernel";
   initramfs = "${kernel}/initramfs";
   squashfs = "${squashfs}/root.squashfs";
   symbols = if plan.machine.debug then "${kernel}" else "";
-  append = "console=ttyS0 quiet panic=-1";
+  append = "console=${if plan.arch == "arm64" then "ttyAMA0" else "ttyS0"} quiet panic=-1";
   inherit (plan.machine) cpus debug health memory_mib ports;
 }

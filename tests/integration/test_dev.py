@@ -285,6 +285,31 @@ def test_without_user_namespaces_it_is_exit_code_5(vcr: Any, project: Path, home
     assert "5 this host does not let a container be made: cannot make a user" in done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to forbid namespaces")
+def test_whether_a_container_can_be_made_is_found_by_trying(home: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); "
+        "from vcr.engines.possible import why_no_container; print(why_no_container())"
+    )
+    assert start_as(home, "", script=script).stdout == "\n"
+    forbid = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
+    before = ("unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh")
+    assert "cannot make a user namespace" in start_as(home, "", *before, script=script).stdout
+
+
+@pytest.mark.vm
+def test_in_a_vm(vcr: Any, project: Path, tmp_path: Path) -> None:
+    refused = vcr("up", *DEV, "--runtime", "vm", "-e", "A=b", project, code=2).stderr
+    assert "-e is not for --runtime vm" in refused
+    up = vcr.json("up", *DEV, "--runtime", "vm", project)
+    assert "verifiable" in get(up["forwards"][0]["host"])
+    said = vcr("exec", project, "--", "busybox", "uname", "-m").stdout
+    assert said.strip() == os.uname().machine
+    assert "start app" in vcr("logs", "--system", project).stdout
+    vcr("down", project)
+    until(lambda: not processes(tmp_path))
+
+
 def test_what_could_not_be_started_is_waited_for(vcr: Any, project: Path) -> None:
     """As long as it is not, the app that ends does not come to its end."""
     machine = vcr.json("up", *DEV, project)

@@ -15,6 +15,7 @@ import pytest
 
 from vcr.cli.watch import parse_since
 from vcr.engines.agent import Agent, NoAnswerError
+from vcr.engines.boot import BOARDS
 from vcr.engines.child import python_child
 from vcr.engines.load import load_machine
 from vcr.engines.machine import Channels, Forward
@@ -332,6 +333,12 @@ def test_what_since_means(text: str, moment: float) -> None:
 def test_what_since_does_not_mean(text: str) -> None:
     with pytest.raises(UsageError, match="neither a time nor a duration"):
         parse_since(text, 1000.0)
+
+
+def test_a_machine_of_amd64_has_no_pci() -> None:
+    assert BOARDS["amd64"].bus == "device"
+    assert BOARDS["amd64"].no_rom == ""
+    assert "-machine" in BOARDS["amd64"].argv
 
 
 def test_the_tail_of_a_console_leaves_the_firmware_out(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def up(app: App, /, **options: Any) -> None:
     from vcr.tools.nix import Nix  # noqa: PLC0415
     from vcr.tools.nix_store import blaming_store  # noqa: PLC0415
 
-    wanted = Start(**options)
+    wanted = Start(**options).chosen(app)
     given, forwards = wanted.additions(app), wanted.forwards()
     project, vm, records = wanted.build(app)
     additions = wanted.with_services(app, project, given)
@@ -69,7 +69,7 @@ def run(app: App, /, *, hot: bool, **options: Any) -> None:
     from vcr.tools.nix import Nix  # noqa: PLC0415
     from vcr.tools.nix_store import blaming_store  # noqa: PLC0415
 
-    wanted = Start(**options)
+    wanted = Start(**options).chosen(app)
     given, forwards = wanted.additions(app), wanted.forwards()
     built = project, vm, records = wanted.build(app)
     additions = wanted.with_services(app, project, given, hot=hot)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.model.project import Project
     from vcr.runtime.record import Records
 
+VM = "vm"  # of --runtime
 MAX_CPUS = 8  # NR_CPUS of nix/kernel/riscv64.config
 _OPTIONS = (
     profile_option,
@@ -53,8 +54,8 @@ _OPTIONS = (
     ),
     click.option(
         "--runtime",
-        type=click.Choice(("docker", "podman")),
-        help="Let a program of this host run the container, instead of vcr's own (dev only).",
+        type=click.Choice(("vm", "docker", "podman")),
+        help="Run it in a VM or by a program of this host, not in vcr's container (dev only).",
     ),
     click.option(
         "--turbo", is_flag=True, help="Give the machine all CPUs of this host (stage only)."
@@ -90,6 +91,18 @@ class Start:
     turbo: bool
     timeout: float | None
 
+    def chosen(self, app: App) -> "Start":
+        """Return it with a VM as its runtime, and say why, where no container can be made."""
+        if self.profile != "dev" or self.runtime:
+            return self
+        from vcr.engines.possible import why_no_container  # noqa: PLC0415
+
+        why = why_no_container()
+        if not why:
+            return self
+        app.ui.note(f"it runs in a VM. {why}")
+        return replace(self, runtime=VM)
+
     def forwards(self) -> "list[Forward]":
         """Return the forwards that were asked for; raises UsageError."""
         from vcr.runtime.ports import parse_forward  # noqa: PLC0415
@@ -104,6 +117,10 @@ class Start:
         env = [_variable(text) for text in (*lines, *self.env)]
         binds = tuple(parse_volume(text) for text in self.volume)
         additions = Additions(tuple(env), binds, runtime=self.runtime or "")
+        if additions.runtime == VM and self.profile == "dev":
+            if env or binds:
+                raise no_place("-v" if binds else "-e")
+            return replace(additions, runtime="")
         if additions and self.profile != "dev":
             raise UsageError(
                 f"variables, volumes and --runtime are not for the profile {self.profile}",
@@ -138,6 +155,8 @@ class Start:
         """
         if not project.config.services:
             return additions
+        if self.runtime == VM:
+            raise no_place("[services]")
         if self.profile != "dev":
             app.ui.note("[services] are for the profile dev: none is started")
             return additions
@@ -169,6 +188,7 @@ class Start:
 
     def build(self, app: App) -> "tuple[Project, Path, Records]":
         """Build the project; return it, what its machine is started from, and the records."""
+        from vcr.engines.container import LIVE_LABEL  # noqa: PLC0415
         from vcr.runtime.record import Records  # noqa: PLC0415
         from vcr.stages import machine_of, stages_of  # noqa: PLC0415
         from vcr.stages.build import Builder  # noqa: PLC0415
@@ -176,14 +196,28 @@ class Start:
 
         if self.enclave and self.profile != "prod":
             raise UsageError("an enclave goes on from a sealed snapshot", fix="add --profile prod")
+        vm = self.runtime == VM
         arch = arch_of(None, self.profile)
         project, plan = prepare(app.directory, arch=arch, profile=self.profile, engine=self.engine)
         if self.enclave:
             check_enclave(plan.machine.engine)
-        machine = machine_of(self.profile, enclave=self.enclave)
-        stages = (*stages_of(self.profile, enclave=self.enclave), machine)
+        if vm:
+            if (plan.image.config.get("Labels") or {}).get(LIVE_LABEL):
+                raise no_place(f"LABEL {LIVE_LABEL}")
+            plan = replace(plan, machine=replace(plan.machine, debug=True))
+        machine = machine_of(self.profile, enclave=self.enclave, vm=vm)
+        stages = (*stages_of(self.profile, enclave=self.enclave, vm=vm), machine)
         built = Builder(app.settings, app.ui, project).build(plan, stages)
         return project, built.path(machine), Records(app.settings)
+
+
+def no_place(what: str) -> UsageError:
+    """Return the error that a VM has no place for WHAT, which was asked for."""
+    return UsageError(
+        f"{what} is not for --runtime vm",
+        why="nothing of this host is shown to a VM, and all that it starts with is in its build",
+        fix="put it into the image by ENV or COPY, or run where containers can be made",
+    )
 
 
 def read_env_file(path: Path) -> list[str]:

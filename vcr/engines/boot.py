@@ -1,6 +1,7 @@
-"""The stage machine: qemu-system-riscv64 that boots, fast and not deterministic.
+"""A machine that boots, fast and not deterministic: of stage, or of dev without containers.
 
 https://www.qemu.org/docs/master/system/riscv/virt.html
+https://www.qemu.org/docs/master/system/i386/microvm.html
 """
 
 from collections.abc import Sequence
@@ -14,13 +15,41 @@ from vcr.sandbox.prod import NETWORK, SANDBOX, debug_ports, debug_sockets, socke
 
 
 @dataclass(frozen=True)
+class Board:
+    """A machine of QEMU, how its devices are attached, and what its kernel is told."""
+
+    argv: tuple[str, ...]
+    bus: str = "pci"  # or "device": virtio-mmio
+    words: str = ""
+    max_cpus: int = 8  # NR_CPUS of the kernel
+
+    @property
+    def no_rom(self) -> str:
+        """Return what keeps a card on PCI from having a ROM."""
+        return ",romfile=" if self.bus == "pci" else ""
+
+
+BOARDS = {
+    "riscv64": Board(("-machine", "virt")),
+    "arm64": Board(("-machine", "virt", "-cpu", "cortex-a76")),
+    # Resetting, by a triple fault, is how it ends: there is no ACPI to switch it off.
+    "amd64": Board(
+        ("-machine", "microvm,acpi=off,rtc=on", "-cpu", "max"),
+        bus="device",
+        words=" reboot=t no_timer_check",
+        max_cpus=2,
+    ),
+}
+
+
+@dataclass(frozen=True)
 class BootMachine:
     """What nix/stages/vm.nix describes: everything but this host's ports and paths."""
 
     name: str
     qemu: Path
     qemu_data: Path
-    firmware: Path
+    firmware: str  # "" for none
     kernel: Path
     initramfs: Path
     squashfs: Path
@@ -29,13 +58,14 @@ class BootMachine:
     cpus: int
     ports: tuple[int, ...]
     health: HealthCheck | None
+    arch: str = "riscv64"
     debug: bool = False  # it has ports for commands
     symbols: str = ""  # where those of the kernel are, for whoever looks into the machine
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "BootMachine":
         """Make it of what `read_vm` returns."""
-        paths = ("qemu", "qemu_data", "firmware", "kernel", "initramfs", "squashfs")
+        paths = ("qemu", "qemu_data", "kernel", "initramfs", "squashfs")
         return cls(**{**data, **{key: Path(data[key]) for key in paths}})
 
     def prepare(self, channels: Channels) -> None:
@@ -46,30 +76,31 @@ class BootMachine:
 
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
         """Return the argv that runs it."""
-        append = f"{self.append} {NETWORK}"
+        board = BOARDS[self.arch]
+        append = f"{self.append}{board.words} {NETWORK}"
         sockets = debug_sockets(channels.debug) if self.debug else ()
         return [
             str(self.qemu),
             *("-L", str(self.qemu_data)),  # Debian's QEMU looks below /usr otherwise
             *("-name", self.name),
-            *("-machine", "virt"),
+            *board.argv,
             *("-accel", "tcg,thread=multi"),  # a thread of this host for each CPU
             *("-m", f"{self.memory_mib}M"),
-            *("-smp", str(self.cpus)),
+            *("-smp", str(min(self.cpus, board.max_cpus))),
             *("-nodefaults", "-no-user-config", "-display", "none"),
             "-no-reboot",  # a reboot ends QEMU, so that nothing loops
             *("-sandbox", SANDBOX),
-            *("-bios", str(self.firmware)),
+            *(("-bios", self.firmware) if self.firmware else ()),
             *("-kernel", str(self.kernel)),
             *("-initrd", str(self.initramfs)),
             *("-append", append),
             *("-drive", f"file={self.squashfs},format=raw,if=none,id=root,readonly=on"),
-            *("-device", "virtio-blk-pci,drive=root"),
+            *("-device", f"virtio-blk-{board.bus},drive=root"),
             *("-netdev", f"{network(forwards)},id=net"),
-            *("-device", "virtio-net-pci,netdev=net,romfile="),
-            *("-device", "virtio-rng-pci"),
+            *("-device", f"virtio-net-{board.bus},netdev=net{board.no_rom}"),
+            *("-device", f"virtio-rng-{board.bus}"),
             *("-serial", f"file:{channels.console}"),
-            *("-device", "virtio-serial-pci"),
+            *("-device", f"virtio-serial-{board.bus}"),
             *("-chardev", f"file,id=log,path={channels.log}"),
             *("-device", "virtserialport,chardev=log,name=vcr.log"),
             *("-chardev", f"socket,id=agent,path={channels.agent},server=on,wait=off"),

@@ -159,11 +159,11 @@ def guarded(scratch: Path, work: Callable[[], None]) -> None:
         work()
     except Exception as error:  # noqa: BLE001 -- nobody else is there to hear of it
         failed = scratch / "failed"
-        failed.with_suffix(".new").write_text(json.dumps(_report(error)))
+        failed.with_suffix(".new").write_text(json.dumps(report(error)))
         failed.with_suffix(".new").rename(failed)
 
 
-def _report(error: Exception) -> dict[str, str | int]:
+def report(error: Exception) -> dict[str, str | int]:
     """Say what could not be done on this host; of a VcrError's fields."""
     if isinstance(error, VcrError):
         return {"what": error.what, "why": error.why, "fix": error.fix, "code": error.code}

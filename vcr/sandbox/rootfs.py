@@ -28,6 +28,9 @@ ROOT_TAR = "root.tar"
 MOUNT_POINTS = ("dev", "proc", "sys")
 # What crun and its libraries need of their packages; the rest is documentation.
 INIT_KEEPS = ("usr/bin/", "usr/lib/", "bin", "lib", "sbin", "usr/sbin")
+LOADER_AMD64 = ("lib64", "usr/lib64/")
+# Without ACPI there is no power to switch off: QEMU ends a machine that resets itself.
+POWER_OFF_AMD64 = 'poweroff() { reboot "$@"; }\n'
 # Where programs look for the applets of busybox.
 APPLETS = (
     "sh", "mount", "umount", "mkdir", "ln", "cat", "ls", "rm", "hostname", "ip", "sleep", "kill",
@@ -92,8 +95,9 @@ def _init_tree(job: dict[str, Any], scratch: Path) -> Tree:
     """Return our init's file system: busybox, crun, what guest/ has, the app's settings."""
     packages = [read_package(Path(deb), scratch) for deb in job["debs"]]
     tree = Tree()
+    keeps = INIT_KEEPS + (LOADER_AMD64 if job["arch"] == "amd64" else ())
     for path, node in build_base(packages, job["arch"]).walk():
-        if path.startswith(INIT_KEEPS):
+        if path.startswith(keeps):
             tree.put(path, node)
     for name in ("dev", "proc", "sys", "run", "tmp", "var", "root", "containers"):
         tree.put(name, directory())
@@ -106,7 +110,8 @@ def _init_tree(job: dict[str, Any], scratch: Path) -> Tree:
     tree.put("etc/group", text_file("root:x:0:\n"))
     tree.put("etc/inittab", text_file(Path(job["inittab"]).read_text()))
     for name, path in sorted(job["scripts"].items()):
-        tree.put(f"etc/vcr/{name}", text_file(Path(path).read_text(), 0o755))
+        more = POWER_OFF_AMD64 if (name, job["arch"]) == ("lib", "amd64") else ""
+        tree.put(f"etc/vcr/{name}", text_file(Path(path).read_text() + more, 0o755))
     agent = Content.of_file(Path(job["agent"]))
     tree.put("etc/vcr/agent", Node("file", 0o755, content=agent))
     tree.put("etc/vcr/machine.json", text_file(_settings(job)))

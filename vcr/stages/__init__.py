@@ -17,11 +17,15 @@ SEALED_PROFILES = ("prod", "prod-debug")
 ENGINES = ("qemu", "cartesi")
 
 
-def stages_of(profile: str, *, arch: Arch = Arch.RISCV64, enclave: bool = False) -> tuple[str, ...]:
+def stages_of(
+    profile: str, *, arch: Arch = Arch.RISCV64, enclave: bool = False, vm: bool = False
+) -> tuple[str, ...]:
     """Return the stages of PROFILE for ARCH, of prod with its ENCLAVE if wanted.
 
-    Machines are riscv64; for another architecture there is the image.
+    Machines are riscv64; for another architecture there is the image and, for dev, a VM if wanted.
     """
+    if vm:
+        return STAGES
     if profile == "dev" or arch is not Arch.RISCV64:
         return STAGES[:1]
     if enclave:
@@ -29,10 +33,10 @@ def stages_of(profile: str, *, arch: Arch = Arch.RISCV64, enclave: bool = False)
     return PROD_STAGES if profile in SEALED_PROFILES else STAGES
 
 
-def machine_of(profile: str, *, enclave: bool = False) -> str:
-    """Return the attribute that describes the machine to start for PROFILE."""
+def machine_of(profile: str, *, enclave: bool = False, vm: bool = False) -> str:
+    """Return the attribute that describes the machine to start for PROFILE, for dev a VM or not."""
     if enclave:
         return "emulation"
-    if profile == "dev":
+    if profile == "dev" and not vm:
         return "container"
     return "prod" if profile in SEALED_PROFILES else "vm"
