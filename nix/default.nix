@@ -12,7 +12,7 @@ let
     linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins goRun; };
     kernels = {
       riscv64 = linux { arch = "riscv64"; config = [ ./kernel/base.config ./kernel/riscv64.config ]; };
-      # Of build machines only. QEMU starts an ELF file of x86 as it is: nothing to unpack.
+      # Of build machines and of dev in a VM. QEMU starts an ELF file of x86 as it is: nothing to unpack.
       amd64 = linux {
         arch = "amd64";
         config = [ ./kernel/base.config ./kernel/amd64.config ];

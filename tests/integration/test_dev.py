@@ -310,6 +310,34 @@ def test_in_a_vm(vcr: Any, project: Path, tmp_path: Path) -> None:
     until(lambda: not processes(tmp_path))
 
 
+@pytest.mark.vm
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to forbid namespaces")
+def test_where_no_container_can_be_made_it_is_a_vm(vcr: Any, project: Path) -> None:
+    vcr("up", *DEV, "--runtime", "vm", project)  # Nix's sandbox takes namespaces, too
+    vcr("down", "-t", "0", project)
+    forbid = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
+    vcr.before = ("unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh")
+    try:
+        done = vcr("up", *DEV, project)
+        assert "it runs in a VM. this host does not let a container be made" in done.stderr
+        kernel = vcr("exec", "--system", project, "--", "uname", "-r").stdout
+        assert kernel.strip() != os.uname().release
+        vcr("down", "-t", "0", project)
+    finally:
+        vcr.before = ()
+
+
+@pytest.mark.vm
+def test_hot_in_a_vm(vcr: Any, project: Path) -> None:
+    child = vcr.spawn("run", *DEV, "--runtime", "vm", "--hot", project)
+    port = int(re.search(r":(\d+)/", child.stdout.readline())[1])
+    (project / "www" / "index.html").write_text("changed")
+    until(lambda: get(port) == "changed", 240)
+    assert vcr("cat", project, "/www/index.html").stdout == "changed"
+    child.send_signal(signal.SIGINT)
+    assert child.wait(60) == 130
+
+
 def test_what_could_not_be_started_is_waited_for(vcr: Any, project: Path) -> None:
     """As long as it is not, the app that ends does not come to its end."""
     machine = vcr.json("up", *DEV, project)

@@ -1,6 +1,7 @@
 """Machines without a machine: ports, records, health, the QEMU command line."""
 
 import http.server
+import itertools
 import json
 import os
 import socket
@@ -14,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from vcr.cli.watch import parse_since
+from vcr.engines import boot, kvm
 from vcr.engines.agent import Agent, NoAnswerError
-from vcr.engines.boot import BOARDS
 from vcr.engines.child import python_child
 from vcr.engines.load import load_machine
 from vcr.engines.machine import Channels, Forward
@@ -335,12 +336,6 @@ def test_what_since_does_not_mean(text: str) -> None:
         parse_since(text, 1000.0)
 
 
-def test_a_machine_of_amd64_has_no_pci() -> None:
-    assert BOARDS["amd64"].bus == "device"
-    assert BOARDS["amd64"].no_rom == ""
-    assert "-machine" in BOARDS["amd64"].argv
-
-
 def test_the_tail_of_a_console_leaves_the_firmware_out(tmp_path: Path) -> None:
     (tmp_path / "c").write_text("OpenSBI\nBoot HART 1\nBoot HART 2\n\nkernel\n")
     assert tail(tmp_path / "c", after="Boot HART") == ["kernel"]
@@ -365,6 +360,42 @@ def test_the_command_line_is_as_recorded(repo: Path, tmp_path: Path) -> None:
         "virtserialport,chardev=debug0,name=vcr.debug0",
     ]
     assert len(added) == 2 * DEBUG_PORTS
+
+
+def test_a_machine_of_this_host_runs_by_kvm_where_kvm_runs_guests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vm.json").write_text(json.dumps({**MACHINE, "arch": "amd64", "cpus": 8}))
+    machine = load_machine(tmp_path)
+    channels = Channels(Path("/c/console"), Path("/c/log"), Path("/c/agent"), Path("/c/qmp"))
+    asked: list[tuple[str, ...]] = []
+
+    def works(argv: tuple[str, ...]) -> bool:
+        asked.append(argv)
+        return len(asked) == 1
+
+    monkeypatch.setattr(boot, "runs_guests", works)
+    for native, expected in (
+        (True, "kvm"),
+        (True, "tcg,thread=multi"),
+        (False, "tcg,thread=multi"),
+    ):
+        monkeypatch.setattr(boot, "has_kvm", lambda _, native=native: native)
+        argv = machine.command_line([], channels)
+        words = dict(itertools.pairwise(argv))
+        assert words["-accel"] == expected
+        assert (words["-machine"], words["-smp"]) == ("microvm,acpi=off,rtc=on", "2")
+        assert not any("-pci" in word for word in argv)
+    assert len(asked) == 2
+    assert "-no-reboot" in asked[0]
+    assert not any("root" in word for word in asked[0])
+
+
+def test_kvm_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kvm, "SECONDS", 0.2)
+    assert kvm.runs_guests(("true",))
+    assert not kvm.runs_guests(("false",))
+    assert not kvm.runs_guests(("sleep", "60"))
 
 
 def test_the_health_check_of_vm_json_is_read(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vcr.engines.kvm import runs_guests
 from vcr.engines.machine import Channels, Forward, network
+from vcr.model.arch import Arch, has_kvm
 from vcr.model.health import HealthCheck
 from vcr.sandbox.prod import NETWORK, SANDBOX, debug_ports, debug_sockets, socket_backend
 
@@ -80,18 +82,8 @@ class BootMachine:
         append = f"{self.append}{board.words} {NETWORK}"
         sockets = debug_sockets(channels.debug) if self.debug else ()
         return [
-            str(self.qemu),
-            *("-L", str(self.qemu_data)),  # Debian's QEMU looks below /usr otherwise
+            *self._computer(self._accelerator()),
             *("-name", self.name),
-            *board.argv,
-            *("-accel", "tcg,thread=multi"),  # a thread of this host for each CPU
-            *("-m", f"{self.memory_mib}M"),
-            *("-smp", str(min(self.cpus, board.max_cpus))),
-            *("-nodefaults", "-no-user-config", "-display", "none"),
-            "-no-reboot",  # a reboot ends QEMU, so that nothing loops
-            *("-sandbox", SANDBOX),
-            *(("-bios", self.firmware) if self.firmware else ()),
-            *("-kernel", str(self.kernel)),
             *("-initrd", str(self.initramfs)),
             *("-append", append),
             *("-drive", f"file={self.squashfs},format=raw,if=none,id=root,readonly=on"),
@@ -108,3 +100,28 @@ class BootMachine:
             *debug_ports([socket_backend(path) for path in sockets]),
             *("-qmp", f"unix:{channels.monitor},server=on,wait=off"),
         ]
+
+    def _computer(self, accelerator: str) -> list[str]:
+        """Return the argv of the machine without its devices."""
+        board = BOARDS[self.arch]
+        return [
+            str(self.qemu),
+            *("-L", str(self.qemu_data)),  # Debian's QEMU looks below /usr otherwise
+            *board.argv,
+            *("-accel", accelerator),
+            *("-m", f"{self.memory_mib}M"),
+            *("-smp", str(min(self.cpus, board.max_cpus))),
+            *("-nodefaults", "-no-user-config", "-display", "none"),
+            "-no-reboot",  # a reboot ends QEMU, so that nothing loops
+            *("-sandbox", SANDBOX),
+            *(("-bios", self.firmware) if self.firmware else ()),
+            *("-kernel", str(self.kernel)),
+        ]
+
+    def _accelerator(self) -> str:
+        """Return KVM for a machine of this host's architecture, if it works here."""
+        if has_kvm(Arch(self.arch)):
+            ends = f"panic=-1{BOARDS[self.arch].words}"
+            if runs_guests((*self._computer("kvm"), "-append", ends)):
+                return "kvm"
+        return "tcg,thread=multi"  # a thread of this host for each CPU

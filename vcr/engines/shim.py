@@ -175,7 +175,7 @@ def report(error: Exception) -> dict[str, str | int]:
     return {
         "what": f"this host does not let a container be made: cannot {error.filename}",
         "why": reason,
-        "fix": "allow user namespaces, be root, or take `--profile stage`, which needs neither",
+        "fix": "allow user namespaces, be root, or take `--runtime vm`, which needs neither",
     }
 
 

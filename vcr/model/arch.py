@@ -4,6 +4,7 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md#properties
 """
 
 import enum
+import os
 import platform
 
 from vcr.errors import HostError
@@ -34,3 +35,8 @@ def native_arch() -> Arch:
     if found is None:
         raise HostError(f"vcr builds no images for {machine}, which this host is")
     return found
+
+
+def has_kvm(arch: Arch) -> bool:
+    """Tell whether this host runs machines of ARCH by itself: fast, and never the same twice."""
+    return platform.machine() == MACHINES.get(arch) and os.access("/dev/kvm", os.R_OK | os.W_OK)

@@ -1,7 +1,5 @@
 """Makes the plan of a project: a pure function of project, lock and context."""
 
-import os
-import platform
 from difflib import get_close_matches
 
 from vcr.dockerfile.config import NANOSECONDS
@@ -13,7 +11,7 @@ from vcr.dockerfile.state import DEFAULT_SHELL, State
 from vcr.dockerfile.syntax import Dockerfile
 from vcr.errors import UsageError
 from vcr.lock.engine import current_engine, own_emulator, own_kernel
-from vcr.model.arch import MACHINES, Arch
+from vcr.model.arch import Arch, has_kvm
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.model.lockfile import Lock
 from vcr.model.plan import BuildMachine, Image, Machine, Plan
@@ -62,11 +60,6 @@ def make_plan(
             kvm=profile == "dev" and has_kvm(state.arch),
         ),
     )
-
-
-def has_kvm(arch: Arch) -> bool:
-    """Tell whether this host runs machines of ARCH by itself: fast, and never the same twice."""
-    return platform.machine() == MACHINES.get(arch) and os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
 def _check_args(args: dict[str, str], dockerfile: Dockerfile, resolver: Resolver) -> None:
