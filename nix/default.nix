@@ -12,7 +12,8 @@ let
     linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins goRun; };
     kernels = {
       riscv64 = linux { arch = "riscv64"; config = [ ./kernel/base.config ./kernel/riscv64.config ]; };
-      # Of build machines and of dev in a VM. QEMU starts an ELF file of x86 as it is: nothing to unpack.
+      # Of build machines and of dev in a VM. QEMU starts an ELF file of x86 as it is:
+      # nothing to unpack.
       amd64 = linux {
         arch = "amd64";
         config = [ ./kernel/base.config ./kernel/amd64.config ];
@@ -23,6 +24,8 @@ let
         config = [ ./kernel/enclave.config (./kernel + "/enclave-${host}.config") ];
       };
     };
+    # Ours where there is one that this host can compile.
+    kernelOf = arch: if arch == "riscv64" || (arch == "amd64" && host == arch) then "vcr" else "debian";
     step = guestProgram "step"; # /init of build machines
     emulator = import ./cartesi.nix { inherit bootstrap pins; };
     loader = guestProgram "loader"; # /init of enclaves

@@ -2,12 +2,11 @@
 { toolchain, sandbox }:
 arch:
 let
-  # A kernel of ours where there is one that this host can compile.
-  debian = arch != "riscv64" && (arch != "amd64" || toolchain.platform.arch != "amd64");
+  kind = toolchain.kernelOf arch;
   kernel = import ./kernel.nix { inherit toolchain sandbox; } {
     name = "vcr-machine-${arch}";
     inherit arch;
-    kernel = if debian then "debian" else "vcr";
+    kernel = kind;
     init = "${toolchain.step arch}/step";
     shell = false;
     modules = [ "virtio_pci" "virtio_console" "loop" "squashfs" "overlay" ];
@@ -15,7 +14,8 @@ let
   emulator = import ./qemu.nix { inherit toolchain; } arch;
 in
 {
-  inherit arch debian;
+  inherit arch;
+  debian = kind == "debian";
   inherit (emulator) qemu data firmware;
   kernel = "${kernel}/kernel";
   initramfs = "${kernel}/initramfs";

@@ -3,11 +3,7 @@
 { toolchain, plan, sandbox, guest, ... }:
 let
   # What [machine] says is about riscv64; others have the kernel of their build machines.
-  kernel = {
-    riscv64 = plan.machine.kernel;
-    amd64 = if toolchain.platform.arch == "amd64" then "vcr" else "debian";
-    arm64 = "debian";
-  }.${plan.arch};
+  kernel = if plan.arch == "riscv64" then plan.machine.kernel else toolchain.kernelOf plan.arch;
 in
 import ../lib/kernel.nix { inherit toolchain sandbox; } {
   name = "vcr-kernel-${kernel}";

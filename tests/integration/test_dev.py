@@ -22,6 +22,8 @@ from vcr.tools.nix import Nix
 
 REPO = Path(__file__).resolve().parents[2]
 DEV = ("--profile", "dev")
+FORBID = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
+NO_NAMESPACES = ("unshare", "--user", "--map-root-user", "sh", "-c", FORBID, "sh")
 pytestmark = pytest.mark.nix
 
 
@@ -279,9 +281,7 @@ def test_who_is_not_root_looks_inside_too(vcr: Any, project: Path, home: Path) -
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to forbid namespaces")
 def test_without_user_namespaces_it_is_exit_code_5(vcr: Any, project: Path, home: Path) -> None:
     built = built_container(vcr, project, home)
-    forbid = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
-    before = ("unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh")
-    done = start_as(home, built, *before)
+    done = start_as(home, built, *NO_NAMESPACES)
     assert "5 this host does not let a container be made: cannot make a user" in done.stderr
 
 
@@ -292,9 +292,9 @@ def test_whether_a_container_can_be_made_is_found_by_trying(home: Path) -> None:
         "from vcr.engines.possible import why_no_container; print(why_no_container())"
     )
     assert start_as(home, "", script=script).stdout == "\n"
-    forbid = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
-    before = ("unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh")
-    assert "cannot make a user namespace" in start_as(home, "", *before, script=script).stdout
+    assert (
+        "cannot make a user namespace" in start_as(home, "", *NO_NAMESPACES, script=script).stdout
+    )
 
 
 @pytest.mark.vm
@@ -315,8 +315,7 @@ def test_in_a_vm(vcr: Any, project: Path, tmp_path: Path) -> None:
 def test_where_no_container_can_be_made_it_is_a_vm(vcr: Any, project: Path) -> None:
     vcr("up", *DEV, "--runtime", "vm", project)  # Nix's sandbox takes namespaces, too
     vcr("down", "-t", "0", project)
-    forbid = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
-    vcr.before = ("unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh")
+    vcr.before = NO_NAMESPACES
     try:
         done = vcr("up", *DEV, project)
         assert "it runs in a VM. this host does not let a container be made" in done.stderr

@@ -15,9 +15,11 @@ from pathlib import Path
 from socket import AF_UNIX, socket
 
 import pytest
+from exports import state_of
 from program import PROGRAM, REPO, Vcr, runner_in
 from services import registry_server
 from terminals import Terminal
+from test_dev import until
 from test_examples import GOLDEN, address, digests, get
 
 from vcr.cli import VERBS
@@ -116,10 +118,7 @@ def test_export_push_and_pull(at: Vcr, hello: Path, profile: str, tmp_path: Path
         reference = f"{registry}/hello:1"
         at("push", reference, "--export", export)
         at("pull", reference, tmp_path / "pulled", "--manifest", manifest)
-    names = {str(path.relative_to(export)) for path in export.rglob("*")}
-    assert {
-        str(p.relative_to(tmp_path / "pulled")) for p in (tmp_path / "pulled").rglob("*")
-    } == names
+    assert state_of(tmp_path / "pulled") == state_of(export)
 
 
 # --- what is up
@@ -240,17 +239,17 @@ def test_run_hot(at: Vcr, hello: Path, profile: str, tmp_path: Path) -> None:
     assert get(url) == (200, "hello from riscv64\n")
     app = project / "app.py"
     app.write_text(app.read_text().replace("hello from riscv64", "changed"))
-    deadline = time.monotonic() + 300
-    answers = {get(url)[1]}  # one that gets no answer raises
-    while "changed\n" not in answers:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-        answers.add(get(url)[1])
+    answers = set()
+
+    def ask() -> bool:
+        answers.add(get(url)[1])  # raises when nobody answers
+        return "changed\n" in answers
+
+    until(ask, 300)
     assert answers <= {"hello from riscv64\n", "changed\n"}
     if profile in OPEN:
         assert "changed" in at("cat", project, "/app/app.py").stdout
-        words = ("exec", project, "--", "python3", "/app/app.py", "--check")
-        at(*words)
+        at("exec", project, "--", "python3", "/app/app.py", "--check")
     child.send_signal(signal.SIGINT)
     assert child.wait(60) == 130
     assert at.json("ps", "--all")["machines"] == []

@@ -22,6 +22,7 @@ LAYERS = (
     ("ui", "progress", "process", "atomic", "flock"),
     ("settings", "signals"),
     ("model", "sandbox"),
+    ("foreign", "escape"),
     ("errors",),
 )
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

@@ -53,11 +53,8 @@ def test_an_emulator_of_ones_own_is_locked_by_its_bytes(tmp_path: Path) -> None:
     lock = locked(project)
     assert lock.engine is not None
     assert (lock.engine.version, lock.engine.emulator) == ("", Digest.of_bytes(b"one"))
-    project.lock_file.write_text(lock.to_text())
-    load_lock(project)
-    (tmp_path / "my.deb").write_bytes(b"two")
-    with pytest.raises(LockError, match=r"\[machine\] engine changed: cartesi sha256:"):
-        load_lock(project)
+    changed = r"\[machine\] engine changed: cartesi sha256:"
+    assert_another_byte_is_noticed(project, lock, tmp_path / "my.deb", changed)
 
 
 def test_a_kernel_of_ones_own_is_locked_by_its_bytes(tmp_path: Path) -> None:
@@ -71,10 +68,16 @@ def test_a_kernel_of_ones_own_is_locked_by_its_bytes(tmp_path: Path) -> None:
     assert (lock.engine.version, lock.engine.kernel) == ("0.21.0", Digest.of_bytes(b"one"))
     plan = make_plan(project, lock, arch=Arch.RISCV64, profile="prod")
     assert plan.machine.emulator_kernel == str(tmp_path / "linux.bin")
+    changed = r"engine changed: cartesi 0\.21\.0 with sha256:"
+    assert_another_byte_is_noticed(project, lock, tmp_path / "linux.bin", changed)
+
+
+def assert_another_byte_is_noticed(project: Project, lock: Lock, own: Path, words: str) -> None:
+    """LOCK holds until the file OWN is another one."""
     project.lock_file.write_text(lock.to_text())
     load_lock(project)
-    (tmp_path / "linux.bin").write_bytes(b"two")
-    with pytest.raises(LockError, match=r"engine changed: cartesi 0\.21\.0 with sha256:"):
+    own.write_bytes(b"two")
+    with pytest.raises(LockError, match=words):
         load_lock(project)
 
 

@@ -189,7 +189,8 @@ def machine_packages(plan: Plan, pins: Pins) -> list[tuple[str, dict[str, Any]]]
 
 
 def _is_cartesi(plan: Plan) -> bool:
-    return plan.profile in SEALED_PROFILES and plan.machine.engine == "cartesi"
+    is_sealed = plan.arch is Arch.RISCV64 and plan.profile in SEALED_PROFILES
+    return is_sealed and plan.machine.engine == "cartesi"
 
 
 def _cartesi_kernel(plan: Plan, pins: Pins) -> Component:
@@ -206,6 +207,6 @@ def _machine(plan: Plan, pins: Pins) -> list[Component]:
         arch = package["path"].removesuffix(".deb").rpartition("_")[2]
         purl = _deb_purl(name, package["version"], arch)
         found.append(Component(name, package["version"], package["url"], package["sha256"], purl))
-    if plan.arch is Arch.RISCV64 and _is_cartesi(plan):
+    if _is_cartesi(plan):
         found.append(_cartesi_kernel(plan, pins))
     return found

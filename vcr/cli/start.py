@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.runtime.record import Records
 
 VM = "vm"  # of --runtime
-MAX_CPUS = 8  # NR_CPUS of nix/kernel/riscv64.config
 _OPTIONS = (
     profile_option,
     engine_option,
@@ -139,7 +138,9 @@ class Start:
                 why="its CPUs would race each other; dev has those of this host anyway",
                 fix="use --profile stage, or leave it out",
             )
-        cpus = min(len(os.sched_getaffinity(0)), MAX_CPUS)
+        from vcr.engines.boot import BOARDS  # noqa: PLC0415
+
+        cpus = min(len(os.sched_getaffinity(0)), BOARDS["riscv64"].max_cpus)
         app.ui.warn(
             f"--turbo: {cpus} CPUs that run at once. NOTHING ABOUT THIS RUN IS REPRODUCIBLE: "
             "what happens first is up to this host"
@@ -188,7 +189,6 @@ class Start:
 
     def build(self, app: App) -> "tuple[Project, Path, Records]":
         """Build the project; return it, what its machine is started from, and the records."""
-        from vcr.engines.container import LIVE_LABEL  # noqa: PLC0415
         from vcr.runtime.record import Records  # noqa: PLC0415
         from vcr.stages import machine_of, stages_of  # noqa: PLC0415
         from vcr.stages.build import Builder  # noqa: PLC0415
@@ -202,7 +202,9 @@ class Start:
         if self.enclave:
             check_enclave(plan.machine.engine)
         if vm:
-            if (plan.image.config.get("Labels") or {}).get(LIVE_LABEL):
+            from vcr.engines.container import LIVE_LABEL, live_mount  # noqa: PLC0415
+
+            if live_mount(plan.image.config):
                 raise no_place(f"LABEL {LIVE_LABEL}")
             plan = replace(plan, machine=replace(plan.machine, debug=True))
         machine = machine_of(self.profile, enclave=self.enclave, vm=vm)

@@ -31,12 +31,10 @@ START_SECONDS = 1800.0  # an emulator in an emulator, on a busy host
 POLL_SECONDS = 0.1
 TAIL_LINES = 15
 MIB = 1 << 20
+X86 = ("-cpu", "max", "-bios", "qboot.rom")  # the BIOS of microvm itself is in another package
 # virtio-mmio devices are announced on the command line, as on Nitro; acpi=off has it so.
 MACHINES = {
-    "amd64": (
-        *("-M", "microvm,acpi=off,rtc=on,memory-backend=ram", "-cpu", "max"),
-        *("-bios", "qboot.rom"),  # its own is in another package
-    ),
+    "amd64": ("-M", "microvm,acpi=off,rtc=on,memory-backend=ram", *X86),
     "arm64": ("-M", "virt,memory-backend=ram", "-cpu", "max"),
 }
 
@@ -182,11 +180,8 @@ class Emulation:
 
     def _nitro_enclave(self) -> list[str]:
         """Return the argv of QEMU's own machine, which reads and measures the image itself."""
-        machine = "nitro-enclave,vsock=vsock,rtc=on"
-        return [
-            *(str(self._nitro), "-M", machine, "-cpu", "max", "-bios", "qboot.rom"),
-            *("-kernel", str(self.setup.image)),
-        ]
+        machine = ("-M", "nitro-enclave,vsock=vsock,rtc=on", *X86)
+        return [str(self._nitro), *machine, "-kernel", str(self.setup.image)]
 
     def _echo(self, connection: socket.socket) -> None:
         """Send the heartbeat back, as nitro-cli does. An enclave that comes again has ended.

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,11 @@ from vcr.sandbox.users import Account, find_account
 LIVE_LABEL = "vcr.dev.mount"  # of an image: where its source directory is shown, read-only
 START_SECONDS = 20.0
 POLL_SECONDS = 0.01
+
+
+def live_mount(config: Mapping[str, Any]) -> str:
+    """Return where the image of CONFIG wants its source directory shown, "" for nowhere."""
+    return str((config.get("Labels") or {}).get(LIVE_LABEL, ""))
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class ContainerMachine:
     @property
     def live_mount(self) -> str:
         """Return where in the container the source directory is, "" for nowhere."""
-        return str((self.config.get("Labels") or {}).get(LIVE_LABEL, ""))
+        return live_mount(self.config)
 
     @property
     def services(self) -> list[tuple[Service, "ContainerMachine"]]:

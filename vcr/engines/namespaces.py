@@ -5,6 +5,7 @@ namespaces(7), user_namespaces(7), mount(2). Everything raises OSError; one whos
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vcr.engines.layers import merge
+from vcr.errors import VcrError
 
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1  # netdevice(7)
@@ -29,6 +31,22 @@ def trying(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, what) from None
+
+
+def report(error: Exception) -> dict[str, str | int]:
+    """Say what could not be done on this host; of a VcrError's fields."""
+    if isinstance(error, VcrError):
+        return {"what": error.what, "why": error.why, "fix": error.fix, "code": error.code}
+    if not isinstance(error, OSError) or not error.filename:
+        return {"what": f"the container could not be made: {type(error).__name__}: {error}"}
+    reason = str(error.strerror)
+    if error.errno in {errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EUSERS}:
+        reason += ": the kernel's settings, a security module or a container around this forbid it"
+    return {
+        "what": f"this host does not let a container be made: cannot {error.filename}",
+        "why": reason,
+        "fix": "allow user namespaces, be root, or take `--runtime vm`, which needs neither",
+    }
 
 
 def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:

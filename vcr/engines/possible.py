@@ -1,48 +1,72 @@
 """Whether this host lets a container be made: tried by a child, by what makes containers.
 
-Nothing is left behind: the namespaces end with the child.
+A fork, not an interpreter of its own: every start of the profile dev asks. Nothing is left
+behind: the namespaces end with the child.
 """
 
 import json
 import os
-import sys
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from vcr import process
-from vcr.engines.child import python_child
-from vcr.engines.namespaces import enter_namespaces, enter_network, mount_system
+from vcr.engines.namespaces import (
+    die_with_parent,
+    enter_namespaces,
+    enter_network,
+    mount_system,
+    report,
+)
 from vcr.engines.outside import Outside
-from vcr.engines.shim import report
+from vcr.errors import HostError
 
-SECONDS = 20.0  # that the child may take
+SECONDS = 20  # that the child may take
 
 
 def why_no_container() -> str:
-    """Return why no container can be made here, "" where it can. Raises VcrError."""
-    done = process.run(python_child("vcr.engines.possible", ""), timeout=SECONDS)
-    told = json.loads(done.stdout) if done.stdout else {}
+    """Return why no container can be made here, "" where it can; raises HostError."""
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(SECONDS)
+            _try(theirs)
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as pipe:
+        said = pipe.read()
+    if os.waitpid(child, 0)[1]:
+        raise HostError(
+            "whether a container can be made here was not to be found out",
+            why="the process that tried did not come to its end",
+            fix="`--runtime vm` takes none",
+        )
+    told = json.loads(said) if said else {}
     return f"{told['what']}: {told['why']}" if told else ""
 
 
-def main(_told: str) -> None:
-    """Print, as JSON, what cannot be done; nothing if all can."""
+def _try(say: int) -> None:
+    """Write to SAY, as JSON, what cannot be done; nothing if all can."""
     outside = Outside(Path(os.devnull), Path(os.devnull))
-    try:
+    with _telling(say):
         enter_namespaces(outside.write_maps)
-        if (child := os.fork()) == 0:  # the first process of the new process namespace
-            _inside()
+        if (first := os.fork()) == 0:  # of the new process namespace
+            die_with_parent()
+            with _telling(say):
+                enter_network()
+                mount_system()
             os._exit(0)
-        os.waitpid(child, 0)
-    except OSError as error:
-        print(json.dumps(report(error)), end="")  # noqa: T201 -- the parent reads it
-    finally:
-        outside.end()
-    sys.stdout.flush()
+        os.waitpid(first, 0)
+    outside.end()
 
 
-def _inside() -> None:
+@contextmanager
+def _telling(say: int) -> Iterator[None]:
     try:
-        enter_network()
-        mount_system()
+        yield
     except OSError as error:
-        os.write(1, json.dumps(report(error)).encode())
+        os.write(say, json.dumps(report(error)).encode())

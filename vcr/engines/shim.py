@@ -6,7 +6,6 @@ ends when this process ends, however that happens: the first process of the inne
 namespace dies with it, and the kernel then kills the rest.
 """
 
-import errno
 import json
 import os
 import signal
@@ -29,11 +28,11 @@ from vcr.engines.namespaces import (
     go_on_below_reaper,
     mount_root,
     mount_system,
+    report,
     trying,
 )
 from vcr.engines.outside import Outside, has_tun, wait_for_route
 from vcr.engines.relay import Relay, listen
-from vcr.errors import VcrError
 
 APP = "app"
 INNER = "inner"  # file in the scratch directory: process ID of what is inside the namespaces
@@ -161,22 +160,6 @@ def guarded(scratch: Path, work: Callable[[], None]) -> None:
         failed = scratch / "failed"
         failed.with_suffix(".new").write_text(json.dumps(report(error)))
         failed.with_suffix(".new").rename(failed)
-
-
-def report(error: Exception) -> dict[str, str | int]:
-    """Say what could not be done on this host; of a VcrError's fields."""
-    if isinstance(error, VcrError):
-        return {"what": error.what, "why": error.why, "fix": error.fix, "code": error.code}
-    if not isinstance(error, OSError) or not error.filename:
-        return {"what": f"the container could not be made: {type(error).__name__}: {error}"}
-    reason = str(error.strerror)
-    if error.errno in {errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EUSERS}:
-        reason += ": the kernel's settings, a security module or a container around this forbid it"
-    return {
-        "what": f"this host does not let a container be made: cannot {error.filename}",
-        "why": reason,
-        "fix": "allow user namespaces, be root, or take `--runtime vm`, which needs neither",
-    }
 
 
 def main(told: str) -> None:

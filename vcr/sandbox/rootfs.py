@@ -27,8 +27,7 @@ from .users import find_account
 ROOT_TAR = "root.tar"
 MOUNT_POINTS = ("dev", "proc", "sys")
 # What crun and its libraries need of their packages; the rest is documentation.
-INIT_KEEPS = ("usr/bin/", "usr/lib/", "bin", "lib", "sbin", "usr/sbin")
-LOADER_AMD64 = ("lib64", "usr/lib64/")
+INIT_KEEPS = ("usr/bin/", "usr/lib/", "usr/lib64/", "bin", "lib", "sbin", "usr/sbin")
 # Without ACPI there is no power to switch off: QEMU ends a machine that resets itself.
 POWER_OFF_AMD64 = 'poweroff() { reboot "$@"; }\n'
 # Where programs look for the applets of busybox.
@@ -95,9 +94,8 @@ def _init_tree(job: dict[str, Any], scratch: Path) -> Tree:
     """Return our init's file system: busybox, crun, what guest/ has, the app's settings."""
     packages = [read_package(Path(deb), scratch) for deb in job["debs"]]
     tree = Tree()
-    keeps = INIT_KEEPS + (LOADER_AMD64 if job["arch"] == "amd64" else ())
     for path, node in build_base(packages, job["arch"]).walk():
-        if path.startswith(keeps):
+        if path.startswith(INIT_KEEPS):
             tree.put(path, node)
     for name in ("dev", "proc", "sys", "run", "tmp", "var", "root", "containers"):
         tree.put(name, directory())

@@ -1,0 +1,33 @@
+"""Addresses that a project, a lock or a server names: checked where they enter.
+
+RFC 3986, section 2: an address has only these characters; everything else is percent-encoded.
+"""
+
+import re
+import urllib.parse
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+SCHEMES = ("http", "https")
+_CHARACTERS = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
+MAX_LENGTH = 8000  # RFC 9110, section 4.1, asks for at least that
+
+
+def check_url(text: str) -> str:
+    """Return TEXT, an http or https address of RFC 3986; raises ValueError saying what is wrong."""
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"an address of more than {MAX_LENGTH} characters")
+    if not _CHARACTERS.fullmatch(text):
+        wrong = _CHARACTERS.sub("", text)[:1]
+        raise ValueError(f"{wrong!r} in an address has to be percent-encoded (RFC 3986)")
+    parts = urllib.parse.urlsplit(text)
+    if parts.scheme not in SCHEMES:
+        raise ValueError("an address has to begin with http:// or https://")
+    if not parts.hostname:
+        raise ValueError("an address has to name a host")
+    _ = parts.port  # raises ValueError when it is not a port
+    return text
+
+
+type Url = Annotated[str, AfterValidator(check_url)]
