@@ -6,10 +6,12 @@ controls, tags and all else that Unicode lets a font not show (DerivedCoreProper
 Default_Ignorable_Code_Point); U+FFF9 to U+FFFB; halves of surrogate pairs, as which Python
 has bytes of file names that are not UTF-8: those are shown as bytes.
 
-vcr.ui and vcr.progress call it for everything that is shown; nobody else has to.
+vcr.ui and vcr.progress call it for everything that is shown, what draws pages and pictures
+for every text in them; nobody else has to.
 """
 
 import re
+from html import escape
 
 _UNSAFE = re.compile(
     "["
@@ -25,7 +27,8 @@ _SGR = re.compile(r"\x1b\[[0-9;:]*m")
 _RESET = "\x1b[0m"
 _NAMED = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 # Spaces that look like the gap between two columns, or that fill a line up to its end.
-_GAP = re.compile("(?<=[^ ]) {2,}| {3,}")
+# Numbers and the trees of `vcr graph` are indented by fewer.
+_GAP = re.compile("(?<=[^ │]) {2,}| {40,}")
 
 
 def visible(text: str) -> str:
@@ -62,6 +65,11 @@ def without_colours(line: str) -> str:
     After a carriage return a line is written anew: what stood there before is gone.
     """
     return _SGR.sub("", line).rstrip("\r\n").rpartition("\r")[2]
+
+
+def as_markup(text: str) -> str:
+    """Return TEXT for a page of HTML or an SVG, where XML 1.0 allows no control characters."""
+    return escape(visible_text(text))
 
 
 def _but_tabs(text: str) -> str:

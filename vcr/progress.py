@@ -1,20 +1,24 @@
 """How long work shows itself: live on a terminal, one contiguous block a step on CI.
 
 A step that was cached says so, a step that ran says why, and a failure shows
-everything the step printed. Renderers only write to the stream they are given.
+everything the step printed. Renderers only write to the stream they are given, and
+nothing that a name or a line holds steers a terminal there (vcr.escape).
 """
 
 import enum
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Protocol
 
+from vcr.escape import visible, without_colours
+
 HEARTBEAT_SECONDS = 30.0
 KEPT_LINES = 200  # of a step's output, shown when it fails
+LATEST_CHARACTERS = 1000  # of the line that is shown while it runs; more fits no terminal
 
 
 class Progress(enum.StrEnum):
@@ -39,7 +43,8 @@ class Step:
 
     def line(self, text: str) -> None:
         """Take one line of output of the work."""
-        self.latest = text
+        text = without_colours(text)
+        self.latest = text[:LATEST_CHARACTERS]
         self.lines.append(text)
         del self.lines[:-KEPT_LINES]
 
@@ -70,7 +75,7 @@ class _LiveStep(Step):
     def line(self, text: str) -> None:
         super().line(text)
         if self.update is not None:
-            self.update(text)
+            self.update(self.latest)
 
 
 class Renderer(Protocol):
@@ -145,9 +150,9 @@ class Live:
         console = Console(file=self.err, highlight=False)
         step = _LiveStep(name)
         try:
-            with console.status(Text(name)) as status:
+            with console.status(Text(visible(name))) as status:
                 step.update = lambda text: status.update(
-                    Text(f"{name}  {text}", overflow="ellipsis")
+                    Text(visible(f"{name}  {text}"), overflow="ellipsis")
                 )
                 yield step
         except BaseException:
@@ -177,7 +182,7 @@ class JsonLines:
         self._event(event="done", step=name, outcome=step.outcome, seconds=round(step.seconds, 3))
 
     def _event(self, **content: object) -> None:
-        _write(self.err, json.dumps({"schema": 1, **content}, sort_keys=True))
+        _write(self.err, as_json({"schema": 1, **content}))
 
 
 def choose_renderer(mode: Progress, err: IO[str], *, ci: bool, verbose: bool) -> Renderer:
@@ -200,6 +205,11 @@ def _dump(err: IO[str], step: Step) -> None:
         _write(err, f"  | {line}")
 
 
+def as_json(content: Mapping[str, object]) -> str:
+    """Return CONTENT as JSON of printable ASCII, in one line."""
+    return json.dumps(content, sort_keys=True).replace("\x7f", "\\u007f")
+
+
 def _write(err: IO[str], text: str) -> None:
-    err.write(text + "\n")
+    err.write(visible(text) + "\n")
     err.flush()

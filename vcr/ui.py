@@ -1,11 +1,11 @@
 """The one door to the terminal: data to stdout, everything else to stderr.
 
 Commands get a Ui and never print. Errors are rendered here, once, with their
-cause as the last thing on the screen.
+cause as the last thing on the screen. Whatever a text holds that would steer the
+terminal or forge a line is written out here (vcr.escape), so that no caller can forget it.
 """
 
 import enum
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from vcr.errors import VcrError
-from vcr.progress import Progress, Step, choose_renderer
+from vcr.escape import visible, visible_cell, visible_colours, visible_text, without_colours
+from vcr.progress import Progress, Step, as_json, choose_renderer
 
 JSON_SCHEMA = 1
 RED, YELLOW, BOLD, DIM, RESET = "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
+CLEAR = "\x1b[H\x1b[2J"  # ECMA-48: cursor home, erase the screen
 
 
 class Tint(enum.StrEnum):
@@ -41,29 +43,41 @@ class Ui:
     ci: bool = False
 
     def data(self, text: str = "") -> None:
-        """Write TEXT, what the user asked for, to stdout."""
-        self.out.write(text + "\n")
-        self.out.flush()
+        """Write TEXT, one line of what the user asked for, to stdout."""
+        self._write(self.out, visible(text))
 
-    def raw(self, data: bytes, *, is_error: bool = False) -> None:
-        """Pass on DATA, bytes that are not vcr's own, to stdout or stderr."""
+    def document(self, text: str) -> None:
+        """Write TEXT, what the user asked for, of as many lines as it has, to stdout."""
+        self._write(self.out, visible_text(text))
+
+    def program(self, line: str, *, is_error: bool = False) -> None:
+        """Pass on LINE, which an app printed: its colours only to a terminal, else all as it is.
+
+        Bytes that are not UTF-8 are in LINE as PEP 383 has them.
+        """
         stream = self.err if is_error else self.out
-        stream.flush()
         binary = getattr(stream, "buffer", None)  # a stream of text only, in tests, has none
-        if binary is None:
-            stream.write(data.decode("utf-8", "replace"))
-        else:
-            binary.write(data)
-            binary.flush()
+        if stream.isatty() or binary is None:
+            self._write(stream, visible_colours(line))
+            return
+        stream.flush()
+        binary.write(line.encode("utf-8", "surrogateescape") + b"\n")
+        binary.flush()
+
+    def clear(self) -> None:
+        """Empty the terminal that stdout is, if it is one."""
+        if self.out.isatty() and not self.is_json:
+            self.out.write(CLEAR)
 
     def json(self, kind: str, content: Mapping[str, Any]) -> None:
         """Write one versioned JSON object to stdout."""
-        self.data(json.dumps({"schema": JSON_SCHEMA, "kind": kind, **content}, sort_keys=True))
+        told = {"schema": JSON_SCHEMA, "kind": kind, **content}
+        self._write(self.out, as_json(told))
 
     def table(self, rows: Sequence[Sequence[str]], *, indent: str = "") -> None:
         """Write ROWS to stdout in aligned columns."""
         for line in aligned(rows):
-            self.data(indent + line)
+            self._write(self.out, indent + line)
 
     def lines(self, lines: Iterable[Sequence[tuple[str, Tint]]]) -> None:
         """Write LINES to stdout, each of pieces that are tinted where there are colours."""
@@ -72,32 +86,34 @@ class Ui:
 
         console = Console(file=self.out, highlight=False)
         for pieces in lines:
-            console.print(Text.assemble(*pieces), soft_wrap=True)
+            shown = ((visible(text), tint) for text, tint in pieces)
+            console.print(Text.assemble(*shown), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Tell the user TEXT on stderr, unless quiet."""
         if self.verbosity >= 0:
-            self._tell(text)
+            self._tell(visible(text))
 
     def detail(self, text: str) -> None:
         """Tell the user TEXT on stderr when verbose."""
         if self.verbosity > 0:
-            self._tell(self.paint(DIM, text))
+            self._tell(self.paint(DIM, visible(text)))
 
     def warn(self, text: str) -> None:
         """Warn the user on stderr, always."""
-        self._tell(f"{self.paint(YELLOW, 'warning:')} {text}")
+        self._tell(f"{self.paint(YELLOW, 'warning:')} {visible(text)}")
 
     def error(self, error: VcrError) -> None:
         """Render ERROR: the last output of what failed, then what, why and fix."""
         for line in error.tail:
-            self._tell(self.paint(DIM, f"  | {line}"))
-        self._tell(f"{self.paint(RED + BOLD, 'error:')} {error.what}")
+            self._tell(self.paint(DIM, f"  | {visible(without_colours(line))}"))
+        self._tell(f"{self.paint(RED + BOLD, 'error:')} {visible(error.what)}")
         for line in aligned(error.details):
             self._tell(f"  {line}")
         for label, text in (("why", error.why), ("fix", error.fix)):
             if text:
-                self._tell(f"  {self.paint(BOLD, label + ':')} " + text.replace("\n", "\n       "))
+                shown = "\n     | ".join(visible(line) for line in text.split("\n"))
+                self._tell(f"  {self.paint(BOLD, label + ':')} {shown}")
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
@@ -112,14 +128,22 @@ class Ui:
         return f"{code}{text}{RESET}" if self.colour else text
 
     def _tell(self, text: str) -> None:
-        self.err.write(text + "\n")
-        self.err.flush()
+        self._write(self.err, text)
+
+    @staticmethod
+    def _write(stream: IO[str], text: str) -> None:
+        stream.write(text + "\n")
+        stream.flush()
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Pad the columns of ROWS to equal width; the last one is left as it is."""
+    """Pad the columns of ROWS to equal width; the last one is left as it is.
+
+    No cell can look like several, or like another row.
+    """
     if not rows:
         return []
+    rows = [[visible_cell(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -62,7 +62,9 @@ def test_text_of_lines_keeps_them() -> None:
 def test_a_cell_forges_neither_a_column_nor_the_next_row() -> None:
     assert visible_cell("a  holds") == r"a\x20\x20holds"
     assert visible_cell("a" + " " * 80).count(r"\x20") == 80
-    assert visible_cell("  0.5 %") == "  0.5 %"
+    assert visible_cell(" " * 80).count(r"\x20") == 80
+    for own in ("  0.5 %", "│     ├─ kernel", "         └─ kernel"):
+        assert visible_cell(own) == own
     assert visible_cell("a b\nc") == r"a b\nc"
 
 

@@ -63,3 +63,11 @@ def test_the_drawing_is_xml_with_every_node_below_what_it_needs() -> None:
     title = root.find("svg:text/svg:title", space)
     assert title is not None
     assert title.text == graph["base"].label
+
+
+def test_a_drawing_of_hostile_names_is_xml() -> None:
+    name = "a\x1b[2J\u202e\x00\udcff<b>"
+    svg = draw({name: Node(name, name, is_built=True, needs=())})
+    svg.encode()
+    ET.fromstring(svg)  # noqa: S314 -- our own
+    assert "\u202e" not in svg

@@ -172,3 +172,10 @@ def test_what_is_too_narrow_to_see_is_left_out() -> None:
     boxes = boxes_of(draw(a_profile({"a": 99_999, "b": 1})))
     assert [box.get("data-s") for box in boxes] == ["all", "a"]
     assert boxes_of(draw(a_profile({}))) == []
+
+
+def test_a_flame_graph_of_hostile_names_is_xml() -> None:
+    text = draw(a_profile({"p\x1b[2J\x00;x`f\u202e<i>": 30}))
+    assert [box.get("data-s") for box in boxes_of(text)] == [
+        "all", r"p\x1b[2J\x00", r"f\u202e<i>",
+    ]  # fmt: skip

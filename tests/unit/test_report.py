@@ -93,6 +93,13 @@ def test_names_are_text_whatever_they_are() -> None:
     assert f"/{name}" in found.text
 
 
+def test_names_neither_steer_nor_turn_nor_hide() -> None:
+    html = page(report("a\x1b[2J\u202eb\u200b\x00\udcff"))
+    assert not set("\x1b\u202e\u200b\x00\udcff") & set(html)
+    assert r"/a\x1b[2J\u202eb\u200b\x00\xff" in read(html).text
+    html.encode()
+
+
 def test_the_timeline_is_one_of_instructions() -> None:
     html = page(report("static"))
     found = read(html)

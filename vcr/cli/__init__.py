@@ -5,6 +5,7 @@ that `vcr --help` stays fast; a new verb is one line in VERBS.
 """
 
 import importlib
+import io
 import signal
 import sys
 import traceback
@@ -105,6 +106,9 @@ def main(argv: list[str] | None = None) -> None:
     """Run vcr and end the process with its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     settings = Settings.load()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a locale of few letters shows the others escaped
+            stream.reconfigure(errors="backslashreplace")
     ui = Ui(colour=settings.colour(sys.stderr.isatty()), ci=settings.ci)
     app = App(settings, ui, Path.cwd())
     sys.exit(run(app, argv))
@@ -118,7 +122,7 @@ def run(app: App, argv: list[str] | None = None) -> int:
     except VcrError as error:
         app.ui.error(error)
         if app.debug:
-            app.ui.note(traceback.format_exc())
+            _show_traceback(app)
         return error.code
     except click.ClickException as error:
         app.ui.error(_usage(error))
@@ -145,9 +149,14 @@ def _usage(error: click.ClickException) -> VcrError:
     )
 
 
+def _show_traceback(app: App) -> None:
+    for line in traceback.format_exc().splitlines():
+        app.ui.note(line)
+
+
 def _report_bug(app: App, error: Exception) -> None:
     if app.debug:
-        app.ui.note(traceback.format_exc())
+        _show_traceback(app)
     where = traceback.extract_tb(error.__traceback__)[-1]
     app.ui.error(
         VcrError(

@@ -241,6 +241,6 @@ def _write(
         content = {"envelope": json.loads(data), "files": [str(file) for file in files]}
         app.ui.json("attest", content)
     elif output is None:
-        app.ui.data(data.decode().rstrip("\n"))
+        app.ui.document(data.decode().rstrip("\n"))
     for file in files:
         app.ui.note(f"{file} written")

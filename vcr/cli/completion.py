@@ -22,4 +22,4 @@ def completion(app: App, shell: str) -> None:
     completer = get_completion_class(shell)
     assert completer is not None  # noqa: S101 -- click knows the three
     root = click.get_current_context().find_root().command
-    app.ui.data(completer(root, {}, "vcr", "_VCR_COMPLETE").source().strip())
+    app.ui.document(completer(root, {}, "vcr", "_VCR_COMPLETE").source().strip())

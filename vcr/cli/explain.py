@@ -73,7 +73,7 @@ def _show(app: App, rung: str, found: "list[Difference]") -> None:
         app.ui.data(f"  and {len(found) - SHOWN} more")
     pair = next((each.pair for each in found if each.pair is not None), None)
     if pair is not None and (program := shutil.which("diffoscope")):
-        app.ui.data(_diffoscope(program, *pair))
+        app.ui.document(_diffoscope(program, *pair))
 
 
 def _diffoscope(program: str, left: bytes, right: bytes) -> str:

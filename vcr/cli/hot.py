@@ -119,6 +119,5 @@ def run_hot(
 
 
 def _show_log(app: App, channels: "Channels", is_over: Callable[[], bool]) -> None:
-    say = app.ui.note if app.ui.is_json else app.ui.data
     for line in follow(channels.log, is_over):
-        say(line)
+        app.ui.program(line, is_error=app.ui.is_json)

@@ -156,7 +156,7 @@ def ssh_config(app: App) -> None:
     if app.ui.is_json:
         app.ui.json("ssh-config", {"host": access.host, "config": access.config()})
     else:
-        app.ui.data(access.config().rstrip("\n"))
+        app.ui.document(access.config().rstrip("\n"))
 
 
 def _choose_directory(app: App, words: tuple[str, ...]) -> None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 FILE = Path("profile.json")
 FREQUENCY = 99  # a second; not a divisor of what programs do once a second
 LINES = 20  # of a table
-CLEAR = "\x1b[H\x1b[2J"  # a terminal, ECMA-48: cursor home, erase all
 
 frequency_option = click.option(
     "--frequency", type=click.IntRange(1, 1000), default=FREQUENCY, metavar="HZ",
@@ -133,7 +132,6 @@ def top(app: App, *, every: float, frequency: int, system: bool) -> None:
 
     target = _target(app)
     options = Options(frequency, 0, every, only_app=not system)
-    clear = CLEAR if app.ui.out.isatty() and not app.ui.is_json else ""
     reports = _sampled(app, target, options)
     with suppress(KeyboardInterrupt):  # which is how it ends
         for seen in reports:
@@ -141,8 +139,8 @@ def top(app: App, *, every: float, frequency: int, system: bool) -> None:
             if app.ui.is_json:
                 app.ui.json("perf", _as_json(profile, LINES))
                 continue
-            head = f"{clear}{target.name}: {profile.samples} samples in {_duration(profile)}"
-            app.ui.data(head)
+            app.ui.clear()
+            app.ui.data(f"{target.name}: {profile.samples} samples in {_duration(profile)}")
             app.ui.table(_table(profile, LINES))
 
 

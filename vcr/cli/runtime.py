@@ -103,11 +103,10 @@ def _follow(app: App, running: "Running", timeout: float | None) -> None:
     from vcr.runtime.follow import follow  # noqa: PLC0415
 
     watch = _Watch(app, running, timeout)
-    say = app.ui.note if app.ui.is_json else app.ui.data
     try:
         watch.start()
         for line in follow(running.channels.log, watch.is_over):
-            say(line)
+            app.ui.program(line, is_error=app.ui.is_json)
         if watch.error is not None:
             raise watch.error
     finally:

@@ -51,10 +51,10 @@ def logs(
     # The beginning of a line is shown with its end.
     lines = found.lines if goes_on or not found.rest else (*found.lines, found.rest)
     for line in lines if count is None else lines[len(lines) - min(count, len(lines)) :]:
-        app.ui.data(line)
+        app.ui.program(line)
     if goes_on and record is not None:
         for line in follow(path, lambda: not record.is_running, found.end):
-            app.ui.data(line)
+            app.ui.program(line)
 
 
 def parse_since(text: str, now: float) -> float:

@@ -6,8 +6,8 @@ a click goes into a frame, Ctrl-F or / searches. The same profile gives the same
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from html import escape
 
+from vcr.escape import as_markup
 from vcr.perf.profile import OBJECT, SEPARATOR, Profile
 from vcr.perf.symbols import KERNEL, UNKNOWN
 
@@ -86,7 +86,7 @@ def draw(profile: Profile) -> str:
     depth = _depth(root)
     height = HEAD + depth * ROW + 2 * MARGIN + ROW
     size = f'viewBox="0 0 {WIDTH + 2 * MARGIN} {height}" width="{WIDTH + 2 * MARGIN}"'
-    name = f'role="img" aria-label="flame graph of {escape(profile.name)}"'
+    name = f'role="img" aria-label="flame graph of {as_markup(profile.name)}"'
     title = f"{profile.name}, {profile.profile}: {root.count} samples"
     script = SCRIPT
     for constant in ("WIDTH", "LETTER", "NARROWEST", "MARGIN"):
@@ -96,7 +96,7 @@ def draw(profile: Profile) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} height="{height}" {name}>',
         f"<style>{STYLE}</style>",
         '<rect width="100%" height="100%" fill="var(--paper)"/>',
-        f'<text class="head" x="{MARGIN}" y="22">{escape(title)}</text>',
+        f'<text class="head" x="{MARGIN}" y="22">{as_markup(title)}</text>',
         f'<text class="note" x="{MARGIN}" y="40">{NOTE}</text>',
         f'<text class="note" id="told" x="{WIDTH + MARGIN}" y="40" text-anchor="end"></text>',
         *_boxes(root, 0, 0, whole, bottom),
@@ -137,10 +137,10 @@ def _boxes(frame: _Frame, level: int, before: int, whole: int, bottom: int) -> I
     short = "" if room < 3 else label if len(label) <= room else label[: room - 1] + "…"
     data = f'data-x="{before / whole:.6f}" data-w="{frame.count / whole:.6f}"'
     yield (
-        f'<g class="f {_kind(level, where, label)}" {data} data-s="{escape(label)}">'
-        f"<title>{escape(words)}: {share}</title>"
+        f'<g class="f {_kind(level, where, label)}" {data} data-s="{as_markup(label)}">'
+        f"<title>{as_markup(words)}: {share}</title>"
         f'<rect x="{x:.2f}" y="{y}" width="{width:.2f}" height="{ROW - 1}" rx="2"/>'
-        f'<text x="{x + 3:.2f}" y="{y + 13}">{escape(short)}</text></g>'
+        f'<text x="{x + 3:.2f}" y="{y + 13}">{as_markup(short)}</text></g>'
     )
     for callee in frame.callees.values():
         yield from _boxes(callee, level + 1, before, whole, bottom)

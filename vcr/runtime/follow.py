@@ -43,7 +43,8 @@ def follow(path: Path, is_over: Callable[[], bool], position: int = 0) -> Iterat
 
 
 def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
+    """Return DATA as text; what is not UTF-8 is kept as PEP 383 has it."""
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _read_from(path: Path, position: int) -> tuple[bytes, int]:

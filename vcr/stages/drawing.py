@@ -3,8 +3,7 @@
 A node stands below all that it needs. The same graph gives the same bytes.
 """
 
-from html import escape
-
+from vcr.escape import as_markup
 from vcr.stages.graph import Graph
 
 WIDTH, HEIGHT = 240, 44  # of a node, px
@@ -74,9 +73,9 @@ def _node(place: tuple[int, int], name: str, label: str, kind: str) -> list[str]
     short = label if len(label) <= LABEL_LENGTH else label[: LABEL_LENGTH - 1] + "…"
     lines = [
         f'<rect class="{kind}" x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>',
-        f'<text x="{x + 10}" y="{y + (18 if short else 27)}">{escape(name)}</text>',
+        f'<text x="{x + 10}" y="{y + (18 if short else 27)}">{as_markup(name)}</text>',
     ]
     if short:
-        words = f"<title>{escape(label)}</title>{escape(short)}"
+        words = f"<title>{as_markup(label)}</title>{as_markup(short)}"
         lines.append(f'<text class="label" x="{x + 10}" y="{y + 34}">{words}</text>')
     return lines

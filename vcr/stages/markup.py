@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
+
+from vcr.escape import as_markup
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #d0d7de; --soft: #57606a;
@@ -40,14 +41,14 @@ class Cell:
 
 def document(title: str, about: str, sections: Iterable[str]) -> str:
     """Return a page that needs nothing else."""
-    name = escape(title)
+    name = as_markup(title)
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<link rel="icon" href="data:,">',  # a browser asks for one otherwise
         f"<title>{name}</title><style>{STYLE}</style></head><body>",
-        f'<h1>{name}</h1><p class="about">{escape(about)}</p>',
+        f'<h1>{name}</h1><p class="about">{as_markup(about)}</p>',
         *sections,
         "</body></html>",
     ]
@@ -62,7 +63,7 @@ def section(title: str, lines: Iterable[str]) -> list[str]:
 def folded(summary: str, lines: Iterable[str], *, is_open: bool) -> list[str]:
     """Return LINES that are shown when one asks for them, or from the start."""
     return [
-        f"<details{' open' if is_open else ''}><summary>{escape(summary)}</summary>",
+        f"<details{' open' if is_open else ''}><summary>{as_markup(summary)}</summary>",
         *lines,
         "</details>",
     ]
@@ -70,12 +71,12 @@ def folded(summary: str, lines: Iterable[str], *, is_open: bool) -> list[str]:
 
 def paragraph(text: str) -> str:
     """Return a paragraph."""
-    return f"<p>{escape(text)}</p>"
+    return f"<p>{as_markup(text)}</p>"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str | Cell]]) -> list[str]:
     """Return a table of ROWS under the titles HEAD, if there are any."""
-    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
+    titles = "".join(f"<th>{as_markup(title)}</th>" for title in head)
     lines = [f"<thead><tr>{titles}</tr></thead>"] if head else []
     lines += [f"<tr>{''.join(map(cell, row))}</tr>" for row in rows]
     return ['<div class="wide"><table>', *lines, "</table></div>"]
@@ -90,7 +91,7 @@ def cell(content: str | Cell) -> str:
         kind = ' class="digest"'
     elif content[:1].isdigit() and content.rpartition(" ")[2] in UNITS:
         kind = ' class="number"'
-    return f"<td{kind}>{escape(content)}</td>"
+    return f"<td{kind}>{as_markup(content)}</td>"
 
 
 def bar(begin: float, end: float) -> Cell:
@@ -101,4 +102,4 @@ def bar(begin: float, end: float) -> Cell:
 
 def word(text: str, *, good: bool) -> Cell:
     """Return TEXT in the colour of what is good or bad."""
-    return Cell(f"<b>{escape(text)}</b>", "good" if good else "bad")
+    return Cell(f"<b>{as_markup(text)}</b>", "good" if good else "bad")
