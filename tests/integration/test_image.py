@@ -15,6 +15,7 @@ from vcr import process
 from vcr.errors import VcrError
 from vcr.lock.oci import ImageStore
 from vcr.model.arch import Arch
+from vcr.model.places import Places
 from vcr.settings import Settings
 from vcr.stages.build import Builder, Built
 from vcr.stages.prepare import prepare
@@ -184,7 +185,7 @@ def test_an_image_is_a_base_by_digest(project: Path, tmp_path: Path) -> None:
     child.mkdir()
     (child / "vcr.toml").write_text('[base.app]\noci = "../base"\n')
     (child / "Dockerfile").write_text("FROM app\nCOPY vcr.toml /etc/\nENV A=b\n")
-    vcr("lock", child)
+    vcr("--allow-outside", tmp_path / "base", "lock", child)
     image = build(child).path("image")
     rung = json.loads((image / "rungs.json").read_text())[0]
     manifest = json.loads((image / rung["file"]).read_text())
@@ -201,13 +202,13 @@ def test_a_base_image_comes_back_when_the_store_lost_it(
     shutil.copytree(build(HELLO).path("image") / "layout", tmp_path / "base")
     (project / "vcr.toml").write_text(f'[base.python]\noci = "{tmp_path}/base"\n')
     (project / "Dockerfile").write_text("FROM python\n")
-    vcr("lock", project)
+    vcr("--allow-outside", tmp_path / "base", "lock", project)
     asked: list[str] = []
     provide = ImageStore.provide
 
-    def seen(self: ImageStore, reference: str, nar_sha256: str) -> None:
+    def seen(self: ImageStore, reference: str, nar_sha256: str, places: Places) -> None:
         asked.append(reference)
-        provide(self, reference, nar_sha256)
+        provide(self, reference, nar_sha256, places)
 
     monkeypatch.setattr(ImageStore, "provide", seen)
     build(project)

@@ -32,9 +32,10 @@ def command(script: str) -> str:
 
 
 @pytest.fixture
-def both(project: Path) -> tuple[Path, Path]:
+def both(vcr: Any, project: Path) -> tuple[Path, Path]:
     """An app, and a database beside it in a project of its own."""
     db = project.with_name("db")
+    vcr.env["VCR_ALLOW_OUTSIDE"] = str(project.parent)
     shutil.copytree(project, db)
     (db / "www/index.html").write_text("from the database\n")
     (db / "Dockerfile").write_text(
@@ -121,6 +122,13 @@ def test_an_image_is_locked_with_the_project(vcr: Any, both: tuple[Path, Path]) 
     shutil.rmtree(project / "image")  # it is in the store
     vcr("up", *DEV, project)
     assert vcr("logs", project).stdout == "from the database\n"
+
+
+def test_a_project_outside_has_to_be_allowed(vcr: Any, both: tuple[Path, Path]) -> None:
+    project, _ = both
+    del vcr.env["VCR_ALLOW_OUTSIDE"]
+    done = vcr("up", *DEV, project, code=2)
+    assert "[services.db] build: ../db leads out of the project" in done.stderr
 
 
 def test_where_there_are_none(vcr: Any, both: tuple[Path, Path]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,10 @@ from vcr.progress import Progress
 from vcr.settings import Settings, variable_of
 from vcr.stages import ENGINES, PROFILES
 from vcr.ui import Ui
+
+if TYPE_CHECKING:  # pydantic costs 200 ms at import
+    from vcr.model.plan import Plan
+    from vcr.model.project import Project
 
 
 @dataclass
@@ -22,6 +26,29 @@ class App:
     ui: Ui = field(default_factory=Ui)
     directory: Path = field(default_factory=Path)
     debug: bool = False
+    outside: tuple[Path, ...] = ()  # what a project may name besides its own files
+
+    def load_project(self) -> "Project":
+        """Read the project; raises UsageError."""
+        from vcr.model.project import load_project  # noqa: PLC0415 -- pydantic costs 200 ms
+
+        return load_project(self.directory, outside=self.outside)
+
+    def started_project(self) -> "Project":
+        """Read the project to find what of it is up; raises UsageError.
+
+        Nothing is read of where its paths lead, and that was allowed when it was started.
+        """
+        from vcr.model.places import ANYWHERE  # noqa: PLC0415
+        from vcr.model.project import load_project  # noqa: PLC0415
+
+        return load_project(self.directory, outside=ANYWHERE)
+
+    def prepare(self, **wanted: Any) -> "tuple[Project, Plan]":
+        """Read the project and plan what is WANTED: vcr.stages.prepare."""
+        from vcr.stages.prepare import prepare  # noqa: PLC0415
+
+        return prepare(self.directory, outside=self.outside, **wanted)
 
 
 def _app(ctx: click.Context) -> App:
@@ -42,6 +69,12 @@ def _set_from(ctx: click.Context, _: click.Parameter, value: Path | None) -> Non
     if value is not None:
         app = _app(ctx)
         app.settings = replace(app.settings, pins_from=value)
+
+
+def _allow_outside(ctx: click.Context, _: click.Parameter, value: tuple[Path, ...]) -> None:
+    if value:
+        app = _app(ctx)
+        app.outside = (*app.outside, *value)
 
 
 def _set_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
@@ -87,6 +120,11 @@ def global_options() -> list[click.Option]:
             ["--from"], type=click.Path(path_type=Path, exists=True, file_okay=False),
             metavar="DIR", callback=_set_from,
             help="Take input files from here first; each is verified by its hash.", **shared,
+        ),
+        click.Option(
+            ["--allow-outside"], type=click.Path(path_type=Path, exists=True), multiple=True,
+            metavar="PATH", callback=_allow_outside,
+            help="Let vcr.toml, the lock and links lead to this file or directory, too.", **shared,
         ),
         click.Option(
             ["--debug"], is_flag=True, callback=_set_debug,

@@ -157,11 +157,8 @@ def _build(
     from vcr.attest.make import Maker  # noqa: PLC0415
     from vcr.stages import stages_of  # noqa: PLC0415
     from vcr.stages.build import Builder  # noqa: PLC0415
-    from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    project, plan = prepare(
-        app.directory, arch=arch_of(arch, profile), profile=profile, engine=engine
-    )
+    project, plan = app.prepare(arch=arch_of(arch, profile), profile=profile, engine=engine)
     if enclave:
         check_enclave(plan.machine.engine)
     stages = stages_of(profile, arch=plan.arch, enclave=enclave)

@@ -49,11 +49,8 @@ def build(
         raise UsageError(f"--timeout {timeout} is wrong", why=str(error)) from None
 
     from vcr.stages.build import Builder  # noqa: PLC0415 -- pydantic costs 200 ms at import
-    from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    project, plan = prepare(
-        app.directory, arch=chosen, profile=profile, target=target, engine=engine
-    )
+    project, plan = app.prepare(arch=chosen, profile=profile, target=target, engine=engine)
     if "enclave" in wanted:
         check_enclave(plan.machine.engine)
     built = Builder(app.settings, app.ui, project, limit).build(plan, wanted)

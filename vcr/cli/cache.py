@@ -73,13 +73,10 @@ def info(app: App, *, profile: str, engine: str | None) -> None:
     """Show which stages of the project in DIR are here, and which caches have them."""
     from vcr.export.write import stages_for  # noqa: PLC0415
     from vcr.stages.build import Builder  # noqa: PLC0415
-    from vcr.stages.prepare import prepare  # noqa: PLC0415
     from vcr.tools.binary_cache import BinaryCache  # noqa: PLC0415
     from vcr.tools.nix import Nix  # noqa: PLC0415
 
-    project, plan = prepare(
-        app.directory, arch=arch_of(None, profile), profile=profile, engine=engine
-    )
+    project, plan = app.prepare(arch=arch_of(None, profile), profile=profile, engine=engine)
     nix = Nix(app.settings)
     path = Builder(app.settings, app.ui, project).write_plan(plan)
     targets = nix.evaluate(stages_for(profile), path).targets

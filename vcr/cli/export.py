@@ -68,11 +68,8 @@ def warn_of_debug(app: App, profile: str) -> None:
 def build_for(app: App, profile: str, engine: str | None, stages: tuple[str, ...]) -> "Built":
     """Build STAGES of the app's project."""
     from vcr.stages.build import Builder  # noqa: PLC0415
-    from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    project, plan = prepare(
-        app.directory, arch=arch_of(None, profile), profile=profile, engine=engine
-    )
+    project, plan = app.prepare(arch=arch_of(None, profile), profile=profile, engine=engine)
     return Builder(app.settings, app.ui, project).build(plan, stages)
 
 

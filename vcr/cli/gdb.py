@@ -23,13 +23,12 @@ def gdb(ctx: click.Context, *, only_print: bool) -> None:
     It must be up, of the profile stage or prod-debug. It stands still while the debugger
     is connected and says nothing else; what runs in it cannot tell.
     """
-    from vcr.model.project import load_project  # noqa: PLC0415
     from vcr.perf.target import Target  # noqa: PLC0415
     from vcr.process import foreground  # noqa: PLC0415
     from vcr.tools.gdb import Stub, command_line, find_program  # noqa: PLC0415
 
     app: App = ctx.obj
-    target = Target.of(load_project(app.directory), app.settings)
+    target = Target.of(app.started_project(), app.settings)
     stub = Stub(target.channels.monitor, target.channels.agent.with_name("gdb"))
     program = find_program()
     argv = command_line(program or "gdb-multiarch", stub.path, _symbols(target))

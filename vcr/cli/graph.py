@@ -29,9 +29,8 @@ def graph(app: App, *, svg: Path | None, profile: str, arch: str | None) -> None
     """Draw which stages and layers are built of which, and what is built already."""
     from vcr.atomic import write_text  # noqa: PLC0415
     from vcr.stages.drawing import draw  # noqa: PLC0415
-    from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    found = read_graph(app, *prepare(app.directory, arch=arch_of(arch, profile), profile=profile))
+    found = read_graph(app, *app.prepare(arch=arch_of(arch, profile), profile=profile))
     if svg is not None:
         write_text(svg, draw(found))
     elif app.ui.is_json:

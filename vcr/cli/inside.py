@@ -146,10 +146,9 @@ def ssh_config(app: App) -> None:
     The machine must be up with the profile stage or prod-debug. `vcr ssh-config > FILE`, then
     `ssh -F FILE vcr-NAME`. It opens no port, and holds for machines that come later, too.
     """
-    from vcr.model.project import load_project  # noqa: PLC0415
     from vcr.runtime.ssh import Access, way_in  # noqa: PLC0415
 
-    access = Access(load_project(app.directory), app.settings)
+    access = Access(app.started_project(), app.settings)
     inside = way_in(access)
     access.prepare()
     access.introduce(inside)
@@ -168,11 +167,10 @@ def _choose_directory(app: App, words: tuple[str, ...]) -> None:
 
 def _inside(app: App) -> "Inside":
     """Return the way into what the project has up; raises UsageError when there is none."""
-    from vcr.model.project import load_project  # noqa: PLC0415
     from vcr.runtime.inside import inside_of  # noqa: PLC0415
     from vcr.runtime.record import Records  # noqa: PLC0415
 
-    project, records = load_project(app.directory), Records(app.settings)
+    project, records = app.started_project(), Records(app.settings)
     return inside_of(project, records, lambda: app.ui.note("waiting: all its ports are in use"))
 
 

@@ -29,13 +29,10 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 @click.pass_obj
 def inspect(app: App, *, config: bool, profile: str, arch: str | None) -> None:
     """Show the plan of a project and what is built of it; builds nothing."""
-    from vcr.model.project import load_project  # noqa: PLC0415
-    from vcr.stages.prepare import prepare  # noqa: PLC0415
-
     if config:
-        _show_config(app, load_project(app.directory))
+        _show_config(app, app.load_project())
         return
-    project, plan = prepare(app.directory, arch=arch_of(arch, profile), profile=profile)
+    project, plan = app.prepare(arch=arch_of(arch, profile), profile=profile)
     _show_plan(app, project, plan)
 
 

@@ -103,13 +103,13 @@ def standing(app: App) -> tuple[Standing, str]:
     Raises UsageError when what is there cannot be read.
     """
     from vcr.lock.read import load_lock  # noqa: PLC0415
-    from vcr.model.project import CONFIG_FILE, load_project  # noqa: PLC0415
+    from vcr.model.project import CONFIG_FILE  # noqa: PLC0415
 
     if not app.directory.is_dir():
         raise UsageError(f"{app.directory} is not a directory")
     if not any((app.directory / each).exists() for each in ("Dockerfile", CONFIG_FILE)):
         return NEXT["empty"], ""
-    project = load_project(app.directory)
+    project = app.load_project()
     if not project.lock_file.exists():
         configured = (project.root / CONFIG_FILE).exists()
         return NEXT["unlocked" if configured else "dockerfile"], project.name

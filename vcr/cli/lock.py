@@ -60,9 +60,8 @@ def lock(
     """Resolve every input of the project and write vcr.lock; builds only read it."""
     from vcr.atomic import write_text  # noqa: PLC0415
     from vcr.lock.write import summarise  # noqa: PLC0415
-    from vcr.model.project import load_project  # noqa: PLC0415
 
-    project = load_project(app.directory)
+    project = app.load_project()
     if check:
         _check(app, project)
         return

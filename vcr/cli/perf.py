@@ -162,9 +162,8 @@ def _booted(app: App, profile: str) -> "Profile":
     """Return the profile of a release's boot; raises UsageError where there is none."""
     from vcr.perf.boot import read_samples  # noqa: PLC0415
     from vcr.stages.build import Builder  # noqa: PLC0415
-    from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    project, plan = prepare(app.directory, arch=arch_of(None, profile), profile=profile)
+    project, plan = app.prepare(arch=arch_of(None, profile), profile=profile)
     if plan.machine.engine != "qemu" or plan.machine.kernel != "vcr":
         raise UsageError(
             "only QEMU counts instructions, and only of vcr's own kernel",
@@ -181,10 +180,9 @@ def _duration(profile: "Profile") -> str:
 
 
 def _target(app: App) -> "Target":
-    from vcr.model.project import load_project  # noqa: PLC0415
     from vcr.perf.target import Target  # noqa: PLC0415
 
-    return Target.of(load_project(app.directory), app.settings)
+    return Target.of(app.started_project(), app.settings)
 
 
 def _sampled(app: App, target: "Target", options: "Options") -> "Iterator[Report]":

@@ -63,11 +63,8 @@ def report(
     from vcr.stages import stages_of  # noqa: PLC0415
     from vcr.stages.build import Builder  # noqa: PLC0415
     from vcr.stages.page import page  # noqa: PLC0415
-    from vcr.stages.prepare import prepare  # noqa: PLC0415
 
-    project, plan = prepare(
-        app.directory, arch=arch_of(None, profile), profile=profile, engine=engine
-    )
+    project, plan = app.prepare(arch=arch_of(None, profile), profile=profile, engine=engine)
     builder = Builder(app.settings, app.ui, project)
     built = builder.build(plan, stages_of(profile))
     judged = judge(attestations, keys, built.ladder)

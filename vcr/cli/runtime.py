@@ -192,9 +192,8 @@ def _start_and_wait(app: App, start: "Callable[[], Running]", timeout: float | N
 
 
 def _records_here(app: App, records: "Records") -> "list[Record]":
-    from vcr.model.project import load_project  # noqa: PLC0415
 
-    record = records.load(load_project(app.directory).key)
+    record = records.load(app.started_project().key)
     return [record] if record is not None else []
 
 

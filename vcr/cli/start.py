@@ -192,13 +192,12 @@ class Start:
         from vcr.runtime.record import Records  # noqa: PLC0415
         from vcr.stages import machine_of, stages_of  # noqa: PLC0415
         from vcr.stages.build import Builder  # noqa: PLC0415
-        from vcr.stages.prepare import prepare  # noqa: PLC0415
 
         if self.enclave and self.profile != "prod":
             raise UsageError("an enclave goes on from a sealed snapshot", fix="add --profile prod")
         vm = self.runtime == VM
         arch = arch_of(None, self.profile)
-        project, plan = prepare(app.directory, arch=arch, profile=self.profile, engine=self.engine)
+        project, plan = app.prepare(arch=arch, profile=self.profile, engine=self.engine)
         if self.enclave:
             check_enclave(plan.machine.engine)
         if vm:

@@ -148,12 +148,14 @@ def compare_rebuilt(
     def git() -> Git:
         return Git(Nix(app.settings).toolset("git") / "usr/bin/git")
 
+    _check_outside(app, url)
     # In a repository DIR is relative to its root, and that is the default.
     wanted = Path() if url and app.directory == Path.cwd() else app.directory
     with source_of(git, wanted, url, revision) as directory:
         project, plan = prepare(
-            directory, arch=Arch(claim.arch), profile=claim.profile, engine=claim.engine
-        )
+            directory, arch=Arch(claim.arch), profile=claim.profile, engine=claim.engine,
+            outside=app.outside,
+        )  # fmt: skip
         check_terms(claim, plan)
         builder = Builder(app.settings, app.ui, project)
         enclave = any(rung.name == "eif" for rung in claim.ladder)
@@ -161,6 +163,15 @@ def compare_rebuilt(
         _report(app, compare(claim.ladder, built.ladder))
         if and_then is not None:
             and_then(project, built)
+
+
+def _check_outside(app: App, url: str | None) -> None:
+    if url is not None and app.outside:
+        raise UsageError(
+            "--allow-outside does not go with --git",
+            why="the source of somebody else is given nothing of this host",
+            fix="clone it, look at what it names, and verify the clone",
+        )
 
 
 def _report(app: App, rows: "tuple[Compared, ...]") -> None:

@@ -35,11 +35,10 @@ def logs(
 ) -> None:  # fmt: skip
     """Show what the app printed."""
     from vcr.engines.beside import log_of  # noqa: PLC0415
-    from vcr.model.project import load_project  # noqa: PLC0415
     from vcr.runtime.follow import follow, read_log  # noqa: PLC0415
     from vcr.runtime.record import Records  # noqa: PLC0415
 
-    records, key = Records(app.settings), load_project(app.directory).key
+    records, key = Records(app.settings), app.started_project().key
     channels, record = records.last_channels(key), records.load(key)
     path = channels.console if system else channels.log
     path = log_of(channels, service) if service else path

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.errors import UsageError
+from vcr.foreign import MAX_TEXT, read_text
 from vcr.sandbox.match import compile_pattern
 
 
@@ -56,15 +57,14 @@ class Ignore:
         return any(rule.negated for rule in self.rules)
 
 
-def load_ignore(context: Path, dockerfile: Path) -> Ignore:
-    """Read `<Dockerfile>.dockerignore` or, without one, the context's .dockerignore."""
-    for path in (
-        dockerfile.with_name(dockerfile.name + ".dockerignore"),
-        context / ".dockerignore",
-    ):
-        if path.is_file():
-            return Ignore.parse(path.read_text(encoding="utf-8"), path.name)
-    return Ignore()
+def load_ignore(path: Path | None) -> Ignore:
+    """Read the file at PATH, of a Project; raises UsageError."""
+    if path is None:
+        return Ignore()
+    try:
+        return Ignore.parse(read_text(path, MAX_TEXT), path.name)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {path.name}", why=str(error)) from None
 
 
 def _compile(pattern: str, where: str) -> re.Pattern[str]:

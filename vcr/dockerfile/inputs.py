@@ -8,6 +8,7 @@ from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import State
 from vcr.dockerfile.syntax import SCRATCH, Dockerfile, Instruction, parse
 from vcr.errors import UsageError
+from vcr.foreign import MAX_TEXT, read_text
 from vcr.model.arch import Arch
 from vcr.model.project import Project
 
@@ -26,8 +27,8 @@ def load_dockerfile(project: Project) -> Dockerfile:
     """Read and parse the Dockerfile of PROJECT; raises UsageError."""
     name = project.config.project.dockerfile
     try:
-        text = project.dockerfile.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(project.dockerfile, MAX_TEXT)
+    except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {name}", why=str(error)) from None
     return parse(text, name)
 

@@ -49,7 +49,7 @@ def own_kernel(project: Project) -> Path | None:
 def _own_file(project: Project, key: str, own: str, what: str) -> Path | None:
     if not own:
         return None
-    path = (project.root / own).resolve()
+    path = project.places.lead(own, "vcr.toml: [engine.cartesi]")
     if not path.is_file():
         raise UsageError(
             f"vcr.toml: [engine.cartesi] {key} is no file",

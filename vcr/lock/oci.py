@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from vcr.atomic import scratch_directory
-from vcr.errors import MismatchError, UsageError
+from vcr.errors import LockError, MismatchError, UsageError
 from vcr.model.arch import Arch
 from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.lockfile import LockedImage, LockedManifest
+from vcr.model.places import Places
 from vcr.model.plan import OCI_STORE_NAME
 from vcr.model.project import Project
 from vcr.tools.nix import Nix
@@ -28,6 +29,10 @@ INDEX_TYPES = frozenset(
         "application/vnd.docker.distribution.manifest.list.v2+json",
     }
 )
+
+
+OCI_KEY = "vcr.toml: [base] oci"
+REGISTRY, LAYOUT = "docker://", "oci:"  # containers-transports(5)
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,14 @@ class ImageStore:
             self.nix.add_fixed(layout, recursive=True)
         return LockedImage(reference=reference, archs=archs, nar_sha256=nar)
 
-    def provide(self, reference: str, nar_sha256: str) -> None:
-        """Make sure the locked image is in the store; raises FetchError, MismatchError."""
+    def provide(self, reference: str, nar_sha256: str, places: Places) -> None:
+        """Make sure the locked image is in the store; raises FetchError, MismatchError.
+
+        A layout has to be one of PLACES: raises UsageError.
+        """
         if self.nix.fixed_path(nar_sha256, OCI_STORE_NAME).exists():
             return
+        _check_locked(reference, places)
         with scratch_directory() as scratch:
             layout = scratch / OCI_STORE_NAME
             self.skopeo.copy_all(reference, layout)
@@ -71,7 +80,7 @@ class ImageStore:
 
     def _pinned(self, reference: str) -> str:
         """Turn a tag into the digest it stands for now; an `oci:` layout stays as it is."""
-        if not reference.startswith("docker://") or "@sha256:" in reference:
+        if not reference.startswith(REGISTRY) or "@sha256:" in reference:
             return reference
         digest = Digest.of_bytes(self.skopeo.raw_bytes(reference))
         last = reference.rpartition("/")[2]
@@ -81,15 +90,27 @@ class ImageStore:
 def reference_of(project: Project, base: Base) -> str:
     """Return BASE as skopeo names it."""
     if base.image:
-        return f"docker://{base.image}"
-    layout = (project.root / str(base.oci)).resolve()
+        return f"{REGISTRY}{base.image}"
+    layout = project.places.lead(str(base.oci), OCI_KEY)
     if not (layout / "oci-layout").is_file():
         raise UsageError(
             f"{base.oci} is not an OCI layout",
             why="it has no file oci-layout",
             fix="name a directory such as `vcr build image` or `skopeo copy` makes",
         )
-    return f"oci:{layout}"
+    return f"{LAYOUT}{project.places.lead_whole(str(layout), OCI_KEY)}"
+
+
+def _check_locked(reference: str, places: Places) -> None:
+    """Raise unless REFERENCE, of a lock, is an image of a registry or a layout of PLACES."""
+    if reference.startswith(LAYOUT):
+        places.lead_whole(reference.removeprefix(LAYOUT), "vcr.lock")
+    elif not reference.startswith(REGISTRY):
+        raise LockError(
+            f"vcr.lock: {reference!r} is no image",
+            why=f"an image is of a registry ({REGISTRY}) or a layout ({LAYOUT})",
+            fix="run `vcr lock` to write it anew",
+        )
 
 
 def _manifests(layout: Path) -> dict[Arch, str]:

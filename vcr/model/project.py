@@ -5,6 +5,7 @@ nearest one; every message says where in the file it is about.
 """
 
 import hashlib
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from vcr.errors import UsageError
 from vcr.model.config import Base, Config, ServiceSection
+from vcr.model.places import Places, places_of
 
 CONFIG_FILE = "vcr.toml"
 LOCK_FILE = "vcr.lock"
@@ -26,13 +28,15 @@ NAMED: dict[str, Any] = {"base": Base, "services": ServiceSection}
 
 @dataclass(frozen=True)
 class Project:
-    """A project on disk, its configuration checked."""
+    """A project on disk, its configuration checked; its paths have no links."""
 
     root: Path
     name: str
     config: Config
     dockerfile: Path
     context: Path
+    places: Places
+    ignore_files: tuple[Path, ...] = ()  # the first that is there says what takes no part
 
     @property
     def key(self) -> str:
@@ -41,19 +45,30 @@ class Project:
         return f"{self.name}-{place[:12]}"
 
     @property
+    def ignore_file(self) -> Path | None:
+        """Return what says which files take no part, None without it; raises UsageError."""
+        found = next(filter(os.path.isfile, self.ignore_files), None)
+        return self.places.lead(str(found), found.name) if found is not None else None
+
+    @property
     def lock_file(self) -> Path:
         """Return the path of vcr.lock."""
         return self.root / LOCK_FILE
 
 
-def load_project(root: Path) -> Project:
-    """Read the project in directory ROOT; raises UsageError."""
-    if not root.is_dir():
+def load_project(root: Path, *, outside: tuple[Path, ...] = ()) -> Project:
+    """Read the project in directory ROOT; raises UsageError.
+
+    Its paths may lead to what is OUTSIDE of it only if that is allowed.
+    """
+    if not os.path.isdir(root):  # noqa: PTH112 -- False also for a name that is too long
         raise UsageError(f"{root} is not a directory", fix="name a project's directory")
-    root = root.resolve()
-    config = _load_config(root / CONFIG_FILE)
-    dockerfile = root / config.project.dockerfile
-    context = (root / config.project.context).resolve()
+    places = places_of(root, outside)
+    root = places.root
+    config = _load_config(places.lead(CONFIG_FILE, CONFIG_FILE))
+    places.lead(LOCK_FILE, LOCK_FILE)
+    dockerfile = places.lead(config.project.dockerfile, f"{CONFIG_FILE}: [project] dockerfile")
+    context = places.lead(config.project.context, f"{CONFIG_FILE}: [project] context")
     if not dockerfile.is_file():
         raise UsageError(
             f"there is no {config.project.dockerfile} in {root}",
@@ -65,7 +80,10 @@ def load_project(root: Path) -> Project:
             f"the build context {config.project.context!r} is not a directory",
             fix=f"change context in {CONFIG_FILE}",
         )
-    return Project(root, config.project.name or _name_of(root), config, dockerfile, context)
+    name = config.project.name or _name_of(root)
+    beside = Path(f"{root / config.project.dockerfile}.dockerignore")
+    ignore_files = (beside, context / ".dockerignore")
+    return Project(root, name, config, dockerfile, context, places, ignore_files)
 
 
 def _name_of(root: Path) -> str:

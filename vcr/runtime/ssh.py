@@ -18,6 +18,7 @@ from vcr.engines.debug import Request
 from vcr.engines.inside import Inside
 from vcr.engines.session import Streams
 from vcr.errors import HostError, UsageError, VcrError
+from vcr.model.places import ANYWHERE
 from vcr.model.project import Project, load_project
 from vcr.runtime.inside import answer, carry_out, inside_of
 from vcr.runtime.record import Records
@@ -144,7 +145,7 @@ def main(told: str) -> None:
     )
     code = 1
     try:
-        access = Access(load_project(Path(words["project"])), settings)
+        access = Access(load_project(Path(words["project"]), outside=ANYWHERE), settings)
         inside = way_in(access)
         access.introduce(inside)
         request = Request(SSHD, system=True, has_input=True, is_socket=True)

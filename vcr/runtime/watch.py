@@ -76,8 +76,8 @@ class Filter:
             return False
         relative = path.relative_to(self.project.context).as_posix()
         try:
-            ignore = load_ignore(self.project.context, self.project.dockerfile)
-        except (UsageError, OSError, UnicodeDecodeError):
+            ignore = load_ignore(self.project.ignore_file)
+        except UsageError:
             return True  # the build will say what is wrong with it
         return relative != "." and not ignore.ignores(relative)
 
@@ -85,8 +85,7 @@ class Filter:
         """Tell whether PATH says how the project is built, rather than being a part of it."""
         project = self.project
         names = {project.root / CONFIG_FILE, project.root / LOCK_FILE, project.dockerfile}
-        ignores = {project.context / ".dockerignore", Path(f"{project.dockerfile}.dockerignore")}
-        return path in names | ignores
+        return path in names or path in project.ignore_files
 
 
 @contextmanager

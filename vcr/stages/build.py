@@ -136,7 +136,7 @@ class Builder:
         for layer in plan.layers.values():
             if isinstance(layer, OciBase):
                 store = ImageStore(Skopeo.of_toolset(nix.toolset("oci")), nix)
-                store.provide(layer.reference, layer.nar_sha256)
+                store.provide(layer.reference, layer.nar_sha256, self.project.places)
 
     def _origin_of(self, drv: Path, plan: Plan, nix: Nix) -> str:
         """Return "Dockerfile:LINE: " for the layer that DRV builds, "" for another."""

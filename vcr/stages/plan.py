@@ -42,7 +42,7 @@ def make_plan(
     args = project.config.args
     resolver = Resolver(dockerfile, arch, args)
     _check_args(args, dockerfile, resolver)
-    context = Context(project.context, load_ignore(project.context, project.dockerfile))
+    context = Context(project.context, load_ignore(project.ignore_file))
     planner = ImagePlanner(resolver, context, lock, project.config.build.pure_caches)
     state = planner.plan(resolver.target(target or project.config.project.target))
     return Plan(

@@ -16,9 +16,13 @@ def prepare(
     profile: str,
     target: str | None = None,
     engine: str | None = None,
+    outside: tuple[Path, ...] = (),
 ) -> tuple[Project, Plan]:
-    """Read the project in DIRECTORY and plan it; raises UsageError, LockError."""
-    project = load_project(directory)
+    """Read the project in DIRECTORY and plan it; raises UsageError, LockError.
+
+    OUTSIDE is what it may name besides its own files.
+    """
+    project = load_project(directory, outside=outside)
     lock = load_lock(project)
     return project, make_plan(
         project, lock, arch=arch, profile=profile, target=target, engine=engine

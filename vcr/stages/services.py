@@ -62,7 +62,9 @@ def _project_of(
 ) -> tuple[Project, Lock]:
     """Return a service as a project with a lock; raises UsageError, LockError."""
     if section.build:
-        other = load_project(project.root / section.build)
+        directory = project.places.lead(section.build, f"vcr.toml: [services.{name}] build")
+        # It belongs to this project, and may name what this one may.
+        other = load_project(directory, outside=(project.root, *project.places.outside))
         found, locked = replace(other, name=f"{project.name}-{name}"), load_lock(other)
     else:
         place = hashlib.sha256(f"{project.root} {section.image}".encode()).hexdigest()[:32]
@@ -70,7 +72,9 @@ def _project_of(
         dockerfile = directory / "Dockerfile"
         write_text(dockerfile, f"FROM {section.image}\n")
         config = Config(machine=MachineSection(writable=True))
-        found = Project(project.root, f"{project.name}-{name}", config, dockerfile, directory)
+        found = Project(
+            project.root, f"{project.name}-{name}", config, dockerfile, directory, project.places
+        )
         locked = lock
     config = found.config
     if section.ports:
@@ -87,7 +91,7 @@ def _bind(project: Project, named: Path, text: str) -> Bind:
     target, _, mode = rest.partition(":")
     if "/" not in source:
         return Bind(named / source, target, read_only=mode == "ro")
-    path = (project.root / source).resolve()
+    path = project.places.lead(source, "vcr.toml: [services] volumes")
     if not path.exists():
         raise UsageError(f"vcr.toml: there is no {source} to show to a service", fix="make it")
     return Bind(path, target, read_only=mode == "ro")

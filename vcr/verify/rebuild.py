@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vcr.errors import ExitCode, MismatchError, UsageError, VcrError
+from vcr.model.places import places_of
 from vcr.model.plan import Plan
 from vcr.settings import Settings
 from vcr.stages import stages_of
@@ -73,7 +74,7 @@ def source_of(
     if directory.is_absolute() or ".." in directory.parts:
         raise UsageError(f"{directory} is outside the repository", fix="give a path inside it")
     with git().checkout(url, revision or "HEAD") as root:
-        yield root / directory
+        yield places_of(root).lead(str(directory), "--git")
 
 
 def _without_caches(settings: Settings) -> Settings:
