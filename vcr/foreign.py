@@ -18,7 +18,7 @@ KIB, MIB = 1 << 10, 1 << 20
 MAX_TEXT = 1 * MIB  # vcr.toml, Dockerfile, .dockerignore, policy, key, parameters
 MAX_LADDER = 4 * MIB  # as much as the OCI distribution specification allows a manifest
 MAX_LOCK = 256 * MIB  # it may hold bodies of answers
-MAX_PROOF = 64 * MIB  # statements, evidence, receipts
+MAX_PROOF = 8 * MIB  # statements, evidence, receipts: ten thousand packages of an SBOM
 # The most that a guest, an agent or a server may say on one line, in bytes.
 MAX_LINE = 4 * MIB
 CHUNK = 1 * MIB

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nitro_pki import NOW, TestModule
 from test_attest_dsse import ALICE, BOB, MALLORY, trusted
-from test_attest_statement import LADDER, statement
+from test_attest_statement import BUILD, LADDER, statement
 
 from vcr.attest import strict_json
 from vcr.attest.checker import Verdict, verify_files
@@ -30,7 +30,8 @@ from vcr.model.digest import Digest
 from vcr.sandbox import pcrs
 
 MODULE = TestModule()
-TRUST = Demand(trusted=trusted(ALICE, BOB), nitro=NitroDemand(root=MODULE.root))
+IMAGE = {number: MODULE.pcrs[number] for number in range(3)}
+TRUST = Demand(trusted=trusted(ALICE, BOB), nitro=NitroDemand(root=MODULE.root, pcrs=IMAGE))
 
 
 def signed(kind: str, *keys: Ed25519PrivateKey, **changes: Any) -> bytes:
@@ -117,7 +118,8 @@ def test_a_predicate_that_contradicts_its_subjects() -> None:
 def test_a_statement_that_is_too_old_or_does_not_say() -> None:
     hour = replace(TRUST, max_age=3600)
     fresh = signed("rebuild", ALICE, time="2026-11-26T11:30:00Z")
-    assert check(hour, fresh, signed("sbom", ALICE))
+    created = {"creationInfo": {"created": "2026-11-26T11:30:00Z"}}
+    assert check(hour, fresh, signed("sbom", ALICE, **created))
     assert rejection(hour, fresh, at=NOW + dt.timedelta(hours=1)).joint is Joint.AGE
     assert rejection(hour, fresh, at=NOW - dt.timedelta(hours=1)).joint is Joint.AGE
     assert rejection(hour, signed("rebuild", ALICE)).joint is Joint.AGE
@@ -178,39 +180,46 @@ def test_a_document_that_is_required() -> None:
 def test_the_register_that_the_sealed_root_extends() -> None:
     module = TestModule(keys=MODULE.keys, certificates=MODULE.certificates)
     module.extend(pcrs.ROOT_PCR, bytes.fromhex(LADDER["sealed"].hex))
-    sealed = replace(TRUST, nitro=replace(TRUST.nitro, pcrs={16: b""}))
+    sealed = replace(TRUST, nitro=replace(TRUST.nitro, pcrs={**IMAGE, 16: b""}))
     good = module.document(user_data=digest_of("root-hash"))
+    registers = dict(sorted(module.pcrs.items()))
     assert check(sealed, signed("root-hash", ALICE), good)
     module.extend(pcrs.ROOT_PCR, b"more")
     other = module.document(user_data=digest_of("root-hash"))
     assert rejection(sealed, signed("root-hash", ALICE), other).joint is Joint.PCR
     assert rejection(sealed, good).joint is Joint.PCR  # nobody says which root
-    alone = Demand(nitro=sealed.nitro, ladder=LADDER)
-    assert check(alone, good)
+    answering = replace(sealed.nitro, nonce=b"n")
+    alone = Demand(nitro=answering, ladder=LADDER, ladder_terms=BUILD)
+    assert check(alone, module.document(nonce=b"n", pcrs=registers))
     assert rejection(alone, other).joint is Joint.PCR
 
 
 def test_a_document_by_itself() -> None:
-    alone = Demand(nitro=TRUST.nitro)
-    assert check(alone, document()).said == ()
+    alone = Demand(nitro=replace(TRUST.nitro, nonce=b"fresh"))
+    assert check(alone, document(nonce=b"fresh")).said == ()
     assert rejection(Demand(), document()).joint is Joint.CHAIN
 
 
 def test_what_is_demanded_is_not_met_by_leaving_it_out() -> None:
-    alone = Demand(nitro=TRUST.nitro)
+    alone = Demand(nitro=replace(TRUST.nitro, user_data=digest_of("root-hash")))
     said = signed("root-hash", ALICE)
-    assert rejection(TRUST, document()).joint is Joint.THRESHOLD
+    assert rejection(replace(alone, trusted=TRUST.trusted), document()).joint is Joint.THRESHOLD
     assert rejection(replace(alone, threshold=2), document()).joint is Joint.THRESHOLD
     assert rejection(TRUST).joint is Joint.THRESHOLD
-    assert rejection(replace(alone, ladder=LADDER), document()).joint is Joint.SUBJECT
+    assert rejection(
+        replace(alone, ladder=LADDER, ladder_terms=BUILD), document()
+    ).joint is Joint.SUBJECT
     challenged = replace(TRUST, nitro=replace(TRUST.nitro, nonce=b"n"))
     assert rejection(challenged, said).joint is Joint.NONCE
     receipt = Receipt("ipr", digest_of("root-hash"), b"").to_bytes()
     assert rejection(challenged, said, receipt).joint is Joint.NONCE
 
 
-def software(key: Ed25519PrivateKey, bound: bytes, nonce: bytes = b"") -> bytes:
+def software(
+    key: Ed25519PrivateKey, bound: bytes, nonce: bytes = b"", made: str | None = None
+) -> bytes:
     content = {"nonce": nonce.hex(), "reportData": bound.hex()}
+    content |= {} if made is None else {"time": made}
     return sign(strict_json.dump(content), [key], SOFTWARE_PAYLOAD).to_bytes()
 
 
@@ -232,7 +241,9 @@ def test_evidence_of_a_key() -> None:
 def test_a_receipt_belongs_to_its_statement() -> None:
     said = signed("rebuild", ALICE)
     receipt = Receipt("ipr submit", digest_of("rebuild"), b"number 7").to_bytes()
-    assert check(TRUST, said, receipt).proofs[0].kind == "receipt-v1"
+    (kept,) = check(TRUST, said, receipt).proofs
+    assert (kept.kind, kept.is_verified) == ("receipt-v1", False)
+    assert kept.words == "kept, not verified: 8 bytes of ipr submit"
     other = Receipt("ipr submit", digest_of("sbom"), b"number 7").to_bytes()
     assert rejection(TRUST, said, other).joint is Joint.RECEIPT
     assert rejection(TRUST, receipt).joint is Joint.RECEIPT
@@ -282,7 +293,7 @@ def test_a_policy_is_read(tmp_path: Path) -> None:
     assert wanted.threshold == 2
     assert wanted.max_age == 3600
     assert wanted.predicates == {TYPES["rebuild"]: 2, TYPES["sbom"]: 1}
-    assert wanted.ladder == {"image": LADDER["image"]}
+    assert (wanted.ladder, wanted.is_partial) == ({"image": LADDER["image"]}, True)
     assert wanted.nitro == NitroDemand(
         pcrs={0: b"\xab" * 48, 16: b""}, nonce=b"\x00\xff", max_age=300, required=True
     )

@@ -1,41 +1,23 @@
 """Verifies files together: statements, and the evidence that binds to them. Pure and offline.
 
-Every file must hold by itself; all statements must be about one ladder; and together they
-must reach what is demanded.
+Every file must hold by itself; all statements must be about one ladder, built for the same;
+and together they must reach what is demanded.
 """
 
 import datetime as dt
-import hashlib
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vcr.attest import evidence
 from vcr.attest.demand import Demand
-from vcr.attest.dsse import STATEMENT_TYPE, Envelope, read_envelope, signers
+from vcr.attest.dsse import STATEMENT_TYPE, Envelope, read_envelope
+from vcr.attest.enough import check_enough
 from vcr.attest.evidence import Proof
-from vcr.attest.nitro import EVIDENCE_TYPE, check_age
-from vcr.attest.predicates import NAMES, check_predicate, time_of
 from vcr.attest.receipt import is_receipt, read_receipt
-from vcr.attest.rejected import Joint, RejectedError, demand
-from vcr.attest.statement import Statement, check_subjects, read_statement
-
-
-@dataclass(frozen=True)
-class Said:
-    """A statement that holds, and the keys that signed it."""
-
-    file: str
-    kind: str
-    statement: Statement
-    signers: frozenset[str]
-    payload: bytes
-
-    @property
-    def digest(self) -> bytes:
-        """Return what evidence binds to."""
-        return hashlib.sha256(self.payload).digest()
+from vcr.attest.rejected import Joint, RejectedError, of_file
+from vcr.attest.said import Said, read_said
+from vcr.attest.statement import DRIVE, check_subjects
+from vcr.attest.terms import Terms, check_release, check_terms
 
 
 @dataclass(frozen=True)
@@ -45,6 +27,7 @@ class Verdict:
     said: tuple[Said, ...]
     proofs: tuple[Proof, ...]
     ladder: Mapping[str, str]
+    terms: Terms  # what the ladder was built for; empty when a document stands alone
 
 
 def verify_files(files: Sequence[tuple[str, bytes]], wanted: Demand, at: dt.datetime) -> Verdict:
@@ -52,19 +35,17 @@ def verify_files(files: Sequence[tuple[str, bytes]], wanted: Demand, at: dt.date
     said: list[Said] = []
     others: list[tuple[str, bytes, Envelope | None]] = []
     for name, data in files:
-        with _of(name):
+        with of_file(name):
             envelope = _envelope(data)
             if envelope is not None and envelope.payload_type == STATEMENT_TYPE:
-                said.append(_statement(name, envelope, wanted, at))
+                said.append(read_said(name, envelope, wanted, at))
             else:
                 others.append((name, data, envelope))
-    ladder = dict(wanted.ladder) or (dict(said[0].statement.rungs) if said else {})
-    for one in said:
-        with _of(one.file):
-            check_subjects(one.statement, ladder)
+    ladder = _ladder(said, wanted)
+    terms = _terms(said, wanted)
     proofs = tuple(_proof(other, said, ladder, wanted, at) for other in others)
-    _check_enough(said, proofs, wanted)
-    return Verdict(tuple(said), proofs, ladder)
+    check_enough(said, proofs, ladder, wanted)
+    return Verdict(tuple(said), proofs, ladder, terms)
 
 
 def _envelope(data: bytes) -> Envelope | None:
@@ -74,16 +55,54 @@ def _envelope(data: bytes) -> Envelope | None:
     return read_envelope(data)
 
 
-def _statement(name: str, envelope: Envelope, wanted: Demand, at: dt.datetime) -> Said:
-    by = signers(envelope, wanted.trusted)
-    statement = read_statement(envelope)
-    kind = check_predicate(statement)
-    made = time_of(statement)
-    if wanted.max_age is not None and kind != "sbom":  # whose time is that of the lock
-        if made is None:
-            raise RejectedError(Joint.AGE, "it does not say when it was made")
-        check_age(made, wanted.max_age, at)
-    return Said(name, kind, statement, by, envelope.payload)
+def _ladder(said: Sequence[Said], wanted: Demand) -> Mapping[str, str]:
+    """Return the ladder that all SAID is about, which is the WANTED one; raises RejectedError."""
+    takes_theirs = said and (wanted.is_partial or not wanted.ladder)
+    ladder = said[0].statement.rungs if takes_theirs else wanted.ladder
+    drives = {one.statement.subjects[DRIVE] for one in said if DRIVE in one.statement.subjects}
+    for one in said:
+        with of_file(one.file):
+            check_subjects(one.statement, ladder)
+            drive = one.statement.subjects.get(DRIVE)
+            if drive is not None and len(drives) > 1:
+                raise RejectedError(
+                    Joint.SUBJECT, "the statements are about different drives", got=drive
+                )
+    for name, digest in wanted.ladder.items():
+        if ladder.get(name) != digest:
+            raise RejectedError(
+                Joint.SUBJECT,
+                f"the rung {name} is not the one that is demanded",
+                expected=digest,
+                got=ladder.get(name, "no such rung"),
+            )
+    return ladder
+
+
+def _terms(said: Sequence[Said], wanted: Demand) -> Terms:
+    """Return what the ladder was built for, by all SAID and as WANTED; raises RejectedError."""
+    found = wanted.ladder_terms
+    whose = "the ladder"
+    for one in said:
+        if one.terms is None:
+            continue
+        with of_file(one.file):
+            check_terms(one.terms, found, whose)
+            check_terms(one.terms, wanted.build, "the one that is demanded")
+        if not found:
+            found, whose = one.terms, f"the build of {one.file}"
+    if not found:
+        if said or wanted.build:
+            raise RejectedError(
+                Joint.BUILD,
+                "nothing says which build it is about",
+                fix="give a statement that does, such as a provenance, or --ladder",
+            )
+        return found
+    check_terms(found, wanted.build, "the one that is demanded")
+    if "profile" not in wanted.build:
+        check_release(found)
+    return found
 
 
 def _proof(
@@ -95,57 +114,9 @@ def _proof(
 ) -> Proof:
     name, data, envelope = other
     bound = {one.digest for one in said}
-    with _of(name):
+    with of_file(name):
         if envelope is not None:
-            return evidence.of_software(name, envelope, bound, wanted)
+            return evidence.of_software(name, envelope, bound, wanted, at)
         if is_receipt(data):
             return read_receipt(name, data, bound)
-        return evidence.of_nitro(name, data, bound, ladder, wanted.nitro, at)
-
-
-def _check_enough(said: Sequence[Said], proofs: Sequence[Proof], wanted: Demand) -> None:
-    """Raise RejectedError unless enough keys said enough; a key counts once, however called.
-
-    What is demanded of a kind of file is not met by giving none of that kind.
-    """
-    by_type: dict[str, set[str]] = defaultdict(set)
-    for one in said:
-        by_type[one.statement.predicate_type] |= one.signers
-    everybody = set().union(*by_type.values())
-    if wanted.trusted or wanted.threshold > 1 or not proofs:
-        _reach(len(everybody), wanted.threshold, "the ladder")
-    for kind, count in sorted(wanted.predicates.items()):
-        _reach(len(by_type.get(kind, ())), count, f"a {NAMES[kind]} of it")
-    nitro, kinds = wanted.nitro, {proof.kind for proof in proofs}
-    is_bound = b"" in nitro.pcrs.values()  # by the register of the sealed root
-    demand(said or is_bound or not wanted.ladder, Joint.SUBJECT, "nothing is about the ladder")
-    demand(
-        EVIDENCE_TYPE in kinds or not nitro.required,
-        Joint.DOCUMENT,
-        "a document of a Nitro enclave is required, and none was given",
-    )
-    demand(
-        kinds & {EVIDENCE_TYPE, evidence.SOFTWARE} or nitro.nonce is None,
-        Joint.NONCE,
-        "evidence that answers it is required, and none was given",
-    )
-
-
-def _reach(got: int, count: int, what: str) -> None:
-    if got < count:
-        raise RejectedError(
-            Joint.THRESHOLD,
-            f"{count} different trusted keys must vouch for {what}; {got} did",
-            expected=str(count),
-            got=str(got),
-            fix="get a statement of somebody else; the same key twice counts once",
-        )
-
-
-@contextmanager
-def _of(file: str) -> Iterator[None]:
-    """Name the FILE that a rejection inside the block is about."""
-    try:
-        yield
-    except RejectedError as error:
-        raise error.of_file(file) from None
+        return evidence.of_nitro(name, data, bound, ladder, wanted, at)

@@ -1,13 +1,9 @@
 """COSE_Sign1 (RFC 9052, 4.2) with ES384, the one form in which Nitro signs.
 
-CBOR has many encodings of one value; only the preferred one (RFC 8949, 4.1: the shortest,
-of definite length, which is what the Nitro hypervisor writes) is read, and no name twice;
-so no byte can change unnoticed.
+How its CBOR is read is said in vcr/attest/cbor.py.
 """
 
-import io
 from dataclasses import dataclass
-from typing import Any
 
 import cbor2
 from cryptography.exceptions import InvalidSignature
@@ -15,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
 
+from vcr.attest.cbor import read_cbor
 from vcr.attest.rejected import Joint, RejectedError, demand
 
-TAG = 18
+TAG = b"\xd2"  # RFC 9052, 4.2: tag 18, in CBOR
 ES384 = {1: -35}  # https://www.iana.org/assignments/cose: header 1 is alg, -35 is ES384
 SIGNATURE_BYTES = 96  # r and s, 48 bytes each
 MAX_BYTES = 32768
@@ -36,10 +33,7 @@ class Sign1:
 def read_sign1(data: bytes) -> Sign1:
     """Read DATA, tagged or not; raises RejectedError."""
     demand(len(data) <= MAX_BYTES, Joint.DOCUMENT, f"it has more than {MAX_BYTES} bytes")
-    message = read_cbor(data)
-    if isinstance(message, cbor2.CBORTag):
-        demand(message.tag == TAG, Joint.DOCUMENT, "its CBOR tag is not that of COSE_Sign1")
-        message = message.value
+    message = read_cbor(data.removeprefix(TAG))
     demand(
         isinstance(message, list) and len(message) == 4,
         Joint.DOCUMENT,
@@ -64,22 +58,6 @@ def read_sign1(data: bytes) -> Sign1:
         f"an ES384 signature has {SIGNATURE_BYTES} bytes",
     )
     return Sign1(protected, payload, signature)
-
-
-def read_cbor(data: bytes) -> Any:
-    """Read one CBOR value that is all of DATA, in the preferred encoding."""
-    stream = io.BytesIO(data)
-    try:
-        value = cbor2.CBORDecoder(stream).decode()
-        again = cbor2.dumps(value)
-    except Exception as error:  # noqa: BLE001 -- the decoder lets through what its callees raise
-        raise RejectedError(Joint.DOCUMENT, f"it is not CBOR: {error}") from None
-    demand(
-        again == data,
-        Joint.DOCUMENT,
-        "its CBOR is not in the preferred encoding, or goes on after its end",
-    )
-    return value
 
 
 def to_be_signed(protected: bytes, payload: bytes) -> bytes:

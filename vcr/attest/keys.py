@@ -28,8 +28,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from vcr.atomic import write_bytes
 from vcr.errors import HostError, UsageError
+from vcr.foreign import MAX_TEXT, open_regular, read_bytes
 
-MAX_KEY_BYTES = 1 << 16
 MAKE_ONE = "`vcr attest keygen NAME` makes a pair"
 
 # RFC 8032, 5.1.3: y must be below p. Anybody can sign for a key of small order, whose y is
@@ -54,9 +54,9 @@ def create_pair(prefix: Path) -> tuple[Path, Path]:
 def read_private(path: Path) -> Ed25519PrivateKey:
     """Read the private key at PATH; raises UsageError, also when others may read it."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            data = file.read(MAX_KEY_BYTES)
+            data = file.read(MAX_TEXT)
     except OSError as error:
         raise UsageError(
             f"cannot read the key {path}", why=error.strerror or str(error), fix=MAKE_ONE
@@ -81,7 +81,7 @@ def read_private(path: Path) -> Ed25519PrivateKey:
 def read_public(path: Path) -> Ed25519PublicKey:
     """Read the public key at PATH; raises UsageError."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, MAX_TEXT)
     except OSError as error:
         raise UsageError(f"cannot read the key {path}", why=error.strerror or str(error)) from None
     return parse_public(data, str(path))
@@ -90,7 +90,7 @@ def read_public(path: Path) -> Ed25519PublicKey:
 def parse_public(data: bytes, name: str) -> Ed25519PublicKey:
     """Read a public key in PEM, called NAME; raises UsageError."""
     try:
-        key = load_pem_public_key(data[:MAX_KEY_BYTES])
+        key = load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise UsageError(f"{name} is not a public key in PEM", why=str(error)) from None
     if not isinstance(key, Ed25519PublicKey):

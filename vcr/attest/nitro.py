@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vcr.attest import pcr
+from vcr.attest.age import check_age
+from vcr.attest.cbor import read_cbor
 from vcr.attest.chain import AWS_ROOT, check_chain, public_key
-from vcr.attest.cose import check_signature, read_cbor, read_sign1
+from vcr.attest.cose import check_signature, read_sign1
 from vcr.attest.rejected import Joint, RejectedError, demand
 from vcr.sandbox.pcrs import SIZE
 
@@ -24,7 +26,6 @@ MAX_CERTIFICATE = 1024  # bytes of DER
 MAX_KEY, MAX_DATA = 1024, 512  # bytes of public_key; of user_data and nonce
 MANDATORY = frozenset({"module_id", "digest", "timestamp", "pcrs", "certificate", "cabundle"})
 OPTIONAL = {"public_key": MAX_KEY, "user_data": MAX_DATA, "nonce": MAX_DATA}
-SKEW_SECONDS = 60  # that a document may seem to come from the future
 
 
 @dataclass(frozen=True)
@@ -116,15 +117,7 @@ def _check_expected(document: Document, expected: Expected, at: dt.datetime) -> 
     if expected.module_id is not None:
         wanted, got = expected.module_id.encode(), document.module_id.encode()
         _check_equal(Joint.MODULE, wanted, got, "another enclave made it")
-    if expected.max_age is not None:
-        check_age(document.time, expected.max_age, at)
-
-
-def check_age(made: dt.datetime, max_age: float, at: dt.datetime) -> None:
-    """Raise RejectedError unless what was MADE then is at most MAX_AGE seconds old."""
-    age = (at - made).total_seconds()
-    demand(age <= max_age, Joint.AGE, f"it is {age:.0f} s old; at most {max_age:g} s are allowed")
-    demand(age >= -SKEW_SECONDS, Joint.AGE, f"it is from the future, by {-age:.0f} s")
+    check_age(document.time, expected.max_age, at)
 
 
 def _check_equal(joint: Joint, wanted: bytes | None, got: bytes, reason: str) -> None:

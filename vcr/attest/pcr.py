@@ -16,14 +16,16 @@ def parse_register(text: object) -> object:
     """
     if not isinstance(text, str):
         return text
-    found = b"" if text == SEALED else bytes.fromhex(text)
-    if text != SEALED and len(found) != SIZE:
+    if text == SEALED:
+        return b""
+    found = bytes.fromhex(text)
+    if len(text) != 2 * SIZE or len(found) != SIZE:  # blanks are none of it
         raise ValueError(f"a register is {SIZE} bytes in hex, or {SEALED!r}")
     return found
 
 
 def parse_index(text: str) -> int:
     """Read the number of a register; raises ValueError."""
-    if not text.isascii() or not text.isdigit() or int(text) >= COUNT:
+    if text not in map(str, range(COUNT)):  # in one way: "00" would be another "0"
         raise ValueError(f"{text!r} is not a register: 0 to {COUNT - 1}")
     return int(text)

@@ -1,23 +1,35 @@
-"""A policy file: which keys, how many of them, which statements, which enclave.
+"""A policy file: which keys, how many of them, which statements, which build, which enclave.
 
 TOML; every name is known or the file is refused. Paths in it are relative to the file.
 Documented in docs/attest.md.
 """
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from vcr.attest.demand import Demand, NitroDemand
 from vcr.attest.dsse import Trusted
 from vcr.attest.keys import key_id, parse_public, read_public
 from vcr.attest.pcr import parse_index, parse_register
 from vcr.attest.predicates import NAMES, TYPES
+from vcr.attest.terms import MAX_EPOCH, Terms
 from vcr.errors import UsageError
+from vcr.foreign import MAX_TEXT, read_text
+from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.duration import parse_duration
+from vcr.stages import ENGINES, PROFILES
 
 PEM = "-----BEGIN"
 
@@ -30,6 +42,15 @@ def _hex(value: object) -> object:
     return bytes.fromhex(value) if isinstance(value, str) else value
 
 
+def _one_of(known: tuple[str, ...]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"{value!r} is none of {', '.join(known)}")
+        return value
+
+    return AfterValidator(check)
+
+
 def predicate_type(name: str) -> str:
     """Return the type of a predicate by its short NAME or its type; raises ValueError."""
     if name not in TYPES and name not in NAMES:
@@ -37,7 +58,7 @@ def predicate_type(name: str) -> str:
     return TYPES.get(name, name)
 
 
-type Age = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
+type Age = Annotated[float, BeforeValidator(_duration), Field(gt=0, allow_inf_nan=False)]
 type Hex = Annotated[bytes, BeforeValidator(_hex)]
 type Register = Annotated[bytes, BeforeValidator(parse_register)]
 type Index = Annotated[int, BeforeValidator(parse_index)]
@@ -48,6 +69,34 @@ type Sha256 = Annotated[str, AfterValidator(Digest)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class BuildPolicy(_Section):
+    """[build]: what the ladder must have been built for."""
+
+    name: str | None = None
+    profile: Annotated[str, _one_of(PROFILES)] | None = None
+    arch: Annotated[str, _one_of(tuple(Arch))] | None = None
+    engine: Annotated[str, _one_of(ENGINES)] | None = None
+    engine_version: str | None = None
+    epoch: Annotated[int, Field(ge=0, le=MAX_EPOCH)] | None = None  # seconds since 1970
+
+    @property
+    def terms(self) -> Terms:
+        """Return those that are demanded."""
+        return {key: value for key, value in self if value is not None}
+
+
+class SourcePolicy(_Section):
+    """[source]: what was built, by provenance and witnesses."""
+
+    changed: Literal[False]
+
+
+class RebuildPolicy(_Section):
+    """[rebuild]: how much witnesses must have built again."""
+
+    rebuilt: Literal["project", "toolchain"]
 
 
 class NitroPolicy(_Section):
@@ -66,17 +115,18 @@ class Policy(_Section):
     keys: dict[str, str] = Field(default_factory=dict)  # name → file, or PEM
     threshold: Count = 1
     predicates: dict[Predicate, Count] = Field(default_factory=dict)
-    ladder: dict[str, Sha256] = Field(default_factory=dict)
-    max_age: Age | None = None  # of statements, seconds
+    ladder: Annotated[dict[str, Sha256], Field(min_length=1)] | None = None
+    build: BuildPolicy = BuildPolicy()
+    source: SourcePolicy | None = None
+    rebuild: RebuildPolicy | None = None
+    max_age: Age | None = None  # of statements, seconds; of evidence, too, unless nitro has one
     nitro: NitroPolicy | None = None
 
 
 def read_policy(path: Path) -> Demand:
     """Read the policy at PATH; raises UsageError."""
     try:
-        policy = Policy.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read the policy {path}", why=str(error)) from None
+        policy = Policy.model_validate(_toml(path))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -91,10 +141,24 @@ def read_policy(path: Path) -> Demand:
         trusted=_keys(policy.keys, path),
         threshold=policy.threshold,
         predicates=policy.predicates,
-        ladder=policy.ladder,
+        ladder=policy.ladder or {},
+        is_partial=policy.ladder is not None,
+        build=policy.build.terms,
+        rebuilt=policy.rebuild.rebuilt if policy.rebuild else None,
+        unchanged=policy.source is not None,
         max_age=policy.max_age,
         nitro=NitroDemand(**dict(nitro), required=True) if nitro else NitroDemand(),
     )
+
+
+def _toml(path: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(read_text(path, MAX_TEXT))
+    except RecursionError:
+        raise UsageError(f"cannot read the policy {path}", why="it is nested too deep") from None
+    except (OSError, ValueError) as error:  # among them what tomllib and UTF-8 raise
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot read the policy {path}", why=why) from None
 
 
 def _keys(named: dict[str, str], path: Path) -> Trusted:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from vcr import __version__
+from vcr.attest import strict_json
 from vcr.attest.rejected import Joint, RejectedError, demand
 from vcr.attest.statement import DRIVE, Statement
+from vcr.attest.terms import Terms, read_terms
 from vcr.model.digest import Digest
 from vcr.model.plan import Plan
-from vcr.verify.ladders import TERMS
 
 OURS = "https://vcr.example"
 TYPES = {
@@ -29,7 +30,8 @@ NAMES = {uri: name for name, uri in TYPES.items()}
 BUILD_TYPE = f"{OURS}/build/v1"
 BUILDER = f"{OURS}/builder/v1"
 SPDX_VERSION = "SPDX-2.3"
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+BUILD_COMMENT = "vcr build: "  # in an SPDX document: its comment begins so; then the terms
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,17 @@ def with_time(kind: str, predicate: Mapping[str, Any], time: str) -> dict[str, A
     if kind == "provenance":
         details = predicate["runDetails"]
         return {**predicate, "runDetails": {**details, "metadata": {"finishedOn": time}}}
-    return dict(predicate) if kind == "sbom" else {**predicate, "time": time}
+    if kind == "sbom":
+        return {**predicate, "creationInfo": {**predicate["creationInfo"], "created": time}}
+    return {**predicate, "time": time}
 
 
 def time_of(statement: Statement) -> dt.datetime | None:
     """Return when STATEMENT says it was made, None if it does not; raises RejectedError."""
     if statement.predicate_type == TYPES["provenance"]:
         text = statement.predicate["runDetails"].get("metadata", {}).get("finishedOn")
+    elif statement.predicate_type == TYPES["sbom"]:
+        text = statement.predicate.get("creationInfo", {}).get("created")
     else:
         text = statement.predicate.get("time")
     return None if text is None else parse_time(text)
@@ -109,11 +115,19 @@ def parse_time(text: object) -> dt.datetime:
     raise RejectedError(Joint.PREDICATE, f"{text!r} is not a time in UTC")
 
 
-def build_of(statement: Statement) -> dict[str, Any] | None:
-    """Return the terms of the ladder that STATEMENT is about, if it says so; raises KeyError."""
+def build_of(statement: Statement) -> Terms | None:
+    """Return the terms of the ladder that STATEMENT is about, None if it does not say.
+
+    Raises KeyError, TypeError, ValueError.
+    """
+    if statement.predicate_type == TYPES["sbom"]:
+        comment = str(statement.predicate.get("comment", ""))
+        if not comment.startswith(BUILD_COMMENT):
+            return None
+        return read_terms(strict_json.load(comment.removeprefix(BUILD_COMMENT).encode()))
     definition = statement.predicate.get("buildDefinition", {})
     words = statement.predicate.get("build", definition.get("externalParameters"))
-    return None if words is None else {name: words[name] for name in TERMS}
+    return None if words is None else read_terms(words)
 
 
 def check_predicate(statement: Statement) -> str:
@@ -132,7 +146,7 @@ def check_predicate(statement: Statement) -> str:
         _CHECKS[kind](statement, statement.predicate)
         build_of(statement)
         time_of(statement)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise RejectedError(
             Joint.PREDICATE, f"it is not a {kind}: {type(error).__name__} {error}"
         ) from None

@@ -1,7 +1,7 @@
 """What a service answered when it was given a statement, kept beside it.
 
-What a receipt itself says is between the service and whoever trusts it; what is checked
-here is that it belongs to the statement it is shown with.
+What a receipt itself says is between the service and whoever trusts it: it is kept, not
+verified. All that is checked is that it belongs to the statement it is shown with.
 """
 
 import base64
@@ -39,6 +39,8 @@ class Receipt:
 
 def is_receipt(data: bytes) -> bool:
     """Tell whether DATA says that it is a receipt."""
+    if MEDIA_TYPE.encode() not in data:
+        return False
     try:
         content = strict_json.load(data)
     except ValueError:
@@ -47,20 +49,21 @@ def is_receipt(data: bytes) -> bool:
 
 
 def read_receipt(name: str, data: bytes, bound: Collection[bytes]) -> Proof:
-    """Check that the receipt in DATA is of one of the statements BOUND; raises RejectedError."""
+    """Keep the receipt in DATA, which is of one of the statements BOUND; raises RejectedError."""
     receipt = parse_receipt(data)
     demand(receipt.statement in bound, Joint.RECEIPT, "it is of none of the statements given")
-    return Proof(name, RECEIPT, f"{receipt.service}: {len(receipt.answer)} bytes")
+    words = f"kept, not verified: {len(receipt.answer)} bytes of {receipt.service}"
+    return Proof(name, RECEIPT, words, is_verified=False)
 
 
 def parse_receipt(data: bytes) -> Receipt:
     """Read the receipt in DATA, which must be whole; raises RejectedError."""
     try:
         content = strict_json.load(data)
-        answer = base64.b64decode(content["answer"], validate=True)
-        statement = bytes.fromhex(content["statement"]["sha256"])
-        receipt = Receipt(str(content["service"]), statement, answer)
-    except (ValueError, TypeError, KeyError) as error:
+        service, answer = content["service"], base64.b64decode(content["answer"], validate=True)
+        receipt = Receipt(service, strict_json.read_hex(content["statement"]["sha256"]), answer)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RejectedError(Joint.RECEIPT, f"it is not a receipt: {error}") from None
+    demand(isinstance(service, str), Joint.RECEIPT, "its service is not a name")
     demand(receipt.to_bytes() == data, Joint.RECEIPT, "its answer was changed")
     return receipt

@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from vcr import __version__
-from vcr.attest.predicates import OURS, SPDX_VERSION
+from vcr.attest import strict_json
+from vcr.attest.predicates import BUILD_COMMENT, OURS, SPDX_VERSION
 from vcr.attest.provenance import Pins
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
@@ -85,6 +86,7 @@ def sbom(plan: Plan, lock: Lock, pins: Pins, image: Digest) -> dict[str, Any]:
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
         "name": plan.name,
+        "comment": BUILD_COMMENT + strict_json.dump(plan.terms).decode(),
         "documentNamespace": f"{OURS}/spdx/{plan.name}/{plan.profile}/{plan.arch}/{image.hex}",
         "creationInfo": {
             "created": f"{created:%Y-%m-%dT%H:%M:%SZ}",

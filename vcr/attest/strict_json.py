@@ -1,9 +1,17 @@
-"""JSON that has one reading: no name twice, no NaN, UTF-8; and one writing: sorted, compact."""
+"""JSON that has one reading, and one writing: sorted, compact.
+
+No name twice, no NaN, no fraction, no half of a character, UTF-8: what two readers could
+take for two things is refused. So are bytes in anything but lower-case hex.
+"""
 
 import json
+import re
 from typing import Any
 
-MAX_BYTES = 64 << 20
+from vcr.foreign import MAX_PROOF
+
+MAX_BYTES = MAX_PROOF
+_HEX = re.compile(r"(?:[0-9a-f]{2})*")
 
 
 def dump(value: object) -> bytes:
@@ -19,9 +27,23 @@ def load(data: bytes) -> Any:
     if len(data) > MAX_BYTES:
         raise ValueError(f"more than {MAX_BYTES} bytes")
     try:
-        return json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+        value = json.loads(
+            data.decode(),
+            object_pairs_hook=_once,
+            parse_constant=_no_constant,
+            parse_float=_no_fraction,
+        )
+        dump(value)  # half of a character, as \ud800, cannot be written again
     except RecursionError:
         raise ValueError("nested too deep") from None
+    return value
+
+
+def read_hex(text: object) -> bytes:
+    """Return the bytes that TEXT is the lower-case hex of; raises ValueError."""
+    if not isinstance(text, str) or not _HEX.fullmatch(text):
+        raise ValueError("bytes are written in lower-case hex")
+    return bytes.fromhex(text)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -33,3 +55,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _no_fraction(text: str) -> None:
+    raise ValueError(f"{text[:20]} is not a whole number")

@@ -181,7 +181,7 @@ def _provider(app: App, name: str, maker: "Maker", envelope: "Envelope", key: Pa
     if name == "software":
         private = read_private(key)
         public = private.public_key()
-        return Software(private, {key_id(public): public})
+        return Software(private, {key_id(public): public}, dt.datetime.now(dt.UTC))
     service = maker.builder.project.config.attest
     if not service.command and not service.url:
         raise UsageError(

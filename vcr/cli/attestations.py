@@ -8,7 +8,8 @@ from vcr.attest.checker import verify_files
 from vcr.attest.demand import Demand
 from vcr.attest.keys import read_trusted
 from vcr.attest.rejected import RejectedError
-from vcr.cli.attest_verify import read_input
+from vcr.attest.terms import Terms
+from vcr.cli.attest_inputs import read_input
 from vcr.model.ladder import Rung
 from vcr.stages.page import Attested
 
@@ -16,14 +17,19 @@ SHOWN = 12  # digits of a key's id
 
 
 def judge(
-    files: Sequence[Path], keys: Sequence[Path], ladder: Sequence[Rung]
+    files: Sequence[Path],
+    keys: Sequence[Path],
+    ladder: Sequence[Rung],
+    terms: Terms | None = None,
 ) -> tuple[Attested, ...]:
     """Verify FILES, now, by the public KEYS, as being about LADDER; raises UsageError.
 
-    A statement has to hold alone; evidence, with the statements that do.
+    TERMS are what the ladder was built for; without them only releases hold. A statement has
+    to hold alone; evidence, with the statements that do.
     """
     rungs = {rung.name: str(rung.digest) for rung in ladder}
-    wanted = Demand(trusted=read_trusted(keys), ladder=rungs)
+    told = terms or {}
+    wanted = Demand(trusted=read_trusted(keys), ladder=rungs, ladder_terms=told, build=told)
     given = [(path.name, read_input(path)) for path in files]
     now = dt.datetime.now(dt.UTC)
     alone = [_judge([each], wanted, now) for each in given]
@@ -41,8 +47,9 @@ def _judge(files: list[tuple[str, bytes]], wanted: Demand, at: dt.datetime) -> A
         verdict = verify_files(files, wanted, at)
     except RejectedError as error:
         return Attested(name, holds=False, words=f"at the {error.joint}: {error.why}")
-    for said in verdict.said:
-        if said.file == name:
-            signers = ", ".join(sorted(key[:SHOWN] for key in said.signers))
-            return Attested(name, holds=True, words=f"{said.kind}, signed by {signers}")
-    return Attested(name, holds=True, words=next(p.words for p in verdict.proofs if p.file == name))
+    if not verdict.proofs:
+        said = verdict.said[-1]
+        signers = ", ".join(sorted(key[:SHOWN] for key in said.signers))
+        return Attested(name, holds=True, words=f"{said.kind}, signed by {signers}")
+    (proof,) = verdict.proofs  # what it is given with are statements
+    return Attested(name, holds=proof.is_verified, words=proof.words, is_kept=not proof.is_verified)

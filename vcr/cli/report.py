@@ -67,13 +67,15 @@ def report(
     project, plan = app.prepare(arch=arch_of(None, profile), profile=profile, engine=engine)
     builder = Builder(app.settings, app.ui, project)
     built = builder.build(plan, stages_of(profile))
-    judged = judge(attestations, keys, built.ladder)
+    judged = judge(attestations, keys, built.ladder, plan.terms)
     write_text(output, page(_report(app, builder, built, judged)))
     for each in judged:
-        if not each.holds:
+        if not each.holds and not each.is_kept:
             app.ui.warn(f"{each.file} is not verified: {each.words}")
     if app.ui.is_json:
-        told = [{"file": a.file, "holds": a.holds, "words": a.words} for a in judged]
+        told = [
+            {"file": a.file, "holds": a.holds, "state": a.state, "words": a.words} for a in judged
+        ]
         app.ui.json("report", {"path": str(output.resolve()), "attestations": told})
 
 

@@ -57,6 +57,12 @@ class Attested:
     file: str
     holds: bool
     words: str  # what it says and who signed it, or why it does not hold
+    is_kept: bool = False  # a receipt: it belongs to what holds, and was not verified
+
+    @property
+    def state(self) -> str:
+        """Return what came of it, in a word or two."""
+        return "verified" if self.holds else "kept" if self.is_kept else "not verified"
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,11 @@ def _attested(report: Report) -> list[str]:
     if not report.attested:
         return [paragraph(NO_ATTESTATION)]
     rows = [
-        (each.file, word("verified" if each.holds else "not verified", good=each.holds), each.words)
+        (
+            each.file,
+            each.state if each.is_kept else word(each.state, good=each.holds),
+            each.words,
+        )
         for each in report.attested
     ]
     return table(("file", "", "what it says, or why not"), rows)

@@ -1,12 +1,12 @@
 """Ladders as files, and where two of them part."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vcr.errors import MismatchError, UsageError
+from vcr.foreign import MAX_LADDER, load_json, read_bytes
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.ladder import UNKNOWN, Rung
@@ -16,6 +16,7 @@ from vcr.ui import JSON_SCHEMA
 
 MADE_BY = "vcr build --json > ladder.json"
 WORDS = ("name", "profile", "arch", "engine", "engine_version")
+MAX_NUMBER = 1 << 63  # of bytes, and of seconds since 1970
 TERMS = (*WORDS, "epoch")  # as Plan.terms
 IN_MESSAGES = {"arch": "architecture", "engine_version": "version of the engine"}
 
@@ -57,14 +58,16 @@ def read_claim(path: Path) -> Claim:
     are relative to the ladder; a rung may be without one, when its file was left behind.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, MAX_LADDER)
     except OSError as error:
         raise UsageError(
-            f"the ladder {path} cannot be read", why=str(error), fix=f"make one: {MADE_BY}"
+            f"the ladder {path} cannot be read",
+            why=error.strerror or str(error),
+            fix=f"make one: {MADE_BY}",
         ) from None
     try:
-        return _claim(json.loads(content), path.parent)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return _claim(load_json(content), path.parent)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise MismatchError(
             f"{path} is no ladder",
             why=f"it was damaged, or made by something else: {type(error).__name__}: {error}",
@@ -91,17 +94,24 @@ def _claim(data: dict[str, Any], directory: Path) -> Claim:
 
 def claim_of(terms: Mapping[str, Any], ladder: tuple[Rung, ...]) -> Claim:
     """Return the claim about LADDER under TERMS, as `Plan.terms`; raises KeyError, TypeError."""
-    words = {key: str(terms[key]) for key in WORDS}
+    words = {key: _word(terms[key]) for key in WORDS}
     return Claim(epoch=_whole(terms["epoch"]), ladder=ladder, **words)
 
 
 def _rung(row: dict[str, Any], directory: Path) -> Rung:
     path = directory / str(row.get("path", f"{row['name']} (not exported)"))
-    return Rung(str(row["name"]), Digest(row["digest"]), _whole(row["size"]), path)
+    return Rung(_word(row["name"]), Digest(row["digest"]), _whole(row["size"]), path)
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no word")
+    value.encode()  # half of a character is a ValueError
+    return value
 
 
 def _whole(value: object) -> int:
-    if not isinstance(value, int) or value < 0:
+    if type(value) is not int or not 0 <= value < MAX_NUMBER:
         raise TypeError(f"{value!r} is no whole number")
     return value
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from vcr.attest import strict_json
+from vcr.attest.age import check_age
 from vcr.attest.dsse import Trusted, read_envelope, sign, signers
-from vcr.attest.evidence import SOFTWARE, SOFTWARE_PAYLOAD, check_software
+from vcr.attest.evidence import SOFTWARE, SOFTWARE_PAYLOAD, check_software, software_payload
 from vcr.attest.providers import Claims, Evidence, Launch, Opened, Parts
 from vcr.attest.rejected import Joint, demand
 
@@ -17,20 +17,22 @@ class SoftwareSession(Opened):
     """Answers with a key; there is no machine to start."""
 
     key: Ed25519PrivateKey
+    made: dt.datetime | None
 
     def attest(self, report_data: bytes, nonce: bytes | None = None) -> Evidence:
-        """Return REPORT_DATA and NONCE, signed."""
-        content = {"reportData": report_data.hex(), "nonce": (nonce or b"").hex()}
-        signed = sign(strict_json.dump(content), [self.key], SOFTWARE_PAYLOAD)
+        """Return REPORT_DATA and NONCE, signed, and when that was."""
+        payload = software_payload(report_data, nonce, self.made)
+        signed = sign(payload, [self.key], SOFTWARE_PAYLOAD)
         return Evidence(SOFTWARE, signed.to_bytes())
 
 
 @dataclass(frozen=True)
 class Software:
-    """Signs with KEY; verifies with TRUSTED ones."""
+    """Signs with KEY, and says that it was MADE then; verifies with TRUSTED ones."""
 
     key: Ed25519PrivateKey | None
     trusted: Trusted
+    made: dt.datetime | None = None
     name: str = "software"
 
     def measure(self, parts: Parts) -> Launch:
@@ -41,7 +43,7 @@ class Software:
         """Start nothing; needs the private key."""
         if self.key is None:
             raise ValueError("a session needs the private key")
-        return SoftwareSession(self.key)
+        return SoftwareSession(self.key, self.made)
 
     def verify(
         self,
@@ -50,11 +52,12 @@ class Software:
         *,
         report_data: bytes,
         nonce: bytes | None,
-        at: dt.datetime,  # noqa: ARG002 -- a key has no time
+        at: dt.datetime,
     ) -> Claims:
         """Check the signature, what it binds to and the nonce; raises RejectedError."""
         envelope = read_envelope(evidence.blob)
         demand(envelope.payload_type == SOFTWARE_PAYLOAD, Joint.DOCUMENT, "it is not evidence")
         signers(envelope, self.trusted)
-        check_software(envelope.payload, nonce, {report_data})
-        return Claims(None, launch.reference)
+        made = check_software(envelope.payload, nonce, {report_data})
+        check_age(made, None, at)
+        return Claims(made, launch.reference)

@@ -117,6 +117,9 @@ class AttestedRow(Answer):
 
     file: str = Field(description="its name")
     holds: bool = Field(description="whether it is verified")
+    state: Literal["verified", "kept", "not verified"] = Field(
+        description="what came of it; of a receipt, which is kept, only whose it is was checked"
+    )
     words: str = Field(description="what it says, or why it does not hold")
 
 

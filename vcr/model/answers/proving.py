@@ -70,10 +70,23 @@ class EvidenceRow(Answer):
     about: str = Field(description="what it shows, in words")
 
 
+class KeptRow(Answer):
+    """What a service answered: it belongs to a statement, and nothing else of it was checked."""
+
+    file: str = Field(description="where it is")
+    type: str = Field(description="what kind of answer")
+    about: str = Field(description="how much, and of which service, as the file says")
+
+
 class AttestVerify(Answer):
     """What statements and evidence show; nothing is printed when they do not hold."""
 
     holds: Literal[True] = Field(description="always true")
+    build: dict[str, str | int] | None = Field(
+        description="what the ladder was built for: name, profile, arch, engine, engine_version,"
+        " epoch; null when a document stands alone"
+    )
     statements: list[StatementRow] = Field(description="each one")
     evidence: list[EvidenceRow] = Field(description="each one")
+    kept: list[KeptRow] = Field(description="each receipt: kept, not verified")
     ladder: dict[str, str] = Field(description="what they are about: digests by rung")
