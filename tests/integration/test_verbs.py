@@ -103,7 +103,7 @@ def test_attest(at: Vcr, hello: Path, profile: str, tmp_path: Path) -> None:
     kind = "root-hash" if profile == "prod" else "provenance"
     at("attest", hello, "--profile", profile, "--predicate", kind, "--key", tmp_path / "key.key",
        "--output", tmp_path / "statement.json")  # fmt: skip
-    words = ("--key", tmp_path / "key.pub")
+    words = ("--key", tmp_path / "key.pub", "--profile", profile)
     told = at.json("attest", "verify", tmp_path / "statement.json", *words)
     assert [row["predicate"] for row in told["statements"]] == [kind]
 

@@ -206,9 +206,10 @@ def test_what_is_demanded_is_not_met_by_leaving_it_out() -> None:
     assert rejection(replace(alone, trusted=TRUST.trusted), document()).joint is Joint.THRESHOLD
     assert rejection(replace(alone, threshold=2), document()).joint is Joint.THRESHOLD
     assert rejection(TRUST).joint is Joint.THRESHOLD
-    assert rejection(
-        replace(alone, ladder=LADDER, ladder_terms=BUILD), document()
-    ).joint is Joint.SUBJECT
+    assert (
+        rejection(replace(alone, ladder=LADDER, ladder_terms=BUILD), document()).joint
+        is Joint.SUBJECT
+    )
     challenged = replace(TRUST, nitro=replace(TRUST.nitro, nonce=b"n"))
     assert rejection(challenged, said).joint is Joint.NONCE
     receipt = Receipt("ipr", digest_of("root-hash"), b"").to_bytes()

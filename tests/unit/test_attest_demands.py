@@ -317,9 +317,7 @@ def test_a_debug_profile_is_asked_for_by_an_option(app: App) -> None:  # noqa: F
 def test_two_statements_about_two_drives() -> None:
     plain = statement("root-hash")
     moved = replace(plain, subjects={**plain.subjects, "drive": Digest.of_bytes(b"another")})
-    error = rejection(
-        TRUST, signed("root-hash", ALICE), sign(moved.to_bytes(), [BOB]).to_bytes()
-    )
+    error = rejection(TRUST, signed("root-hash", ALICE), sign(moved.to_bytes(), [BOB]).to_bytes())
     assert (error.joint, "different drives" in error.why) == (Joint.SUBJECT, True)
 
 
