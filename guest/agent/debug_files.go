@@ -198,7 +198,8 @@ func (t *task) packOne(archive *tar.Writer, path, name string, info fs.FileInfo)
 
 // packFile writes as many bytes as it has said, whatever becomes of the file meanwhile.
 func (t *task) packFile(archive *tar.Writer, path string, header *tar.Header, size int64) error {
-	file, err := os.Open(path)
+	// What was a file a moment ago may be a link by now, or a FIFO that nobody writes to.
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		t.complain("left out: %v", err)
 		return nil

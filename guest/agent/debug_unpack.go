@@ -4,14 +4,18 @@ package main
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
+	"syscall"
+	"unsafe"
 )
+
+const atCurrent = -100 // AT_FDCWD, of fcntl.h
 
 // unpack writes what the archive has at its top to the path or, if that is a directory, into
 // it. It appears whole or not at all; a file replaces a file, a directory nothing.
@@ -21,7 +25,11 @@ func (t *task) unpack() error {
 	if err != nil {
 		return fmt.Errorf("there is nothing to write: %w", err)
 	}
-	top, _, _ := strings.Cut(header.Name, "/")
+	first, err := namesIn(header.Name)
+	if err != nil {
+		return err
+	}
+	top := first[0]
 	target, err := placeOf(t.Path, top, header.Typeflag == tar.TypeDir)
 	if err != nil {
 		return err
@@ -31,29 +39,47 @@ func (t *task) unpack() error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	var links []*tar.Header
+	into, err := openBelow(scratch)
+	if err != nil {
+		return err
+	}
+	defer into.close()
+	if err := unpackAll(archive, header, into); err != nil {
+		return err
+	}
+	if err := t.ctx.Err(); err != nil {
+		return err
+	}
+	return syscall.Renameat(int(into), top, atCurrent, target)
+}
+
+// unpackAll writes what the archive has; what is above each entry is a directory made here.
+func unpackAll(archive *tar.Reader, header *tar.Header, into below) (err error) {
+	type link struct {
+		names []string
+		goal  string
+	}
+	var links []link
 	for ; err == nil; header, err = archive.Next() {
-		if !filepath.IsLocal(header.Name) {
-			return fmt.Errorf("%q leads elsewhere", header.Name)
+		names, err := namesIn(header.Name)
+		if err != nil {
+			return err
 		}
 		if header.Typeflag == tar.TypeSymlink {
-			links = append(links, header)
-		} else if err := unpackOne(archive, header, filepath.Join(scratch, header.Name)); err != nil {
+			links = append(links, link{names, header.Linkname})
+		} else if err := unpackOne(archive, header, into, names); err != nil {
 			return err
 		}
 	}
 	if err != io.EOF {
 		return err
 	}
-	for _, link := range links { // last: nothing is written through one
-		if err := os.Symlink(link.Linkname, filepath.Join(scratch, link.Name)); err != nil {
+	for _, one := range links { // last: nothing is written through one
+		if err := into.link(one.names, one.goal); err != nil {
 			return err
 		}
 	}
-	if err := t.ctx.Err(); err != nil {
-		return err
-	}
-	return os.Rename(filepath.Join(scratch, top), target)
+	return nil
 }
 
 // placeOf returns where something called name comes to be when it is copied to path.
@@ -72,13 +98,18 @@ func placeOf(path, name string, isDirectory bool) (string, error) {
 	return target, nil
 }
 
-func unpackOne(archive io.Reader, header *tar.Header, path string) error {
+func unpackOne(archive io.Reader, header *tar.Header, into below, names []string) error {
 	mode := fs.FileMode(header.Mode) & permissions
+	for key := range header.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return fmt.Errorf("%s is a sparse file, whose size is only claimed", header.Name)
+		}
+	}
 	switch header.Typeflag {
 	case tar.TypeDir:
-		return os.Mkdir(path, mode|0o700)
+		return into.makeDirectory(names, uint32(mode|0o700))
 	case tar.TypeReg:
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+		file, err := into.create(names)
 		if err != nil {
 			return err
 		}
@@ -86,13 +117,27 @@ func unpackOne(archive io.Reader, header *tar.Header, path string) error {
 		if err == nil {
 			err = file.Chmod(mode) // whatever the umask is
 		}
-		if err := file.Close(); err != nil {
-			return err
-		}
 		if err == nil {
-			err = os.Chtimes(path, time.Time{}, header.ModTime)
+			err = setTime(file, syscall.NsecToTimespec(header.ModTime.UnixNano()))
 		}
-		return err
+		return errors.Join(err, file.Close())
 	}
 	return fmt.Errorf("%s is neither a file, a directory nor a link", header.Name)
+}
+
+// setTime is utimensat(2) without a path: there may be no /proc/self where this is.
+func setTime(file *os.File, at syscall.Timespec) error {
+	connection, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	times := [2]syscall.Timespec{at, at}
+	var errno syscall.Errno
+	err = connection.Control(func(fd uintptr) {
+		_, _, errno = syscall.Syscall6(syscall.SYS_UTIMENSAT, fd, 0, uintptr(unsafe.Pointer(&times)), 0, 0, 0)
+	})
+	if err == nil && errno != 0 {
+		err = errno
+	}
+	return err
 }

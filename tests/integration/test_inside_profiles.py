@@ -303,6 +303,24 @@ def test_what_leads_out_stays_there(up: Vcr, tmp_path: Path) -> None:
     up("exec", STATIC, "--", "busybox", "rm", "-r", "/tmp/bad")
 
 
+def test_no_link_of_a_copy_reads_the_hosts_files(up: Vcr, tmp_path: Path) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id").write_text("of the host")
+    script = (
+        "mkdir -p /run/d/sub/deep; cd /run/d; ln -s ../.ssh/id config; ln -s sub l; "
+        "ln -s ../../.ssh/id sub/up; ln -s .. sub/deep/s; ln -s sub/deep/s/../../.ssh/id m; "
+        "ln -s ../sub/file sub/in; echo fine > sub/file"
+    )
+    up("exec", STATIC, "--", "busybox", "sh", "-c", script)
+    told = up("cp", STATIC, ":/run/d", tmp_path).stderr
+    found = [path for path in (tmp_path / "d").rglob("*") if path.is_file()]
+    assert {path.read_text() for path in found} == {"fine\n"}
+    assert not any((tmp_path / "d" / name).is_symlink() for name in ("config", "m", "sub/up"))
+    assert (tmp_path / "d" / "sub" / "in").read_text() == "fine\n"
+    assert told.count("left out:") == 3
+    up("exec", STATIC, "--", "busybox", "rm", "-r", "/run/d")
+
+
 def test_files_of_the_machine(machine: Vcr, tree: Path, tmp_path: Path) -> None:
     machine("cp", "--system", STATIC, tree, ":/run/tree")
     machine("cp", "--system", STATIC, ":/run/tree", tmp_path / "back")

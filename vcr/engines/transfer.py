@@ -9,17 +9,25 @@ import shutil
 import stat
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from vcr.engines.archive import members, well_formed
+from vcr.engines.below import Below
 from vcr.errors import HostError, UsageError, VcrError
 
 PERMISSIONS = 0o777  # of a file's mode, all that is passed on
 SMALL = 1 << 20  # bytes that are read of a file which says it has none, as those of /proc do
 
+MAX_PATH = 4096  # bytes of a path, as Linux: PATH_MAX
+TOLD = 200  # characters of a name in a message
+OURS = 0o700  # of a directory's, what is there in any case: so it can be removed again
+
 type Say = Callable[[str], None]
+type Entry = tuple[tarfile.TarInfo, IO[bytes] | None]
 
 
 def pack(source: Path, out: IO[bytes], left_out: Say) -> None:
@@ -31,33 +39,41 @@ def pack(source: Path, out: IO[bytes], left_out: Say) -> None:
     top = source.lstat()
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
         for path, status in _walk(source, top.st_dev, left_out):
-            name = source.name / path.relative_to(source)
+            below = str(path).removeprefix(str(source)).lstrip("/")
             try:
-                _pack_one(archive, path, str(name), status)
+                _pack_one(archive, path, str(Path(source.name, below)), status)
             except PermissionError as error:
                 left_out(f"{path}: {error.strerror}")
 
 
 def _walk(top: Path, device: int, left_out: Say) -> Iterator[tuple[Path, os.stat_result]]:
-    status = top.lstat()
-    kind = stat.S_IFMT(status.st_mode)
-    if kind not in {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK}:
-        left_out(f"{top}: it is neither a file, a directory nor a link")
-        return
-    if kind == stat.S_IFDIR and status.st_dev != device:
-        left_out(f"{top}: it is another file system")
-        return
-    yield top, status
-    if kind != stat.S_IFDIR:
-        return
+    """Yield what is to be packed, a directory before what is in it."""
+    waiting = [top]
+    while waiting:
+        path = waiting.pop()
+        try:
+            status = path.lstat()
+        except FileNotFoundError:  # it went away meanwhile
+            if path == top:
+                raise
+            continue
+        kind = stat.S_IFMT(status.st_mode)
+        if kind not in {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK}:
+            left_out(f"{path}: it is neither a file, a directory nor a link")
+        elif kind == stat.S_IFDIR and status.st_dev != device:
+            left_out(f"{path}: it is another file system")
+        else:
+            yield path, status
+            waiting += _below(path, left_out) if kind == stat.S_IFDIR else []
+
+
+def _below(directory: Path, left_out: Say) -> list[Path]:
+    """Return what is in DIRECTORY, the last name first."""
     try:
-        below = sorted(top.iterdir())
+        return sorted(directory.iterdir(), reverse=True)
     except OSError as error:
-        left_out(f"{top}: {error.strerror}")
-        return
-    for path in below:
-        with suppress(FileNotFoundError):  # it went away meanwhile
-            yield from _walk(path, device, left_out)
+        left_out(f"{directory}: {error.strerror}")
+        return []
 
 
 def _pack_one(archive: tarfile.TarFile, path: Path, name: str, status: os.stat_result) -> None:
@@ -71,7 +87,9 @@ def _pack_one(archive: tarfile.TarFile, path: Path, name: str, status: os.stat_r
         info.type, info.linkname = tarfile.SYMTYPE, str(path.readlink())
         archive.addfile(info)
     else:
-        with path.open("rb") as file:
+        # What was a file a moment ago may be a link by now, or a FIFO nobody writes to.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
             info.size = status.st_size
             archive.addfile(info, _Exactly(file, info))
 
@@ -98,26 +116,32 @@ def unpack(stream: IO[bytes], target: str, left_out: Say) -> Path:
     LEFT_OUT is told of what is not written. Raises UsageError, HostError, VcrError.
     """
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
-            first = archive.next()
-            if first is None:
-                raise VcrError("there is nothing to copy")
-            top = _parts(first)[0]
-            place = _place(target, top, is_directory=first.isdir())
-            scratch = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
-            try:
-                _unpack_all(archive, first, scratch, left_out)
-                os.rename(scratch / top, place)  # noqa: PTH104 -- also over a file
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
-    except tarfile.TarError as error:
-        raise VcrError("what came is no good archive", why=str(error)) from None
+        with well_formed():
+            return _unpack(members(stream), target, left_out)
     except OSError as error:
         raise HostError(
             f"cannot write {target}",
             why=error.strerror or str(error),
             fix="check the permissions and the free space there",
         ) from None
+
+
+def _unpack(archive: Iterator[Entry], target: str, left_out: Say) -> Path:
+    """Write what ARCHIVE has at its top to TARGET; raises OSError, and what tarfile does."""
+    first = next(archive, None)
+    if first is None:
+        raise VcrError("there is nothing to copy")
+    top = _names(first[0].name)[0]
+    place = _place(target, top, is_directory=first[0].isdir())
+    scratch = Path(tempfile.mkdtemp(dir=place.parent, prefix=".vcr-"))
+    try:
+        with Below(scratch) as below:
+            _unpack_all(first, archive, below, left_out)
+            if not below.kind([top]):
+                raise VcrError(f"there is nothing of {top} that can be copied")
+            os.rename(top, place, src_dir_fd=below.at([top])[0])  # also over a file
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return place
 
 
@@ -127,7 +151,7 @@ def _place(target: str, top: str, *, is_directory: bool) -> Path:
     if place.is_dir():
         place /= top
     elif target.endswith("/"):
-        raise UsageError(f"{target} is no directory", fix="make it first")
+        raise UsageError(f"{target} is not a directory", fix="make it first")
     if place.is_dir() or (is_directory and (place.exists() or place.is_symlink())):
         raise UsageError(
             f"{place} is there already",
@@ -137,48 +161,57 @@ def _place(target: str, top: str, *, is_directory: bool) -> Path:
     return place
 
 
-def _unpack_all(
-    archive: tarfile.TarFile, first: tarfile.TarInfo, scratch: Path, left_out: Say
-) -> None:
-    links: list[tuple[Path, str]] = []
-    info: tarfile.TarInfo | None = first
-    while info is not None:
-        path = scratch.joinpath(*_parts(info))
+def _unpack_all(first: Entry, rest: Iterator[Entry], below: Below, left_out: Say) -> None:
+    """Write the entries FIRST and REST; what is above each has to be a directory made here."""
+    links: list[tuple[list[str], str]] = []
+    for info, content in chain([first], rest):
+        names = _names(info.name)
         if info.issym():
-            links.append((path, info.linkname))
+            links.append((names, info.linkname))
         elif info.isdir():
-            path.mkdir()
-        elif info.isreg():
-            _write(path, archive.extractfile(info), info)
+            below.make_directory(names)
+            below.set_mode(names, info.mode & PERMISSIONS | OURS)
+        elif content is not None:
+            _write(below, names, content, info)
+        elif info.islnk():
+            try:
+                below.hard_link(names, _names(info.linkname))
+            except OSError as error:
+                left_out(f"{info.name}: it is one with {info.linkname}: {error.strerror}")
         else:
             left_out(f"{info.name}: it is neither a file, a directory nor a link")
-        info = archive.next()
-    for path, goal in links:  # last: nothing is written through one
-        path.symlink_to(goal)
-    inside = scratch.resolve()
-    for path, goal in [link for link in links if not _leads(link[0]).is_relative_to(inside)]:
-        path.unlink()
-        left_out(f"{path.relative_to(scratch)}: the link leads out, to {goal}")
+    for names, goal in links:  # last: nothing is written through one
+        if stays_inside(names, goal):
+            below.link(names, goal)
+        else:
+            left_out(f"{'/'.join(names)}: the link leads out, to {goal}")
 
 
-def _leads(link: Path) -> Path:
-    """Return where LINK leads; what goes in circles may be anywhere."""
-    try:
-        return link.resolve()
-    except (OSError, RuntimeError):
-        return Path("/")
+def stays_inside(names: Sequence[str], goal: str) -> bool:
+    """Tell whether a link at NAMES, whose first is the copy's own, stays in it with GOAL.
+
+    It is read as text. First it goes up, from a directory that was made here; then down only,
+    by directories and by links of which the same is true. One that goes up later may lead
+    anywhere, depending on what it has come through.
+    """
+    parts = [part for part in goal.split("/") if part not in {"", "."}]
+    ups = next((n for n, part in enumerate(parts) if part != ".."), len(parts))
+    is_down = bool(goal) and not goal.startswith("/") and ".." not in parts[ups:]
+    return is_down and ups <= len(names) - 2
 
 
-def _write(path: Path, content: Any, info: tarfile.TarInfo) -> None:
-    with path.open("xb") as file:
+def _write(below: Below, names: Sequence[str], content: IO[bytes], info: tarfile.TarInfo) -> None:
+    with os.fdopen(below.create(names), "wb") as file:
         shutil.copyfileobj(content, file, 1 << 16)
-    path.chmod(info.mode & PERMISSIONS)
-    os.utime(path, (info.mtime, info.mtime))
+        file.flush()
+        os.fchmod(file.fileno(), info.mode & PERMISSIONS)
+        with suppress(OverflowError, ValueError, OSError):  # a time that there is not
+            os.utime(file.fileno(), (info.mtime, info.mtime))
 
 
-def _parts(info: tarfile.TarInfo) -> list[str]:
-    """Return the names in INFO's; raises VcrError unless they lead downwards."""
-    parts = [part for part in info.name.split("/") if part not in {"", "."}]
-    if not parts or info.name.startswith("/") or ".." in parts:
-        raise VcrError(f"{info.name!r} leads elsewhere", why="what came is not trusted")
+def _names(path: str) -> list[str]:
+    """Return the names in PATH; raises VcrError unless they lead downwards."""
+    parts = [part for part in path.split("/") if part not in {"", "."}]
+    if not parts or path.startswith("/") or ".." in parts or len(path) > MAX_PATH:
+        raise VcrError(f"{path[:TOLD]!r} leads elsewhere", why="what came is not trusted")
     return parts

@@ -1,5 +1,6 @@
 """Into what is up: which way there is, by what its record says; copying in and out."""
 
+import io
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from vcr.engines.agent import NoAnswerError
+from vcr.engines.archive import Stream
 from vcr.engines.debug import Request
 from vcr.engines.docker import container_name
 from vcr.engines.inside import ContainerInside, DockerInside, Inside, MachineInside
@@ -105,7 +107,7 @@ def copy_out(inside: Inside, path: str, target: str, left_out: Say, *, system: b
     """Copy PATH of what is inside to TARGET here; return where it is. Raises VcrError."""
     reader, writer = os.pipe()
     request = Request(path=path, system=system, do="pack")
-    with TemporaryFile() as err, os.fdopen(reader, "rb") as stream:
+    with TemporaryFile() as err, io.BufferedReader(Stream(reader)) as stream:
 
         def send() -> int:
             try:
