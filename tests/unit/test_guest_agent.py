@@ -9,13 +9,12 @@ import pytest
 
 
 @pytest.mark.parametrize("tags", ["", "debug"])
-def test_the_agent_is_content(repo: Path, tmp_path: Path, tags: str) -> None:
+def test_the_agent_is_content(repo: Path, tags: str) -> None:
     go = shutil.which("go")
     if go is None:
         pytest.skip("needs go")
     env = {
         **os.environ,
-        "GOCACHE": str(tmp_path / "cache"),
         "GOFLAGS": "-mod=mod",
         "GOPROXY": "off",
     }

@@ -2,7 +2,8 @@
 
 A directory is named by its chain: itself and all layers below it, as ChainID of the OCI
 image specification 1.1. It has the form overlayfs takes, whiteouts included; where
-overlayfs cannot be mounted, `merge` lays the same directories over one another.
+overlayfs cannot be mounted, `merge` lays the same directories over one another. Images are
+strangers': all is made through `Below`, and no device but a whiteout is.
 """
 
 import hashlib
@@ -11,17 +12,20 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vcr.engines.below import Below
 from vcr.sandbox.lower import OVERLAY_OPAQUE, overlay_nodes
 from vcr.sandbox.oci import Layout
 from vcr.sandbox.tree import Node, Tree
 
+FORM = "2"  # of what is unpacked; what has another one is unpacked anew
 FILES = "fs"
 SKELETON = "skeleton.json"  # directories and links of the chain: what the next layer needs
+WHITEOUT = stat.S_IFCHR  # with the device 0:0; anyone may make it since Linux 5.8
 USER_OPAQUE = "user.overlay.opaque"  # overlayfs' mount option userxattr: trusted.* is root's
 
 
@@ -32,7 +36,7 @@ def unpack(layout: Layout, store: Path, *, own: bool) -> tuple[Path, ...]:
     """
     index = json.loads((layout.root / "index.json").read_bytes())
     manifest = json.loads(layout.checked(index["manifests"][0]).read_bytes())
-    chain, below, found = "", "", []
+    chain, below, found = FORM, "", []
     for descriptor in manifest["layers"]:
         chain = hashlib.sha256(f"{chain} {descriptor['digest']}".encode()).hexdigest()[:32]
         target = store / chain
@@ -47,14 +51,56 @@ def unpack(layout: Layout, store: Path, *, own: bool) -> tuple[Path, ...]:
 def merge(layers: Iterable[Path], target: Path) -> None:
     """Copy LAYERS, bottom first, over one another into the directory TARGET."""
     target.mkdir(parents=True, exist_ok=True)
-    for layer in layers:
-        modes: dict[Path, int] = {}
-        for top, directories, files in os.walk(layer):
-            here = target / Path(top).relative_to(layer)
-            for name in [*directories, *files]:
-                _copy(Path(top, name), here / name, modes)
-        for path, mode in reversed(modes.items()):
-            path.chmod(mode)
+    with Below(target) as below:
+        for layer in layers:
+            _lay(layer, below)
+
+
+def _lay(layer: Path, below: Below) -> None:
+    """Copy LAYER over what is BELOW."""
+    modes: list[tuple[list[str], int]] = []
+    for source, names in _walk(layer):
+        status = source.lstat()
+        _copy(source, status, below, names)
+        if stat.S_ISDIR(status.st_mode):
+            modes.append((names, stat.S_IMODE(status.st_mode)))
+    for names, mode in reversed(modes):  # last: a directory may refuse its own children
+        below.set_mode(names, mode)
+
+
+def _walk(layer: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield what is in the unpacked LAYER and its names below, a directory before its own."""
+    for top, directories, files in os.walk(layer):
+        above = list(Path(top).relative_to(layer).parts)
+        for name in (*directories, *files):
+            yield Path(top, name), [*above, name]
+
+
+def _copy(source: Path, status: os.stat_result, below: Below, names: list[str]) -> None:
+    """Lay SOURCE, of which is known STATUS, over what is at NAMES."""
+    kind, was = stat.S_IFMT(status.st_mode), below.kind(names)
+    stays = kind == was == stat.S_IFDIR and not _is_opaque(source)
+    if not stays:
+        below.remove(names)
+    if kind == stat.S_IFDIR and not stays:
+        below.make_directory(names)
+    elif kind == stat.S_IFREG:
+        with os.fdopen(below.create(names), "wb") as file, source.open("rb") as content:
+            shutil.copyfileobj(content, file, 1 << 20)
+            file.flush()
+            os.utime(file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+    elif kind == stat.S_IFLNK:
+        below.link(names, str(source.readlink()))
+    elif kind == stat.S_IFIFO:
+        below.make_node(names, stat.S_IFIFO)
+    elif kind != stat.S_IFDIR:  # a whiteout, or what no layer of ours has
+        return
+    if os.geteuid() == 0:
+        below.give(names, status.st_uid, status.st_gid)
+    below.set_mode(names, 0o700 if kind == stat.S_IFDIR else stat.S_IMODE(status.st_mode))
+    for key in os.listxattr(source) if kind == stat.S_IFREG else ():
+        with suppress(PermissionError):
+            below.set_xattr(names, key, os.getxattr(source, key))
 
 
 def remove_tree(root: Path) -> None:
@@ -65,42 +111,6 @@ def remove_tree(root: Path) -> None:
             for name in names:
                 (directory / name).chmod(0o700)
     shutil.rmtree(root, ignore_errors=True)
-
-
-def _copy(source: Path, target: Path, modes: dict[Path, int]) -> None:
-    status = source.lstat()
-    kind = stat.S_IFMT(status.st_mode)
-    if kind != stat.S_IFDIR or _is_opaque(source) or not target.is_dir() or target.is_symlink():
-        _remove(target)
-    if kind == stat.S_IFDIR:
-        target.mkdir(mode=0o700, exist_ok=True)
-        modes[target] = stat.S_IMODE(status.st_mode)
-    elif kind == stat.S_IFCHR and status.st_rdev == 0:
-        return
-    elif kind == stat.S_IFREG:
-        shutil.copy2(source, target)
-    elif kind == stat.S_IFLNK:
-        target.symlink_to(source.readlink())
-    else:
-        os.mknod(target, status.st_mode, status.st_rdev)
-    if os.geteuid() == 0:
-        os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
-        if kind != stat.S_IFLNK:
-            target.chmod(0o700 if kind == stat.S_IFDIR else stat.S_IMODE(status.st_mode))
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _is_opaque(directory: Path) -> bool:
-    try:
-        return os.getxattr(directory, USER_OPAQUE) == b"y"
-    except OSError:
-        return False
 
 
 def _unpack_layer(layer: Path, skeleton: Path | None, target: Path, *, own: bool) -> None:
@@ -122,48 +132,54 @@ def _unpack_layer(layer: Path, skeleton: Path | None, target: Path, *, own: bool
 
 
 def _write(root: Path, nodes: Sequence[tuple[str, Node]], *, own: bool) -> None:
-    first: dict[int, Path] = {}
+    first: dict[int, list[str]] = {}
     root.mkdir(parents=True)
-    for name, node in nodes:
-        path = root / name
-        if id(node) in first and node.kind == "file":
-            path.hardlink_to(first[id(node)])
-            continue
-        first[id(node)] = path
-        _make(path, node)
-        if own:
-            os.chown(path, node.uid, node.gid, follow_symlinks=False)
-        if node.kind not in {"link", "dir"}:
-            path.chmod(node.mode)
-        for key, value in node.xattrs.items():
-            _set_xattr(path, key, value)
-    for name, node in reversed(nodes):  # last: a directory may refuse its own children
-        if node.kind == "dir":
-            (root / name).chmod(node.mode)
+    with Below(root) as below:
+        for path, node in nodes:
+            names = path.split("/") if path else ["."]
+            if id(node) in first and node.kind == "file":
+                below.hard_link(names, first[id(node)])
+                continue
+            first[id(node)] = names
+            _make(below, names, node)
+            if own:
+                below.give(names, node.uid, node.gid)
+            below.set_mode(names, 0o700 if node.kind == "dir" else node.mode)
+            for key, value in node.xattrs.items():
+                _set_xattr(below, names, key, value)
+        for path, node in reversed(nodes):  # last: a directory may refuse its own children
+            if node.kind == "dir":
+                below.set_mode(path.split("/") if path else ["."], node.mode)
 
 
-def _make(path: Path, node: Node) -> None:
+def _make(below: Below, names: list[str], node: Node) -> None:
     match node.kind:
-        case "dir":
-            path.mkdir(mode=0o700, exist_ok=True)
+        case "dir" if names != ["."]:
+            below.make_directory(names)
         case "link":
-            path.symlink_to(node.target)
+            below.link(names, node.target)
         case "file":
-            with path.open("wb") as file:
+            with os.fdopen(below.create(names), "wb") as file:
                 for chunk in node.content.chunks():
                     file.write(chunk)
         case "fifo":
-            os.mkfifo(path)
+            below.make_node(names, stat.S_IFIFO)
         case "char" | "block":
-            kind = stat.S_IFCHR if node.kind == "char" else stat.S_IFBLK
-            # Whiteouts, 0:0, anyone may make since Linux 5.8; devices only root.
-            os.mknod(path, kind, os.makedev(*node.device))
+            # Devices of this host are not an image's to name: it hides what was there.
+            below.make_node(names, WHITEOUT)
 
 
-def _set_xattr(path: Path, key: str, value: str) -> None:
+def _set_xattr(below: Below, names: list[str], key: str, value: str) -> None:
     key = USER_OPAQUE if key == OVERLAY_OPAQUE else key
     with suppress(PermissionError):  # of file capabilities, for who is not root
-        os.setxattr(path, key, value.encode("utf-8", "surrogateescape"), follow_symlinks=False)
+        below.set_xattr(names, key, value.encode("utf-8", "surrogateescape"))
+
+
+def _is_opaque(directory: Path) -> bool:
+    try:
+        return os.getxattr(directory, USER_OPAQUE, follow_symlinks=False) == b"y"
+    except OSError:
+        return False
 
 
 def _skeleton(tree: Tree) -> list[list[Any]]:

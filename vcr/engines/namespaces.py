@@ -18,7 +18,9 @@ from pathlib import Path
 from vcr.engines.layers import merge
 from vcr.errors import VcrError
 
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC = 2, 4, 8, 32, 4096, 16384
+MS_PRIVATE = 1 << 18
+MS_KEPT = 1 | MS_NOSUID | MS_NOEXEC  # of a mount, what statvfs(3) tells; a user may not take it off
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1  # netdevice(7)
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -132,6 +134,8 @@ def mount_root(layers: Sequence[Path], scratch: Path) -> str:
         merge(layers, root)
         with trying("mount the root"):
             mount(str(root), str(root), "", MS_BIND | MS_REC)
+            kept = os.statvfs(root).f_flag & MS_KEPT
+            mount("none", str(root), "", MS_REMOUNT | MS_BIND | MS_NODEV | kept)
         return "copied"
     else:
         return "overlayfs"

@@ -67,14 +67,25 @@ def overlay_nodes(tree: Tree, layer: Path) -> list[tuple[str, Node]]:
         if not name.rpartition("/")[2].startswith(WHITEOUT)
     }
     found = {path: tree.nodes[path] for path in written if path in tree}
-    found |= {path: node for path, node in hidden.items() if path not in found}
-    found |= {path: _opaque(tree.nodes[path]) for path in opaque if path in tree}
+    # What is hidden below something that is not a directory in the end is gone with it: there
+    # is no place for a whiteout, and a link in that place would lead it elsewhere.
+    found |= {
+        path: node
+        for path, node in hidden.items()
+        if path not in found and _is_directory(tree, parent(path))
+    }
+    found |= {path: _opaque(tree.nodes[path]) for path in opaque if _is_directory(tree, path)}
     for path in list(found):
         above = path
         while above:
             above = parent(above)
             found.setdefault(above, tree.get(above) or directory())
     return sorted(found.items(), key=lambda item: item[0].split("/"))
+
+
+def _is_directory(tree: Tree, path: str) -> bool:
+    node = tree.get(path)
+    return node is not None and node.kind == "dir"
 
 
 def make_squashfs(
