@@ -6,14 +6,14 @@ config, a layer a file, and its path as title.
 https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md#guidelines-for-artifact-usage
 """
 
-import json
 import shutil
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vcr.errors import MismatchError
 from vcr.export.check import MALFORMED
+from vcr.export.contents import image_row
 from vcr.export.manifest import (
     BLOBS,
     DEPLOY,
@@ -23,9 +23,11 @@ from vcr.export.manifest import (
     MACHINE,
     MANIFEST,
     VERITY,
+    File,
     Manifest,
     read_manifest,
 )
+from vcr.foreign import MAX_LADDER, load_json, read_bytes
 from vcr.model.digest import Digest
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.oci import INDEX, TAG, Descriptor, Layout, canonical
@@ -46,72 +48,128 @@ TYPES = {
     f"{IMAGE}/oci-layout": "application/vnd.oci.layout.header.v1+json",
 }
 OTHER = "application/octet-stream"
+NOTHING = b"{}"  # the empty config
+MAX_ROWS = 16  # of an index; the canonical one has two
 # No platform: nobody who wants an image takes the artifact for one.
 NOWHERE = {"architecture": "unknown", "os": "unknown"}
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """What an export is as OCI content: a function of its bytes alone."""
+
+    artifact: bytes  # manifest of everything but the image's blobs
+    index: bytes  # of the image and the artifact
+
+    @property
+    def digest(self) -> Digest:
+        """Return the digest of the index, which names the export in a registry."""
+        return Digest.of_bytes(self.index)
+
+
+def canonical_of(export: Path, manifest: Manifest) -> Canonical:
+    """Return the OCI content of the checked EXPORT, whose MANIFEST is this."""
+    image = image_row(export)
+    data = manifest.to_bytes()
+    files = {MANIFEST: File(path=MANIFEST, sha256=manifest.digest.hex, size=len(data))}
+    files |= {file.path: file for file in manifest.files}
+    artifact = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "artifactType": ARTIFACT,
+        "config": _descriptor(NOTHING, EMPTY),
+        "layers": [
+            Descriptor(type_of(path), f"sha256:{file.sha256}", file.size).to_json(
+                annotations={TITLE: path}
+            )
+            for path, file in sorted(files.items())
+            if not path.startswith(f"{BLOBS}/")
+        ],
+        "subject": {key: image[key] for key in ("mediaType", "digest", "size")},
+    }
+    row = _descriptor(canonical(artifact), MANIFEST_TYPE)
+    rows = [image, {**row, "artifactType": ARTIFACT, "platform": NOWHERE}]
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": rows}
+    return Canonical(canonical(artifact), canonical(index))
+
+
+def type_of(path: str) -> str:
+    """Return the media type of the file at PATH of an export."""
+    return TYPES.get(path, OTHER)
+
+
+def _descriptor(data: bytes, media_type: str) -> dict[str, Any]:
+    return Descriptor(media_type, Digest.of_bytes(data), len(data)).to_json()
 
 
 def write_layout(export: Path, manifest: Manifest, root: Path) -> Digest:
     """Write the checked EXPORT as an OCI layout at ROOT; return the digest of its index."""
     layout = Layout(root)
     root.mkdir(parents=True, exist_ok=True)
-    image = json.loads((export / IMAGE / "index.json").read_bytes())["manifests"][0]
-    image.pop("annotations", None)  # names that are of the layout
-    layers = []
-    for path in sorted([MANIFEST, *(file.path for file in manifest.files)]):
-        blob = layout.add_file(export / path, TYPES.get(path, OTHER))
-        if not path.startswith(f"{BLOBS}/"):
-            layers.append(blob.to_json(annotations={TITLE: path}))
-    artifact = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
-        "artifactType": ARTIFACT,
-        "config": layout.add_bytes(b"{}", EMPTY).to_json(),
-        "layers": layers,
-        "subject": {key: image[key] for key in ("mediaType", "digest", "size")},
-    }
-    row = layout.add_bytes(canonical(artifact), MANIFEST_TYPE)
-    rows = [image, row.to_json(artifactType=ARTIFACT, platform=NOWHERE)]
-    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": rows}
-    found = layout.add_bytes(canonical(index), INDEX)
-    layout.finish([found.to_json(annotations={REF_NAME: TAG})])
-    return Digest(found.digest)
+    for path in (MANIFEST, *(file.path for file in manifest.files)):
+        layout.add_file(export / path, type_of(path))
+    made = canonical_of(export, manifest)
+    layout.add_bytes(NOTHING, EMPTY)
+    layout.add_bytes(made.artifact, MANIFEST_TYPE)
+    index = layout.add_bytes(made.index, INDEX)
+    layout.finish([index.to_json(annotations={REF_NAME: TAG})])
+    return made.digest
 
 
 def unpack_layout(root: Path, target: Path) -> None:
     """Make the export in the OCI layout at ROOT anew, in the directory TARGET.
 
-    Every file is taken by its digest. Raises MismatchError.
+    Every file is taken by its digest, and the index has to be the one that the export makes,
+    byte for byte. Raises MismatchError.
     """
     layout = Layout(root)
     try:
-        manifests = dict(_manifests(layout))
+        index, rows = _index_of(layout)
+        manifests = {row["digest"]: _json(layout, row) for row in rows}
         data = _content_of(layout, manifests)
-        files = read_manifest(data).files
-        _check_images(manifests, {file.path for file in files})
-        for file in files:
+        manifest = read_manifest(data)
+        _check_images(manifests, {file.path for file in manifest.files})
+        for file in manifest.files:
             descriptor = Descriptor(OTHER, f"sha256:{file.sha256}", file.size)
             path = target / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(layout.checked(descriptor.to_json()), path)
+        (target / MANIFEST).write_bytes(data)
+        made = canonical_of(target, manifest)
     except Failure as failure:
         raise MismatchError(
             failure.report["what"], fix="it was not pushed by vcr, or not whole"
         ) from None
     except MALFORMED as error:
         raise MismatchError("this holds no export of vcr", why=str(error)) from None
-    (target / MANIFEST).write_bytes(data)
+    if index != made.digest:
+        raise MismatchError(
+            "the index is not the one that the export makes",
+            details=[("expected", made.digest), ("got", index)],
+            why="it has more, less, or other than the export's image and the export",
+            fix="do not use it: who pulls an image from there may get another",
+        )
 
 
-def _manifests(layout: Layout) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield digest and content of each manifest in LAYOUT, however deep in indexes it is."""
-    pending = list(json.loads((layout.root / "index.json").read_bytes())["manifests"])
-    while pending:
-        descriptor = pending.pop(0)
-        content = json.loads(layout.checked(descriptor).read_bytes())
-        if descriptor["mediaType"] == INDEX:
-            pending += content["manifests"]
-        else:
-            yield descriptor["digest"], content
+def _index_of(layout: Layout) -> tuple[str, list[dict[str, Any]]]:
+    """Return the digest of the one index in LAYOUT, and its rows, all of manifests."""
+    top = load_json(read_bytes(layout.root / "index.json", MAX_LADDER))
+    (named,) = top["manifests"]
+    if named["mediaType"] != INDEX:
+        raise ValueError("it is no index")
+    rows = _json(layout, named)["manifests"]
+    if len(rows) > MAX_ROWS or any(row["mediaType"] != MANIFEST_TYPE for row in rows):
+        raise ValueError("its index holds something else than a few manifests")
+    return str(named["digest"]), rows
+
+
+def _json(layout: Layout, descriptor: dict[str, Any]) -> dict[str, Any]:
+    """Return what the blob of DESCRIPTOR, a manifest, holds."""
+    return dict(load_json(_small(layout, descriptor)))
+
+
+def _small(layout: Layout, descriptor: dict[str, Any]) -> bytes:
+    return read_bytes(layout.checked(descriptor), MAX_LADDER)
 
 
 def _content_of(layout: Layout, manifests: dict[str, dict[str, Any]]) -> bytes:
@@ -119,7 +177,7 @@ def _content_of(layout: Layout, manifests: dict[str, dict[str, Any]]) -> bytes:
     for content in manifests.values():
         for layer in content["layers"] if content.get("artifactType") == ARTIFACT else ():
             if layer.get("annotations", {}).get(TITLE) == MANIFEST:
-                return layout.checked(layer).read_bytes()
+                return _small(layout, layer)
     raise ValueError("there is no artifact of that type in it")
 
 

@@ -1,12 +1,12 @@
 """Checks an export: every byte, nothing more and nothing less, and the drive by its tree."""
 
-import json
+import stat
 import struct
 from pathlib import Path
-from typing import Any
 
-from vcr.engines.sealed import check_drive
+from vcr.engines.sealed import check_drive, read_parameters
 from vcr.errors import MismatchError, UsageError
+from vcr.export.contents import check_contents
 from vcr.export.manifest import (
     BLOBS,
     DRIVE,
@@ -17,13 +17,15 @@ from vcr.export.manifest import (
     Manifest,
     read_manifest,
 )
+from vcr.foreign import MAX_LADDER, read_bytes
 from vcr.sandbox.squashfs import SQUASHFS
+from vcr.verify.ladders import IN_MESSAGES, TERMS, Claim, read_claim
 
 # rungs that are the SHA-256 of a file
 PLAIN = {"kernel": "kernel", "initramfs": "initramfs", "squashfs": SQUASHFS}
 # what JSON that somebody else wrote may lead to
-MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
-             struct.error)  # fmt: skip
+MALFORMED = (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError,
+             ValueError, struct.error)  # fmt: skip
 AGAIN = "get the export again"
 
 
@@ -34,10 +36,12 @@ def check_export(root: Path, expected: str = "") -> Manifest:
     MismatchError that names the file, UsageError when there is no export.
     """
     try:
-        data = (root / MANIFEST).read_bytes()
+        data = read_bytes(root / MANIFEST, MAX_LADDER)
     except OSError as error:
         raise UsageError(
-            f"{root} is no export", why=str(error), fix="`vcr export` makes one"
+            f"{root} is no export",
+            why=error.strerror or str(error),
+            fix="`vcr export` makes one",
         ) from None
     manifest = read_manifest(data)
     if expected and manifest.digest != expected:
@@ -54,29 +58,39 @@ def check_export(root: Path, expected: str = "") -> Manifest:
 
 
 def _check_list(root: Path, manifest: Manifest) -> None:
-    """Raise MismatchError unless ROOT has the files of MANIFEST and nothing else."""
+    """Raise MismatchError unless ROOT has the files of MANIFEST and nothing else, no links."""
     listed = {MANIFEST, *(file.path for file in manifest.files)}
     there = set()
-    for path in root.rglob("*"):
-        if path.is_symlink() or not path.is_dir():
-            there.add(str(path.relative_to(root)))
-    for extra in sorted(there - listed):
-        raise MismatchError(f"{extra} does not belong to the export", fix="remove it")
+    try:
+        for path in root.rglob("*"):
+            name, mode = str(path.relative_to(root)), path.lstat().st_mode
+            if stat.S_ISDIR(mode):
+                continue
+            if name not in listed:
+                raise MismatchError(f"{name} does not belong to the export", fix="remove it")
+            if not stat.S_ISREG(mode):
+                raise MismatchError(
+                    f"{name} is not the file that was exported", why="it is a link, or no file"
+                )
+            there.add(name)
+    except OSError as error:
+        raise MismatchError(f"{root} cannot be read to its end", why=str(error)) from None
     for lost in sorted(listed - there):
         raise MismatchError(f"{lost} of the export is not there", fix=AGAIN)
 
 
 def _check_file(root: Path, file: File) -> None:
     path = root / file.path
-    found = None if path.is_symlink() else File.of(root, file.path)
-    if found != file:
+    size = path.lstat().st_size
+    if size != file.size:
+        details = (("expected", f"{file.size} bytes"), ("got", f"{size} bytes"))
+    elif (found := File.of(root, file.path)) != file:
+        details = (("expected", f"sha256:{file.sha256}"), ("got", f"sha256:{found.sha256}"))
+    else:
+        details = None
+    if details:
         raise MismatchError(
-            f"{file.path} is not the file that was exported",
-            details=(
-                ("expected", f"sha256:{file.sha256}"),
-                ("got", f"sha256:{found.sha256}" if found else "a link"),
-            ),
-            fix=AGAIN,
+            f"{file.path} is not the file that was exported", details=details, fix=AGAIN
         )
     if file.path.startswith(f"{BLOBS}/") and path.name != file.sha256:
         raise MismatchError(f"{file.path} does not hold what its name says", fix=AGAIN)
@@ -84,14 +98,17 @@ def _check_file(root: Path, file: File) -> None:
 
 def _check_ladder(root: Path, manifest: Manifest) -> None:
     """Raise MismatchError unless the files are what the rungs of the ladder name."""
+    claim = read_claim(root / LADDER)
+    _check_terms(claim, manifest)
+    rungs = {rung.name: str(rung.digest) for rung in claim.ladder}
     digests = {file.path: f"sha256:{file.sha256}" for file in manifest.files}
     try:
-        rungs = {str(row["name"]): str(row["digest"]) for row in _json(root / LADDER)["ladder"]}
         image = f"{BLOBS}/{rungs['image'].removeprefix('sha256:')}"
         found = {"image": digests[image]}
+        check_contents(root, manifest, rungs["image"])
         found |= {name: digests[path] for name, path in PLAIN.items() if path in digests}
         if DRIVE in digests:
-            told = _json(root / VERITY)
+            told = read_parameters(root / VERITY)
             check_drive(root / DRIVE, told)
             found |= {"sealed": f"sha256:{told['root_hash']}", "snapshot": told["machine_hash"]}
     except MALFORMED as error:
@@ -105,5 +122,13 @@ def _check_ladder(root: Path, manifest: Manifest) -> None:
             )
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_bytes()))
+def _check_terms(claim: Claim, manifest: Manifest) -> None:
+    """Raise MismatchError unless the ladder was built for what MANIFEST says."""
+    for key in TERMS:
+        expected, got = str(getattr(manifest, key)), str(getattr(claim, key))
+        if expected != got:
+            raise MismatchError(
+                f"the ladder of the export is of another {IN_MESSAGES.get(key, key)}",
+                details=(("expected", expected), ("got", got)),
+                fix=AGAIN,
+            )

@@ -4,14 +4,17 @@ One file a line, in the order of paths, so that `sed` can read it, too: the dige
 the manifest is the digest of the export.
 """
 
+import hashlib
 import json
+import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vcr.errors import MismatchError
+from vcr.foreign import open_regular
 from vcr.model.digest import Digest
 
 MANIFEST = "manifest.json"
@@ -21,6 +24,8 @@ DRIVE, VERITY, LADDER, MACHINE, DEPLOY = (
 IMAGE = "image"  # directory: an OCI layout
 BLOBS = f"{IMAGE}/blobs/sha256"
 MAX_EPOCH = 253_402_300_799  # the end of the year 9999
+MAX_BYTES = 64 << 30  # of all files of an export together
+MAX_PATH = 255  # characters
 # Names that need no quoting anywhere; none is hidden or leads upwards.
 _PATH = r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*"
 
@@ -30,15 +35,17 @@ class File(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    path: Annotated[str, Field(pattern=f"^{_PATH}$")]
+    path: Annotated[str, Field(pattern=f"^{_PATH}$", max_length=MAX_PATH)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    size: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=0, le=MAX_BYTES)]
 
     @classmethod
     def of(cls, root: Path, path: str) -> "File":
-        """Describe the file at PATH below ROOT; raises OSError."""
-        file = root / path
-        return cls(path=path, sha256=Digest.of_file(file).hex, size=file.stat().st_size)
+        """Describe the regular file at PATH below ROOT; raises OSError."""
+        with open_regular(root / path) as file:
+            size = os.fstat(file.fileno()).st_size
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(path=path, sha256=found, size=size)
 
 
 class Manifest(BaseModel):
@@ -61,6 +68,9 @@ class Manifest(BaseModel):
         paths = [file.path for file in self.files]
         if paths != sorted(set(paths)) or MANIFEST in paths:
             raise ValueError("its files are not in order, each once")
+        above = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
+        if above & set(paths):
+            raise ValueError("a file of it is a directory, too")
         return self
 
     def to_bytes(self) -> bytes:
@@ -80,11 +90,14 @@ def read_manifest(data: bytes) -> Manifest:
     """Read DATA; raises MismatchError for anything but what `to_bytes` gives."""
     try:
         found = Manifest.model_validate_json(data)
+        again = found.to_bytes()
+    except UnicodeEncodeError:
+        raise _bad("it has half of a character") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise _bad(f"{where}: {first['msg']}" if where else first["msg"]) from None
-    if found.to_bytes() != data:
+    if again != data:
         raise _bad("it is not written the way vcr does")
     return found
 
