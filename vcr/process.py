@@ -26,6 +26,7 @@ from vcr.signals import passed_on
 TAIL_LINES = 20
 KEPT_LINES = 1000  # of stderr, where each line was already shown to somebody
 STOP_SECONDS = 5.0
+WATCH_SECONDS = 0.5
 DISK_FULL = ("No space left on device", "database or disk is full")  # errno(3), SQLite
 FIXED_ENV = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
@@ -66,16 +67,19 @@ def run(
     ok: Iterable[int] | None = (0,),
     timeout: float | None = None,
     on_stderr: LineSink | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> Result:
     """Run ARGV to its end; TIMEOUT is in seconds; OK=None accepts any exit code.
 
-    ENV adds to the allow-listed environment. ON_STDERR sees each line as it comes; of
-    those, only the last KEPT_LINES are in the result.
+    ENV adds to the allow-listed environment. ON_STDERR sees each line as it comes; of those,
+    only the last KEPT_LINES are in the result. WATCH, without these, may end it by raising.
     Raises HostError when the program does not exist, VcrError when it fails.
     """
     words = tuple(str(word) for word in argv)
     child = _start(words, env=env, cwd=cwd, stdin=stdin is not None)
     try:
+        if watch is not None:
+            _wait_watched(child, watch)
         stdout, stderr = _communicate(child, stdin, timeout, on_stderr)
     except subprocess.TimeoutExpired:
         raise VcrError(
@@ -267,6 +271,15 @@ def _communicate(
     reader.join()
     pipe.close()
     return out, "\n".join(lines)
+
+
+def _wait_watched(child: subprocess.Popen[bytes], watch: Callable[[], None]) -> None:
+    """Return when CHILD has ended; what it prints meanwhile is kept by `communicate`."""
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            child.communicate(timeout=WATCH_SECONDS)
+            return
+        watch()
 
 
 def stop(child: Child, grace: float = STOP_SECONDS) -> None:

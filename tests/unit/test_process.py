@@ -146,3 +146,17 @@ def test_the_second_signal_ends_an_attached_program(tmp_path: Path) -> None:
     )
     with pytest.raises(KeyboardInterrupt):
         attached(code, tmp_path)
+
+
+def test_who_watches_may_end_a_program_and_loses_nothing_it_says() -> None:
+    seen = []
+    done = process.run(["sh", "-c", "echo a; sleep 1.2; echo b"], watch=lambda: seen.append(1))
+    assert (done.stdout, len(seen) >= 2) == (b"a\nb\n", True)
+
+    def stop() -> None:
+        raise HostError("enough")
+
+    begin = time.monotonic()
+    with pytest.raises(HostError, match="enough"):
+        process.run(["sleep", "30"], watch=stop)
+    assert time.monotonic() - begin < 10

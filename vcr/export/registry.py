@@ -6,8 +6,6 @@ hash tree. Credentials are skopeo's business: `skopeo login` writes its file.
 
 import ipaddress
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from vcr.atomic import new_directory, scratch_directory
 from vcr.errors import UsageError
 from vcr.export.artifact import unpack_layout, write_layout
 from vcr.export.check import check_export
+from vcr.export.claims import check_room, read_claims, repository_of
 from vcr.export.manifest import Manifest
 from vcr.export.write import settle
 from vcr.model.digest import Digest
@@ -65,11 +64,8 @@ class Reference:
     @property
     def image(self) -> str:
         """Return it as skopeo names it; a digest alone decides, a tag beside it is dropped."""
-        if self.digest:
-            name = self.text.partition("@")[0]
-            head, slash, last = name.rpartition("/")
-            return f"docker://{head}{slash}{last.partition(':')[0]}@{self.digest}"
-        return f"docker://{self.text}"
+        image = f"docker://{self.text}"
+        return f"{repository_of(image)}@{self.digest}" if self.digest else image
 
 
 def _names_registry(host: str, port: str | None) -> bool:
@@ -105,16 +101,15 @@ def pull(skopeo: Skopeo, reference: Reference, target: Path, expected: str) -> M
 
     EXPECTED is the digest that its manifest must have, or "". Raises FetchError, MismatchError.
     """
-    with new_directory(target) as root, _pulled(skopeo, reference) as layout:
+    plain_http = reference.is_loopback
+    with new_directory(target) as root, scratch_directory() as scratch:
+        claims = read_claims(skopeo, reference.image, plain_http=plain_http)
+        check_room(claims, root, scratch)
+        layout = scratch / "layout"
+        # By digest: what is fetched is what was asked about.
+        pinned = f"{repository_of(reference.image)}@{claims.digest}"
+        skopeo.copy_all(pinned, layout, plain_http=plain_http, most=claims.size)
         unpack_layout(layout, root)
         manifest = check_export(root, expected)
         settle(root, manifest.epoch)
     return manifest
-
-
-@contextmanager
-def _pulled(skopeo: Skopeo, reference: Reference) -> Iterator[Path]:
-    with scratch_directory() as scratch:
-        layout = scratch / "layout"
-        skopeo.copy_all(reference.image, layout, plain_http=reference.is_loopback)
-        yield layout

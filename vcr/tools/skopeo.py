@@ -1,11 +1,15 @@
 """skopeo: copies images between registries and OCI layouts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from vcr import process
 from vcr.errors import FetchError, HostError, MismatchError, VcrError
+from vcr.tools.filling import Filling
 
+PATIENCE_SECONDS = 120.0
+MAX_BYTES = 64 << 30  # of all architectures of an image, unless it is known better
 # what skopeo and registries say
 WRONG = ("did not match", "does not match")
 DENIED = ("authentication required", "unauthorized", "denied")
@@ -16,24 +20,39 @@ class Skopeo:
     """The skopeo of the pinned `oci` toolset."""
 
     program: Path
+    patience: float = PATIENCE_SECONDS  # for a manifest, or without a byte of a blob
 
     @classmethod
     def of_toolset(cls, toolset: Path) -> "Skopeo":
         """Use the pinned program."""
         return cls(toolset / "usr/bin/skopeo")
 
-    def raw_bytes(self, reference: str) -> bytes:
-        """Return the manifest or index of REFERENCE ("docker://..."); raises FetchError."""
-        return self._run("inspect", "--raw", reference).stdout
+    def raw_bytes(self, reference: str, *, plain_http: bool | None = None) -> bytes:
+        """Return the manifest or index of REFERENCE ("docker://..."); raises FetchError.
 
-    def copy_all(self, reference: str, layout: Path, *, plain_http: bool | None = None) -> None:
-        """Copy every architecture of REFERENCE into an OCI LAYOUT; raises FetchError.
-
-        PLAIN_HTTP: None leaves it to skopeo's own configuration.
+        skopeo reads 4 MiB of one at most.
         """
+        tls = [option.replace("--src-", "--") for option in _tls("src", plain_http)]
+        return self._run("inspect", "--raw", *tls, reference, timeout=self.patience).stdout
+
+    def copy_all(
+        self,
+        reference: str,
+        layout: Path,
+        *,
+        plain_http: bool | None = None,
+        most: int = MAX_BYTES,
+    ) -> None:
+        """Copy every architecture of REFERENCE, MOST bytes, into an OCI LAYOUT.
+
+        PLAIN_HTTP: None leaves it to skopeo's own configuration. Raises FetchError, also when
+        nothing comes for too long, and MismatchError when more bytes come.
+        """
+        filling = Filling(layout, reference, most, self.patience)
         # --preserve-digests: what is stored must be what the reference names
         options = ("--all", "--preserve-digests", *_tls("src", plain_http))
-        self._run("copy", *options, reference, f"oci:{layout}:locked")
+        self._run("copy", *options, reference, f"oci:{layout}:locked", watch=filling.check)
+        filling.check_size()
 
     def push_all(self, layout: Path, reference: str, *, plain_http: bool) -> None:
         """Copy the image or index of an OCI LAYOUT to REFERENCE; raises VcrError."""
@@ -41,11 +60,18 @@ class Skopeo:
         options = ("--all", "--preserve-digests", *_tls("dest", plain_http))
         self._run("copy", *options, f"oci:{layout}", reference)
 
-    def _run(self, *words: str) -> process.Result:
+    def _run(
+        self,
+        *words: str,
+        timeout: float | None = None,
+        watch: Callable[[], None] | None = None,
+    ) -> process.Result:
         # Pulling by digest needs no signature policy: the digest is the policy.
         argv: list[process.Arg] = [self.program, "--insecure-policy", *words]
         try:
-            return process.run(argv)
+            return process.run(argv, timeout=timeout, watch=watch)
+        except (MismatchError, FetchError):  # of the watch
+            raise
         except VcrError as error:
             raise _failure(words, error) from None
 
