@@ -9,8 +9,9 @@ import errno
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -31,7 +32,7 @@ class Reader(Protocol):
         """Return at most SIZE bytes, up to a newline."""
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open the regular file at PATH for reading; raises OSError, also for any other kind.
 
     A FIFO without a writer and a terminal are not waited for: open(2), O_NONBLOCK, O_NOCTTY.

@@ -67,10 +67,10 @@ def _check_index(root: Path, manifest: Manifest, image: str, sizes: dict[str, in
     is_canonical = read_bytes(root / INDEX_FILE, MAX_LADDER) == canonical(told)
     if not is_canonical or read_bytes(root / LAYOUT_FILE, MAX_LADDER) != LAYOUT:
         raise MismatchError("the layout of the image names another, or more than it")
-    told = load_json(read_bytes(root / _blob(image), MAX_LADDER))
-    config = load_json(read_bytes(root / _blob(told["config"]["digest"]), MAX_LADDER))
+    made = load_json(read_bytes(root / _blob(image), MAX_LADDER))["config"]
+    config = load_json(read_bytes(root / _blob(made["digest"]), MAX_LADDER))
     found = {key: config[key] for key in ("architecture", "os", "variant") if key in config}
-    if told["config"]["mediaType"] != CONFIG or found != platform(manifest.arch):
+    if made["mediaType"] != CONFIG or found != platform(manifest.arch):
         raise MismatchError("the image is for another platform than the export")
 
 
