@@ -11,12 +11,11 @@ let
   platform = systems.${system} or (throw "vcr runs on x86_64-linux and aarch64-linux, not on ${system}");
 
   # A file from the network by hash. The output path depends on the hash and the
-  # name only, so nix/pins/fill may supply the bytes from anywhere; `fillFrom`
-  # tells it where else to look.
+  # name only, so nix/pins/fill may supply the bytes from anywhere.
   fetch =
-    { name, url, hash, executable ? false, fillFrom ? "" }:
+    { name, url, hash, executable ? false }:
     derivation {
-      inherit name url executable fillFrom;
+      inherit name url executable;
       system = "builtin";
       builder = "builtin:fetchurl";
       outputHashMode = if executable then "recursive" else "flat";
@@ -31,7 +30,6 @@ let
     name = "7zzs";
     inherit (seed.sevenzip.${system}) url;
     hash = seed.sevenzip.${system}.nar;
-    fillFrom = "npm:${seed.sevenzip.${system}.npm}";
     executable = true;
   };
 

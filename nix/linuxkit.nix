@@ -10,7 +10,6 @@ let
   # proxy, nix/pins/fill makes the same tree with the same compiler.
   source = bootstrap.run {
     name = "linuxkit-vendored";
-    fillFrom = "go:${linuxkit.module}@${linuxkit.version}";
     outputHashMode = "recursive";
     outputHashAlgo = "sha256";
     outputHash = linuxkit.vendored;

@@ -15,7 +15,6 @@ let
     in
     bootstrap.run {
       name = pin.file;
-      fillFrom = "pypi:${pin.pypi}:${pin.platform}";
       outputHashMode = "flat";
       outputHashAlgo = "sha256";
       outputHash = pin.sha256;

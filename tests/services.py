@@ -7,9 +7,10 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
@@ -80,6 +81,16 @@ def password_registry(directory: Path) -> Iterator[str]:
 class _Files(http.server.SimpleHTTPRequestHandler):
     """Serves a directory, and takes what is put into it."""
 
+    moved: Mapping[str, str] = MappingProxyType({})
+
+    def do_GET(self) -> None:
+        if self.path not in self.moved:
+            super().do_GET()
+            return
+        self.send_response(302)
+        self.send_header("Location", self.moved[self.path])
+        self.end_headers()
+
     def do_PUT(self) -> None:
         path = Path(self.translate_path(self.path))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,10 +103,11 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def file_server(directory: Path) -> Iterator[str]:
-    """Serve DIRECTORY by HTTP; yield its URL."""
+def file_server(directory: Path, *, moved: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Serve DIRECTORY by HTTP; yield its URL. MOVED: what paths redirect to."""
     directory.mkdir(exist_ok=True)
-    handler = functools.partial(_Files, directory=str(directory))
+    kind = type("_Moved", (_Files,), {"moved": moved or {}})
+    handler = functools.partial(kind, directory=str(directory))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

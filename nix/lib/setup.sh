@@ -38,6 +38,8 @@ has_substituters() {
     "${XDG_CONFIG_HOME:-$HOME/.config}/nix/nix.conf"
 }
 
+words() { printf '%s' "$1" | tr -s '[:space:]' ' '; }
+
 configure_nix() {
   config='experimental-features = nix-command flakes
 sandbox = true
@@ -55,10 +57,11 @@ build-users-group ="
     config="$config
 substituters ="
   fi
-  # Caches for vcr alone: what they offer needs a signature by one of these keys.
+  # Caches for vcr alone: what they offer needs a signature by one of these keys. On one line
+  # each: another one would be a setting of its own.
   config="$config
-${VCR_SUBSTITUTERS:+extra-substituters = $VCR_SUBSTITUTERS}
-${VCR_TRUSTED_KEYS:+extra-trusted-public-keys = $VCR_TRUSTED_KEYS}"
+${VCR_SUBSTITUTERS:+extra-substituters = $(words "$VCR_SUBSTITUTERS")}
+${VCR_TRUSTED_KEYS:+extra-trusted-public-keys = $(words "$VCR_TRUSTED_KEYS")}"
   # Last, so that no setting of the environment takes the sandbox away.
   NIX_CONFIG="${NIX_CONFIG:-}
 $config"

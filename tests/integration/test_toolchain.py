@@ -120,7 +120,7 @@ def instantiate(tmp_path: Path, name: str, content: bytes, url: str) -> str:
     expression = tmp_path / "pin.nix"
     expression.write_text(
         'derivation { system = "builtin"; builder = "builtin:fetchurl"; '
-        f'name = "{name}"; url = "{url}"; executable = false; unpack = false; fillFrom = ""; '
+        f'name = "{name}"; url = "{url}"; executable = false; unpack = false; '
         'outputHashMode = "flat"; outputHashAlgo = "sha256"; '
         f'outputHash = "{digest}"; }}'
     )
@@ -191,6 +191,17 @@ def test_what_nobody_has_is_named_with_hash_and_address(tmp_path: Path, brought:
 
 
 # --- the pins themselves
+
+
+def test_clients_make_what_the_pins_name_and_nothing_else() -> None:
+    """The table is of files of nix/pins alone, and each field is fit for a line and a word."""
+    rows = lines(["nix", "eval", "--raw", "-f", REPO / "nix/pins/clients.nix"])
+    fields = [row.split("\t") for row in rows]
+    assert {client for _, client, _, _ in fields} == {"npm", "pypi", "go"}
+    for sha256, _, what, where in fields:
+        assert re.fullmatch(r"[0-9a-f]{64}", sha256)
+        assert re.fullmatch(r"[a-z0-9][A-Za-z0-9/@=.+-]*[@=][A-Za-z0-9.+-]+", what)
+        assert re.fullmatch(r"-|[A-Za-z0-9_][A-Za-z0-9_/]*", where)
 
 
 def test_every_pin_has_its_hash_and_every_set_its_packages() -> None:

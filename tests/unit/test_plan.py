@@ -54,7 +54,7 @@ def make_lock(project: Any) -> Lock:
             ),
             "img": LockedImage(
                 reference="docker://img",
-                nar_sha256="sha256-x",
+                nar_sha256=f"sha256-{'A' * 43}=",
                 archs={Arch.RISCV64: LockedManifest(manifest=DIGEST, config=config)},
             ),
         },

@@ -7,10 +7,12 @@ from vcr.dockerfile.mounts import parse_mount
 from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import State
 from vcr.dockerfile.syntax import SCRATCH, Dockerfile, Instruction, parse
+from vcr.dockerfile.text import Position, mistake
 from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, read_text
 from vcr.model.arch import Arch
 from vcr.model.project import Project
+from vcr.model.url import check_url
 
 URL_PREFIXES = ("http://", "https://")
 
@@ -78,6 +80,16 @@ def _urls(resolver: Resolver, state: State, instruction: Instruction) -> list[st
         case "ENV":
             config.env(state, instruction)
         case "ADD" if instruction.flag("checksum") is None:
-            words = [state.expand(word, at) for at, word in instruction.words()]
-            return [word for word in words[:-1] if word.startswith(URL_PREFIXES)]
+            found = ((at, state.expand(word, at)) for at, word in instruction.operands()[:-1])
+            return [
+                checked_address(at, word) for at, word in found if word.startswith(URL_PREFIXES)
+            ]
     return []
+
+
+def checked_address(at: Position, text: str) -> str:
+    """Return TEXT, an address that stands AT; raises UsageError unless it is one."""
+    try:
+        return check_url(text)
+    except ValueError as error:
+        raise mistake(at, f"{text} is not an address", why=str(error)) from None

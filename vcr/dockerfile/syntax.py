@@ -81,6 +81,11 @@ class Instruction:
             for start, word in split_words(self.rest, self.escape)
         ]
 
+    def operands(self) -> list[tuple[Position, str]]:
+        """Return the words of the rest, of its exec form if it has one, and where they are."""
+        exec_form = self.json
+        return self.words() if exec_form is None else [(self.at, word) for word in exec_form]
+
     def flag(self, name: str) -> str | None:
         """Return the value of the flag NAME, or None."""
         values = self.flags.get(name)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from vcr.atomic import write_bytes
 from vcr.lock.sources import is_permanent
-from vcr.lock.write import store_name
+from vcr.model.file_name import last_part, store_name
 from vcr.model.lockfile import LockedBody
+from vcr.model.url import encoded
 from vcr.tools.nix import Nix
 
 MAX_HELD = 512 << 10  # bytes, compressed
@@ -29,12 +30,12 @@ class BodyStore:
     def keep(self, method: str, url: str, body: bytes) -> tuple[str, LockedBody]:
         """Keep BODY, the answer to METHOD URL; return its SHA-256 and what the lock says."""
         sha256 = hashlib.sha256(body).hexdigest()
-        name = store_name(url.partition("?")[0].rstrip("/").rpartition("/")[2])[:80] or "body"
+        name = store_name(last_part(url))[:80] or "body"
         path = self.directory / sha256 / name
         if not path.exists():
             write_bytes(path, body)
         self.nix.add_fixed(path)
-        address = url if method == "GET" else ""
+        address = encoded(url) if method == "GET" else ""
         if address and is_permanent(address):
             return sha256, LockedBody(name=name, size=len(body), url=address)
         packed = gzip.compress(body, mtime=0)

@@ -83,7 +83,8 @@ def _ask(opener: urllib.request.OpenerDirector, request: urllib.request.Request)
     except urllib.error.HTTPError as error:
         answer = error  # an answer like any other
     with answer:
-        headers = {name.lower(): value for name, value in answer.headers.items()}
+        # RFC 9110, section 5.5: a value that goes on on a second line
+        headers = {name.lower(): " ".join(v.splitlines()) for name, v in answer.headers.items()}
         return Response(answer.status or 0, headers, answer.read())
 
 

@@ -14,6 +14,7 @@ from vcr.lock.oci import ImageStore
 from vcr.model.arch import Arch
 from vcr.model.config import Base
 from vcr.model.digest import Digest
+from vcr.model.file_name import last_part, store_name
 from vcr.model.lockfile import (
     Lock,
     LockedDebian,
@@ -86,7 +87,7 @@ class Locker:
     def _lock_url(self, url: str) -> LockedFile:
         self.show(f"reading {url}")
         data = fetch([url])
-        name = store_name(url.partition("?")[0].rstrip("/").rpartition("/")[2]) or "download"
+        name = store_name(last_part(url)) or "download"
         digest = Digest.of_bytes(data)
         return LockedFile(name=name, sha256=digest.hex, size=len(data), url=url)
 
@@ -104,12 +105,6 @@ def summarise(old: Lock | None, new: Lock) -> list[str]:
         was = f"{old.engine} → " if old.engine else ""
         lines.append(f"{'~' if was else '+'} engine: {was}{new.engine}")
     return lines
-
-
-def store_name(name: str) -> str:
-    """Make NAME fit for the Nix store, which takes letters, digits and +-._?= only."""
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "+-._?=") else "-" for c in name)
-    return safe.lstrip(".")
 
 
 def _locked_packages(suite: Suite, arch: Arch, base: Base) -> tuple[LockedPackage, ...]:

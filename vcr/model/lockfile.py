@@ -20,13 +20,37 @@ from pydantic import (
 from vcr.errors import LockError
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
+from vcr.model.file_name import StoreName
 from vcr.model.plan import Exchange, Fetched
+from vcr.model.url import Url
 
 # The descriptions of types and fields are the reference: docs/reference/vcr.lock.md.
 type Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 hex digits")]
 type Sha256Digest = Annotated[
     str, Field(pattern=r"^sha256:[0-9a-f]{64}$", description="`sha256:` and 64 hex digits")
 ]
+
+
+# RFC 9110, sections 5.6.2 and 5.5: a token; what a header may say, so no end of its line.
+type Token = Annotated[
+    str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", description="token of HTTP")
+]
+type HeaderValue = Annotated[
+    str, Field(pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]*$", description="value of a header")
+]
+# As a step wrote it, which need not be RFC 3986; nothing but the step itself is given it.
+type AskedUrl = Annotated[
+    str, Field(pattern=r"^https?://[^\x00-\x20\x7f]+$", description="address")
+]
+# skopeo has more transports, which read what is on this host; a dash begins an option.
+type ImageReference = Annotated[
+    str,
+    Field(
+        pattern=r"^(docker://[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]*|oci:/[^\x00-\x1f\x7f]*)$",
+        description="`docker://IMAGE` or `oci:/DIRECTORY`",
+    ),
+]
+type Size = Annotated[int, Field(ge=0, le=1 << 50, description="number, at least 0")]
 
 
 class _Entry(BaseModel):
@@ -36,10 +60,10 @@ class _Entry(BaseModel):
 class LockedFile(_Entry):
     """A file by address, size and hash; the address is only a hint."""
 
-    name: str = Field(description="what its path in the store ends with")
+    name: StoreName = Field(description="what its path in the store ends with")
     sha256: Sha256 = Field(description="of its bytes")
-    size: Annotated[int, Field(ge=0)] = Field(description="in bytes")
-    url: str = Field(description="where it is, without mirrors of this host")
+    size: Size = Field(description="in bytes")
+    url: Url = Field(description="where it is, without mirrors of this host")
 
     def fetched(self) -> Fetched:
         """Return it as the plan describes it."""
@@ -49,16 +73,23 @@ class LockedFile(_Entry):
 class LockedPackage(LockedFile):
     """A Debian package."""
 
-    package: str = Field(description="its name")
-    version: str = Field(description="its version")
+    # Debian policy, sections 5.6.1 and 5.6.12
+    package: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]*$")] = Field(
+        description="its name"
+    )
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+:~-]+$")] = Field(
+        description="its version"
+    )
 
 
 class LockedDebian(_Entry):
     """A base of Debian packages."""
 
     kind: Literal["debian"] = Field(default="debian", description="of base")
-    suite: str = Field(description="the suite they are of")
-    snapshot: Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z$")] = Field(
+    suite: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] = Field(
+        description="the suite they are of"
+    )
+    snapshot: Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z$")] = Field(
         description="a time at which the archive had them"
     )
     archs: dict[Arch, tuple[LockedPackage, ...]] = Field(
@@ -78,9 +109,11 @@ class LockedImage(_Entry):
     """A base that is an OCI image, as a layout directory of a known NAR hash."""
 
     kind: Literal["oci"] = Field(default="oci", description="of base")
-    reference: str = Field(description="as the project names it")
+    reference: ImageReference = Field(description="as the project names it")
     archs: dict[Arch, LockedManifest] = Field(description="its architectures")
-    nar_sha256: str = Field(description="the NAR hash of the layout, as `sha256-BASE64` (SRI)")
+    nar_sha256: Annotated[str, Field(pattern=r"^sha256-[A-Za-z0-9+/]{43}=$")] = Field(
+        description="the NAR hash of the layout, as `sha256-BASE64` (SRI)"
+    )
 
 
 class _Sparse(_Entry):
@@ -95,12 +128,12 @@ class _Sparse(_Entry):
 class LockedExchange(_Sparse):
     """A request of a RUN and its answer; the body is in `bodies` of the lock."""
 
-    method: str = Field(default="GET", description="of HTTP")
-    url: str = Field(description="what is asked for")
-    accept: str = Field(default="", description="the header Accept of the request")
+    method: Token = Field(default="GET", description="of HTTP")
+    url: AskedUrl = Field(description="what is asked for")
+    accept: HeaderValue = Field(default="", description="the header Accept of the request")
     body: Sha256 | Literal[""] = Field(default="", description="hash of the request's body")
-    status: int = Field(default=200, description="of the answer")
-    headers: dict[str, str] = Field(
+    status: Annotated[int, Field(ge=100, le=999)] = Field(default=200, description="of the answer")
+    headers: dict[Token, HeaderValue] = Field(
         default_factory=dict, description="headers of the answer that matter"
     )
     sha256: Sha256 = Field(description="of the answer's body, which is in `bodies`")
@@ -120,9 +153,9 @@ class LockedRun(_Entry):
 class LockedBody(_Sparse):
     """The body of an answer: where to get it again, or, if that is not certain, itself."""
 
-    name: str = Field(description="what its path in the store ends with")
-    size: Annotated[int, Field(ge=0)] = Field(description="in bytes")
-    url: str = Field(default="", description="where it is, if it will be there again")
+    name: StoreName = Field(description="what its path in the store ends with")
+    size: Size = Field(description="in bytes")
+    url: Url | Literal[""] = Field(default="", description="where it is, if it will be there again")
     data: str = Field(default="", description="else the body itself, gzipped, in base64")
 
     def fetched(self, sha256: str) -> Fetched:

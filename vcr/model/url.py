@@ -7,11 +7,13 @@ import re
 import urllib.parse
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 SCHEMES = ("http", "https")
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 MAX_LENGTH = 8000  # RFC 9110, section 4.1, asks for at least that
+# Of HOST/NAME:TAG and HOST/NAME@DIGEST; whether one is well-formed is skopeo's to say.
+_IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]*")
 
 
 def check_url(text: str) -> str:
@@ -30,4 +32,22 @@ def check_url(text: str) -> str:
     return text
 
 
-type Url = Annotated[str, AfterValidator(check_url)]
+def encoded(text: str) -> str:
+    """Return the address TEXT with what RFC 3986 does not allow in it percent-encoded."""
+    whole = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", text)
+    return urllib.parse.quote(whole, safe="%:/?#[]@!$&'()*+,;=~", encoding="utf-8")
+
+
+def check_image(text: str) -> str:
+    """Return TEXT, the name of an image of a registry; raises ValueError unless it is one."""
+    if len(text) > MAX_LENGTH or not _IMAGE.fullmatch(text):
+        raise ValueError(f"{text[:100]!r} is not the name of an image such as HOST/NAME:TAG")
+    return text
+
+
+type Url = Annotated[
+    str, AfterValidator(check_url), Field(description="http or https address (RFC 3986)")
+]
+type ImageName = Annotated[
+    str, AfterValidator(check_image), Field(description="name of an image of a registry")
+]

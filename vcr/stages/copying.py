@@ -1,21 +1,23 @@
 """Plans COPY and ADD: sources, destination, ownership."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from vcr.dockerfile.context import Context
-from vcr.dockerfile.inputs import URL_PREFIXES
+from vcr.dockerfile.inputs import URL_PREFIXES, checked_address
 from vcr.dockerfile.state import State
 from vcr.dockerfile.syntax import Instruction
 from vcr.dockerfile.text import Position
 from vcr.dockerfile.words import Expander, WordError
-from vcr.lock.write import store_name
+from vcr.model.file_name import last_part, store_name
 from vcr.model.lockfile import Lock
 from vcr.model.plan import Copy, Fetched, InlineSource, Source, StageSource, UrlSource
 from vcr.sandbox.match import has_wildcard
 
 GIT_FORMS = ("git@", "git://", "ssh://")
 CHECKSUM = "sha256:"
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,7 @@ class Copier:
                 sources.append(InlineSource(doc.name, content))
             else:
                 sources += self._source(state, instruction, at, state.expand(word, at))
-        if len(sources) > 1 and not dest.endswith("/"):
-            raise instruction.mistake(
-                f"{instruction.keyword} has several sources, so {dest} must be a directory",
-                fix=f"write {dest}/",
-            )
+        self._check(instruction, sources, dest)
         return Copy(
             sources=tuple(sources),
             dest=dest,
@@ -64,13 +62,23 @@ class Copier:
             origin=instruction.at.origin,
         )
 
+    def _check(self, instruction: Instruction, sources: list[Source], dest: str) -> None:
+        """Raise UsageError when SOURCES cannot all be in DEST."""
+        if len(sources) > 1 and not dest.endswith("/"):
+            raise instruction.mistake(
+                f"{instruction.keyword} has several sources, so {dest} must be a directory",
+                fix=f"write {dest}/",
+            )
+        unnamed = [s for s in sources if isinstance(s, UrlSource) and not s.name]
+        if unnamed and dest.endswith("/"):
+            raise instruction.mistake(
+                f"{unnamed[0].file.url} names no file",
+                why=f"what is copied into the directory {dest} is called as in its address",
+                fix=f"write a name: {dest}NAME",
+            )
+
     def _words(self, instruction: Instruction) -> list[tuple[Position, str]]:
-        exec_form = instruction.json
-        words = (
-            [(instruction.at, word) for word in exec_form]
-            if exec_form is not None
-            else instruction.words()
-        )
+        words = instruction.operands()
         if len(words) < 2:
             raise instruction.mistake(
                 f"{instruction.keyword} needs a source and a destination",
@@ -93,7 +101,7 @@ class Copier:
         if instruction.keyword == "ADD" and text.startswith(URL_PREFIXES):
             if text.endswith(".git") or "#" in text:
                 raise self._no_git(instruction, text)
-            return [self._url_source(instruction, text)]
+            return [self._url_source(instruction, checked_address(at, text))]
         if instruction.keyword == "ADD" and text.startswith(GIT_FORMS):
             raise self._no_git(instruction, text)
         return list(self.context.select(text, at))
@@ -111,11 +119,11 @@ class Copier:
         return StageSource(pattern, self.layers_of(stage, state, instruction))
 
     def _url_source(self, instruction: Instruction, url: str) -> UrlSource:
-        name = url.partition("?")[0].rstrip("/").rpartition("/")[2]
+        name = last_part(url)
         checksum = instruction.flag("checksum")
         if checksum is not None:
             digits = checksum.removeprefix(CHECKSUM)
-            if not checksum.startswith(CHECKSUM) or len(digits) != 64:
+            if not checksum.startswith(CHECKSUM) or not SHA256.fullmatch(digits):
                 raise instruction.mistake(
                     f"--checksum={checksum} is not a SHA-256 digest",
                     fix="write --checksum=sha256: and 64 hex digits",
