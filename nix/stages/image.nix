@@ -103,7 +103,7 @@ let
     builtins.listToAttrs (
       map (ids: { name = key ids; value = lower ids; }) (builtins.concatMap (run: beginnings run.lower) runs)
     );
-  key = builtins.concatStringsSep "\n";
+  key = builtins.toJSON;
   take = n: ids: builtins.genList (builtins.elemAt ids) n;
   lower =
     ids:

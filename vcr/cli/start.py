@@ -223,28 +223,26 @@ def no_place(what: str) -> UsageError:
 
 def read_env_file(path: Path) -> list[str]:
     """Return the NAME=VALUE lines of PATH, comments and empty lines left out."""
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").split("\n"))
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def parse_volume(text: str) -> "Bind":
     """Read HOST:GUEST[:ro]; HOST is relative to the working directory. Raises UsageError."""
     from vcr.engines.bundle import Bind  # noqa: PLC0415
+    from vcr.model.volume import split_volume  # noqa: PLC0415
 
-    host, _, rest = text.partition(":")
-    guest, _, mode = rest.partition(":")
-    if not host or not guest.startswith("/") or ".." in guest.split("/") or mode not in _MODES:
+    try:
+        host, guest, read_only = split_volume(text)
+    except ValueError:
         raise UsageError(
             f"{text!r} does not say what to show where",
             fix="write -v ./data:/data or -v ./data:/data:ro",
-        )
+        ) from None
     source = Path(host).absolute()
     if not source.exists():
         raise UsageError(f"there is no {host} to show to the app", fix="make it first")
-    return Bind(source, guest, read_only=mode == "ro")
-
-
-_MODES = {"", "ro", "rw"}
+    return Bind(source, guest, read_only=read_only)
 
 
 def _variable(text: str) -> str:

@@ -24,6 +24,7 @@ from vcr.enclave.device import Device
 from vcr.enclave.image import measure_image, read_image
 from vcr.enclave.vsock import Service
 from vcr.errors import HostError, UnhealthyError
+from vcr.sandbox.vm import option
 from vcr.tools.nbdkit import Nbdkit
 
 CID = 16  # of enclaves, from 4 on
@@ -160,7 +161,7 @@ class Emulation:
             # In time of its own, an instruction a nanosecond: by this host's clock, timers of
             # the machine in it would come faster than an emulator in an emulator serves them.
             *("-icount", "shift=0,sleep=on"),
-            *("-chardev", f"socket,id=vsock,path={vsock}"),
+            *("-chardev", f"socket,id=vsock,path={option(vsock)}"),
             *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
         ]
 

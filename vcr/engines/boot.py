@@ -14,6 +14,7 @@ from vcr.engines.machine import Channels, Forward, network
 from vcr.model.arch import Arch, has_kvm
 from vcr.model.health import HealthCheck
 from vcr.sandbox.prod import NETWORK, SANDBOX, debug_ports, debug_sockets, socket_backend
+from vcr.sandbox.vm import option
 
 
 @dataclass(frozen=True)
@@ -86,19 +87,20 @@ class BootMachine:
             *("-name", self.name),
             *("-initrd", str(self.initramfs)),
             *("-append", append),
-            *("-drive", f"file={self.squashfs},format=raw,if=none,id=root,readonly=on"),
+            *("-drive", f"file={option(self.squashfs)},format=raw,if=none,id=root,readonly=on"),
             *("-device", f"virtio-blk-{board.bus},drive=root"),
             *("-netdev", f"{network(forwards)},id=net"),
             *("-device", f"virtio-net-{board.bus},netdev=net{board.no_rom}"),
             *("-device", f"virtio-rng-{board.bus}"),
-            *("-serial", f"file:{channels.console}"),
+            *("-chardev", f"file,id=console,path={option(channels.console)}"),
+            *("-serial", "chardev:console"),
             *("-device", f"virtio-serial-{board.bus}"),
-            *("-chardev", f"file,id=log,path={channels.log}"),
+            *("-chardev", f"file,id=log,path={option(channels.log)}"),
             *("-device", "virtserialport,chardev=log,name=vcr.log"),
-            *("-chardev", f"socket,id=agent,path={channels.agent},server=on,wait=off"),
+            *("-chardev", f"socket,id=agent,path={option(channels.agent)},server=on,wait=off"),
             *("-device", "virtserialport,chardev=agent,name=vcr.agent"),
             *debug_ports([socket_backend(path) for path in sockets]),
-            *("-qmp", f"unix:{channels.monitor},server=on,wait=off"),
+            *("-qmp", f"unix:{option(channels.monitor)},server=on,wait=off"),
         ]
 
     def _computer(self, accelerator: str) -> list[str]:

@@ -32,8 +32,10 @@ class Bind:
     read_only: bool = False
 
     def to_option(self) -> str:
-        """Return it as `docker run -v` wants it."""
-        return f"{self.source}:{self.target}:{'ro' if self.read_only else 'rw'}"
+        """Return it as `docker run --mount` wants it: a record of CSV, RFC 4180."""
+        fields = ["type=bind", f"source={self.source}", f"target={self.target}"]
+        fields += ["readonly"] if self.read_only else []
+        return ",".join('"{}"'.format(field.replace('"', '""')) for field in fields)
 
     def to_mount(self) -> dict[str, Any]:
         """Return it as the runtime wants it."""

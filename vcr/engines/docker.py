@@ -22,9 +22,11 @@ from vcr.engines.layers import remove_tree
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.namespaces import death_signal, die_with_parent
 from vcr.engines.shim import guarded
-from vcr.errors import HostError
+from vcr.errors import HostError, UsageError
 from vcr.model.health import CommandProbe, HealthCheck
 from vcr.sandbox.linuxkit import writable_paths
+
+ARCHIVE = "image.tar"
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,13 @@ class DockerMachine:
         check_program(self.program)
         remove_tree(channels.scratch)
         channels.scratch.mkdir(parents=True, mode=0o700)
-        (channels.scratch / "env").write_text(
-            "".join(f"{variable}\n" for variable in self.container.additions.env)
-        )
+        (channels.scratch / "env").write_text(env_file(self.container.additions.env))
         if process.run([self.program, "image", "inspect", self.reference], ok=None).returncode:
-            archive = channels.scratch / "image.tar"
-            source, target = f"oci:{self.container.layout}", f"docker-archive:{archive}"
+            # By a name without a directory: a colon in one would end the path.
+            source, target = f"oci:{self.container.layout}", f"docker-archive:{ARCHIVE}"
             copy: list[process.Arg] = [self.skopeo, "--insecure-policy", "copy", "--quiet"]
-            process.run([*copy, source, f"{target}:{self.reference}"])
+            process.run([*copy, source, f"{target}:{self.reference}"], cwd=channels.scratch)
+            archive = channels.scratch / ARCHIVE
             process.run([self.program, "load", "--quiet", "--input", archive])
             archive.unlink()
 
@@ -93,7 +94,7 @@ class DockerMachine:
             *(() if self.container.writable else ("--read-only",)),
             *(word for path in writable_paths(config) for word in ("--tmpfs", path)),
             *(word for f in forwards for word in ("-p", f"{f.address}:{f.host}:{f.guest}")),
-            *(word for bind in self.container.binds() for word in ("-v", bind.to_option())),
+            *(word for bind in self.container.binds() for word in ("--mount", bind.to_option())),
             self.reference,
         ]
 
@@ -105,6 +106,18 @@ class DockerMachine:
 def container_name(channels: Channels) -> str:
     """Return the name of the container with these CHANNELS."""
     return f"vcr-{hashlib.sha256(str(channels.console).encode()).hexdigest()[:16]}"
+
+
+def env_file(variables: Sequence[str]) -> str:
+    """Return VARIABLES, NAME=value each, as a file for --env-file; raises UsageError."""
+    for variable in variables:
+        if "\n" in variable or "\r" in variable:
+            raise UsageError(
+                f"the variable {variable.partition('=')[0]} has more than one line",
+                why="the file in which docker and podman take variables has one a line",
+                fix="leave --runtime out, which takes any value",
+            )
+    return "".join(f"{variable}\n" for variable in variables)
 
 
 def check_program(program: str) -> None:

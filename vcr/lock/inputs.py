@@ -7,10 +7,12 @@ difference names what changed.
 from dataclasses import dataclass
 
 from vcr.dockerfile.inputs import external_inputs
+from vcr.errors import UsageError
 from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.lockfile import digest_of_input
 from vcr.model.project import Project
+from vcr.model.url import check_image
 
 
 @dataclass(frozen=True)
@@ -40,5 +42,13 @@ def wanted_inputs(project: Project) -> Wanted:
     services = [s.image for s in project.config.services.values() if s.image]
     for reference in (*outside.images, *services):
         if reference not in bases:
-            bases[reference] = Base(image=reference)
+            bases[reference] = Base(image=_checked(reference))
     return Wanted(bases, outside.urls)
+
+
+def _checked(reference: str) -> str:
+    """Return REFERENCE, the name of an image; raises UsageError."""
+    try:
+        return check_image(reference)
+    except ValueError as error:
+        raise UsageError(str(error), why="no [base] of vcr.toml is called so either") from None

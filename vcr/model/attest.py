@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from vcr.model.url import check_url
+
 
 class AttestSection(BaseModel):
     """What `vcr attest --provider command` asks: a program, or an address."""
@@ -17,6 +19,6 @@ class AttestSection(BaseModel):
     def _one_service(self) -> "AttestSection":
         if self.command and self.url:
             raise ValueError("give either command or url, not both")
-        if self.url and not self.url.startswith(("https://", "http://")):
-            raise ValueError("url is an http or https address")
+        if self.url:
+            check_url(self.url)
         return self

@@ -17,12 +17,15 @@ from pydantic import (
 
 from vcr.model.attest import AttestSection
 from vcr.model.duration import parse_duration
+from vcr.model.url import ImageName
+from vcr.model.volume import split_volume
 
 # The path component grammar of the OCI distribution specification 1.1, "Pulling manifests".
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _HOST = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, in lower case
 _MEMORY = re.compile(r"(\d+)\s*(MiB|GiB)")
-_SNAPSHOT = re.compile(r"\d{8}T\d{6}Z")
+_SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_SUITE = re.compile(r"[a-z][a-z0-9-]*")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.\-]+")  # Debian policy 5.6.1
 
 
@@ -67,6 +70,11 @@ type Package = Annotated[
     _matching(_PACKAGE, "the name of a Debian package"),
     Field(description="name of a Debian package"),
 ]
+type Suite = Annotated[
+    str,
+    _matching(_SUITE, "a suite of Debian such as trixie"),
+    Field(description="name of a suite of Debian"),
+]
 type Snapshot = Annotated[
     str,
     _matching(_SNAPSHOT, "a time such as 20261122T000000Z"),
@@ -96,7 +104,7 @@ class ProjectSection(Section):
 class Base(Section):
     """What `FROM NAME` starts from: exactly one of `packages`, `image` and `oci`."""
 
-    suite: str = Field(default="trixie", description="the suite of Debian that packages are of")
+    suite: Suite = Field(default="trixie", description="the suite of Debian that packages are of")
     packages: tuple[Package, ...] = Field(
         default=(), strict=False, description="Debian packages; what they depend on is added"
     )
@@ -106,7 +114,7 @@ class Base(Section):
     configure: bool = Field(
         default=False, description="run the packages' scripts, so that apt-get works in RUN"
     )
-    image: str | None = Field(
+    image: ImageName | None = Field(
         default=None, description="an image of a registry, such as `name:tag`"
     )
     oci: str | None = Field(default=None, description="a directory with an OCI layout")
@@ -225,7 +233,7 @@ class HealthSection(Section):
 class ServiceSection(Section):
     """[services.NAME]: a database or the like beside the app, in the profile dev."""
 
-    image: str | None = Field(
+    image: ImageName | None = Field(
         None, description="Image of a registry, locked by digest; or `build`."
     )
     build: str | None = Field(
@@ -250,9 +258,8 @@ class ServiceSection(Section):
         if bool(self.image) == bool(self.build):
             raise ValueError("give either image or build")
         for text in self.volumes:
-            source, _, target = text.partition(":")
-            is_named = "/" in source or _NAME.fullmatch(source)
-            if not is_named or not target.startswith("/") or ".." in target.split("/"):
+            source, _, _ = split_volume(text)
+            if "/" not in source and not _NAME.fullmatch(source):
                 raise ValueError(f"{text!r} is not a volume such as data:/var/lib/data")
         return self
 

@@ -79,6 +79,7 @@ class Access:
 
     def prepare(self) -> None:
         """Make what is not there yet; raises HostError."""
+        _check_place(self.directory)
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.directory.chmod(0o700)
@@ -158,7 +159,19 @@ def main(told: str) -> None:
 
 
 def _quoted(path: Path) -> str:
-    return '"{}"'.format(str(path).replace("%", "%%"))
+    """Return PATH as a word of ssh_config(5), in which a percent sign begins a token."""
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{text}"'
+
+
+def _check_place(directory: Path) -> None:
+    """Raise HostError when ssh_config(5) has no way to write the path of DIRECTORY."""
+    if any(text in str(directory) for text in ("\n", "\r", "${")):
+        raise HostError(
+            f"ssh cannot be told of {str(directory)!r}",
+            why="in its configuration a path has no line break and no ${",
+            fix="choose another XDG_STATE_HOME",
+        )
 
 
 def _make_key(path: Path, comment: str) -> None:

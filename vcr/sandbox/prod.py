@@ -26,7 +26,7 @@ from .oci import sha256_of
 from .qmp import Monitor
 from .rungs import Rung, write_rungs
 from .tree import Content, Node, Tree
-from .vm import COUNTED, TAIL, kernel_line
+from .vm import COUNTED, TAIL, kernel_line, option
 
 SCHEMA = 1
 RAM, STATE, DESCRIPTION, CONSOLE, LOG = "ram", "state", "machine.json", "console.log", "app.log"
@@ -66,7 +66,8 @@ def hardware(machine: Prod, ram: Path, *, private: bool) -> list[str]:
 
     PRIVATE memory is read from the file and never written to it.
     """
-    backend = f"memory-backend-file,id=ram0,size={machine.memory}M,mem-path={ram},prealloc=off"
+    backend = f"memory-backend-file,id=ram0,size={machine.memory}M,mem-path={option(ram)}"
+    backend += ",prealloc=off"
     backend += ",share=off,readonly=on,rom=off" if private else ",share=on"
     return [
         *(machine.qemu, "-L", machine.data, "-nodefaults", "-no-user-config", "-display", "none"),
@@ -83,9 +84,14 @@ def devices(console: Path, log: Path, agent: str, network: str, debug: Sequence[
     ioeventfd=off: a request is served while the CPU waits, not some time later.
     """
     return [
-        *("-chardev", f"file,id=console,path={console},append=on", "-serial", "chardev:console"),
+        *(
+            "-chardev",
+            f"file,id=console,path={option(console)},append=on",
+            "-serial",
+            "chardev:console",
+        ),
         *("-device", "virtio-serial-pci,ioeventfd=off"),
-        *("-chardev", f"file,id=log,path={log},append=on"),
+        *("-chardev", f"file,id=log,path={option(log)},append=on"),
         *("-device", "virtserialport,chardev=log,name=vcr.log"),
         *("-chardev", f"{agent},id=agent"),
         *("-device", "virtserialport,chardev=agent,name=vcr.agent"),
@@ -134,14 +140,14 @@ def restored(
             network,
             [socket_backend(path) for path in debug_sockets(debug)] if debug else (),
         ),
-        *("-qmp", f"unix:{monitor},server=on,wait=off"),
+        *("-qmp", f"unix:{option(monitor)},server=on,wait=off"),
         *("-incoming", "defer"),
     ]
 
 
 def socket_backend(path: Path) -> str:
     """Return the backend of a port that is a socket at PATH."""
-    return f"socket,path={path},server=on,wait=off"
+    return f"socket,path={option(path)},server=on,wait=off"
 
 
 def main(specification: str, out: str) -> None:
@@ -193,11 +199,11 @@ def at_step0(job: dict[str, Any], out: Path, scratch: Path) -> Step0:
         *devices(
             out / CONSOLE,
             out / LOG,
-            f"file,path={scratch / AGENT}",
+            f"file,path={option(scratch / AGENT)}",
             "hubport,hubid=0",
             ["null"] * DEBUG_PORTS if job["debug"] else (),
         ),
-        *("-S", "-qmp", f"unix:{scratch / MONITOR},server=on,wait=off"),
+        *("-S", "-qmp", f"unix:{option(scratch / MONITOR)},server=on,wait=off"),
     ]
     return Step0(argv, initrd, memory)
 

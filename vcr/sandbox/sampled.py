@@ -15,6 +15,7 @@ from .failure import Failure, guarded
 from .merkle import memory_root
 from .prod import MONITOR, RAM, SECONDS_TO_END, at_step0, run, running
 from .qmp import Monitor
+from .vm import option
 
 SAMPLES = "samples"
 SYMBOLS = "System.map"  # beside the kernel
@@ -35,7 +36,7 @@ def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     files.mkdir(parents=True)
     symbols = Path(job["kernel"]).with_name(SYMBOLS)
     samples = scratch / SAMPLES
-    words = f"out={samples},every={EVERY},comm={name_offset(Path(job['kernel']), symbols)}"
+    words = f"out={option(samples)},every={EVERY},comm={name_offset(Path(job['kernel']), symbols)}"
     argv = [*at_step0(job, files, scratch).argv, "-plugin", f"{job['plugin']},{words}"]
     with running(argv) as qemu, Monitor(scratch / MONITOR) as monitor:
         run(monitor, memory_root(Path(job["step0"]) / RAM), files, scratch)

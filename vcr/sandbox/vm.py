@@ -106,6 +106,14 @@ class Machine:
         return PC if self.debian and self.arch == "amd64" else BOARDS[self.arch]
 
 
+def option(value: Path | str) -> str:
+    """Return VALUE as the value of one of QEMU's options: a comma would begin the next one.
+
+    https://www.qemu.org/docs/master/system/invocation.html, "-drive"
+    """
+    return str(value).replace(",", ",,")
+
+
 def kernel_line(words: str, *, debian: bool) -> str:
     """Return WORDS as a kernel's command line; a DEBIAN kernel is told what to leave out."""
     less = f" cryptomgr.notests initcall_blacklist={','.join(NEEDLESS)}" if debian else ""
@@ -128,13 +136,18 @@ def command_line(
     argv += ["-append", kernel_line(words, debian=machine.debian)]
     # The clock starts at a fixed moment; the job sets it to the lock's.
     argv += ["-rtc", "base=2000-01-01T00:00:00,clock=vm"]
-    argv += ["-chardev", f"file,id=console,path={files / 'console'}", "-serial", "chardev:console"]
+    argv += [
+        "-chardev",
+        f"file,id=console,path={option(files / 'console')}",
+        "-serial",
+        "chardev:console",
+    ]
     argv += machine.board.ports
     for name in (OUTPUT, RESULT, LAYER, CACHE):
-        argv += ["-chardev", f"file,id={name},path={files / name}"]
+        argv += ["-chardev", f"file,id={name},path={option(files / name)}"]
         argv += ["-device", f"virtserialport,chardev={name},name={name}"]
     if fetch is not None:
-        argv += ["-chardev", f"socket,id={FETCH},path={fetch}"]
+        argv += ["-chardev", f"socket,id={FETCH},path={option(fetch)}"]
         argv += ["-device", f"virtserialport,chardev={FETCH},name={FETCH}"]
     return argv
 

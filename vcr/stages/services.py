@@ -17,6 +17,7 @@ from vcr.model.arch import native_arch
 from vcr.model.config import Config, HealthSection, MachineSection, ServiceSection
 from vcr.model.lockfile import Lock
 from vcr.model.project import Project, load_project
+from vcr.model.volume import split_volume
 from vcr.settings import Settings
 from vcr.stages.build import Builder
 from vcr.stages.plan import make_plan
@@ -86,12 +87,11 @@ def _project_of(
 
 
 def _bind(project: Project, named: Path, text: str) -> Bind:
-    """Read NAME:PATH or HOST:PATH[:ro]; raises UsageError."""
-    source, _, rest = text.partition(":")
-    target, _, mode = rest.partition(":")
+    """Read NAME:PATH or HOST:PATH[:ro], which was checked; raises UsageError."""
+    source, target, read_only = split_volume(text)
     if "/" not in source:
-        return Bind(named / source, target, read_only=mode == "ro")
+        return Bind(named / source, target, read_only=read_only)
     path = project.places.lead(source, "vcr.toml: [services] volumes")
     if not path.exists():
         raise UsageError(f"vcr.toml: there is no {source} to show to a service", fix="make it")
-    return Bind(path, target, read_only=mode == "ro")
+    return Bind(path, target, read_only=read_only)

@@ -18,6 +18,7 @@ from vcr.errors import FetchError, HostError, UsageError, VcrError
 from vcr.tools.nix import Nix
 
 SCHEMES = ("file", "http", "https", "s3")
+_SEPARATORS = "?#%\n\r"
 MAKE_KEY = "nix-store --generate-binary-cache-key NAME-1 KEY KEY.pub"
 _KEY = re.compile(rb"([^:\s]+):[A-Za-z0-9+/]+=*\s*")
 
@@ -66,6 +67,14 @@ class BinaryCache:
             raise UsageError(
                 f"{text!r} is no binary cache",
                 fix="write DIR, file://DIR, http(s)://HOST/PATH or s3://BUCKET",
+            )
+        # A store of Nix's is named by a URL, whose path older ones do not decode.
+        path = "" if scheme != "file" and separator else rest.partition("?")[0] or url
+        if wrong := set(_SEPARATORS) & set(path):
+            raise UsageError(
+                f"{text!r} cannot name a binary cache",
+                why=f"{min(wrong)!r} means something else in the URL of a store",
+                fix="choose another directory",
             )
         return cls(url, nix)
 

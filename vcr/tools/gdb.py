@@ -12,6 +12,7 @@ from vcr import process
 from vcr.errors import VcrError
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.qmp import Monitor
+from vcr.sandbox.vm import option
 
 # Programs that may know riscv64, the more likely first.
 PROGRAMS = ("gdb-multiarch", "riscv64-unknown-elf-gdb", "riscv64-linux-gnu-gdb", "gdb")
@@ -29,7 +30,9 @@ class Stub:
         """Let it listen; raises VcrError. A debugger that is connected already stays so."""
         if self.path.is_socket():
             return
-        said = self._command(f'gdbserver "unix:{self.path},server=on,wait=off"')
+        # In quotes of the monitor, in which a backslash escapes, an option of QEMU.
+        place = option(self.path).replace("\\", "\\\\").replace('"', '\\"')
+        said = self._command(f'gdbserver "unix:{place},server=on,wait=off"')
         if not self.path.is_socket():
             raise VcrError("QEMU does not listen to a debugger", why=said.strip())
 

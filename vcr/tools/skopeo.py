@@ -1,10 +1,13 @@
 """skopeo: copies images between registries and OCI layouts."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from vcr import process
+from vcr.atomic import scratch_directory
 from vcr.errors import FetchError, HostError, MismatchError, VcrError
 from vcr.tools.filling import Filling
 
@@ -51,14 +54,16 @@ class Skopeo:
         filling = Filling(layout, reference, most, self.patience)
         # --preserve-digests: what is stored must be what the reference names
         options = ("--all", "--preserve-digests", *_tls("src", plain_http))
-        self._run("copy", *options, reference, f"oci:{layout}:locked", watch=filling.check)
+        with _named(reference) as source:
+            self._run("copy", *options, source, f"{_oci(layout)}:locked", watch=filling.check)
         filling.check_size()
 
     def push_all(self, layout: Path, reference: str, *, plain_http: bool) -> None:
         """Copy the image or index of an OCI LAYOUT to REFERENCE; raises VcrError."""
         # --preserve-digests: else a registry gets compressed layers, which have other digests
         options = ("--all", "--preserve-digests", *_tls("dest", plain_http))
-        self._run("copy", *options, f"oci:{layout}", reference)
+        with _named(f"oci:{layout}") as source:
+            self._run("copy", *options, source, reference)
 
     def _run(
         self,
@@ -74,6 +79,34 @@ class Skopeo:
             raise
         except VcrError as error:
             raise _failure(words, error) from None
+
+
+@contextmanager
+def _named(reference: str) -> Iterator[str]:
+    """Yield what names the image REFERENCE; a layout at a path with a colon is copied first.
+
+    containers-transports(5): oci:PATH[:REFERENCE]; no path that skopeo resolves may have one.
+    """
+    layout = Path(reference.removeprefix("oci:"))
+    if not reference.startswith("oci:") or ":" not in str(layout.resolve()):
+        yield reference
+        return
+    with scratch_directory() as scratch:
+        copied = scratch / "layout"
+        name = _oci(copied)
+        shutil.copytree(layout, copied)
+        yield name
+
+
+def _oci(layout: Path) -> str:
+    """Return what names LAYOUT, a directory that vcr chooses; raises HostError."""
+    if ":" in str(layout.resolve()):
+        raise HostError(
+            f"images cannot be copied to {layout}",
+            why="skopeo has no way to write a path with a colon",
+            fix="choose another TMPDIR",
+        )
+    return f"oci:{layout}"
 
 
 def _tls(side: str, plain_http: bool | None) -> tuple[str, ...]:  # noqa: FBT001
