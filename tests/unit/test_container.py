@@ -127,7 +127,8 @@ def test_docker_is_told_the_same(tmp_path: Path) -> None:
     assert " ".join(argv) == (
         "docker run --rm --name n --env-file /env --no-healthcheck "
         "--security-opt no-new-privileges --read-only --tmpfs /data --tmpfs /run --tmpfs /tmp "
-        "-p 127.0.0.1:8080:80 -v /h:/x:ro vcr.local/app:abababababababababababababababab"
+        '-p 127.0.0.1:8080:80 --mount "type=bind","source=/h","target=/x","readonly" '
+        "vcr.local/app:abababababababababababababababab"
     )
 
 

@@ -127,6 +127,8 @@ def test_a_lock_is_the_same_after_reading(tmp_path: Path) -> None:
     sha256 = "1" * 64
     exchange = LockedExchange(url="http://x/", sha256=sha256, status=302, headers={"location": "y"})
     entry = {sha256: LockedRun(command="c", exchanges=(exchange,))}
-    one = lock(runs={Arch.AMD64: entry}, bodies={sha256: LockedBody(name="x", size=0, url="u")})
+    one = lock(
+        runs={Arch.AMD64: entry}, bodies={sha256: LockedBody(name="x", size=0, url="http://x/u")}
+    )
     assert Lock.model_validate_json(one.to_text()) == one
     assert '"method"' not in one.to_text(), "what is as by default is left out"

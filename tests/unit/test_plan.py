@@ -212,6 +212,30 @@ def test_urls_are_closed_by_checksum_or_lock(plan: Planner) -> None:
         plan("FROM deb\nADD https://h/x.git /a\n")
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("ADD http://h/a|b /", "Dockerfile:2:5: http://h/a|b is not an address"),
+        (f"ADD --checksum=sha256:{'0' * 64} http://h/\x1b /", "Dockerfile:2:88: "),
+        (f"ADD --checksum=sha256:{'G' * 64} http://h/a /", "is not a SHA-256 digest"),
+        (f"ADD --checksum=sha256:{'0' * 64} http://h/.. /", "names no file"),
+        ("ADD http://h /d/", "names no file"),
+        ('ADD ["http://h/a\\n|npm:x:y", "/f"]', "Dockerfile:2:1: "),
+        ("VOLUME /data:exec", "the volume '/data:exec' has a colon"),
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_named_with_its_line(plan: Planner, line: str, words: str) -> None:
+    with pytest.raises(UsageError) as error:
+        plan(f"FROM deb\n{line}\n")
+    assert words in error.value.what
+
+
+def test_an_address_in_the_exec_form_is_locked(plan: Planner) -> None:
+    copy = plan('FROM deb\nADD ["https://h/two", "/b"]\n').layers["0.1.copy"]
+    assert isinstance(copy, Copy)
+    assert isinstance(copy.sources[0], UrlSource)
+
+
 def test_heredocs_become_files_with_variables_expanded(plan: Planner) -> None:
     made = plan("FROM deb\nENV A=1\nCOPY <<x <<'y' /d/\n$A\nx\n$A\ny\n")
     copy = made.layers["0.2.copy"]

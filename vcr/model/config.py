@@ -25,6 +25,7 @@ _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _HOST = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, in lower case
 _MEMORY = re.compile(r"(\d+)\s*(MiB|GiB)")
 _SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_TARGET = re.compile(r"/[!-~]*")  # no end of the line that a request begins with
 _SUITE = re.compile(r"[a-z][a-z0-9-]*")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.\-]+")  # Debian policy 5.6.1
 
@@ -225,8 +226,8 @@ class HealthSection(Section):
     def _one_probe(self) -> "HealthSection":
         if self.http and self.command:
             raise ValueError("give either http or command, not both")
-        if self.http and not self.http.startswith("/"):
-            raise ValueError("http is a path and starts with /")
+        if self.http and not _TARGET.fullmatch(self.http):
+            raise ValueError("http is a path, starts with / and is percent-encoded (RFC 3986)")
         return self
 
 

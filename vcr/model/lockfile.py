@@ -15,6 +15,7 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
+    model_validator,
 )
 
 from vcr.errors import LockError
@@ -209,6 +210,14 @@ class Lock(_Entry):
     bodies: dict[Sha256, LockedBody] = Field(
         default_factory=dict, description="the bodies of answers, by hash"
     )
+
+    @model_validator(mode="after")
+    def _has_every_body(self) -> "Lock":
+        runs = (run for of_arch in self.runs.values() for run in of_arch.values())
+        answers = {exchange.sha256 for run in runs for exchange in run.exchanges}
+        if missing := answers - self.bodies.keys():
+            raise ValueError(f"bodies lacks {min(missing)}, which a step is answered with")
+        return self
 
     def to_text(self) -> str:
         """Return the file's content: sorted keys, one space of indent, final newline."""
