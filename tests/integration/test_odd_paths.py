@@ -74,11 +74,11 @@ def test_a_bind_of_a_directory_there_is_shown(vcr: Vcr, project: Path) -> None:
 
 
 def test_an_image_in_a_layout_there_is_a_base(vcr: Vcr, project: Path, place: Path) -> None:
-    vcr("build", project, "image", "--output", place / "o:ut")
-    layouts = [path.parent for path in (place / "o:ut").rglob("oci-layout")]
+    vcr("build", project, "image")
+    (layout,) = (place / "s,:").glob("vcr/roots/*/image/layout")
     other = place / "other"
     shutil.copytree(project, other)
-    shutil.copytree(layouts[0].resolve(), other / "lay:out")
+    shutil.copytree(layout.resolve(), other / "lay:out")
     (other / "Dockerfile").write_text('FROM lay\nCMD ["busybox", "true"]\n')
     (other / "vcr.toml").write_text('[base.lay]\noci = "lay:out"\n')
     vcr("lock", other)
