@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import hashlib
 import json
 import socket
 from pathlib import Path
@@ -28,7 +29,7 @@ class NoNix:
 
 
 def release(date: str) -> bytes:
-    fields = f"Suite: stable\nCodename: trixie\nDate: {date}\nSHA256:\n a b c"
+    fields = f"Suite: stable\nCodename: trixie\nDate: {date}\nSHA256:\n {'0' * 64} 1 main/x"
     signature = "-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n"
     return f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{fields}\n{signature}".encode()
 
@@ -74,11 +75,11 @@ def test_what_will_be_there_for_good(url: str, permanent: bool) -> None:
 
 def test_what_may_change_is_held_by_the_lock(tmp_path: Path) -> None:
     store = BodyStore(tmp_path, NoNix())  # type: ignore[arg-type]
-    _, held = store.keep("GET", "https://pypi.org/simple/flask/", b"page")
+    _, held, _ = store.keep("GET", "https://pypi.org/simple/flask/", b"page")
     assert gzip.decompress(base64.b64decode(held.data)) == b"page"
-    _, address = store.keep("GET", "https://registry.npmjs.org/ms/-/ms-2.1.3.tgz", b"tar")
+    _, address, _ = store.keep("GET", "https://registry.npmjs.org/ms/-/ms-2.1.3.tgz", b"tar")
     assert (address.name, address.data, address.url[:8]) == ("ms-2.1.3.tgz", "", "https://")
-    _, posted = store.keep("POST", "https://example.test/git-upload-pack", b"pack")
+    _, posted, _ = store.keep("POST", "https://example.test/git-upload-pack", b"pack")
     assert posted.url == ""
     assert posted.data
     noise = bytes((i * i * 7919 >> 5) & 255 for i in range(MAX_HELD * 3))
@@ -93,8 +94,8 @@ def test_secrets_leave_only_in_requests() -> None:
     assert secrets.hide(b"hunter2!") == b"vcr-secret-1!"
     basic = "Basic " + base64.b64encode(b"me:vcr-secret-1").decode()
     assert base64.b64decode(secrets.reveal_header(basic)[6:]) == b"me:hunter2"
-    assert secrets.reveal_header("Basic %%%") == "Basic %%%"
-    assert secrets.reveal_header("Bearer vcr-secret-1") == "Bearer hunter2"
+    assert secrets.reveal_header("Basic %%%") == b"Basic %%%"
+    assert secrets.reveal_header("Bearer vcr-secret-1") == b"Bearer hunter2"
 
 
 def ask(port: Any, **request: Any) -> tuple[dict[str, Any], bytes]:
@@ -102,7 +103,7 @@ def ask(port: Any, **request: Any) -> tuple[dict[str, Any], bytes]:
     told = {
         "method": "GET",
         "accept": "",
-        "body": "",
+        "body": hashlib.sha256(body).hexdigest() if body else "",
         "headers": {},
         "length": len(body),
         **request,
@@ -138,7 +139,7 @@ def test_a_machine_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
                     assert reply["headers"] == {"content-type": "x", "etag": "S"}
                 assert ask(port, url="http://broken/")[0]["status"] == 502
         thread.join(10)
-    assert asked[0] == "GET http://a/hunter2 {'X': 'hunter2'} b'hunter2'"
+    assert asked[0] == "GET http://a/hunter2 {'X': b'hunter2'} b'hunter2'"
     assert len(asked) == 2, "the same request is asked once"
     assert [e.url for e in recorder.exchanges] == ["http://a/S"]
     assert recorder.problem is not None

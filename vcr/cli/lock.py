@@ -1,14 +1,14 @@
 """`vcr lock`: resolve every input and write vcr.lock; `--check` only compares."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vcr.cli.app import App, Command, project_argument
-from vcr.errors import LockError, UsageError
+from vcr.errors import LockError
 from vcr.model.arch import Arch
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
@@ -59,31 +59,40 @@ def lock(
 ) -> None:
     """Resolve every input of the project and write vcr.lock; builds only read it."""
     from vcr.atomic import write_text  # noqa: PLC0415
-    from vcr.lock.write import summarise  # noqa: PLC0415
+    from vcr.lock.given import read_secrets  # noqa: PLC0415
+    from vcr.lock.spilled import check_spilled  # noqa: PLC0415
 
     project = app.load_project()
     if check:
         _check(app, project)
         return
+    given = read_secrets(secrets)
     old = _old_lock(project)
     with app.ui.step("lock") as step:
         new = _locker(app, step.line).lock(project, old, update=update)
         step.because(f"{len(new.inputs)} inputs closed")
-    given = _read_secrets(secrets)
     for arch in [Arch(name) for name in archs] or sorted({Arch.RISCV64, *new.runs}):
         new = _lock_steps(app, project, given, new, arch)
+    check_spilled(new, given, app.settings.cache_dir / "bodies")
     text = new.to_text()
     changed = old is None or text != old.to_text()
     if changed:
         write_text(project.lock_file, text)
     if export is not None:
         _export(app, new, export)
+    _tell(app, old, new, changed=changed)
+
+
+def _tell(app: App, old: "Lock | None", new: "Lock", *, changed: bool) -> None:
+    """Say what NEW, which was written if it CHANGED, has that OLD has not."""
+    from vcr.lock.write import summarise  # noqa: PLC0415
+
     lines = summarise(old, new)
     for line in lines[:SHOWN_CHANGES]:
         app.ui.note(line)
     if len(lines) > SHOWN_CHANGES:
         app.ui.note(f"and {len(lines) - SHOWN_CHANGES} more changes")
-    app.ui.note(f"{project.lock_file.name} {'written' if changed else 'is up to date'}")
+    app.ui.note(f"vcr.lock {'written' if changed else 'is up to date'}")
     if app.ui.is_json:
         app.ui.json("lock", {"changed": changed, "changes": lines, "epoch": new.epoch})
 
@@ -155,27 +164,7 @@ def _step_locker(
     def recorder(tell: Callable[[str], None]) -> Recorder:
         return Recorder(sources, store, secrets, tell)
 
-    return StepLocker(Builder(settings, app.ui, project), project, recorder, show)
-
-
-def _read_secrets(given: Sequence[str]) -> "Secrets":
-    from vcr.dockerfile.mounts import placeholder  # noqa: PLC0415
-    from vcr.lock.secrets import Secrets  # noqa: PLC0415
-
-    values: dict[str, bytes] = {}
-    for text in given:
-        options = dict(field.partition("=")[::2] for field in text.split(","))
-        path = options.get("src") or options.get("source")
-        if not options.get("id") or not path:
-            raise UsageError(
-                f"--secret {text} is not complete", fix="write --secret id=NAME,src=FILE"
-            )
-        try:
-            value = Path(path).read_bytes()
-        except OSError as error:
-            raise UsageError(f"cannot read the secret {options['id']}", why=str(error)) from None
-        values[placeholder(options["id"])] = value.rstrip(b"\n")
-    return Secrets(values)
+    return StepLocker(Builder(settings, app.ui, project), project, recorder, secrets, show)
 
 
 def _export(app: App, lock: "Lock", directory: Path) -> None:

@@ -6,15 +6,17 @@ canonical snapshot or a mirror of the host) does not matter and is not recorded.
 """
 
 import datetime as dt
-import email.utils
+import hashlib
 import lzma
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vcr.errors import FetchError, MismatchError
-from vcr.lock.fetch import fetch, fetch_checked
-from vcr.lock.packages import Index, paragraphs
+from vcr.errors import FetchError, MismatchError, VcrError
+from vcr.lock.fetch import Source, fetch, fetch_checked
+from vcr.lock.packages import Index
+from vcr.lock.release import MAX_INDEX, MAX_SIZE, File, Release
+from vcr.lock.unpacked import LZMA_MEMORY
 from vcr.model.arch import Arch
 from vcr.tools.gpgv import Gpgv
 
@@ -75,69 +77,111 @@ class Reader:
     def _read(
         self, directory: str, suite: str, archs: Sequence[Arch], snapshot: str | None
     ) -> Suite:
-        text = self.gpgv.signed_text(self._release(directory, snapshot), f"{suite}/InRelease")
-        release = next(paragraphs(text))
-        _check_suite(release, suite)
-        date = email.utils.parsedate_to_datetime(release["Date"])
+        release = self._release(directory, suite, snapshot)
         if snapshot is None:
-            snapshot = (date + IMPORT_DELAY).strftime(SNAPSHOT_FORM)
-        elif date.strftime(SNAPSHOT_FORM) > snapshot:
-            raise FetchError(
-                f"the mirror's {suite} is newer than snapshot {snapshot}",
-                details=[("mirror's date", date.strftime(SNAPSHOT_FORM))],
-                fix="use a network that reaches snapshot.debian.org, or a later snapshot",
-            )
-        files = _hashes(release)
+            snapshot = (release.date + IMPORT_DELAY).strftime(SNAPSHOT_FORM)
         try:
-            indexes = {arch: self._index(directory, arch, files, snapshot) for arch in archs}
+            indexes = {
+                arch: self._index(directory, arch, release.files, snapshot) for arch in archs
+            }
         except FetchError as error:
-            names = {release.get("Suite", suite), release.get("Codename", suite)} - {directory}
+            names = {suite, *release.names} - {directory}
             raise StaleIndexError(
                 error, min(names) if directory == suite and names else None
             ) from None
-        return Suite(suite, date, snapshot, indexes)
+        return Suite(suite, release.date, snapshot, indexes)
 
-    def _release(self, suite: str, snapshot: str | None) -> bytes:
-        bases = [f"{SNAPSHOTS}/{snapshot}"] if snapshot else []
+    def _release(self, directory: str, suite: str, snapshot: str | None) -> Release:
+        """Return the release of SUITE from the first place that has what is asked for."""
+        problem: VcrError | None = None
+        for source in self._places(directory, snapshot):
+            try:
+                release = self._signed(source, suite)
+                _check_suite(release, suite, snapshot)
+            except VcrError as error:
+                problem = problem or error
+                continue
+            return release
+        assert problem is not None  # noqa: S101 -- for mypy: there is a place
+        raise problem
+
+    def _places(self, directory: str, snapshot: str | None) -> Iterator[Source]:
         # A mirror first: when it is there it is near, and the signature decides.
-        return fetch([f"{base}/dists/{suite}/InRelease" for base in (*self.mirrors, *bases)])
+        for mirror in self.mirrors:
+            yield Source(f"{mirror}/dists/{directory}/InRelease", is_mirror=True)
+        moment = snapshot or dt.datetime.now(dt.UTC).strftime(SNAPSHOT_FORM)
+        yield Source(f"{SNAPSHOTS}/{moment}/dists/{directory}/InRelease")
 
-    def _index(
-        self, suite: str, arch: Arch, files: dict[str, tuple[str, int]], snapshot: str
-    ) -> Index:
-        name = f"main/binary-{arch}/Packages.xz"
-        if name not in files:
+    def _signed(self, source: Source, suite: str) -> Release:
+        """Return the release at SOURCE; raises FetchError, MismatchError."""
+        message = fetch([source], most=MAX_SIZE)
+        try:
+            return Release.parse(self.gpgv.signed_text(message, f"{suite}/InRelease"))
+        except ValueError as error:
+            raise MismatchError(
+                f"the release of {suite} cannot be read",
+                why=str(error),
+                details=[("address", source.url)],
+                fix="do not trust this mirror; try another one",
+            ) from None
+
+    def _index(self, suite: str, arch: Arch, files: dict[str, File], snapshot: str) -> Index:
+        path = f"main/binary-{arch}/Packages"
+        packed = files.get(f"{path}.xz")
+        if packed is None:
             raise FetchError(f"{suite} has no packages for {arch}", fix="choose another suite")
-        sha256, size = files[name]
-        bases = (*self.mirrors, f"{SNAPSHOTS}/{snapshot}")
+        bases = [(mirror, True) for mirror in self.mirrors]
         # By hash, so that an update of the mirror in between does no harm:
         # https://wiki.debian.org/DebianRepository/Format#indices_acquisition_via_hashsums_.28by-hash.29
-        urls = [
-            f"{base}/dists/{suite}/main/binary-{arch}/{file}"
-            for base in bases
-            for file in (f"by-hash/SHA256/{sha256}", "Packages.xz")
+        sources = [
+            Source(f"{base}/dists/{suite}/main/binary-{arch}/{file}", is_mirror)
+            for base, is_mirror in (*bases, (f"{SNAPSHOTS}/{snapshot}", False))
+            for file in (f"by-hash/SHA256/{packed.sha256}", "Packages.xz")
         ]
-        data = fetch_checked(urls, sha256=sha256, size=size, cache=self.cache / "indexes")
-        return Index(lzma.decompress(data).decode())
+        data = fetch_checked(
+            sources, sha256=packed.sha256, size=packed.size, cache=self.cache / "indexes"
+        )
+        try:
+            return Index(_unpacked(data, files.get(path)).decode())
+        except (ValueError, lzma.LZMAError) as error:
+            raise MismatchError(
+                f"the index of {suite} for {arch} cannot be read",
+                why=str(error),
+                fix="choose another suite, or a later snapshot",
+            ) from None
 
 
-def _check_suite(release: dict[str, str], suite: str) -> None:
-    """Refuse a signed release of another suite, or one that has expired."""
-    if suite not in {release.get("Suite"), release.get("Codename")}:
+def _unpacked(data: bytes, promised: File | None) -> bytes:
+    """Return what DATA of xz unpacks to, as PROMISED; raises ValueError, LZMAError."""
+    most = promised.size if promised else MAX_INDEX
+    stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=LZMA_MEMORY)
+    text = stream.decompress(data, most + 1)
+    if len(text) > most or not stream.eof:
+        raise ValueError(f"it does not unpack to the {most} bytes that were promised")
+    if promised and hashlib.sha256(text).hexdigest() != promised.sha256:
+        raise ValueError("it does not unpack to what was promised")
+    return text
+
+
+def _check_suite(release: Release, suite: str, snapshot: str | None) -> None:
+    """Refuse a signed release of another suite, one too new for SNAPSHOT, and one that expired."""
+    if suite not in release.names:
         raise MismatchError(
-            f"asked for {suite}, got a release of {release.get('Codename')}",
+            f"asked for {suite}, got a release of {', '.join(sorted(release.names)) or 'nothing'}",
             fix="do not trust this mirror; try another one",
         )
-    until = release.get("Valid-Until")
-    if until and email.utils.parsedate_to_datetime(until) < dt.datetime.now(dt.UTC):
+    date = release.date.strftime(SNAPSHOT_FORM)
+    if snapshot is not None and date > snapshot:
+        raise FetchError(
+            f"the mirror's {suite} is newer than snapshot {snapshot}",
+            details=[("mirror's date", date)],
+            fix="use a network that reaches snapshot.debian.org, or a later snapshot",
+        )
+    # What a snapshot has was valid then.
+    now = dt.datetime.now(dt.UTC).strftime(SNAPSHOT_FORM) if snapshot is None else snapshot
+    if release.until is not None and release.until.strftime(SNAPSHOT_FORM) < now:
         raise MismatchError(
-            f"the mirror's {suite} expired on {until}",
+            f"the mirror's {suite} expired on {release.until:%Y-%m-%d %H:%M} UTC",
             why="an old signed release could hide security updates",
             fix="use an up-to-date mirror",
         )
-
-
-def _hashes(release: dict[str, str]) -> dict[str, tuple[str, int]]:
-    """Return path → (SHA-256, size) of the indexes in a release file."""
-    rows = (line.split() for line in release["SHA256"].splitlines() if line.strip())
-    return {path: (sha256, int(size)) for sha256, size, path in rows}

@@ -27,17 +27,22 @@ class BodyStore:
     directory: Path
     nix: Nix
 
-    def keep(self, method: str, url: str, body: bytes) -> tuple[str, LockedBody]:
-        """Keep BODY, the answer to METHOD URL; return its SHA-256 and what the lock says."""
+    def keep(
+        self, method: str, url: str, body: bytes, *, is_changed: bool = False
+    ) -> tuple[str, LockedBody, Path]:
+        """Keep BODY, the answer to METHOD URL; return its SHA-256, what the lock says, its file.
+
+        One that IS_CHANGED, of which a secret was taken out, is nowhere else.
+        """
         sha256 = hashlib.sha256(body).hexdigest()
         name = store_name(last_part(url))[:80] or "body"
         path = self.directory / sha256 / name
-        if not path.exists():
+        if not path.exists() or path.read_bytes() != body:
             write_bytes(path, body)
         self.nix.add_fixed(path)
-        address = encoded(url) if method == "GET" else ""
+        address = encoded(url) if method == "GET" and not is_changed else ""
         if address and is_permanent(address):
-            return sha256, LockedBody(name=name, size=len(body), url=address)
+            return sha256, LockedBody(name=name, size=len(body), url=address), path
         packed = gzip.compress(body, mtime=0)
         data = base64.b64encode(packed).decode() if len(packed) <= MAX_HELD else ""
-        return sha256, LockedBody(name=name, size=len(body), url=address, data=data)
+        return sha256, LockedBody(name=name, size=len(body), url=address, data=data), path

@@ -1,59 +1,72 @@
 """Downloads for `vcr lock`: plain HTTP(S), retried, checked, cached by hash.
 
-urllib is enough here: it honours the proxy variables and OpenSSL's certificate
-settings, and what it returns is verified by hash or signature before use.
-Builds never come here; they take files by hash through Nix.
+Redirects are followed, each hop checked as the first address was. What is returned is
+verified by hash or signature before use. Builds never come here; they take files by hash
+through Nix.
 """
 
 import hashlib
-import http.client
-import time
-import urllib.error
-import urllib.request
+import urllib.parse
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vcr import __version__
 from vcr.atomic import write_bytes
 from vcr.errors import FetchError
+from vcr.foreign import read_bytes
+from vcr.lock.connection import Limits
+from vcr.lock.web import LIMITS, Response, exchange
+from vcr.model.url import check_url
 
-TIMEOUT_SECONDS = 60.0
-ATTEMPTS = 3
-RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP status codes that may pass
+MAX_HOPS = 10
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-def fetch(urls: Sequence[str]) -> bytes:
-    """Return the body of the first of URLS that answers; raises FetchError naming all."""
+@dataclass(frozen=True)
+class Source:
+    """An address, and whether it is the user's own choice, which may be this host."""
+
+    url: str
+    is_mirror: bool = False
+
+
+def fetch(sources: Sequence[Source], *, most: int, limits: Limits = LIMITS) -> bytes:
+    """Return the body of the first of SOURCES that answers, of at most MOST bytes.
+
+    Raises FetchError naming all.
+    """
     reasons = []
-    for url in urls:
+    for source in sources:
         try:
-            return _fetch_one(url)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            reasons.append((url, str(error)))
+            return _fetch_one(source, replace(limits, size=most))
+        except FetchError as error:
+            reasons.append((source.url, error.why or error.what))
+    first = sources[0].url
     raise FetchError(
-        f"cannot download {urls[0].rpartition('/')[2] or urls[0]}",
+        f"cannot download {first.rpartition('/')[2] or first}",
         details=reasons,
         why="no source answered",
         fix="check the network (and the proxy, if there is one) and run it again",
     )
 
 
-def fetch_checked(urls: Sequence[str], *, sha256: str, size: int, cache: Path) -> bytes:
-    """Return a file known by hash, from CACHE or from URLS; raises FetchError.
+def fetch_checked(sources: Sequence[Source], *, sha256: str, size: int, cache: Path) -> bytes:
+    """Return a file known by hash, from CACHE or from SOURCES; raises FetchError.
 
     SHA256 is 64 hex digits, SIZE is in bytes. Bytes that differ are never kept.
     """
     kept = cache / sha256
-    if kept.exists():
-        data = kept.read_bytes()
+    with suppress(OSError):  # not there, or not as it was
+        data = read_bytes(kept, size)
         if hashlib.sha256(data).hexdigest() == sha256:
             return data
-        kept.unlink()
-    data = fetch(urls)
+    data = fetch(sources, most=size)
     got = hashlib.sha256(data).hexdigest()
     if got != sha256:
         raise FetchError(
-            f"{urls[0]} is not the file that was promised",
+            f"{sources[0].url} is not the file that was promised",
             details=[
                 ("expected", f"sha256:{sha256} ({size} bytes)"),
                 ("got", f"sha256:{got} ({len(data)} bytes)"),
@@ -65,19 +78,34 @@ def fetch_checked(urls: Sequence[str], *, sha256: str, size: int, cache: Path) -
     return data
 
 
-def _fetch_one(url: str) -> bytes:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("only http and https addresses are read")
-    request = urllib.request.Request(url, headers={"User-Agent": f"vcr/{__version__}"})  # noqa: S310
-    for attempt in range(ATTEMPTS):
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
-                return bytes(answer.read())
-        except urllib.error.HTTPError as error:
-            if error.code not in RETRIED or attempt == ATTEMPTS - 1:
-                raise
-        except (TimeoutError, ConnectionError, http.client.IncompleteRead):
-            if attempt == ATTEMPTS - 1:
-                raise
-        time.sleep(2.0**attempt)
-    raise AssertionError("unreachable")  # the last attempt returns or raises
+def _fetch_one(source: Source, limits: Limits) -> bytes:
+    """Return the body at the end of the redirects of SOURCE; raises FetchError."""
+    url = source.url
+    for _ in range(MAX_HOPS):
+        own = source.is_mirror and _place(url) == _place(source.url)
+        headers = {"User-Agent": f"vcr/{__version__}"}
+        answer = exchange("GET", url, headers, b"", is_mirror=own, limits=limits)
+        if answer.status not in REDIRECTS:
+            if answer.status != 200:
+                raise FetchError(f"cannot read {url}", why=f"it answers {answer.status}")
+            return answer.body
+        url = _next(url, answer)
+    raise FetchError(f"cannot read {source.url}", why=f"it leads on more than {MAX_HOPS} times")
+
+
+def _place(url: str) -> tuple[str, str]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _next(url: str, answer: Response) -> str:
+    """Return where ANSWER, of URL, leads; raises FetchError."""
+    try:
+        found = check_url(urllib.parse.urljoin(url, answer.headers.get("location", "")))
+    except ValueError as error:
+        raise FetchError(f"cannot read {url}", why=f"where it leads: {error}") from None
+    if url.startswith("https:") and not found.startswith("https:"):
+        raise FetchError(
+            f"cannot read {url}", why=f"it leads to {found}, where anybody may change what comes"
+        )
+    return found

@@ -1,23 +1,28 @@
 """The host's end of a build machine that records: fetches what it asks for.
 
 Over the machine's port come a line of JSON and the request's body; back go a line of
-JSON and the answer's body. guest/step/recorder.go has the other end. What was asked is
-kept in order; the same request is asked of the network once.
+JSON and the answer's body. guest/step/recorder.go has the other end, but a step may be
+root in its machine and say anything. What was asked is kept in order; the same request is
+asked of the network once.
 """
 
+import io
 import json
 import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
-from vcr.errors import FetchError, VcrError
+from vcr.errors import ExitCode, FetchError, VcrError
+from vcr.foreign import MIB
 from vcr.lock.bodies import BodyStore
-from vcr.lock.secrets import Secrets
+from vcr.lock.request import Request, read_request
+from vcr.lock.secrets import LeakError, Secrets
 from vcr.lock.sources import Sources
 from vcr.lock.web import Response, exchange
 from vcr.model.lockfile import LockedBody, LockedExchange
+from vcr.model.url import encoded
 
 # Headers of an answer that decide what a client does with it.
 KEPT_HEADERS = (
@@ -25,6 +30,8 @@ KEPT_HEADERS = (
     "etag", "last-modified", "link", "location", "www-authenticate",
 )  # fmt: skip
 BAD_GATEWAY = 502
+MAX_EXCHANGES = 50_000  # of one step
+MAX_RECORDED = 16_384 * MIB  # of one step, all bodies together
 
 
 @dataclass
@@ -38,8 +45,9 @@ class Recorder:
     exchanges: list[LockedExchange] = field(default_factory=list)
     bodies: dict[str, LockedBody] = field(default_factory=dict)
     problem: VcrError | None = None  # the first thing that could not be fetched
-    crash: Exception | None = None  # what ended the thread, if it was not the machine's end
-    _known: dict[tuple[str, ...], tuple[LockedExchange, bytes]] = field(default_factory=dict)
+    crash: VcrError | None = None  # what ended the thread, if it was not the machine's end
+    _known: dict[tuple[str, ...], tuple[LockedExchange, Path]] = field(default_factory=dict)
+    _recorded: int = 0  # bytes
 
     def start(self, listener: socket.socket) -> threading.Thread:
         """Answer whoever connects to LISTENER first, in a thread, until it hangs up."""
@@ -51,7 +59,12 @@ class Recorder:
         try:
             self._serve(listener)
         except Exception as error:  # noqa: BLE001 -- raised again where somebody waits
-            self.crash = error
+            self.crash = VcrError(
+                f"the recorder failed: {type(error).__name__}",
+                why=self.secrets.hide_text(str(error)),
+                fix="report it; it is a bug of vcr",
+                code=ExitCode.BUG,
+            )
 
     def _serve(self, listener: socket.socket) -> None:
         try:
@@ -59,68 +72,97 @@ class Recorder:
         except OSError:
             return  # closed: the machine never started
         with connection, connection.makefile("rwb") as port:
-            while line := port.readline():
-                request = json.loads(line)
-                reply, body = self._answer(request, port.read(request["length"]))
+            while True:
                 try:
-                    port.write(json.dumps(reply).encode() + b"\n" + body)
-                    port.flush()
+                    request = read_request(port)
                 except OSError:
                     return  # the machine is gone
+                except ValueError as error:
+                    self._note(VcrError("the step spoils the port of its machine", why=str(error)))
+                    return  # where the next request begins, nobody knows
+                if request is None or not self._reply(port, *self._answer(request)):
+                    return
 
-    def _answer(self, request: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
-        key = tuple(request[name] for name in ("method", "url", "accept", "body"))
-        if key not in self._known:
-            self.show(f"{request['method']} {request['url']}")
+    def _reply(self, port: io.BufferedRWPair, reply: Mapping[str, object], body: bytes) -> bool:
+        """Send REPLY and BODY; tell whether there is still a machine."""
+        try:
+            port.write(json.dumps(reply).encode() + b"\n" + body)
+            port.flush()
+        except OSError:
+            return False
+        return True
+
+    def _answer(self, request: Request) -> tuple[dict[str, object], bytes]:
+        if request.key not in self._known:
+            self.show(self.secrets.hide_text(request.title))
             try:
-                self._known[key] = self._record(request, body)
+                self._known[request.key] = self._record(request)
             except VcrError as error:
-                # The step may not need it; if it fails, this is why.
-                self.problem = self.problem or error
+                self._note(self.secrets.hidden(error))
                 return {"status": BAD_GATEWAY, "headers": {}, "size": 0}, b""
-            self.exchanges.append(self._known[key][0])
-        locked, content = self._known[key]
+            self.exchanges.append(self._known[request.key][0])
+        locked, path = self._known[request.key]
+        content = path.read_bytes()
         return {"status": locked.status, "headers": locked.headers, "size": len(content)}, content
 
-    def _record(self, request: Mapping[str, Any], body: bytes) -> tuple[LockedExchange, bytes]:
-        method, url = request["method"], request["url"]
-        response = self._fetch(method, url, request["headers"], body)
-        content = self.secrets.hide(response.body)
-        sha256, entry = self.store.keep(method, url, content)
+    def _note(self, problem: VcrError) -> None:
+        # The step may not need it; if it fails, this is why.
+        self.problem = self.problem or problem
+
+    def _record(self, request: Request) -> tuple[LockedExchange, Path]:
+        response = self._fetch(request)
+        self._recorded += len(response.body)
+        if len(self.exchanges) >= MAX_EXCHANGES or self._recorded > MAX_RECORDED:
+            raise VcrError(
+                "the step asks the network for too much",
+                why=f"at most {MAX_EXCHANGES} answers of {MAX_RECORDED // MIB} MiB are locked",
+                fix="let a step ask for less",
+            )
+        headers, content = self._without_secrets(request, response)
+        is_changed = content != response.body
+        sha256, entry, path = self.store.keep(
+            request.method, request.url, content, is_changed=is_changed
+        )
         self.bodies[sha256] = entry
-        headers = {
-            name: self.secrets.hide(value.encode()).decode()
-            for name, value in sorted(response.headers.items())
-            if name in KEPT_HEADERS
-        }
         locked = LockedExchange(
-            method=method,
-            url=url,
-            accept=request["accept"],
-            body=request["body"],
+            method=request.method,
+            url=request.url,
+            accept=request.accept,
+            body=request.body,
             status=response.status,
             headers=headers,
             sha256=sha256,
         )
-        return locked, content
+        return locked, path
 
-    def _fetch(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
+    def _without_secrets(
+        self, request: Request, response: Response
+    ) -> tuple[dict[str, str], bytes]:
+        """Return what is kept of RESPONSE; raises VcrError when a secret stays in it."""
+        kept = {n: v for n, v in sorted(response.headers.items()) if n in KEPT_HEADERS}
+        try:
+            self.secrets.refuse(request.method, request.url, request.accept)
+            return self.secrets.hide_answer(kept, response.body)
+        except LeakError as error:
+            raise VcrError(
+                f"{self.secrets.hide_text(request.title)} cannot be locked",
+                why=f"{error}, which no placeholder can be put in",
+                fix="ask for something that does not say the secret back",
+            ) from None
+
+    def _fetch(self, request: Request) -> Response:
         """Ask the nearest place that has it; raises FetchError of the last, URL itself."""
-        revealed = {name: self.secrets.reveal_header(value) for name, value in headers.items()}
-        content = self.secrets.reveal(body)
+        revealed = {name: self.secrets.reveal_header(v) for name, v in request.headers.items()}
+        content = self.secrets.reveal(request.content)
         *nearer, last = (
             self.secrets.reveal(address.encode()).decode()
-            for address in self.sources.addresses(url)
+            for address in self.sources.addresses(encoded(request.url))
         )
         for address in nearer:
             try:
-                response = exchange(method, address, revealed, content, is_mirror=True)
+                response = exchange(request.method, address, revealed, content, is_mirror=True)
             except FetchError:
                 continue
-            if self.sources.is_answer(url, response.status, response.body):
+            if self.sources.is_answer(request.url, response.status, response.body):
                 return response
-        try:
-            return exchange(method, last, revealed, content)
-        except FetchError as error:
-            what = self.secrets.hide(error.what.encode()).decode()
-            raise FetchError(what, why=error.why, fix=error.fix) from None
+        return exchange(request.method, last, revealed, content)

@@ -5,13 +5,12 @@ taken for an address of the Debian snapshot archive when they are what was there
 files by hash and in the pool never change, and a release is taken when it is not newer.
 """
 
-import email.utils
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vcr.lock.archive import SNAPSHOT_FORM
-from vcr.lock.packages import paragraphs
+from vcr.lock.release import Release
 
 _SNAPSHOT = re.compile(r"https?://snapshot\.debian\.org/archive/debian/(\d{8}T\d{6}Z)/(.*)")
 _RELEASE = re.compile(r"dists/([^/]+)/InRelease")
@@ -66,10 +65,11 @@ def is_what_was_there(url: str, body: bytes) -> bool:
         return True
     # RFC 9580, section 7: the text lies between two armor headers.
     signed = body.decode("utf-8", "replace").partition("\n\n")[2].partition("\n-----BEGIN ")[0]
-    fields = next(paragraphs(signed), {})
-    names = {fields.get("Suite"), fields.get("Codename")}
-    date = email.utils.parsedate_to_datetime(fields["Date"]) if "Date" in fields else None
-    return release[1] in names and date is not None and date.strftime(SNAPSHOT_FORM) <= match[1]
+    try:
+        found = Release.parse(signed)
+    except ValueError:
+        return False
+    return release[1] in found.names and found.date.strftime(SNAPSHOT_FORM) <= match[1]
 
 
 def is_permanent(url: str) -> bool:

@@ -1,26 +1,33 @@
 """One HTTP exchange, as it is: no redirect is followed, no status is an error.
 
-Used while locking only. urllib honours the host's proxy settings.
+Used while locking only. Names are looked up once, this host is not the network
+(vcr.lock.reach), and whatever a server does, it ends (vcr.lock.connection).
 """
 
 import http.client
-import ipaddress
-import socket
-import ssl
+import io
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
 
 from vcr.errors import FetchError
-from vcr.lock.fetch import ATTEMPTS, RETRIED, TIMEOUT_SECONDS
+from vcr.foreign import CHUNK, MIB
+from vcr.lock.connection import (
+    Clock,
+    Limits,
+    TooMuchError,
+    Watched,
+    connect,
+    credentials,
+    host_of,
+    proxy_of,
+)
+from vcr.model.url import check_url
 
-# Where distributions keep their certificates, when OpenSSL was built for another one.
-BUNDLES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
+ATTEMPTS = 3
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP status codes that may pass
+LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -32,41 +39,35 @@ class Response:
     body: bytes
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self,
-        req: urllib.request.Request,  # noqa: ARG002
-        fp: IO[bytes],  # noqa: ARG002
-        code: int,  # noqa: ARG002
-        msg: str,  # noqa: ARG002
-        headers: http.client.HTTPMessage,  # noqa: ARG002
-        newurl: str,  # noqa: ARG002
-    ) -> None:
-        return None
-
-
 def exchange(
-    method: str, url: str, headers: Mapping[str, str], body: bytes, *, is_mirror: bool = False
+    method: str,
+    url: str,
+    headers: Mapping[str, str | bytes],
+    body: bytes,
+    *,
+    is_mirror: bool = False,
+    limits: Limits = LIMITS,
 ) -> Response:
     """Ask URL and return what it says; raises FetchError when it says nothing that lasts.
 
-    A mirror, which the user chose, may be this host; what a step asks for may not.
+    A mirror, which the user chose, may be this host; what a step asks for may not. All
+    attempts together take as long as one may.
     """
-    if not url.startswith(("http://", "https://")):
-        raise FetchError(f"cannot ask {url}", why="only http and https are locked")
-    if not is_mirror:
-        _refuse_own_host(url)
-    opener = urllib.request.build_opener(
-        _NoRedirect(), urllib.request.HTTPSHandler(context=tls_context())
-    )
-    request = urllib.request.Request(url, body or None, dict(headers), method=method)  # noqa: S310
+    parts = _parsed(url)
     reason: object = ""
+    clock = Clock(limits)
     for attempt in range(ATTEMPTS):
+        if attempt and clock.passed > limits.idle:
+            break  # it was slow, not away for a moment
         if attempt:
-            time.sleep(2.0**attempt)
+            time.sleep(min(2.0**attempt, limits.idle))
+        clock.count = 0
         try:
-            response = _ask(opener, request)
-        except (OSError, http.client.HTTPException) as error:
+            response = _ask(method, parts, headers, body, clock, may_be_own=is_mirror)
+        except TooMuchError as error:
+            reason = error
+            break
+        except (OSError, http.client.HTTPException, ValueError) as error:
             reason = error
             continue
         if response.status not in RETRIED:
@@ -77,40 +78,55 @@ def exchange(
     )
 
 
-def _ask(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> Response:
+def _parsed(url: str) -> urllib.parse.SplitResult:
     try:
-        answer = opener.open(request, timeout=TIMEOUT_SECONDS)
-    except urllib.error.HTTPError as error:
-        answer = error  # an answer like any other
-    with answer:
-        # RFC 9110, section 5.5: a value that goes on on a second line
-        headers = {name.lower(): " ".join(v.splitlines()) for name, v in answer.headers.items()}
-        return Response(answer.status or 0, headers, answer.read())
+        return urllib.parse.urlsplit(check_url(url))
+    except ValueError as error:
+        raise FetchError(
+            f"cannot ask {url}", why=str(error), fix="only http and https are locked"
+        ) from None
 
 
-def tls_context() -> ssl.SSLContext:
-    """Return a context that verifies servers with the certificates of this host."""
-    context = ssl.create_default_context()
-    paths = ssl.get_default_verify_paths()
-    if paths.cafile is None and paths.capath is None:
-        bundle = next((path for path in BUNDLES if path.is_file()), None)
-        if bundle is not None:
-            context.load_verify_locations(bundle)
-    return context
+def _ask(
+    method: str,
+    url: urllib.parse.SplitResult,
+    headers: Mapping[str, str | bytes],
+    body: bytes,
+    clock: Clock,
+    *,
+    may_be_own: bool,
+) -> Response:
+    """Ask once; raises OSError, HTTPException, ValueError, FetchError."""
+    host, port = host_of(url)
+    told = {"Host": url.netloc.rpartition("@")[2], **headers}
+    if (own := credentials(url)) and not any(name.lower() == "authorization" for name in told):
+        told["Authorization"] = own
+    target = urllib.parse.urlunsplit(("", "", url.path or "/", url.query, ""))
+    proxy = proxy_of(url.scheme, host)
+    if proxy is not None and url.scheme == "http":
+        target = f"http://{told['Host']!s}{target}"
+        if known := credentials(proxy):
+            told["Proxy-Authorization"] = known
+    connection = http.client.HTTPConnection(host, port)
+    with connect(url, clock, may_be_own=may_be_own) as sock:
+        connection.sock = Watched(sock, clock)
+        connection.request(method, target, body or None, told)
+        return _answer(connection.getresponse(), clock.limits)
 
 
-def _refuse_own_host(url: str) -> None:
-    """Refuse names that lead to this host, or to the metadata service of a cloud."""
-    host = urllib.parse.urlsplit(url).hostname or ""
-    try:
-        found = {str(row[4][0]) for row in socket.getaddrinfo(host, None)}
-    except OSError:
-        return  # a proxy may know the name; without one, asking fails
-    for text in found:
-        address = ipaddress.ip_address(text.partition("%")[0])
-        if address.is_loopback or address.is_link_local or address.is_unspecified:
-            raise FetchError(
-                f"{url} is refused",
-                why=f"{host} is {address}, which is not the network but this host",
-                fix="use VCR_MIRRORS if a service of this host is meant",
-            )
+def _answer(answer: http.client.HTTPResponse, limits: Limits) -> Response:
+    if answer.status < http.client.OK:
+        raise http.client.HTTPException(f"it answers {answer.status}, and nothing after it")
+    length = answer.length
+    if length is not None and length > limits.size:
+        raise TooMuchError(f"it has {length} bytes; at most {limits.size} are locked")
+    body = io.BytesIO()
+    while piece := answer.read(CHUNK):
+        body.write(piece)
+        if body.tell() > limits.size:
+            raise TooMuchError(f"it has more than {limits.size // MIB} MiB")
+    if length is not None and length != body.tell():
+        raise http.client.IncompleteRead(b"", length - body.tell())
+    # RFC 9110, section 5.5: a value that goes on on a second line
+    headers = {name.lower(): " ".join(v.splitlines()) for name, v in answer.headers.items()}
+    return Response(answer.status, headers, body.getvalue())

@@ -8,9 +8,10 @@ from vcr.errors import UsageError
 from vcr.lock.archive import SNAPSHOT_FORM, Reader, Suite
 from vcr.lock.debian import resolve
 from vcr.lock.engine import current_engine
-from vcr.lock.fetch import fetch
+from vcr.lock.fetch import Source, fetch
 from vcr.lock.inputs import wanted_inputs
 from vcr.lock.oci import ImageStore
+from vcr.lock.web import LIMITS
 from vcr.model.arch import Arch
 from vcr.model.config import Base
 from vcr.model.digest import Digest
@@ -86,7 +87,7 @@ class Locker:
 
     def _lock_url(self, url: str) -> LockedFile:
         self.show(f"reading {url}")
-        data = fetch([url])
+        data = fetch([Source(url)], most=LIMITS.size)
         name = store_name(last_part(url)) or "download"
         digest = Digest.of_bytes(data)
         return LockedFile(name=name, sha256=digest.hex, size=len(data), url=url)

@@ -14,6 +14,7 @@ from pathlib import Path
 from vcr.atomic import scratch_directory
 from vcr.errors import ExitCode, LockError, VcrError
 from vcr.lock.recorder import Recorder
+from vcr.lock.secrets import Secrets
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, LockedRun
 from vcr.model.plan import Plan, Run
@@ -35,12 +36,22 @@ class StepLocker:
     builder: Builder
     project: Project
     recorder: Callable[[Callable[[str], None]], Recorder]
+    secrets: Secrets
     show: Callable[[str], None]
     # keys of what was recorded → the layers it was recorded for
     _recorded: dict[str, set[str]] = field(default_factory=dict)
 
     def lock(self, lock: Lock, arch: Arch) -> Lock:
-        """Return LOCK with all that the steps for ARCH ask for; raises VcrError."""
+        """Return LOCK with all that the steps for ARCH ask for; raises VcrError without secrets."""
+        try:
+            return self._lock(lock, arch)
+        except VcrError as error:
+            raise self.secrets.hidden(error) from None
+
+    def _say(self, line: str) -> None:
+        self.show(self.secrets.hide_text(line))
+
+    def _lock(self, lock: Lock, arch: Arch) -> Lock:
         done: set[str] = set()
         while True:
             plan = make_plan(self.project, lock, arch=arch, profile=PROFILE)
@@ -49,14 +60,26 @@ class StepLocker:
             if ident is None:
                 return _pruned(lock, arch, {run.key for run in runs.values()})
             run = runs[ident]
-            self.show(step.title({"argv": run.argv}))
+            self._say(step.title({"argv": run.argv}))
             try:
-                self.builder.build_layer(plan, ident, self.show)
+                layer = self.builder.build_layer(plan, ident, self._say)
+                self._look_through(layer, run)
                 done.add(ident)
             except VcrError as error:
                 if error.code is not ExitCode.LOCK:
                     raise
                 lock = self._record(lock, plan, ident, run, error)
+
+    def _look_through(self, layer: Path, run: Run) -> None:
+        """Raise VcrError when a secret is in LAYER, the output of RUN, all the same."""
+        for file in sorted(path for path in layer.rglob("*") if path.is_file()):
+            if name := self.secrets.find_in_file(file):
+                raise VcrError(
+                    f"{run.origin}: {step.title({'argv': run.argv})} has the secret {name}"
+                    " in its layer",
+                    why="the step was told it in a form that the recorder did not see",
+                    fix=f"remove it with `nix-store --delete {layer}`, and replace the secret",
+                )
 
     def _record(self, lock: Lock, plan: Plan, ident: str, run: Run, why: VcrError) -> Lock:
         before = self._recorded.setdefault(run.key, set())
@@ -78,8 +101,8 @@ class StepLocker:
 
     def _carry_out(self, plan: Plan, ident: str, run: Run) -> Recorder:
         """Carry out a step with a recorder for its network; raises VcrError when it fails."""
-        job = json.loads(self.builder.build_layer(plan, ident, self.show, part="jobs").read_bytes())
-        recorder = self.recorder(self.show)
+        job = json.loads(self.builder.build_layer(plan, ident, self._say, part="jobs").read_bytes())
+        recorder = self.recorder(self._say)
         tail: list[str] = []
         try:
             with scratch_directory() as scratch:
@@ -118,7 +141,8 @@ class StepLocker:
         write_initrd(initrd, Path(machine.initramfs), tree, int(str(job["epoch"])))
 
         def show(piece: bytes) -> None:
-            for line in piece.decode("utf-8", "replace").splitlines():
+            lines = piece.decode("utf-8", "replace").splitlines()
+            for line in self.secrets.hide_lines(lines):
                 tail.append(line)
                 del tail[:-30]
                 self.show(line)

@@ -10,6 +10,9 @@ from pathlib import Path
 from vcr import process
 from vcr.errors import MismatchError
 
+CLEAR = b"-----BEGIN PGP SIGNED MESSAGE-----"
+SECONDS = 60.0  # that gpgv may take
+
 
 @dataclass(frozen=True)
 class Gpgv:
@@ -28,11 +31,20 @@ class Gpgv:
         """Return the text of a clear-signed MESSAGE (RFC 9580 section 7) whose signature is good.
 
         Only what gpgv says was signed is returned. WHAT names the message in the
-        MismatchError that is raised for a bad, unknown or missing signature.
+        MismatchError that is raised for a bad, unknown or missing signature; raises
+        ValueError when the text is not UTF-8.
         """
+        # Of clear text gpgv says no more than it got. Of a packed message it would say all
+        # that is packed in it, before it judges who signed that.
+        if not message.lstrip().startswith(CLEAR):
+            raise MismatchError(
+                f"{what} is not signed",
+                why="it does not begin as a clear-signed message does",
+                fix="do not trust this mirror; try another one",
+            )
         argv: list[process.Arg] = [self.program, "--keyring", self.keyring]
         argv += ["--output", "-"]  # the signed text, without anything around it
-        result = process.run([*argv, "-"], stdin=message, ok=None)
+        result = process.run([*argv, "-"], stdin=message, ok=None, timeout=SECONDS)
         if result.returncode:
             raise MismatchError(
                 f"the signature of {what} is not good",
