@@ -47,7 +47,7 @@ in
   go = set "go"; # compiles linuxkit
   nbd = set "nbd"; # nbdkit
   nbd-client = set "nbd-client"; # nbdcopy and nbdinfo
-  # Compilers for this machine and for riscv64, make, bison, flex. There is no /bin/sh in
+  # Compilers for this machine, riscv64 and amd64, make, bison, flex. There is no /bin/sh in
   # the sandbox, where libc's popen() and system() look; here they look for /tmp/sh.
   kernel-build = deb.toolset {
     name = "kernel-build";
