@@ -30,6 +30,7 @@ let
     emulator = import ./cartesi.nix { inherit bootstrap pins; };
     loader = guestProgram "loader"; # /init of enclaves
     agent = guestProgram "agent"; # in every machine that runs an app
+    asker = guestProgram "attest"; # vcr-attest, in the container of every such app
     plugin = import ./plugin.nix { inherit bootstrap toolsets; };
     sampler = guestProgram "sampler" "riscv64"; # brought into a machine by `vcr perf`
     debugAgent = import ./guest-program.nix { inherit goRun; tags = "debug"; } "agent";

@@ -48,8 +48,12 @@ func main() {
 	if err != nil {
 		die(err)
 	}
+	go serveDoor()
 	if _, err := os.Stat(cmioDevice); err == nil {
 		serveCmio(settings)
+	}
+	if !hasWord(snapshotWord) {
+		markAwake() // others are by what they get when they go on
 	}
 	device, err := portDevice(portName)
 	if err != nil {

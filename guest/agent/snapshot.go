@@ -90,7 +90,7 @@ func resume(now, seed string) error {
 	return nil
 }
 
-// wake sets the clock and the random number generator.
+// wake sets the clock and the random number generator, and says that it has.
 func wake(seconds int64, entropy []byte) error {
 	if err := addEntropy(entropy); err != nil {
 		return err
@@ -99,6 +99,7 @@ func wake(seconds int64, entropy []byte) error {
 	if err := syscall.Settimeofday(&value); err != nil {
 		return fmt.Errorf("setting the clock: %w", err)
 	}
+	markAwake()
 	return nil
 }
 

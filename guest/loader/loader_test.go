@@ -102,13 +102,21 @@ func TestTheTimeOfADocument(t *testing.T) {
 }
 
 func TestASnapshotsOwnWordsAreFilledIn(t *testing.T) {
-	got, err := fillIn([]string{"-m", "{memory}M", "base={clock},clock=vm"},
-		[]byte(`{"memory_mib": 184, "epoch": 1700000000, "more": 1}`))
-	if err != nil || strings.Join(got, " ") != "-m 184M base=2023-11-14T22:13:20,clock=vm" {
-		t.Errorf("%v, %v", got, err)
+	made, err := readDescription([]byte(`{"memory_mib": 184, "epoch": 1700000000, "ports": [80], "more": 1}`))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := fillIn([]string{"x"}, []byte(`{}`)); err == nil {
-		t.Error("a machine without memory is taken")
+	got := made.fillIn([]string{"-m", "{memory}M", "base={clock},clock=vm"})
+	if strings.Join(got, " ") != "-m 184M base=2023-11-14T22:13:20,clock=vm" {
+		t.Errorf("%v", got)
+	}
+	for _, text := range []string{
+		`{}`, `{"memory_mib": 184}`, `{"ports": []}`, `{"memory_mib": 1, "ports": [65536]}`,
+		`{"memory_mib": 1, "ports": [-1]}`, `{"memory_mib": 1, "ports": null}`,
+	} {
+		if _, err := readDescription([]byte(text)); err == nil {
+			t.Errorf("%s is taken", text)
+		}
 	}
 }
 

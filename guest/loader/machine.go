@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,41 +28,60 @@ const (
 )
 
 // Restore is what vcr/sandbox/runtime.py writes: how QEMU is started. `{memory}` and
-// `{clock}` in its argv are the snapshot's own.
+// `{clock}` in its argv are the snapshot's own. The others are sockets that QEMU makes, and
+// what the kernel of the enclave was told.
 type Restore struct {
-	Argv    []string `json:"argv"`
-	Agent   string   `json:"agent"`
-	Monitor string   `json:"monitor"`
+	Argv        []string `json:"argv"`
+	Agent       string   `json:"agent"`
+	Door        string   `json:"door"`
+	Monitor     string   `json:"monitor"`
+	CommandLine string   `json:"cmdline"`
+}
+
+// Description is what machine.json on the drive says of a snapshot.
+type Description struct {
+	MemoryMiB int      `json:"memory_mib"`
+	Epoch     int64    `json:"epoch"`
+	Ports     []uint16 `json:"ports"` // that the app exposes; no other is reached
 }
 
 // machine is the one that goes on from the snapshot on the drive.
 type machine struct {
-	restore  Restore
+	restore  *Restore
+	exposed  []uint16
 	ended    chan error
 	mutex    sync.Mutex // of the monitor and of ports
 	monitor  net.Conn
 	lines    *bufio.Reader
-	ports    map[uint16]bool
+	ports    map[uint16]bool // that QEMU leads on
 	agentUse sync.Mutex
 }
 
-func startMachine(path string) (*machine, error) {
-	m := &machine{ended: make(chan error, 1), ports: map[uint16]bool{}}
+func readRestore(path string) (*Restore, error) {
+	restore := &Restore{}
 	data, err := os.ReadFile(path)
 	if err == nil {
-		err = json.Unmarshal(data, &m.restore)
+		err = json.Unmarshal(data, restore)
 	}
+	return restore, err
+}
+
+func startMachine(restore *Restore) (*machine, error) {
+	data, err := os.ReadFile(filepath.Join(driveDir, describing))
 	if err != nil {
 		return nil, err
 	}
-	description, err := os.ReadFile(filepath.Join(driveDir, describing))
+	made, err := readDescription(data)
 	if err != nil {
 		return nil, err
 	}
-	argv, err := fillIn(m.restore.Argv, description)
-	if err != nil {
-		return nil, err
+	m := &machine{
+		restore: restore,
+		exposed: made.Ports,
+		ended:   make(chan error, 1),
+		ports:   map[uint16]bool{},
 	}
+	argv := made.fillIn(restore.Argv)
 	command := exec.Command(argv[0], argv[1:]...)
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr
 	if err := command.Start(); err != nil {
@@ -71,25 +91,26 @@ func startMachine(path string) (*machine, error) {
 	return m, m.load(filepath.Join(driveDir, stateFile))
 }
 
-// fillIn puts what machine.json says of a snapshot into an argv.
-func fillIn(argv []string, description []byte) ([]string, error) {
-	var made struct {
-		MemoryMiB int   `json:"memory_mib"`
-		Epoch     int64 `json:"epoch"`
-	}
-	if err := json.Unmarshal(description, &made); err != nil {
+func readDescription(data []byte) (*Description, error) {
+	made := &Description{}
+	if err := json.Unmarshal(data, made); err != nil {
 		return nil, err
 	}
-	if made.MemoryMiB <= 0 || len(argv) == 0 {
+	if made.MemoryMiB <= 0 || made.Ports == nil {
 		return nil, errors.New("the drive does not describe a machine")
 	}
-	words := strings.NewReplacer("{memory}", strconv.Itoa(made.MemoryMiB),
-		"{clock}", time.Unix(made.Epoch, 0).UTC().Format("2006-01-02T15:04:05"))
+	return made, nil
+}
+
+// fillIn puts what is a snapshot's own into an argv.
+func (d *Description) fillIn(argv []string) []string {
+	words := strings.NewReplacer("{memory}", strconv.Itoa(d.MemoryMiB),
+		"{clock}", time.Unix(d.Epoch, 0).UTC().Format("2006-01-02T15:04:05"))
 	var filled []string
 	for _, word := range argv {
 		filled = append(filled, words.Replace(word))
 	}
-	return filled, nil
+	return filled
 }
 
 // load has QEMU go on from a state: https://www.qemu.org/docs/master/interop/qmp-spec.html.
@@ -135,8 +156,9 @@ func (m *machine) connectMonitor() error {
 	for deadline := time.Now().Add(startTime); ; time.Sleep(pause) {
 		monitor, err := net.Dial("unix", m.restore.Monitor)
 		if err == nil {
-			m.monitor, m.lines = monitor, bufio.NewReader(monitor)
-			_, err = m.lines.ReadBytes('\n') // the greeting
+			m.monitor, m.lines = monitor, bufio.NewReaderSize(monitor, maxAnswer)
+			_ = monitor.SetDeadline(time.Now().Add(startTime))
+			_, err = readLine(m.lines) // the greeting
 			return err
 		}
 		if time.Now().After(deadline) {
@@ -151,11 +173,12 @@ func (m *machine) command(name string, arguments map[string]any) (json.RawMessag
 	if arguments != nil {
 		request["arguments"] = arguments
 	}
+	_ = m.monitor.SetDeadline(time.Now().Add(startTime))
 	if err := json.NewEncoder(m.monitor).Encode(request); err != nil {
 		return nil, err
 	}
 	for {
-		line, err := m.lines.ReadBytes('\n')
+		line, err := readLine(m.lines)
 		if err != nil {
 			return nil, err
 		}
@@ -221,12 +244,15 @@ func (m *machine) ask(request string, limit time.Duration) (string, error) {
 	if _, err := fmt.Fprintln(agent, request); err != nil {
 		return "", err
 	}
-	line, err := bufio.NewReader(agent).ReadString('\n')
-	return strings.TrimSpace(line), err
+	line, err := readLine(bufio.NewReaderSize(agent, maxAnswer))
+	return strings.TrimSpace(string(line)), err
 }
 
-// dial connects to a port of the app.
+// dial connects to a port that the app exposes.
 func (m *machine) dial(port uint16) (*net.TCPConn, error) {
+	if !slices.Contains(m.exposed, port) {
+		return nil, fmt.Errorf("the app does not expose port %d", port)
+	}
 	if err := m.forward(port); err != nil {
 		return nil, err
 	}

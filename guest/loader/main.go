@@ -5,15 +5,17 @@
 //	parent's port 9001   the Nitro Security Module, where there is no /dev/nsm
 //	parent's port 10809  the drive, over NBD
 //	port 9002            attestation and health: a line of JSON in, a line of JSON out
-//	port 9003            the app: two bytes, its port, then its bytes
+//	port 9003            the app: two bytes, one of its ports, then its bytes
 //
-// Ports are of vsock. Whatever goes wrong ends the enclave.
+// Ports are of vsock. The app asks for documents of its own through a port of its machine.
+// Whatever goes wrong ends the enclave.
 package main
 
 import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 )
 
 const (
@@ -45,6 +47,13 @@ func run() error {
 	if err := beat(); err != nil {
 		return err
 	}
+	restore, err := readRestore(restoreFile)
+	if err != nil {
+		return err
+	}
+	if err := checkOwnLine(restore.CommandLine); err != nil {
+		return err
+	}
 	parameters, err := readParameters(parametersFile)
 	if err != nil {
 		return err
@@ -60,8 +69,12 @@ func run() error {
 	if err := openDrive(parameters); err != nil {
 		return err
 	}
-	machine, err := startMachine(restoreFile)
+	machine, err := startMachine(restore)
 	if err != nil {
+		return err
+	}
+	// Before it goes on, so that the app finds it open.
+	if err := machine.openDoor(module); err != nil {
 		return err
 	}
 	if err := machine.resume(module); err != nil {
@@ -115,6 +128,7 @@ func beat() error {
 	}
 	defer parent.Close()
 	answer := []byte{heartbeat}
+	_ = parent.SetDeadline(time.Now().Add(patience))
 	if _, err := parent.Write(answer); err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ const (
 	nsmDevice      = "/dev/nsm"
 	nsmRaw         = 0xc0200a00 // _IOWR(0x0A, 0, struct nsm_raw)
 	nsmMaxResponse = 0x3000
+	nsmTime        = 60 * time.Second // for the software in its place to answer
 )
 
 // nsm is the device or, where an enclave is emulated, the parent's software in its place.
@@ -84,19 +85,7 @@ func (n *nsm) exchange(request []byte) ([]byte, error) {
 		}
 		return response[:min(raw.responseLength, nsmMaxResponse)], nil
 	}
-	framed := append(binary.BigEndian.AppendUint32(nil, uint32(len(request))), request...)
-	if _, err := n.parent.Write(framed); err != nil {
-		return nil, err
-	}
-	if _, err := io.ReadFull(n.parent, response[:4]); err != nil {
-		return nil, err
-	}
-	length := binary.BigEndian.Uint32(response)
-	if length > nsmMaxResponse {
-		return nil, fmt.Errorf("an answer of %d bytes", length)
-	}
-	_, err := io.ReadFull(n.parent, response[:length])
-	return response[:length], err
+	return n.overWire(request, response)
 }
 
 // claim extends a register once and for all.
@@ -108,10 +97,10 @@ func (n *nsm) claim(index uint64, data []byte) error {
 	return err
 }
 
-// attest returns an attestation document; nil is left out.
-func (n *nsm) attest(userData, nonce, publicKey []byte) ([]byte, error) {
+// attest returns an attestation document; nil is left out. There is never a public_key in it.
+func (n *nsm) attest(userData, nonce []byte) ([]byte, error) {
 	answer, err := n.ask("Attestation", []pair{
-		{"user_data", userData}, {"nonce", nonce}, {"public_key", publicKey},
+		{"user_data", userData}, {"nonce", nonce}, {"public_key", []byte(nil)},
 	})
 	if err != nil {
 		return nil, err
@@ -121,6 +110,30 @@ func (n *nsm) attest(userData, nonce, publicKey []byte) ([]byte, error) {
 		return nil, errors.New("the security module gives no document")
 	}
 	return document, nil
+}
+
+// overWire asks the parent's software: a request and an answer, each with its length ahead.
+// After one that failed nobody knows where the next begins, so it is the last.
+func (n *nsm) overWire(request, response []byte) (answer []byte, err error) {
+	defer func() {
+		if err != nil {
+			n.parent.Close()
+		}
+	}()
+	_ = n.parent.SetDeadline(time.Now().Add(nsmTime))
+	framed := append(binary.BigEndian.AppendUint32(nil, uint32(len(request))), request...)
+	if _, err := n.parent.Write(framed); err != nil {
+		return nil, err
+	}
+	if _, err := io.ReadFull(n.parent, response[:4]); err != nil {
+		return nil, err
+	}
+	length := binary.BigEndian.Uint32(response)
+	if length > nsmMaxResponse {
+		return nil, fmt.Errorf("an answer of %d bytes", length)
+	}
+	_, err = io.ReadFull(n.parent, response[:length])
+	return response[:length], err
 }
 
 func (n *nsm) random() ([]byte, error) {
@@ -137,7 +150,7 @@ func (n *nsm) random() ([]byte, error) {
 
 // now returns the time that the security module signs with, rather than the parent's word.
 func (n *nsm) now() (time.Time, error) {
-	document, err := n.attest(nil, nil, nil)
+	document, err := n.attest(nil, nil) // of no domain; nobody else gets it
 	if err != nil {
 		return time.Time{}, err
 	}

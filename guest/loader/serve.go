@@ -7,21 +7,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 )
 
-const maxRequest = 16 << 10 // bytes of a line
+const (
+	maxControls = 16  // connections at a time
+	maxApps     = 512 // likewise, to the app
+	requestTime = 60 * time.Second
+	maxHealth   = 600 // seconds
+)
 
 // Request is a line on the control port: one of its two fields.
 type Request struct {
-	Attest *struct {
-		Nonce     []byte `json:"nonce"`
-		UserData  []byte `json:"user_data"`
-		PublicKey []byte `json:"public_key"`
-	} `json:"attest"`
+	Attest *Asked `json:"attest"`
 	Health *struct {
 		Seconds int `json:"seconds"`
 	} `json:"health"`
@@ -36,26 +38,12 @@ type Answer struct {
 }
 
 func serve(module *nsm, m *machine) error {
-	err := listen(controlPort, func(parent *os.File) {
-		defer parent.Close()
-		lines := bufio.NewScanner(parent)
-		lines.Buffer(nil, maxRequest)
-		for lines.Scan() {
-			if json.NewEncoder(parent).Encode(control(module, m, lines.Bytes())) != nil {
-				return
-			}
-		}
-	})
+	err := listen(controlPort, maxControls, func(parent *os.File) { serveControl(module, m, parent) })
 	if err != nil {
 		return err
 	}
-	return listen(appPort, func(parent *os.File) {
-		port := make([]byte, 2)
-		if _, err := io.ReadFull(parent, port); err != nil {
-			parent.Close()
-			return
-		}
-		app, err := m.dial(binary.BigEndian.Uint16(port))
+	return listen(appPort, maxApps, func(parent *os.File) {
+		app, err := m.dialAsked(parent)
 		if err != nil {
 			say("%v", err)
 			parent.Close()
@@ -65,26 +53,56 @@ func serve(module *nsm, m *machine) error {
 	})
 }
 
+func serveControl(module *nsm, m *machine, parent *os.File) {
+	defer parent.Close()
+	lines := bufio.NewReaderSize(parent, maxRequest)
+	for {
+		_ = parent.SetDeadline(time.Now().Add(requestTime))
+		line, err := readLine(lines)
+		if err != nil {
+			return
+		}
+		answer := control(module, m, line)
+		_ = parent.SetDeadline(time.Now().Add(requestTime))
+		if json.NewEncoder(parent).Encode(answer) != nil {
+			return
+		}
+	}
+}
+
+// dialAsked connects to the port that the parent says first.
+func (m *machine) dialAsked(parent *os.File) (*net.TCPConn, error) {
+	port := make([]byte, 2)
+	_ = parent.SetDeadline(time.Now().Add(requestTime))
+	if _, err := io.ReadFull(parent, port); err != nil {
+		return nil, err
+	}
+	_ = parent.SetDeadline(time.Time{})
+	return m.dial(binary.BigEndian.Uint16(port))
+}
+
 func control(module *nsm, m *machine, line []byte) Answer {
 	var request Request
-	if err := json.Unmarshal(line, &request); err != nil {
+	if err := readJSON(line, &request); err != nil {
 		return Answer{Error: err.Error()}
 	}
 	switch {
-	case request.Attest != nil:
-		asked := request.Attest
-		document, err := module.attest(asked.UserData, asked.Nonce, asked.PublicKey)
+	case request.Attest != nil && request.Health == nil:
+		document, err := module.document(parentDomain, request.Attest)
 		if err != nil {
 			return Answer{Error: err.Error()}
 		}
 		return Answer{Document: document}
-	case request.Health != nil:
+	case request.Health != nil && request.Attest == nil:
 		return health(m, request.Health.Seconds)
 	}
-	return Answer{Error: "unknown request"}
+	return Answer{Error: "a request is either attest or health"}
 }
 
 func health(m *machine, seconds int) Answer {
+	if seconds < 0 || seconds > maxHealth {
+		return Answer{Error: fmt.Sprintf("seconds are 0 to %d", maxHealth)}
+	}
 	limit := time.Duration(seconds)*time.Second + extraTime
 	said, err := m.ask(fmt.Sprintf("health %d", seconds), limit)
 	if err != nil {

@@ -56,8 +56,9 @@ func dialOnce(port uint32) (*os.File, error) {
 	return pollable(fd, "vsock")
 }
 
-// listen calls handle, in a goroutine of its own, for each connection to a port.
-func listen(port uint32, handle func(*os.File)) error {
+// listen calls handle, in a goroutine of its own, for each connection to a port; for at most
+// so many at a time, others wait.
+func listen(port uint32, most int, handle func(*os.File)) error {
 	fd, err := syscall.Socket(afVsock, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("vsock: %w", err)
@@ -68,19 +69,29 @@ func listen(port uint32, handle func(*os.File)) error {
 	if err := syscall.Listen(fd, backlog); err != nil {
 		return err
 	}
-	go func() {
-		for {
-			got, _, errno := syscall.Syscall6(syscall.SYS_ACCEPT4, uintptr(fd), 0, 0, syscall.SOCK_CLOEXEC, 0, 0)
-			if errno != 0 {
-				time.Sleep(pause)
-				continue
-			}
-			if file, err := pollable(int(got), "vsock"); err == nil {
-				go handle(file)
-			}
-		}
-	}()
+	go accept(fd, most, handle)
 	return nil
+}
+
+func accept(fd, most int, handle func(*os.File)) {
+	free := make(chan struct{}, most)
+	for {
+		free <- struct{}{}
+		got, _, errno := syscall.Syscall6(syscall.SYS_ACCEPT4, uintptr(fd), 0, 0, syscall.SOCK_CLOEXEC, 0, 0)
+		file, err := (*os.File)(nil), error(errno)
+		if errno == 0 {
+			file, err = pollable(int(got), "vsock")
+		}
+		if err != nil {
+			<-free
+			time.Sleep(pause)
+			continue
+		}
+		go func() {
+			handle(file)
+			<-free
+		}()
+	}
 }
 
 func socketCall(number uintptr, fd int, where *address) error {

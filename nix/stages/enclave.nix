@@ -8,7 +8,7 @@ let
   runtime = sandbox.build {
     name = "vcr-enclave-runtime-${arch}";
     module = "runtime";
-    modules = [ "cpio" "merkle" "migration" "prod" "qmp" "vm" ];
+    modules = [ "boundary" "cpio" "merkle" "migration" "prod" "qmp" "vm" ];
     job = {
       loader = "${toolchain.loader arch}/loader";
       qemu = "${qemu-riscv}/usr/bin/qemu-system-riscv64";
@@ -20,7 +20,7 @@ in
 sandbox.build {
   name = "vcr-enclave-${plan.name}";
   module = "enclave";
-  modules = [ "cpio" "eif" "pcrs" "verity" ];
+  modules = [ "boundary" "cpio" "eif" "pcrs" "verity" ];
   job = {
     inherit (plan) name;
     inherit arch;

@@ -17,7 +17,7 @@ let
     job = onQemuJob // { inherit step0; };
   };
   onQemuJob = given // {
-    inherit (plan.machine) debug;
+    inherit (plan.machine) debug ports;
     qemu = "${qemu}/usr/bin/qemu-system-riscv64";
     data = "${qemu}/usr/share/qemu";
     firmware = "${qemu}/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";

@@ -16,6 +16,7 @@ toolchain.run {
     layout = "${image}/layout";
     debs = builtins.concatMap (toolchain.pins.debs plan.arch) sets;
     agent = "${agent plan.arch}/agent";
+    asker = "${toolchain.asker plan.arch}/attest";
     inittab = guest "inittab";
     scripts = builtins.listToAttrs (
       map (name: { inherit name; value = guest name; }) [ "boot" "lib" "network" "services" ]

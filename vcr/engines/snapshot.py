@@ -70,7 +70,7 @@ class SnapshotMachine:
             channels.agent,
             channels.monitor,
             network(forwards),
-            channels.debug if self.debug else None,
+            debug=channels.debug if self.debug else None,
         )
 
     def begin(self, channels: Channels) -> None:

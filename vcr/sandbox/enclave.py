@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .boundary import CMDLINE
 from .cpio import cpio_bytes
 from .eif import Image, encode, metadata
 from .failure import guarded
@@ -25,9 +26,6 @@ SCHEMA = 1
 # What the loader needs itself, on top of the ramdisks, twice, and of the machine.
 RESERVED = 256 << 20
 CPUS = 2
-# reboot=k, panic=-1: whatever goes wrong ends the enclave. pci=off: it has virtio-mmio only,
-# and is told where by what the hypervisor adds to this line.
-CMDLINE = "reboot=k panic=-1 pci=off console=ttyS0 quiet random.trust_cpu=on rdinit=/init"
 
 
 def main(specification: str, out: str) -> None:

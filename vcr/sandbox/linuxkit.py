@@ -36,6 +36,14 @@ READ_ONLY = [
     "/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
 ]  # fmt: skip
 TMPFS = ("/run", "/tmp")  # noqa: S108 -- inside the app's container
+# The app's door, of guest/agent/door.go: a directory, so that it outlives the agent, and a
+# program that asks there. Read-only, so that nobody inside puts something else in its place.
+DOOR = "/run/vcr"  # in the app's container
+DOOR_SOCKET, AWAKE = "attest.sock", "awake"
+DOOR_BINDS = [
+    f"/run/vcr/door:{DOOR}:ro",
+    f"/etc/vcr/vcr-attest:{DOOR}/vcr-attest:ro",
+]
 
 
 def command_of(config: dict[str, Any]) -> list[str]:
@@ -73,7 +81,7 @@ def service(config: dict[str, Any], account: Account, *, writable: bool) -> dict
         "readonly": not writable,
         "noNewPrivileges": True,
         "capabilities": ROOT_CAPABILITIES if account.uid == 0 else [],
-        "binds": ["/etc/resolv.conf:/etc/resolv.conf:ro"],
+        "binds": ["/etc/resolv.conf:/etc/resolv.conf:ro", *DOOR_BINDS],
         "tmpfs": [f"{path}:mode=1777" for path in writable_paths(config)],
         "rlimits": ["nofile,1024,524288"],
         "maskedPaths": MASKED,

@@ -38,6 +38,8 @@ NETWORK = "vcr.ip=10.0.2.15/24,10.0.2.2 vcr.dns=10.0.2.3"
 KERNEL_LINE = f"console=ttyS0 quiet panic=-1 rootfstype=ramfs vcr.snapshot {NETWORK}"
 # seccomp: no privileges, no other programs; nothing here needs them
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+# The app's door to an enclave around the machine: nobody is there but in one.
+DOOR_PORT, NOBODY = "vcr.attest", "null"
 # Ports for commands of a machine of a debug profile; each takes one client of this host.
 DEBUG_PORT, DEBUG_PORTS = "vcr.debug", 8
 AGENT, MONITOR = "agent", "qmp"  # what the agent said, and a socket
@@ -77,10 +79,13 @@ def hardware(machine: Prod, ram: Path, *, private: bool) -> list[str]:
     ]
 
 
-def devices(console: Path, log: Path, agent: str, network: str, debug: Sequence[str]) -> list[str]:
-    """Return the argv of devices: files to print to, and backends of the agent's port and the card.
+def devices(
+    console: Path, log: Path, agent: str, door: str, network: str, debug: Sequence[str]
+) -> list[str]:
+    """Return the argv of devices: files to print to, and backends of the others.
 
-    DEBUG has the backends of ports for commands, where there are some.
+    Those are the agent's port, the app's DOOR, the card, and DEBUG: ports for commands, where
+    there are some.
     ioeventfd=off: a request is served while the CPU waits, not some time later.
     """
     return [
@@ -95,6 +100,8 @@ def devices(console: Path, log: Path, agent: str, network: str, debug: Sequence[
         *("-device", "virtserialport,chardev=log,name=vcr.log"),
         *("-chardev", f"{agent},id=agent"),
         *("-device", "virtserialport,chardev=agent,name=vcr.agent"),
+        *("-chardev", f"{door},id=door"),
+        *("-device", f"virtserialport,chardev=door,name={DOOR_PORT}"),
         *debug_ports(debug),
         *("-netdev", f"{network},id=net"),
         *("-device", "virtio-net-pci,netdev=net,romfile=,ioeventfd=off"),
@@ -123,12 +130,14 @@ def restored(
     agent: Path,
     monitor: Path,
     network: str,
+    *,
     debug: Path | None = None,
+    door: Path | None = None,
 ) -> list[str]:
     """Return the argv that waits for a snapshot's state, on a host or in an enclave.
 
     AGENT and MONITOR are paths of sockets that QEMU makes; so are those that DEBUG names,
-    for a machine that takes commands.
+    for a machine that takes commands, and DOOR, in an enclave.
     """
     return [
         *hardware(machine, ram, private=True),
@@ -137,6 +146,7 @@ def restored(
             console,
             log,
             socket_backend(agent),
+            socket_backend(door) if door else NOBODY,
             network,
             [socket_backend(path) for path in debug_sockets(debug)] if debug else (),
         ),
@@ -200,8 +210,9 @@ def at_step0(job: dict[str, Any], out: Path, scratch: Path) -> Step0:
             out / CONSOLE,
             out / LOG,
             f"file,path={option(scratch / AGENT)}",
+            NOBODY,
             "hubport,hubid=0",
-            ["null"] * DEBUG_PORTS if job["debug"] else (),
+            [NOBODY] * DEBUG_PORTS if job["debug"] else (),
         ),
         *("-S", "-qmp", f"unix:{option(scratch / MONITOR)},server=on,wait=off"),
     ]
@@ -277,6 +288,7 @@ def _describe(job: dict[str, Any], initrd: Path, made: dict[str, object], out: P
         "cpu": CPU,
         "epoch": job["epoch"],
         "kernel_line": kernel_line(KERNEL_LINE, debian=job["debian"]),
+        "ports": job["ports"],
         **({"debug": True} if job["debug"] else {}),
         **made,
         "inputs": {name: sha256_of(path) for name, path in files.items()},

@@ -112,6 +112,8 @@ def _init_tree(job: dict[str, Any], scratch: Path) -> Tree:
         tree.put(f"etc/vcr/{name}", text_file(Path(path).read_text() + more, 0o755))
     agent = Content.of_file(Path(job["agent"]))
     tree.put("etc/vcr/agent", Node("file", 0o755, content=agent))
+    asker = Content.of_file(Path(job["asker"]))
+    tree.put("etc/vcr/vcr-attest", Node("file", 0o755, content=asker))
     tree.put("etc/vcr/machine.json", text_file(_settings(job)))
     return tree
 

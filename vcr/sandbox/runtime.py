@@ -2,7 +2,8 @@
 
 QEMU and the libraries it loads lie where they lie in the store, since it looks for them
 there. How it is started is restore.json, made by what starts it on a host, too; the loader
-puts in what is a snapshot's own: `{memory}` and `{clock}`. Output: `runtime`, a cpio archive.
+puts in what is a snapshot's own: `{memory}` and `{clock}`. It has the command line, too, which
+the loader compares with the one that there is. Output: `runtime`, a cpio archive.
 """
 
 import json
@@ -10,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from .boundary import CMDLINE
 from .cpio import write_cpio
 from .failure import Failure, guarded
 from .prod import RAM, Prod, restored
@@ -18,7 +20,7 @@ from .tree import Content, Node, Tree, directory, text_file
 RUNTIME = "runtime"
 RESTORE = "vcr/restore.json"
 DRIVE = Path("/drive")  # where the loader mounts it
-AGENT, MONITOR = Path("/run/agent"), Path("/run/qmp")
+AGENT, DOOR, MONITOR = Path("/run/agent"), Path("/run/door"), Path("/run/qmp")
 CONSOLE = Path("/dev/console")
 
 
@@ -56,5 +58,6 @@ def _libraries(loader: Path, program: Path) -> list[Path]:
 def _restore(job: dict[str, Any]) -> dict[str, Any]:
     """Return restore.json; the argv is that of `vcr up`, with other paths."""
     machine = Prod(job["qemu"], job["data"], "{memory}", "{clock}")
-    argv = restored(machine, DRIVE / RAM, CONSOLE, CONSOLE, AGENT, MONITOR, "user")
-    return {"argv": argv, "agent": str(AGENT), "monitor": str(MONITOR)}
+    argv = restored(machine, DRIVE / RAM, CONSOLE, CONSOLE, AGENT, MONITOR, "user", door=DOOR)
+    sockets = {"agent": str(AGENT), "door": str(DOOR), "monitor": str(MONITOR)}
+    return {"argv": argv, "cmdline": CMDLINE, **sockets}

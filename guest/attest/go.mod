@@ -1,0 +1,3 @@
+module vcr/attest
+
+go 1.24
