@@ -18,6 +18,7 @@ from test_attest_statement import BUILD, LADDER, statement
 from vcr.attest import strict_json
 from vcr.attest.checker import Verdict, verify_files
 from vcr.attest.demand import Demand, NitroDemand
+from vcr.attest.domains import PARENT, of_app, of_parent
 from vcr.attest.dsse import sign
 from vcr.attest.evidence import SOFTWARE_PAYLOAD
 from vcr.attest.keys import create_pair, key_id, public_pem
@@ -126,14 +127,17 @@ def test_a_statement_that_is_too_old_or_does_not_say() -> None:
 
 
 def document(**fields: Any) -> bytes:
-    return MODULE.document(**{"user_data": digest_of("root-hash"), **fields})
+    return MODULE.document(**{"user_data": of_parent(digest_of("root-hash")), **fields})
 
 
 def test_a_document_binds_to_a_statement() -> None:
     verdict = check(TRUST, signed("root-hash", ALICE), document())
     assert [proof.kind for proof in verdict.proofs] == ["aws-nitro-v1"]
     assert check(TRUST, signed("root-hash", ALICE), document().hex().encode())
-    for wrong in (digest_of("rebuild"), b"", None):
+    bound = digest_of("root-hash")
+    wrongs = (of_parent(digest_of("rebuild")), bound, b"", None, of_parent(b""), of_app(bound),
+              of_parent(bound) + b"\n", bound + PARENT)  # fmt: skip
+    for wrong in wrongs:
         error = rejection(TRUST, signed("root-hash", ALICE), document(user_data=wrong))
         assert (error.joint, error.what[:5]) == (Joint.USER_DATA, "file1")
 
@@ -149,7 +153,9 @@ def test_registers_in_the_ladder_are_demanded_of_a_document() -> None:
         plain = statement("root-hash")
         said = replace(plain, subjects={**plain.subjects, **measured, **registers})
         bound = hashlib.sha256(said.to_bytes()).digest()
-        return sign(said.to_bytes(), [ALICE]).to_bytes(), module.document(user_data=bound)
+        return sign(said.to_bytes(), [ALICE]).to_bytes(), module.document(
+            user_data=of_parent(bound)
+        )
 
     assert check(trust, *proof()).proofs
     for name in measured:
@@ -160,7 +166,9 @@ def test_registers_in_the_ladder_are_demanded_of_a_document() -> None:
     said, _ = proof()
     bound = hashlib.sha256(base64.b64decode(json.loads(said)["payload"])).digest()
     wrong = rejection(
-        replace(TRUST, nitro=NitroDemand(root=other.root)), said, other.document(user_data=bound)
+        replace(TRUST, nitro=NitroDemand(root=other.root)),
+        said,
+        other.document(user_data=of_parent(bound)),
     )
     assert (wrong.joint, wrong.why[:5]) == (Joint.PCR, "PCR16")
 
@@ -181,11 +189,11 @@ def test_the_register_that_the_sealed_root_extends() -> None:
     module = TestModule(keys=MODULE.keys, certificates=MODULE.certificates)
     module.extend(pcrs.ROOT_PCR, bytes.fromhex(LADDER["sealed"].hex))
     sealed = replace(TRUST, nitro=replace(TRUST.nitro, pcrs={**IMAGE, 16: b""}))
-    good = module.document(user_data=digest_of("root-hash"))
+    good = module.document(user_data=of_parent(digest_of("root-hash")))
     registers = dict(sorted(module.pcrs.items()))
     assert check(sealed, signed("root-hash", ALICE), good)
     module.extend(pcrs.ROOT_PCR, b"more")
-    other = module.document(user_data=digest_of("root-hash"))
+    other = module.document(user_data=of_parent(digest_of("root-hash")))
     assert rejection(sealed, signed("root-hash", ALICE), other).joint is Joint.PCR
     assert rejection(sealed, good).joint is Joint.PCR  # nobody says which root
     answering = replace(sealed.nitro, nonce=b"n")
@@ -201,7 +209,7 @@ def test_a_document_by_itself() -> None:
 
 
 def test_what_is_demanded_is_not_met_by_leaving_it_out() -> None:
-    alone = Demand(nitro=replace(TRUST.nitro, user_data=digest_of("root-hash")))
+    alone = Demand(nitro=replace(TRUST.nitro, user_data=of_parent(digest_of("root-hash"))))
     said = signed("root-hash", ALICE)
     assert rejection(replace(alone, trusted=TRUST.trusted), document()).joint is Joint.THRESHOLD
     assert rejection(replace(alone, threshold=2), document()).joint is Joint.THRESHOLD

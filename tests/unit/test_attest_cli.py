@@ -13,6 +13,7 @@ from test_attest_dsse import ALICE, BOB
 from test_attest_statement import BUILD, LADDER
 from test_cli import errors_of, make_app
 
+from vcr.attest.domains import of_parent
 from vcr.attest.keys import public_pem
 from vcr.cli import run, vcr
 from vcr.cli.app import App
@@ -33,7 +34,7 @@ def app(tmp_path: Path) -> App:
     (tmp_path / "alice.json").write_bytes(signed("rebuild", ALICE))
     (tmp_path / "bob.json").write_bytes(signed("rebuild", BOB))
     (tmp_path / "root.json").write_bytes(signed("root-hash", ALICE))
-    document = MODULE.document(user_data=digest_of("root-hash"), nonce=b"\x00\xff")
+    document = MODULE.document(user_data=of_parent(digest_of("root-hash")), nonce=b"\x00\xff")
     (tmp_path / "nitro").write_bytes(base64.b64encode(document))
     (tmp_path / "root.pem").write_bytes(MODULE.root_pem)
     registers = {f"PCR{n}": MODULE.pcrs[n].hex() for n in range(3)}

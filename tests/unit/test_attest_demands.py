@@ -27,6 +27,7 @@ from test_attest_statement import BUILD, LADDER, PREDICATES, statement
 from test_cli import errors_of
 
 from vcr.attest.demand import Demand, NitroDemand
+from vcr.attest.domains import of_parent
 from vcr.attest.dsse import sign
 from vcr.attest.predicates import BUILD_COMMENT
 from vcr.attest.rejected import Joint
@@ -71,8 +72,8 @@ def test_an_age_is_demanded_of_evidence_too() -> None:
     bound = hashlib.sha256(statement("rebuild", time=NEW).to_bytes()).digest()
     wanted = replace(TRUST, max_age=MINUTE)
     later = NOW + dt.timedelta(seconds=20)
-    assert check(wanted, said, document(user_data=bound), at=later)
-    old = document(user_data=bound, timestamp=int(NOW.timestamp() * 1000) - 59_000)
+    assert check(wanted, said, document(user_data=of_parent(bound)), at=later)
+    old = document(user_data=of_parent(bound), timestamp=int(NOW.timestamp() * 1000) - 59_000)
     assert check(wanted, said, old)
     error = rejection(wanted, said, old, at=later)
     assert (error.joint, error.what[:5]) == (Joint.AGE, "file1")
@@ -95,7 +96,7 @@ def test_nothing_comes_from_the_future(wanted: Demand) -> None:
         signed("rebuild", ALICE, time=too_far),
         signed("sbom", ALICE, **created(too_far)),
         software(ALICE, bound, made=too_far),
-        document(user_data=bound, timestamp=int(NOW.timestamp() * 1000) + 61_000),
+        document(user_data=of_parent(bound), timestamp=int(NOW.timestamp() * 1000) + 61_000),
     ):
         assert rejection(wanted, said, content).joint is Joint.AGE
 
@@ -135,7 +136,9 @@ def test_a_register_that_contradicts_the_ladder_is_not_demanded_instead_of_it() 
     plain = statement("root-hash")
     said = replace(plain, subjects={**plain.subjects, **measured})
     bound = hashlib.sha256(said.to_bytes()).digest()
-    error = rejection(TRUST, sign(said.to_bytes(), [ALICE]).to_bytes(), document(user_data=bound))
+    error = rejection(
+        TRUST, sign(said.to_bytes(), [ALICE]).to_bytes(), document(user_data=of_parent(bound))
+    )
     assert error.joint is Joint.PCR
     assert "that of the ladder" in error.why
 
@@ -175,7 +178,7 @@ def test_a_report_does_not_take_a_document_of_anybody(
     """As if the test authority were AWS: the chain holds, and the enclave is anybody's."""
     module = module_of_now()
     bound = hashlib.sha256(statement("root-hash").to_bytes()).digest()
-    (app.directory / "nitro").write_bytes(module.document(user_data=bound))
+    (app.directory / "nitro").write_bytes(module.document(user_data=of_parent(bound)))
     aws = partial(Demand, nitro=NitroDemand(root=module.root))
     monkeypatch.setattr("vcr.cli.attestations.Demand", aws)
     ladder = [Rung(name, Digest(digest), 1, Path("x")) for name, digest in LADDER.items()]

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from nitro_pki import NOW, TestModule
 from test_attest_dsse import ALICE, MALLORY, trusted
 
+from vcr.attest.domains import of_parent
 from vcr.attest.providers import Evidence, Launch, Parts, Provider, nitro, report_data
 from vcr.attest.providers.command import Command
 from vcr.attest.providers.emulated import Emulated
@@ -106,7 +107,7 @@ def emulated_document(registers: Mapping[str, bytes], root: bytes) -> tuple[byte
     module = SoftwareNsm({n: registers[f"PCR{n}"] for n in (0, 1, 2)}, NOW.timestamp())
     for request in ({"ExtendPCR": {"index": 16, "data": root}}, {"LockPCR": {"index": 16}}):
         module.handle(cbor2.dumps(request))
-    asked = {"Attestation": {"user_data": BOUND, "nonce": b"n", "public_key": None}}
+    asked = {"Attestation": {"user_data": of_parent(BOUND), "nonce": b"n", "public_key": None}}
     answer = cbor2.loads(module.handle(cbor2.dumps(asked)))
     return answer["Attestation"]["document"], pem(module.root)
 
@@ -162,7 +163,7 @@ def test_a_document_is_checked_against_what_was_measured() -> None:
     module.extend(16, ROOT)
     provider = Nitro(root=module.root)
     launch = provider.measure(PARTS)
-    evidence = Evidence("aws-nitro-v1", module.document(user_data=BOUND, nonce=b"n"))
+    evidence = Evidence("aws-nitro-v1", module.document(user_data=of_parent(BOUND), nonce=b"n"))
     claims = provider.verify(evidence, launch, report_data=BOUND, nonce=b"n", at=NOW)
     assert claims.issued == NOW
     assert claims.measured["PCR16"] == pcrs.of_root(ROOT)
@@ -328,7 +329,10 @@ def test_a_moment_is_given_never_taken() -> None:
     """verify() is pure: what expired holds at the time it is asked about."""
     module = TestModule()
     module.extend(16, ROOT)
-    provider, evidence = Nitro(root=module.root), Evidence("", module.document(user_data=BOUND))
+    provider, evidence = (
+        Nitro(root=module.root),
+        Evidence("", module.document(user_data=of_parent(BOUND))),
+    )
     launch = provider.measure(PARTS)
     late = NOW + dt.timedelta(days=1)
     assert provider.verify(evidence, launch, report_data=BOUND, nonce=None, at=NOW)

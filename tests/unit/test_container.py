@@ -123,11 +123,12 @@ def test_docker_is_told_the_same(tmp_path: Path) -> None:
     given = Additions(("SECRET=x",), binds, runtime="docker", skopeo=Path("/skopeo"))
     machine = load_machine(tmp_path, given)
     assert isinstance(machine, DockerMachine)
-    argv = machine.run_argv("n", [Forward("127.0.0.1", 8080, 80)], Path("/env"))
+    argv = machine.run_argv("n", [Forward("127.0.0.1", 8080, 80)], Path("/s"))
     assert " ".join(argv) == (
-        "docker run --rm --name n --env-file /env --no-healthcheck "
+        "docker run --rm --name n --env-file /s/env --no-healthcheck "
         "--security-opt no-new-privileges --read-only --tmpfs /data --tmpfs /run --tmpfs /tmp "
         '-p 127.0.0.1:8080:80 --mount "type=bind","source=/h","target=/x","readonly" '
+        '--mount "type=bind","source=/s/door","target=/run/vcr","readonly" '
         "vcr.local/app:abababababababababababababababab"
     )
 

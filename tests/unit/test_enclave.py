@@ -60,9 +60,9 @@ class Enclave:
 
 def test_a_document_is_asked_for_with_what_is_given() -> None:
     enclave = Enclave({"document": "AQID"})
-    got = wire.attest(enclave.connect, nonce=b"n", user_data=None, public_key=b"k")
-    assert got == b"\x01\x02\x03"
-    assert enclave.asked == [{"attest": {"nonce": "bg==", "public_key": "aw=="}}]
+    assert wire.attest(enclave.connect, nonce=b"n", user_data=None) == b"\x01\x02\x03"
+    assert wire.attest(enclave.connect, nonce=None, user_data=b"d") == b"\x01\x02\x03"
+    assert enclave.asked == [{"attest": {"nonce": "bg=="}}, {"attest": {"user_data": "ZA=="}}]
 
 
 def test_health_is_that_of_the_app() -> None:

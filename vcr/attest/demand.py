@@ -15,6 +15,7 @@ class NitroDemand:
     pcrs: Mapping[int, bytes] = field(default_factory=dict)  # b"": extended with the sealed root
     nonce: bytes | None = None
     user_data: bytes | None = None  # None: of one of the statements
+    app_data: bytes | None = None  # what the app bound; only then a document of the app holds
     module_id: str | None = None
     max_age: float | None = None  # seconds; of all evidence
     required: bool = False

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from vcr.attest import strict_json
+from vcr.attest import domains, strict_json
 from vcr.attest.age import check_age
 from vcr.attest.demand import Demand
 from vcr.attest.dsse import Envelope, signers
@@ -38,7 +38,7 @@ def of_nitro(
     wanted: Demand,
     at: dt.datetime,
 ) -> Proof:
-    """Check a Nitro document, whose user_data is one of BOUND unless something else is WANTED.
+    """Check a Nitro document, which binds to one of BOUND unless something else is WANTED.
 
     A LADDER with registers demands them, and that of the sealed root. Raises RejectedError.
     """
@@ -60,13 +60,35 @@ def of_nitro(
             fix="give --pcrs FILE, pcrs under [nitro] of a policy, or a statement or a --ladder"
             " of the enclave's image, which has pcr0, pcr1 and pcr2",
         )
-    if nitro.user_data is None:
+    if nitro.app_data is not None:
+        _check_app(document.user_data, nitro.app_data)
+    elif nitro.user_data is None:
         _check_bound(document.user_data, bound, is_answer=nitro.nonce is not None)
     return Proof(name, EVIDENCE_TYPE, f"{document.module_id} at {document.time:%Y-%m-%dT%H:%M:%SZ}")
 
 
+def _check_app(told: bytes, given: bytes) -> None:
+    """Raise RejectedError unless TOLD is what the app in the enclave asked for with GIVEN."""
+    wanted = domains.of_app(given)
+    if told != wanted:
+        raise RejectedError(
+            Joint.USER_DATA,
+            "the app bound something else, or did not ask for it",
+            expected=wanted.hex(),
+            got=told.hex() or "none",
+        )
+
+
 def _check_bound(told: bytes, bound: Collection[bytes], *, is_answer: bool) -> None:
-    """Raise RejectedError unless TOLD is one of BOUND; without any, an answer is bound to us."""
+    """Raise RejectedError unless TOLD is one of BOUND; without any, an answer is bound to us.
+
+    Either was asked for from outside: what the app says is not about a statement.
+    """
+    demand(
+        not told.startswith(domains.APP),
+        Joint.USER_DATA,
+        "the app in the enclave asked for it: say what it binds (--app-data HEX)",
+    )
     if not bound and not is_answer:
         raise RejectedError(
             Joint.USER_DATA,
@@ -74,9 +96,10 @@ def _check_bound(told: bytes, bound: Collection[bytes], *, is_answer: bool) -> N
             fix="give the statement, too; or demand a --nonce, or user_data in a policy",
         )
     demand(
-        not bound or told in bound,
+        not bound or told in map(domains.of_parent, bound),
         Joint.USER_DATA,
-        "it is bound to none of the statements: user_data must be the SHA-256 of one",
+        "it is bound to none of the statements: user_data must be the SHA-256 of one, asked for"
+        " from outside",
     )
 
 

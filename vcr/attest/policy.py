@@ -104,7 +104,8 @@ class NitroPolicy(_Section):
 
     pcrs: dict[Index, Register] = Field(default_factory=dict)
     nonce: Hex | None = None
-    user_data: Hex | None = None  # default: the SHA-256 of a statement
+    user_data: Hex | None = None  # all of it; default: the SHA-256 of a statement, from outside
+    app_data: Hex | None = None  # what the app in the enclave bound
     module_id: str | None = None
     max_age: Age | None = None  # seconds
 

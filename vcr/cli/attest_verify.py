@@ -49,6 +49,7 @@ a_file = click.Path(path_type=Path, dir_okay=False)
 @click.option("--at", metavar="TIME", help="Verify as of then, as 2026-11-26T00:00:00Z.")
 @click.option("--max-age", metavar="TIME", help="How old evidence may be, such as 5m.")
 @click.option("--nonce", metavar="HEX", help="The challenge that evidence must answer.")
+@click.option("--app-data", metavar="HEX", help="What the app in the enclave must have bound.")
 @click.option(
     "--pcr",
     "registers",
@@ -72,6 +73,7 @@ def verify(  # noqa: PLR0913 -- one for each option
     at: str | None,
     max_age: str | None,
     nonce: str | None,
+    app_data: str | None,
     registers: tuple[str, ...],
     pcrs: Path | None,
     root: Path | None,
@@ -83,15 +85,16 @@ def verify(  # noqa: PLR0913 -- one for each option
     """
     from vcr.attest.checker import verify_files  # noqa: PLC0415
 
-    wanted = _demand(policy, keys, threshold, may_be_none=bool(registers or pcrs))
-    wanted = _about(wanted, ladder, profile)
+    given = bool(registers or pcrs)
+    wanted = _about(_demand(policy, keys, threshold, may_be_none=given), ladder, profile)
     nitro = replace(
         wanted.nitro,
         pcrs={**wanted.nitro.pcrs, **read_registers(registers, pcrs)},
         nonce=wanted.nitro.nonce if nonce is None else read_hex(nonce, "--nonce"),
+        app_data=wanted.nitro.app_data if app_data is None else read_hex(app_data, "--app-data"),
         max_age=wanted.nitro.max_age if max_age is None else read_age(max_age),
         root=wanted.nitro.root if root is None else _test_root(app, root),
-        required=wanted.nitro.required or bool(registers or pcrs or max_age),
+        required=wanted.nitro.required or given or bool(max_age) or app_data is not None,
     )
     moment = dt.datetime.now(dt.UTC) if at is None else read_moment(at)
     contents = [(str(path), read_input(path)) for path in files]

@@ -120,18 +120,12 @@ class Emulation:
         how = "did not come to serve" if self.is_running else "ended"
         raise UnhealthyError(f"the enclave {how}", tail=self.last_words())
 
-    def attest(
-        self,
-        *,
-        nonce: bytes | None = None,
-        user_data: bytes | None = None,
-        public_key: bytes | None = None,
-    ) -> bytes:
+    def attest(self, *, nonce: bytes | None = None, user_data: bytes | None = None) -> bytes:
         """Return an attestation document, signed by this run's software NSM.
 
         Raises NotServingError, VcrError.
         """
-        return wire.attest(self.connect, nonce=nonce, user_data=user_data, public_key=public_key)
+        return wire.attest(self.connect, nonce=nonce, user_data=user_data)
 
     def health(self, seconds: int) -> tuple[int, bytes]:
         """Return exit code and output of the app's health command; raises as `attest`."""

@@ -27,11 +27,12 @@ class NotServingError(VcrError):
     """The enclave does not answer: it is not that far, or it has ended."""
 
 
-def attest(
-    connect: Connect, *, nonce: bytes | None, user_data: bytes | None, public_key: bytes | None
-) -> bytes:
-    """Return an attestation document, COSE_Sign1; raises NotServingError, VcrError."""
-    given = {"nonce": nonce, "user_data": user_data, "public_key": public_key}
+def attest(connect: Connect, *, nonce: bytes | None, user_data: bytes | None) -> bytes:
+    """Return an attestation document, COSE_Sign1, of the parent's domain (vcr/attest/domains.py).
+
+    Each of the two has at most 64 bytes. Raises NotServingError, VcrError.
+    """
+    given = {"nonce": nonce, "user_data": user_data}
     fields = {k: base64.b64encode(v).decode() for k, v in given.items() if v is not None}
     return base64.b64decode(_ask(connect, {"attest": fields}, ANSWER_SECONDS)["document"])
 
@@ -41,7 +42,7 @@ def serves_within(seconds: float, connect: Connect, is_running: Callable[[], boo
     deadline = time.monotonic() + seconds
     while is_running() and time.monotonic() < deadline:
         with suppress(NotServingError):
-            attest(connect, nonce=None, user_data=None, public_key=None)
+            attest(connect, nonce=None, user_data=None)
             return True
         time.sleep(POLL_SECONDS)
     return False

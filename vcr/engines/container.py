@@ -17,6 +17,7 @@ from typing import Any
 from vcr.engines.beside import Neighbour, Service, hosts
 from vcr.engines.bundle import Bind, runtime_config
 from vcr.engines.child import python_child
+from vcr.engines.door import door_bind, lay_out_door
 from vcr.engines.layers import remove_tree, unpack
 from vcr.engines.machine import Channels, Forward, read_vm
 from vcr.engines.outside import DNS_ADDRESS
@@ -107,11 +108,12 @@ class ContainerMachine:
         """Unpack the images and write the bundles; raises UsageError."""
         scratch = channels.scratch
         remove_tree(scratch)
-        shared = []
+        scratch.mkdir(parents=True, mode=0o700)
+        lay_out_door(scratch)
+        shared = [door_bind(scratch)]
         if self.additions.services:
-            scratch.mkdir(parents=True, mode=0o700)
             (scratch / "hosts").write_text(hosts(self.additions.services))
-            shared = [Bind(scratch / "hosts", "/etc/hosts", read_only=True)]
+            shared.append(Bind(scratch / "hosts", "/etc/hosts", read_only=True))
         self._lay_out(scratch, channels.layers, shared)
         for each, machine in self.services:
             place = each.scratch(channels)

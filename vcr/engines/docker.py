@@ -18,6 +18,7 @@ from vcr import process
 from vcr.engines.answers import Answers, listen_unix
 from vcr.engines.child import python_child
 from vcr.engines.container import ContainerMachine, wait_until_started
+from vcr.engines.door import door_bind, lay_out_door, listen_door, serve_door
 from vcr.engines.layers import remove_tree
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.namespaces import death_signal, die_with_parent
@@ -59,6 +60,7 @@ class DockerMachine:
         check_program(self.program)
         remove_tree(channels.scratch)
         channels.scratch.mkdir(parents=True, mode=0o700)
+        lay_out_door(channels.scratch)
         (channels.scratch / "env").write_text(env_file(self.container.additions.env))
         if process.run([self.program, "image", "inspect", self.reference], ok=None).returncode:
             # By a name without a directory: a colon in one would end the path.
@@ -76,7 +78,7 @@ class DockerMachine:
         told = {
             "program": self.program,
             "name": name,
-            "run": self.run_argv(name, forwards, channels.scratch / "env"),
+            "run": self.run_argv(name, forwards, channels.scratch),
             "scratch": str(channels.scratch),
             "log": str(channels.log),
             "agent": str(channels.agent),
@@ -84,17 +86,18 @@ class DockerMachine:
         }
         return python_child("vcr.engines.docker", json.dumps(told))
 
-    def run_argv(self, name: str, forwards: Sequence[Forward], env_file: Path) -> list[str]:
-        """Return the argv of the program."""
+    def run_argv(self, name: str, forwards: Sequence[Forward], scratch: Path) -> list[str]:
+        """Return the argv of the program; SCRATCH has what `prepare` made."""
         config = self.container.config
+        binds = [*self.container.binds(), door_bind(scratch)]
         return [
-            *(self.program, "run", "--rm", "--name", name, "--env-file", str(env_file)),
+            *(self.program, "run", "--rm", "--name", name, "--env-file", str(scratch / "env")),
             "--no-healthcheck",  # vcr asks itself
             *("--security-opt", "no-new-privileges"),
             *(() if self.container.writable else ("--read-only",)),
             *(word for path in writable_paths(config) for word in ("--tmpfs", path)),
             *(word for f in forwards for word in ("-p", f"{f.address}:{f.host}:{f.guest}")),
-            *(word for bind in self.container.binds() for word in ("--mount", bind.to_option())),
+            *(word for bind in binds for word in ("--mount", bind.to_option())),
             self.reference,
         ]
 
@@ -153,11 +156,12 @@ def main(told: str) -> None:
 
     def run() -> None:
         process.run(remove, ok=None)  # of an earlier one that was killed
-        asked = listen_unix(Path(words["agent"]))
+        asked, scratch = listen_unix(Path(words["agent"])), Path(words["scratch"])
+        serve_door(listen_door(scratch))
         with Path(words["log"]).open("wb") as log:
             app = process.spawn(words["run"], output=log, die_with_parent=False)
         Answers([program, "exec", name], words["health"], stop).serve(asked)
-        Path(words["scratch"], "started").touch()
+        (scratch / "started").touch()
         app.wait()
 
     signal.signal(signal.SIGTERM, end)

@@ -21,6 +21,7 @@ from typing import Any
 from vcr import process
 from vcr.engines.answers import Answers, listen_unix
 from vcr.engines.beside import STOP_SECONDS, Neighbour, heeds
+from vcr.engines.door import listen_door, serve_door
 from vcr.engines.namespaces import (
     die_with_parent,
     enter_namespaces,
@@ -74,17 +75,17 @@ class Shim:
         """Make the namespaces and wait for the end of what runs in them."""
         with trying(f"listen on {self.forwards}"):
             listeners = [listen(address, host) for address, host, _ in self.forwards]
-        asked = listen_unix(self.agent)
+        asked, door = listen_unix(self.agent), listen_door(self.scratch)
         outside = Outside(self.pasta, self.console)
         enter_namespaces(outside.write_maps)
         ready, is_ready = os.pipe()
         inner = os.fork()
         if inner == 0:
             die_with_parent()
-            guarded(self.scratch, lambda: self._inside(listeners, asked, is_ready))
+            guarded(self.scratch, lambda: self._inside(listeners, asked, door, is_ready))
             os._exit(0)
         (self.scratch / INNER).write_text(str(inner))
-        for one in (*listeners, asked):
+        for one in (*listeners, asked, door):
             one.close()
         os.close(is_ready)
         if os.read(ready, 1) and has_tun():
@@ -92,7 +93,13 @@ class Shim:
         os.waitpid(inner, 0)
         outside.end()
 
-    def _inside(self, listeners: list[socket.socket], asked: socket.socket, ready: int) -> None:
+    def _inside(
+        self,
+        listeners: list[socket.socket],
+        asked: socket.socket,
+        door: socket.socket,
+        ready: int,
+    ) -> None:
         """Be the first process of the container's surroundings."""
         enter_network()
         os.write(ready, b"1")
@@ -108,6 +115,7 @@ class Shim:
             service.wait_until_healthy(self.crun, child)
             self.say(f"service {service.name}: healthy")
         self.say(f"root {mount_layers(self.scratch)}")
+        serve_door(door)
         with self.log.open("wb") as log:
             app = process.spawn(
                 self._crun("run", "--bundle", self.scratch / "bundle", APP),

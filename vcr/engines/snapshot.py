@@ -21,7 +21,7 @@ from vcr.errors import UnhealthyError, VcrError
 from vcr.model.health import HealthCheck
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.merkle import machine_hash
-from vcr.sandbox.prod import CONSOLE, DESCRIPTION, LOG, RAM, STATE, Prod, restored
+from vcr.sandbox.prod import CONSOLE, DESCRIPTION, LOG, RAM, STATE, Prod, Sockets, restored
 from vcr.sandbox.qmp import Monitor
 
 ENTROPY_BYTES = 64
@@ -67,10 +67,8 @@ class SnapshotMachine:
             channels.scratch / RAM,
             channels.console,
             channels.log,
-            channels.agent,
-            channels.monitor,
+            Sockets(channels.agent, channels.monitor, debug=channels.debug if self.debug else None),
             network(forwards),
-            debug=channels.debug if self.debug else None,
         )
 
     def begin(self, channels: Channels) -> None:

@@ -122,35 +122,33 @@ def debug_sockets(base: Path) -> list[Path]:
     return [base.with_name(f"{base.name}{number}") for number in range(DEBUG_PORTS)]
 
 
-def restored(
-    machine: Prod,
-    ram: Path,
-    console: Path,
-    log: Path,
-    agent: Path,
-    monitor: Path,
-    network: str,
-    *,
-    debug: Path | None = None,
-    door: Path | None = None,
-) -> list[str]:
-    """Return the argv that waits for a snapshot's state, on a host or in an enclave.
+@dataclass(frozen=True)
+class Sockets:
+    """Paths of the sockets that QEMU makes for a machine that goes on."""
 
-    AGENT and MONITOR are paths of sockets that QEMU makes; so are those that DEBUG names,
-    for a machine that takes commands, and DOOR, in an enclave.
-    """
+    agent: Path
+    monitor: Path
+    debug: Path | None = None  # what those for commands are named after, where it takes some
+    door: Path | None = None  # the app's, in an enclave
+
+
+def restored(
+    machine: Prod, ram: Path, console: Path, log: Path, sockets: Sockets, network: str
+) -> list[str]:
+    """Return the argv that waits for a snapshot's state, on a host or in an enclave."""
+    debug, door = sockets.debug, sockets.door
     return [
         *hardware(machine, ram, private=True),
         *("-accel", "tcg,thread=single", "-bios", "none", "-sandbox", SANDBOX, "-no-reboot"),
         *devices(
             console,
             log,
-            socket_backend(agent),
+            socket_backend(sockets.agent),
             socket_backend(door) if door else NOBODY,
             network,
             [socket_backend(path) for path in debug_sockets(debug)] if debug else (),
         ),
-        *("-qmp", f"unix:{option(monitor)},server=on,wait=off"),
+        *("-qmp", f"unix:{option(sockets.monitor)},server=on,wait=off"),
         *("-incoming", "defer"),
     ]
 

@@ -14,7 +14,7 @@ from typing import Any
 from .boundary import CMDLINE
 from .cpio import write_cpio
 from .failure import Failure, guarded
-from .prod import RAM, Prod, restored
+from .prod import RAM, Prod, Sockets, restored
 from .tree import Content, Node, Tree, directory, text_file
 
 RUNTIME = "runtime"
@@ -58,6 +58,7 @@ def _libraries(loader: Path, program: Path) -> list[Path]:
 def _restore(job: dict[str, Any]) -> dict[str, Any]:
     """Return restore.json; the argv is that of `vcr up`, with other paths."""
     machine = Prod(job["qemu"], job["data"], "{memory}", "{clock}")
-    argv = restored(machine, DRIVE / RAM, CONSOLE, CONSOLE, AGENT, MONITOR, "user", door=DOOR)
+    made = Sockets(AGENT, MONITOR, door=DOOR)
+    argv = restored(machine, DRIVE / RAM, CONSOLE, CONSOLE, made, "user")
     sockets = {"agent": str(AGENT), "door": str(DOOR), "monitor": str(MONITOR)}
     return {"argv": argv, "cmdline": CMDLINE, **sockets}

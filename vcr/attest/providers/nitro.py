@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from vcr.attest import domains
 from vcr.attest.chain import AWS_ROOT
 from vcr.attest.nitro import EVIDENCE_TYPE, Expected, verify_document
 from vcr.attest.providers import Claims, Evidence, Launch, Opened, Parts, Session, Started
@@ -33,8 +34,9 @@ class Inside(Opened):
     device: Path
 
     def attest(self, report_data: bytes, nonce: bytes | None = None) -> Evidence:
-        """Ask the security module."""
-        return Evidence(EVIDENCE_TYPE, nsm.attest(self.device, report_data, nonce))
+        """Ask the security module, as the loader does for who asks from outside."""
+        bound = domains.of_parent(report_data)
+        return Evidence(EVIDENCE_TYPE, nsm.attest(self.device, bound, nonce))
 
 
 class Beside(Started):
@@ -69,9 +71,7 @@ class Beside(Started):
         """Ask the loader in the enclave."""
         if self._enclave is None:
             raise ValueError("the session was not entered")
-        document = wire.attest(
-            self._enclave.connect, nonce=nonce, user_data=report_data, public_key=None
-        )
+        document = wire.attest(self._enclave.connect, nonce=nonce, user_data=report_data)
         return Evidence(EVIDENCE_TYPE, document)
 
 
@@ -123,7 +123,10 @@ class Nitro:
     ) -> Claims:
         """Check the document, every register of LAUNCH's reference among it."""
         expected = Expected(
-            pcrs=registers(launch.reference), nonce=nonce, user_data=report_data, root=self.root
+            pcrs=registers(launch.reference),
+            nonce=nonce,
+            user_data=domains.of_parent(report_data),
+            root=self.root,
         )
         document = verify_document(evidence.blob, expected, at)
         measured = {f"PCR{index}": value for index, value in document.pcrs.items()}
