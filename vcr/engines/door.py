@@ -31,8 +31,10 @@ def lay_out_door(scratch: Path) -> None:
     """Make the directory of the door in SCRATCH; raises OSError."""
     directory = scratch / "door"
     directory.mkdir(mode=0o755)
-    directory.chmod(0o755)  # whatever the umask: any user of the container may ask
-    (directory / AWAKE).touch(mode=0o444)  # it has no snapshot to go on from
+    (directory / AWAKE).touch()  # it has no snapshot to go on from
+    # Whatever the umask: any user of the container may ask.
+    (directory / AWAKE).chmod(0o444)
+    directory.chmod(0o755)
 
 
 def listen_door(scratch: Path) -> socket.socket:
