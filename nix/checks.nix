@@ -10,6 +10,17 @@ let
       file: _:
       !(builtins.elem (baseNameOf file) [ ".git" "__pycache__" "result" ".hypothesis" ]);
   };
+  # The tests of a program of guest/.
+  goTests =
+    name:
+    goRun {
+      name = "vcr-check-${name}";
+      source = builtins.path { path = ../guest + "/${name}"; inherit name; };
+    } ''
+      go vet .
+      go test .
+      touch $out
+    '';
 in
 {
   tools = run {
@@ -27,14 +38,8 @@ in
     ${go}/usr/lib/go-1.24/bin/go version
     touch $out
   '';
-  loader = goRun {
-    name = "vcr-check-loader";
-    source = builtins.path { path = ../guest/loader; name = "loader"; };
-  } ''
-    go vet .
-    go test .
-    touch $out
-  '';
+  loader = goTests "loader";
+  agent = goTests "agent";
   tests = run { name = "vcr-check-tests"; path = [ test ]; } ''
     cp -r ${repository} /tmp/vcr
     chmod -R u+w /tmp/vcr

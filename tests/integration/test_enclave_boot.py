@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from eif_reader import read_eif
 from nitro_document import read_document
 from test_prod import stage
 
+from vcr.attest.domains import of_parent
+from vcr.enclave import wire
 from vcr.enclave.emulated import Emulation, Setup
 from vcr.enclave.image import measure_image, read_image
 from vcr.engines.agent import Agent
@@ -102,7 +104,7 @@ def test_the_app_serves_from_an_enclave_that_vouches_for_it(vcr: Any) -> None:
     nonce, data = os.urandom(32), b"a statement's digest"
     words = [base64.b64encode(part).decode() for part in (nonce, data)]
     found = opened(ask(vcr, f"attest {words[0]} {words[1]}"), ask(vcr, "root"))
-    assert (found["nonce"], found["user_data"]) == (nonce, data)
+    assert (found["nonce"], found["user_data"]) == (nonce, of_parent(data))
     # Known before anything was booted, and by another reader of the image.
     for number in (0, 1, 2, 16):
         assert found["pcrs"][number].hex() == told[f"PCR{number}"]
@@ -144,7 +146,7 @@ def test_qemus_own_nitro_enclave_measures_what_we_do(built: dict[str, Any], setu
         document = enclave.attest(nonce=b"n" * 32, user_data=b"said")
         assert "this enclave is emulated" not in enclave.console.read_text(errors="replace")
     found = cbor2.loads(cbor2.loads(document)[2])  # nobody has signed it
-    assert (found["nonce"], found["user_data"]) == (b"n" * 32, b"said")
+    assert (found["nonce"], found["user_data"]) == (b"n" * 32, of_parent(b"said"))
     for number in (0, 1, 2, 16):
         assert found["pcrs"][number].hex() == told[f"PCR{number}"]
 
@@ -159,6 +161,58 @@ def test_another_reader_agrees_with_the_ladder(built: dict[str, Any]) -> None:
     verity = verity_of(built)
     alone = Verity(verity.root_hash, verity.salt, "", verity.data_blocks, 0)
     assert image.of_kind(3)[1] == parameters(alone)
+
+
+def said(enclave: Emulation, line: bytes) -> dict[str, Any]:
+    """Return the answer to LINE on the control port, {} where the enclave hangs up."""
+    with enclave.connect(wire.CONTROL_PORT) as connection:
+        connection.settimeout(SECONDS)
+        connection.sendall(line)
+        with connection.makefile("rb") as lines:
+            return dict(json.loads(lines.readline() or b"{}"))
+
+
+def test_the_parent_gets_no_key_signed_and_no_port_that_is_not_exposed(setup: Setup) -> None:
+    """T3: it had documents with any public_key and user_data, and reached all of the machine."""
+    key = base64.b64encode(b"the parent's own key").decode()
+    with running(setup) as enclave:
+        enclave.wait_until_serving(SECONDS)
+        for field in ("public_key", "Public_Key"):
+            answer = said(enclave, json.dumps({"attest": {field: key}}).encode() + b"\n")
+            assert set(answer) == {"error"}
+            assert "public_key is not taken" in answer["error"]
+        forged = base64.b64encode(b"vcr app v1\n" + b"k" * 32).decode()
+        answer = said(enclave, json.dumps({"attest": {"user_data": forged}}).encode() + b"\n")
+        document = opened(base64.b64decode(answer["document"]), enclave.nsm.root)
+        assert document["user_data"] == b"vcr parent v1\nvcr app v1\n" + b"k" * 32
+        assert document["public_key"] is None
+        assert said(enclave, b"x" * 100_000) == {}  # a line without end
+        for port in (22, 80, 8081, 65535):
+            with enclave.connect(wire.APP_PORT) as connection:
+                connection.settimeout(SECONDS)
+                connection.sendall(wire.app_preface(port) + b"GET / HTTP/1.0\r\n\r\n")
+                with suppress(ConnectionResetError):
+                    assert connection.recv(1) == b""
+            assert f"the app does not expose port {port}" in enclave.console.read_text()
+        port = enclave.forward("127.0.0.1", 0, 8080)
+        with urlopen(f"http://127.0.0.1:{port}/", timeout=SECONDS) as page:
+            assert b"verifiable machine" in page.read()
+
+
+@pytest.mark.parametrize("moved", ["reboot=k ", "reboot=k panic=-1 pci=off "])
+def test_words_that_were_moved_to_the_kernels_end_are_missed(
+    setup: Setup, tmp_path: Path, moved: str
+) -> None:
+    """T14: the registers are the same, for nothing in them says where the kernel ends."""
+    image = decode(setup.image.read_bytes())
+    assert image.cmdline.startswith(moved)
+    line = image.cmdline.removeprefix(moved)
+    forged = replace(image, kernel=image.kernel + moved.encode(), cmdline=line)
+    assert measure_image(forged) == measure_image(image)
+    (tmp_path / "eif").write_bytes(encode(forged))
+    assert "the command line is not the one of the image" in fails(
+        replace(setup, image=tmp_path / "eif")
+    )
 
 
 def fails(setup: Setup, **options: Any) -> str:
@@ -218,9 +272,11 @@ def test_a_changed_image_does_not_start(setup: Setup, tmp_path: Path) -> None:
         read_image(tmp_path / "eif")
 
 
-def test_the_loaders_own_tests_pass() -> None:
+@pytest.mark.parametrize("program", ["loader", "agent"])
+def test_the_guests_own_tests_pass(program: str) -> None:
     """In the Nix sandbox, with the pinned compiler."""
-    argv = ["nix", "build", "--no-link", "-f", str(REPO / "nix/default.nix"), "checks.loader"]
+    checks = ["-f", str(REPO / "nix/default.nix"), f"checks.{program}"]
+    argv = ["nix", "build", "--no-link", *checks]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -21,8 +21,9 @@ from vcr.engines.enclave import EnclaveMachine
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import MismatchError, UnhealthyError, VcrError
 from vcr.model.health import HealthCheck, HttpProbe
+from vcr.sandbox.boundary import CMDLINE
 from vcr.sandbox.eif import Image, encode, metadata
-from vcr.sandbox.enclave import CMDLINE, parameters
+from vcr.sandbox.enclave import parameters
 from vcr.sandbox.pcrs import measure
 from vcr.sandbox.verity import Verity
 

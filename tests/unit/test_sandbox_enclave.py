@@ -10,10 +10,13 @@ from eif_reader import NotAnImageError, read_eif
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vcr.sandbox.boundary import CMDLINE
 from vcr.sandbox.eif import Image, decode, encode, metadata
-from vcr.sandbox.enclave import CMDLINE, main, parameters
+from vcr.sandbox.enclave import main, parameters
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.pcrs import measure, of_root
+from vcr.sandbox.prod import Prod, Sockets, restored
+from vcr.sandbox.runtime import _restore
 from vcr.sandbox.verity import Verity
 
 VERITY = Verity("ab" * 32, "cd" * 32, "cdcdcdcd-cdcd-8dcd-8dcd-cdcdcdcdcdcd", 7, 7 * 4096)
@@ -168,3 +171,27 @@ def test_the_name_of_the_app_is_not_measured(tmp_path: Path) -> None:
     assert images[0].metadata != images[1].metadata
     first, second = (measure(i.kernel, i.cmdline.encode(), i.ramdisks) for i in images)
     assert first == second
+
+
+def test_the_loader_is_told_the_line_because_no_register_says_where_it_begins(repo: Path) -> None:
+    """T14: words moved from the line to the kernel's end leave PCR0, PCR1 and PCR2 the same."""
+    moved, rest = CMDLINE[:9], CMDLINE[9:]
+    assert measure(b"kernel" + moved.encode(), rest.encode(), IMAGE.ramdisks) == measure(
+        b"kernel", CMDLINE.encode(), IMAGE.ramdisks
+    )
+    told = _restore({"qemu": "/q", "data": "/d"})
+    assert told["cmdline"] == CMDLINE
+    assert f'const line = "{CMDLINE}"' in (repo / "guest/loader/cmdline_test.go").read_text()
+
+
+def test_the_door_of_the_app_leads_to_the_loader_and_on_a_host_nowhere() -> None:
+    told = _restore({"qemu": "/q", "data": "/d"})
+    argv = told["argv"]
+    assert f"socket,path={told['door']},server=on,wait=off,id=door" in argv
+    assert "virtserialport,chardev=door,name=vcr.attest" in argv
+    machine = Prod("/q", "/d", "128", "2000-01-01T00:00:00")
+    sockets = Sockets(Path("/agent"), Path("/qmp"))
+    host = restored(machine, Path("/ram"), Path("/c"), Path("/l"), sockets, "user")
+    assert "null,id=door" in host
+    # Devices are those that the snapshot was made with; only what is behind them differs.
+    assert [w for w in host if w.startswith("virt")] == [w for w in argv if w.startswith("virt")]

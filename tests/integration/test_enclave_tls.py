@@ -1,0 +1,101 @@
+"""examples/tls in an emulated enclave: the key, the document, the client, and who is between."""
+
+import base64
+import datetime as dt
+import hashlib
+import itertools
+import json
+import socket
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from middle import in_the_middle
+from test_enclave_boot import ask, opened
+from test_prod import stage
+
+from vcr.attest.domains import of_app, of_parent
+from vcr.attest.nitro import Expected, verify_document
+from vcr.attest.rejected import RejectedError
+
+pytestmark = [pytest.mark.nix, pytest.mark.vm]
+
+REPO = Path(__file__).resolve().parents[2]
+TLS = REPO / "examples" / "tls"
+SECONDS = 1800.0
+
+
+def key_at(port: int) -> bytes:
+    """Return the SHA-256 of the public key of who answers at PORT."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    plain = socket.create_connection(("127.0.0.1", port), SECONDS)
+    with context.wrap_socket(plain) as connection:
+        certificate = connection.getpeercert(binary_form=True) or b""
+    key = x509.load_der_x509_certificate(certificate).public_key()
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).digest()
+
+
+def client(port: int, *words: Path | str) -> "subprocess.CompletedProcess[str]":
+    argv = [sys.executable, "-B", str(TLS / "client.py"), f"https://127.0.0.1:{port}/"]
+    return subprocess.run(
+        [*argv, *map(str, words)], capture_output=True, text=True, check=False, timeout=SECONDS
+    )
+
+
+def every_flip_is_rejected(document: bytes, expected: Expected) -> None:
+    """One bit after the other; each makes it a document of nothing."""
+    at = verify_document(document, expected, dt.datetime.now(dt.UTC)).time
+    data = bytearray(document)
+    for place, bit in itertools.product(range(len(data)), range(8)):
+        data[place] ^= 1 << bit
+        with pytest.raises(RejectedError):
+            verify_document(bytes(data), expected, at)
+        data[place] ^= 1 << bit
+
+
+def test_a_client_believes_the_enclave_and_nobody_in_the_middle(vcr: Any, tmp_path: Path) -> None:
+    """T3, from the app's side: its own document, over its key and the client's nonce."""
+    built = vcr.json("build", "enclave", "--profile", "prod", TLS)
+    registers = stage(built, "enclave") / "pcrs.json"
+    machine = vcr.json("up", "--profile", "prod", "--enclave", TLS)
+    port = machine["forwards"][0]["host"]
+    der = ask(vcr, "root")
+    (tmp_path / "root.pem").write_bytes(
+        x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
+    )
+    root, file = ("--root", tmp_path / "root.pem"), tmp_path / "document"
+    done = client(port, "--pcrs", registers, *root, "--document", file)
+    assert (done.returncode, "hello from inside" in done.stdout) == (0, True), done.stderr
+
+    with in_the_middle(port, tmp_path) as middle:
+        refused = client(middle, "--pcrs", registers, *root)
+    assert (refused.returncode, refused.stdout) == (3, "")
+    assert "rejected at the user_data" in refused.stderr
+    assert "rejected at the certificate chain" in client(port, "--pcrs", registers).stderr
+    told = json.loads(registers.read_text())
+    (tmp_path / "other.json").write_text(json.dumps({**told, "PCR16": "00" * 48}))
+    assert "rejected at the PCR" in client(port, "--pcrs", tmp_path / "other.json", *root).stderr
+
+    document, key = file.read_bytes(), key_at(port)
+    found = opened(document, der)
+    assert (found["user_data"], found["public_key"]) == (of_app(key), None)
+    words = ("attest", "verify", file, *root, "--pcrs", registers)
+    vcr(*words, "--app-data", key.hex(), "--nonce", found["nonce"].hex())
+    assert "rejected at the user_data" in vcr(*words, code=3).stderr
+    assert "rejected at the user_data" in vcr(*words, "--app-data", "00" * 32, code=3).stderr
+    # The parent asks with the very same bytes, and gets a document of another domain.
+    given = [base64.b64encode(part).decode() for part in (found["nonce"], key)]
+    theirs = opened(ask(vcr, f"attest {given[0]} {given[1]}"), der)
+    assert theirs["user_data"] == of_parent(key)
+    vcr("down", "-t", "0", TLS)
+    pcrs = {number: bytes.fromhex(told[f"PCR{number}"]) for number in (0, 1, 2, 16)}
+    digest = hashlib.sha256(der).hexdigest()
+    expected = Expected(pcrs=pcrs, nonce=found["nonce"], user_data=of_app(key), root=digest)
+    every_flip_is_rejected(document, expected)
