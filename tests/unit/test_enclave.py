@@ -5,7 +5,9 @@ import json
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,38 @@ def test_an_enclave_that_refuses_or_is_silent_is_an_error() -> None:
         wire.health(Enclave({"error": "no"}).connect, 5)
     with pytest.raises(wire.NotServingError):
         wire.health(Enclave(b"").connect, 5)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"x" * (wire.MAX_ANSWER + 1), b"[]\n", b"1\n", b"{\n", b"\xff\n", b"[" * 50_000 + b"\n",
+     b"{}\n", b'{"document": 7}\n', b'{"document": "no base64"}\n', b"null\n"],
+    ids=lambda answer: answer[:12].decode("latin-1"),
+)  # fmt: skip
+def test_an_enclave_that_answers_nonsense_is_an_error(answer: bytes) -> None:
+    """It may be somebody else's: a line without end took all memory, others were a traceback."""
+    with pytest.raises(VcrError, match="not understood"):
+        wire.attest(Enclave(answer).connect, nonce=None, user_data=None)
+    with pytest.raises(VcrError, match="not understood"):
+        wire.health(Enclave(answer).connect, 5)
+
+
+def test_an_answer_that_comes_byte_by_byte_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "ANSWER_SECONDS", 0.5)
+    ours, theirs = socket.socketpair()
+
+    def drip() -> None:
+        with suppress(OSError):
+            while True:
+                theirs.sendall(b"x")
+                time.sleep(0.05)
+
+    threading.Thread(target=drip, daemon=True).start()
+    begin = time.monotonic()
+    with pytest.raises(wire.NotServingError, match="does not answer"):
+        wire.attest(lambda _port: ours, nonce=None, user_data=None)
+    assert time.monotonic() - begin < 5
+    theirs.close()
 
 
 def test_the_security_module_is_asked_in_frames() -> None:

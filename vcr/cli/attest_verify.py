@@ -21,7 +21,7 @@ from vcr.stages import PROFILES
 
 if TYPE_CHECKING:  # pydantic and cryptography cost 300 ms at import
     from vcr.attest.checker import Verdict
-    from vcr.attest.demand import Demand
+    from vcr.attest.demand import Demand, NitroDemand
 
 a_file = click.Path(path_type=Path, dir_okay=False)
 
@@ -88,10 +88,8 @@ def verify(  # noqa: PLR0913 -- one for each option
     given = bool(registers or pcrs)
     wanted = _about(_demand(policy, keys, threshold, may_be_none=given), ladder, profile)
     nitro = replace(
-        wanted.nitro,
+        _bound(wanted.nitro, nonce, app_data),
         pcrs={**wanted.nitro.pcrs, **read_registers(registers, pcrs)},
-        nonce=wanted.nitro.nonce if nonce is None else read_hex(nonce, "--nonce"),
-        app_data=wanted.nitro.app_data if app_data is None else read_hex(app_data, "--app-data"),
         max_age=wanted.nitro.max_age if max_age is None else read_age(max_age),
         root=wanted.nitro.root if root is None else _test_root(app, root),
         required=wanted.nitro.required or given or bool(max_age) or app_data is not None,
@@ -102,6 +100,15 @@ def verify(  # noqa: PLR0913 -- one for each option
     if rebuild:
         _rebuild(app, verdict)
     _report(app, verdict)
+
+
+def _bound(wanted: "NitroDemand", nonce: str | None, app_data: str | None) -> "NitroDemand":
+    """Return what is WANTED with what the options say; raises UsageError."""
+    if nonce is not None:
+        wanted = replace(wanted, nonce=read_hex(nonce, "--nonce"))
+    if app_data is not None:
+        wanted = replace(wanted, app_data=read_hex(app_data, "--app-data"))
+    return wanted
 
 
 def _demand(

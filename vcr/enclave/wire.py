@@ -13,12 +13,15 @@ from contextlib import suppress
 from typing import Any
 
 from vcr.errors import VcrError
+from vcr.foreign import load_json
 
 HEARTBEAT_PORT, NSM_PORT, CONTROL_PORT, APP_PORT, DRIVE_PORT = 9000, 9001, 9002, 9003, 10809
 HEARTBEAT = b"\xb7"
 MAX_NSM_REQUEST = 0x1000  # bytes, as of /dev/nsm
 POLL_SECONDS = 0.1
 ANSWER_SECONDS = 300.0  # emulated, it takes its time
+MAX_ANSWER = 64 << 10  # bytes of an answer's line
+CHUNK = 16 << 10
 
 type Connect = Callable[[int], socket.socket]
 
@@ -34,7 +37,7 @@ def attest(connect: Connect, *, nonce: bytes | None, user_data: bytes | None) ->
     """
     given = {"nonce": nonce, "user_data": user_data}
     fields = {k: base64.b64encode(v).decode() for k, v in given.items() if v is not None}
-    return base64.b64decode(_ask(connect, {"attest": fields}, ANSWER_SECONDS)["document"])
+    return _bytes(_ask(connect, {"attest": fields}, ANSWER_SECONDS).get("document"))
 
 
 def serves_within(seconds: float, connect: Connect, is_running: Callable[[], bool]) -> bool:
@@ -52,7 +55,10 @@ def health(connect: Connect, seconds: int) -> tuple[int, bytes]:
     """Return exit code and output of the app's health command; raises as `attest`."""
     request = {"health": {"seconds": seconds}}
     answer = _ask(connect, request, seconds + ANSWER_SECONDS)
-    return int(answer["code"]), base64.b64decode(answer.get("output", ""))
+    code = answer.get("code")
+    if type(code) is not int:
+        raise _strange(f"code is {code!r}")
+    return code, _bytes(answer.get("output", ""))
 
 
 def app_preface(port: int) -> bytes:
@@ -72,18 +78,55 @@ def serve_nsm(connection: socket.socket, handle: Callable[[bytes], bytes]) -> No
             stream.flush()
 
 
+def _bytes(text: object) -> bytes:
+    """Read base64; raises VcrError."""
+    try:
+        if isinstance(text, str):
+            return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise _strange(error) from None
+    raise _strange("bytes are missing")
+
+
 def _ask(connect: Connect, request: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Return the answer; whoever answers may be an enclave of somebody else."""
+    deadline = time.monotonic() + timeout
     try:
         with connect(CONTROL_PORT) as connection:
             connection.settimeout(timeout)
             connection.sendall(json.dumps(request).encode() + b"\n")
-            with connection.makefile("rb") as lines:
-                line = lines.readline()
+            line = _line(connection, deadline)
     except OSError as error:
         raise NotServingError("the enclave does not answer", why=str(error)) from None
     if not line.endswith(b"\n"):
         raise NotServingError("the enclave does not answer", why="it closed the connection")
-    answer = dict(json.loads(line))
+    try:
+        answer = dict(load_json(line))
+    except (ValueError, TypeError) as error:
+        raise _strange(error) from None
     if answer.get("error"):
         raise VcrError("the enclave refuses", why=str(answer["error"]))
     return answer
+
+
+def _line(connection: socket.socket, deadline: float) -> bytes:
+    """Return a line, or what came before CONNECTION ended; raises OSError, VcrError.
+
+    However it comes, byte by byte too, it has come by the DEADLINE (time.monotonic).
+    """
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        connection.settimeout(max(deadline - time.monotonic(), POLL_SECONDS))
+        if time.monotonic() > deadline:
+            raise TimeoutError("timed out")
+        data = connection.recv(CHUNK)
+        line += data
+        if len(line) > MAX_ANSWER:
+            raise _strange(f"a line of more than {MAX_ANSWER} bytes")
+        if not data:
+            break
+    return bytes(line)
+
+
+def _strange(why: object) -> VcrError:
+    return VcrError("the enclave's answer is not understood", why=str(why))
