@@ -40,6 +40,7 @@ in
   '';
   loader = goTests "loader";
   agent = goTests "agent";
+  asker = goTests "attest";
   tests = run { name = "vcr-check-tests"; path = [ test ]; } ''
     cp -r ${repository} /tmp/vcr
     chmod -R u+w /tmp/vcr

@@ -272,7 +272,7 @@ def test_a_changed_image_does_not_start(setup: Setup, tmp_path: Path) -> None:
         read_image(tmp_path / "eif")
 
 
-@pytest.mark.parametrize("program", ["loader", "agent"])
+@pytest.mark.parametrize("program", ["loader", "agent", "asker"])
 def test_the_guests_own_tests_pass(program: str) -> None:
     """In the Nix sandbox, with the pinned compiler."""
     checks = ["-f", str(REPO / "nix/default.nix"), f"checks.{program}"]
