@@ -5,6 +5,7 @@ import datetime as dt
 import hashlib
 import itertools
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -64,13 +65,15 @@ def test_a_client_believes_the_enclave_and_nobody_in_the_middle(vcr: Any, tmp_pa
     """T3, from the app's side: its own document, over its key and the client's nonce."""
     built = vcr.json("build", "enclave", "--profile", "prod", TLS)
     registers = stage(built, "enclave") / "pcrs.json"
-    machine = vcr.json("up", "--profile", "prod", "--enclave", TLS)
+    words = ("--profile", "prod", "--enclave", TLS)
+    assert "does not expose port 22" in vcr("up", "-p", "2222:22", *words, code=2).stderr
+    machine = vcr.json("up", *words)
     port = machine["forwards"][0]["host"]
     der = ask(vcr, "root")
-    (tmp_path / "root.pem").write_bytes(
-        x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
-    )
-    root, file = ("--root", tmp_path / "root.pem"), tmp_path / "document"
+    found = re.search(r"lead to (/\S+), which is NOT AWS's", vcr("up", *words).stderr)
+    assert found is not None
+    root, file = ("--root", Path(found[1])), tmp_path / "document"
+    assert ssl.PEM_cert_to_DER_cert(root[1].read_text()) == der
     done = client(port, "--pcrs", registers, *root, "--document", file)
     assert (done.returncode, "hello from inside" in done.stdout) == (0, True), done.stderr
 
@@ -84,18 +87,18 @@ def test_a_client_believes_the_enclave_and_nobody_in_the_middle(vcr: Any, tmp_pa
     assert "rejected at the PCR" in client(port, "--pcrs", tmp_path / "other.json", *root).stderr
 
     document, key = file.read_bytes(), key_at(port)
-    found = opened(document, der)
-    assert (found["user_data"], found["public_key"]) == (of_app(key), None)
-    words = ("attest", "verify", file, *root, "--pcrs", registers)
-    vcr(*words, "--app-data", key.hex(), "--nonce", found["nonce"].hex())
-    assert "rejected at the user_data" in vcr(*words, code=3).stderr
-    assert "rejected at the user_data" in vcr(*words, "--app-data", "00" * 32, code=3).stderr
+    said = opened(document, der)
+    assert (said["user_data"], said["public_key"]) == (of_app(key), None)
+    verify = ("attest", "verify", file, *root, "--pcrs", registers)
+    vcr(*verify, "--app-data", key.hex(), "--nonce", said["nonce"].hex())
+    assert "rejected at the user_data" in vcr(*verify, code=3).stderr
+    assert "rejected at the user_data" in vcr(*verify, "--app-data", "00" * 32, code=3).stderr
     # The parent asks with the very same bytes, and gets a document of another domain.
-    given = [base64.b64encode(part).decode() for part in (found["nonce"], key)]
+    given = [base64.b64encode(part).decode() for part in (said["nonce"], key)]
     theirs = opened(ask(vcr, f"attest {given[0]} {given[1]}"), der)
     assert theirs["user_data"] == of_parent(key)
     vcr("down", "-t", "0", TLS)
     pcrs = {number: bytes.fromhex(told[f"PCR{number}"]) for number in (0, 1, 2, 16)}
     digest = hashlib.sha256(der).hexdigest()
-    expected = Expected(pcrs=pcrs, nonce=found["nonce"], user_data=of_app(key), root=digest)
+    expected = Expected(pcrs=pcrs, nonce=said["nonce"], user_data=of_app(key), root=digest)
     every_flip_is_rejected(document, expected)

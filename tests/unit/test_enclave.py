@@ -21,7 +21,7 @@ from vcr.enclave.emulated import Emulation, Setup
 from vcr.enclave.image import read_image
 from vcr.engines.enclave import EnclaveMachine
 from vcr.engines.machine import Channels, Forward
-from vcr.errors import MismatchError, UnhealthyError, VcrError
+from vcr.errors import MismatchError, UnhealthyError, UsageError, VcrError
 from vcr.model.health import HealthCheck, HttpProbe
 from vcr.sandbox.boundary import CMDLINE
 from vcr.sandbox.eif import Image, encode, metadata
@@ -185,6 +185,13 @@ def test_the_server_is_told_everything_by_a_file(tmp_path: Path) -> None:
     assert job["image"] == str(made.image)
     assert argv[1] == "-I"
     assert made.health == HealthCheck(HttpProbe(8080), interval=40, timeout=60)
+
+
+def test_a_port_that_the_app_does_not_expose_is_none_of_an_enclave(tmp_path: Path) -> None:
+    made, channels = machine(tmp_path, VERITY)
+    made.prepare(channels)
+    with pytest.raises(UsageError, match="does not expose port 22"):
+        made.command_line([Forward("127.0.0.1", 1, 8080), Forward("127.0.0.1", 2, 22)], channels)
 
 
 def test_an_image_for_another_drive_does_not_start(tmp_path: Path) -> None:

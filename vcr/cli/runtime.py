@@ -204,6 +204,20 @@ def announce(app: App, record: "Record") -> None:
         return
     for forward in record.forwards:
         app.ui.data(f"http://{forward.address}:{forward.host}/ → port {forward.guest}")
+    _name_root(app, record)
+
+
+def _name_root(app: App, record: "Record") -> None:
+    """Say where the root of an emulated enclave's documents is."""
+    from pathlib import Path  # noqa: PLC0415
+
+    from vcr.engines.enclave import root_of_run  # noqa: PLC0415
+    from vcr.engines.machine import read_vm  # noqa: PLC0415
+    from vcr.runtime.record import Records  # noqa: PLC0415
+
+    if read_vm(Path(record.vm))["kind"] == "enclave":
+        root = root_of_run(Records(app.settings).channels(record.where))
+        app.ui.note(f"its documents lead to {root}, which is NOT AWS's")
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """A machine that goes on from a sealed snapshot inside an emulated enclave."""
 
+import base64
 import json
+import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +14,13 @@ from vcr.enclave.image import read_image
 from vcr.engines.agent import Agent, NoAnswerError
 from vcr.engines.child import python_child
 from vcr.engines.machine import Channels, Forward
-from vcr.errors import MismatchError, UnhealthyError
+from vcr.errors import MismatchError, UnhealthyError, UsageError
 from vcr.model.health import HealthCheck
 from vcr.sandbox.enclave import parameters
 from vcr.sandbox.verity import Verity
 
 JOB = "enclave.json"
+ROOT = "root.pem"  # beside the console: the certificate of this run's security module
 SLOWER = 20  # times that an emulator in an emulator takes, at least
 FIRST_SECONDS = 60.0  # for the server to answer at all, on a busy host
 END_SECONDS = 5.0  # for one that does not answer any more
@@ -60,7 +63,14 @@ class EnclaveMachine:
         channels.scratch.mkdir(parents=True, exist_ok=True)
 
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
-        """Return the argv of the server, whose description it writes."""
+        """Return the argv of the server, whose description it writes; raises UsageError."""
+        for forward in forwards:
+            if forward.guest not in self.ports:
+                raise UsageError(
+                    f"the app does not expose port {forward.guest}",
+                    why="an enclave lets its parent reach no other",
+                    fix=f"add `EXPOSE {forward.guest}` to the Dockerfile, or [machine] ports",
+                )
         job = {
             **{name: str(getattr(self, name)) for name in
                ("image", "drive", "nbdkit", "qemu", "qemu_data")},
@@ -75,13 +85,14 @@ class EnclaveMachine:
         return python_child("vcr.engines.enclave_server", str(path))
 
     def begin(self, channels: Channels) -> None:
-        """Wait until the enclave serves; raises UnhealthyError."""
+        """Wait until the enclave serves, and keep the root of its run; raises UnhealthyError."""
         agent = Agent(channels.agent)
         now = time.monotonic()
         deadline, patience = now + START_SECONDS, now + FIRST_SECONDS
         while time.monotonic() < deadline:
             try:
                 if agent.ask("ping", START_SECONDS) == "pong":
+                    _keep_root(agent.ask("root", FIRST_SECONDS), channels)
                     return
                 patience = time.monotonic() + END_SECONDS
             except NoAnswerError:
@@ -97,6 +108,16 @@ class EnclaveMachine:
             why=words[-1].removeprefix("vcr: ") if words else "it has not said why",
             tail=text.splitlines()[-15:],
         )
+
+
+def root_of_run(channels: Channels) -> Path:
+    """Return the file with the certificate that documents of the enclave here lead to."""
+    return channels.console.with_name(ROOT)
+
+
+def _keep_root(answer: str, channels: Channels) -> None:
+    der = base64.b64decode(answer.removeprefix("root "))
+    root_of_run(channels).write_text(ssl.DER_cert_to_PEM_cert(der), encoding="ascii")
 
 
 def _slower(check: HealthCheck | None) -> HealthCheck | None:
