@@ -1,12 +1,15 @@
 """The patterns of .dockerignore and of COPY's wildcards."""
 
 import fnmatch
+import re
+import time
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcr.dockerfile.ignore import Ignore
+from vcr.dockerfile.ignore import Ignore, load_ignore
 from vcr.errors import UsageError
 from vcr.sandbox.match import compile_pattern, has_wildcard
 
@@ -63,7 +66,7 @@ NAMES = st.text("ab", max_size=6)
 
 @given(SIMPLE, NAMES)
 def test_stars_and_question_marks_match_as_fnmatch_does(pattern: str, name: str) -> None:
-    ours = compile_pattern(pattern).match(name) is not None
+    ours = compile_pattern(pattern).match(name)
     assert ours == fnmatch.fnmatchcase(name, pattern)
 
 
@@ -90,7 +93,7 @@ def test_double_stars_match_as_the_slow_way_does(parts: list[str], path: list[st
     text = "/".join(parts)
     if "**/**" in text:
         return
-    ours = compile_pattern(text, double_star=True).match("/".join(path)) is not None
+    ours = compile_pattern(text, double_star=True).match("/".join(path))
     assert ours == slow_match(parts, path)
 
 
@@ -101,3 +104,64 @@ def test_any_pattern_compiles_or_is_refused(pattern: str) -> None:
             compile_pattern(pattern, double_star=double_star)
         except ValueError:
             assert has_wildcard(pattern)
+
+
+def translated(pattern: str) -> re.Pattern[str]:
+    """Translate PATTERN, without a class or a backslash, to an expression, which may take long."""
+    out, at = "", 0
+    while at < len(pattern):
+        if pattern.startswith("**", at):
+            at += 3 if pattern.startswith("/", at + 2) else 2
+            out += "(?:.*/)?" if at < len(pattern) else ".*"
+            continue
+        out += {"*": "[^/]*", "?": "[^/]"}.get(pattern[at], re.escape(pattern[at]))
+        at += 1
+    return re.compile(out, re.DOTALL)
+
+
+STARS = st.lists(st.sampled_from(["a", "b", "/", "*", "**", "**/", "?", "."]), max_size=9)
+
+
+@settings(max_examples=1000)
+@given(STARS.map("".join), st.text("ab/.\n", max_size=9))
+def test_many_stars_match_as_the_expression_does(pattern: str, path: str) -> None:
+    ours = compile_pattern(pattern, double_star=True).match(path)
+    assert ours == bool(translated(pattern).fullmatch(path))
+
+
+CLASSES = st.lists(
+    st.sampled_from(["*a", "**/", "[a-b]", "[^b]", "\\*", "?"]), min_size=2, max_size=7
+)
+
+
+@given(CLASSES, st.text("ab*/", max_size=9))
+def test_classes_match_the_same_beside_one_star_and_several(parts: list[str], path: str) -> None:
+    """Two stars that match nothing at the end of it make an automaton of any pattern."""
+    pattern = "".join(parts)
+    if not path.startswith("/") and "//" not in path:
+        with_more = compile_pattern(f"{pattern}/z*x*y", double_star=True).match(f"{path}/zxy")
+        assert with_more == compile_pattern(f"{pattern}/z", double_star=True).match(f"{path}/z")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["**/a/" * 400, "*a" * 2000, "a**/" * 900 + "b", "**/*" * 900, "[a]*" * 900]
+)
+def test_a_pattern_of_many_stars_takes_no_time(pattern: str) -> None:
+    begin = time.monotonic()
+    ignore = Ignore.parse(pattern)
+    for path in ("a/" * 40 + "x", "a" * 255, "/".join(["aaaa" * 60] * 16)):
+        ignore.ignores(path)
+    assert time.monotonic() - begin < 2
+
+
+def test_patterns_are_bounded() -> None:
+    with pytest.raises(UsageError, match="more than 4096 characters"):
+        Ignore.parse("a" * 5000)
+    with pytest.raises(UsageError, match="more than 2000 patterns"):
+        Ignore.parse("a\n" * 3000)
+
+
+def test_what_is_not_utf8_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".dockerignore").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match=r"cannot read \.dockerignore"):
+        load_ignore(tmp_path / ".dockerignore")

@@ -19,23 +19,24 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 _SIGNAL = re.compile(r"(SIG)?[A-Z]+[0-9]*([+-][0-9]+)?|[0-9]+")
 _RETRIES = re.compile(r"[0-9]{1,6}")
+MAX_PORTS = 200_000  # that one EXPOSE may name; there are 65535 of each protocol
 LONGEST = 10 * 365 * 24 * 3600.0  # seconds a health check's time may be
 
 
 def env(state: State, instruction: Instruction) -> None:
     """ENV name=value ... or ENV name value."""
     for name, value in _pairs(state, instruction):
-        _set_env(state, name, value)
+        state.set_env(name, value, instruction.at)
 
 
 def label(state: State, instruction: Instruction) -> None:
     """LABEL name=value ..."""
-    state.config.setdefault("Labels", {}).update(_pairs(state, instruction))
+    state.section("Labels", {}).update(_pairs(state, instruction))
 
 
 def maintainer(state: State, instruction: Instruction) -> None:
     """MAINTAINER name, deprecated: kept as the label that replaced it."""
-    state.config.setdefault("Labels", {})["maintainer"] = instruction.rest
+    state.section("Labels", {})["maintainer"] = instruction.rest
 
 
 def arg(
@@ -50,11 +51,11 @@ def arg(
         if not _VARIABLE.fullmatch(name):
             raise instruction.mistake(f"{name!r} cannot be the name of a variable")
         if name in given:
-            state.args[name] = given[name]
+            state.set_arg(name, given[name], at)
         elif equals:
-            state.args[name] = state.expand(default, at)
+            state.set_arg(name, state.expand(default, at), at)
         elif name in known:
-            state.args[name] = known[name]
+            state.set_arg(name, known[name], at)
 
 
 def cmd(state: State, instruction: Instruction) -> None:
@@ -77,11 +78,14 @@ def user(state: State, instruction: Instruction) -> None:
 
 def expose(state: State, instruction: Instruction) -> None:
     """EXPOSE port[-port][/protocol] ..."""
-    ports = state.config.setdefault("ExposedPorts", {})
+    ports, named = state.section("ExposedPorts", {}), 0
     for at, word in instruction.words():
         for text in state.expand(word, at).split():
             match = _PORTS.fullmatch(text)
             first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+            named += last - first + 1
+            if named > MAX_PORTS:
+                raise instruction.mistake(f"EXPOSE names more than {MAX_PORTS} ports")
             if match is None or not 1 <= first <= last <= 65535:
                 raise instruction.mistake(
                     f"{text!r} is not a port", fix="write 8000, 8000-8010 or 53/udp"
@@ -99,7 +103,7 @@ def volume(state: State, instruction: Instruction) -> None:
         name = state.expand(path, at)
         if not name:
             raise instruction.mistake("VOLUME needs a path")
-        state.config.setdefault("Volumes", {})[name] = {}
+        state.section("Volumes", {})[name] = {}
 
 
 def stopsignal(state: State, instruction: Instruction) -> None:
@@ -168,7 +172,7 @@ def onbuild(state: State, instruction: Instruction) -> None:
             why="an image keeps a trigger as one line",
             fix="COPY the file in the image that builds on this one",
         )
-    state.config.setdefault("OnBuild", []).append(instruction.rest)
+    state.section("OnBuild", []).append(instruction.rest)
 
 
 HANDLERS: dict[str, Callable[[State, Instruction], None]] = {
@@ -185,16 +189,6 @@ HANDLERS: dict[str, Callable[[State, Instruction], None]] = {
     "USER": user,
     "VOLUME": volume,
 }
-
-
-def _set_env(state: State, name: str, value: str) -> None:
-    """Set NAME in place, or append it: the order of Env is part of the image."""
-    entries = state.config.setdefault("Env", [])
-    for index, entry in enumerate(entries):
-        if entry.partition("=")[0] == name:
-            entries[index] = f"{name}={value}"
-            return
-    entries.append(f"{name}={value}")
 
 
 def _pairs(state: State, instruction: Instruction) -> list[tuple[str, str]]:

@@ -7,17 +7,19 @@ Nothing outside the context can be reached, neither by `..` nor through links.
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from vcr.dockerfile.ignore import Ignore
 from vcr.dockerfile.text import Position, mistake
+from vcr.errors import UsageError
 from vcr.model.plan import ContextSource
 from vcr.sandbox.match import compile_pattern, has_wildcard
 
+COMPARED, LONG_NAME = 5000, 200  # names, and characters of one
 OUTSIDE = "only files of the build context can be copied"
 
 
@@ -31,7 +33,7 @@ class Context:
     @cached_property
     def entries(self) -> dict[str, str]:
         """Return path → kind ("file", "dir", "link", "other") of everything, sorted."""
-        return dict(sorted(self._walk("")))
+        return dict(sorted(self._walk().items()))
 
     def select(self, pattern: str, at: Position) -> tuple[ContextSource, ...]:
         """Return what PATTERN names, one source a match; raises UsageError."""
@@ -99,37 +101,61 @@ class Context:
                 ) from None
         return ContextSource(source.path, source.name, tuple(files))
 
+    @property
+    def _names(self) -> list[str]:
+        """Return what a mistyped name is compared with, which takes long for many or long ones."""
+        names = (name for name in self.entries if len(name) <= LONG_NAME)
+        return list(islice(names, COMPARED))
+
     def _missing(self, path: str, at: Position) -> Exception:
-        if (self.root / path).exists():
+        if os.path.exists(self.root / path):  # noqa: PTH110 -- False for a name that is too long
             return mistake(
                 at,
                 f"{path} is left out of the build context",
                 why="a pattern of .dockerignore matches it",
                 fix=f"add `!{path}` to .dockerignore",
             )
-        near = get_close_matches(path, self.entries, n=3, cutoff=0.6)
+        near = get_close_matches(path[:LONG_NAME], self._names, n=3, cutoff=0.6)
         return mistake(
             at,
             f"{path} is not in the build context",
             fix=f"did you mean {' or '.join(near)}?" if near else "check the path",
         )
 
-    def _walk(self, directory: str) -> Iterator[tuple[str, str]]:
-        with os.scandir(self.root / directory) as found:
-            for entry in found:
-                path = f"{directory}/{entry.name}" if directory else entry.name
-                ignored = self.ignore.ignores(path)
-                kind = _kind(entry)
+    def _walk(self) -> dict[str, str]:
+        """Read the whole context; raises UsageError for what cannot be read."""
+        found: dict[str, str] = {}
+        pending: list[tuple[str, frozenset[int]]] = [("", frozenset())]
+        while pending:
+            directory, above = pending.pop()
+            for name, kind in self._list(directory):
+                path = f"{directory}/{name}" if directory else name
+                matched = self.ignore.matched(path, above)
+                ignored = self.ignore.leaves_out(matched)
                 if not ignored:
-                    yield path, kind
+                    found[path] = kind
+                    _add_parents(found, directory)
                 if kind == "dir" and (not ignored or self.ignore.takes_back):
-                    yield from self._below(path, ignored=ignored)
+                    pending.append((path, matched))
+        return found
 
-    def _below(self, directory: str, *, ignored: bool) -> Iterator[tuple[str, str]]:
-        below = list(self._walk(directory))
-        if ignored and below:
-            yield directory, "dir"  # a file that was taken back needs its parents
-        yield from below
+    def _list(self, directory: str) -> list[tuple[str, str]]:
+        try:
+            with os.scandir(self.root / directory) as entries:
+                return [(entry.name, _kind(entry)) for entry in entries]
+        except OSError as error:
+            raise UsageError(
+                f"{directory or '.'}, in the build context, cannot be read",
+                why=error.strerror or str(error),
+                fix="make it readable, or leave it out by .dockerignore",
+            ) from None
+
+
+def _add_parents(found: dict[str, str], directory: str) -> None:
+    """Add DIRECTORY to FOUND, and what it is in: a file that was taken back needs them."""
+    while directory and directory not in found:
+        found[directory] = "dir"
+        directory = posixpath.dirname(directory)
 
 
 def _kind(entry: "os.DirEntry[str]") -> str:

@@ -5,18 +5,19 @@ back. https://docs.docker.com/build/concepts/context/#dockerignore-files
 """
 
 import posixpath
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, read_text
-from vcr.sandbox.match import compile_pattern
+from vcr.sandbox.match import Pattern, compile_pattern
+
+MAX_RULES = 2000  # each is compared with every path
 
 
 @dataclass(frozen=True)
 class _Rule:
-    pattern: re.Pattern[str]
+    pattern: Pattern
     negated: bool
 
 
@@ -29,7 +30,7 @@ class Ignore:
     @classmethod
     def parse(cls, text: str, file: str = ".dockerignore") -> "Ignore":
         """Read the rules in TEXT; raises UsageError with the line of a bad pattern."""
-        rules = []
+        rules: list[_Rule] = []
         for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
             pattern = line.strip()
             if not pattern or line.startswith("#"):
@@ -37,19 +38,30 @@ class Ignore:
             negated = pattern.startswith("!")
             pattern = pattern.removeprefix("!").strip()
             cleaned = posixpath.normpath(pattern).lstrip("/")
+            if len(rules) == MAX_RULES:
+                raise UsageError(f"{file}:{number}: there are more than {MAX_RULES} patterns")
             if pattern and cleaned not in {"", "."}:
                 rules.append(_Rule(_compile(cleaned, f"{file}:{number}"), negated))
         return cls(tuple(rules))
 
     def ignores(self, path: str) -> bool:
         """Tell whether PATH (relative, with slashes) is left out of the context."""
-        parts = path.split("/")
-        prefixes = ["/".join(parts[: n + 1]) for n in range(len(parts))]
-        ignored = False
-        for rule in self.rules:
-            if rule.negated == ignored and any(map(rule.pattern.match, prefixes)):
-                ignored = not rule.negated
-        return ignored
+        parts, matched = path.split("/"), frozenset[int]()
+        for count in range(len(parts)):
+            matched = self.matched("/".join(parts[: count + 1]), matched)
+        return self.leaves_out(matched)
+
+    def matched(self, path: str, above: frozenset[int]) -> frozenset[int]:
+        """Return which rules match PATH or a parent of it; ABOVE are those of its parent."""
+        return above.union(
+            number
+            for number, rule in enumerate(self.rules)
+            if number not in above and rule.pattern.match(path)
+        )
+
+    def leaves_out(self, matched: frozenset[int]) -> bool:
+        """Tell whether a path that these rules match is left out: the last of them decides."""
+        return bool(matched) and not self.rules[max(matched)].negated
 
     @property
     def takes_back(self) -> bool:
@@ -67,7 +79,7 @@ def load_ignore(path: Path | None) -> Ignore:
         raise UsageError(f"cannot read {path.name}", why=str(error)) from None
 
 
-def _compile(pattern: str, where: str) -> re.Pattern[str]:
+def _compile(pattern: str, where: str) -> Pattern:
     try:
         return compile_pattern(pattern, double_star=True)
     except ValueError as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from vcr.dockerfile import config
 from vcr.dockerfile.mounts import parse_mount
 from vcr.dockerfile.stages import Resolver
-from vcr.dockerfile.state import State
+from vcr.dockerfile.state import Budget, State
 from vcr.dockerfile.syntax import SCRATCH, Dockerfile, Instruction, parse
 from vcr.dockerfile.text import Position, mistake
 from vcr.errors import UsageError
@@ -41,11 +41,12 @@ def external_inputs(project: Project) -> Inputs:
     resolver = Resolver(dockerfile, Arch.RISCV64, project.config.args)
     images: set[str] = set()
     urls: set[str] = set()
+    budget = Budget()
     for stage in dockerfile.stages:
         image = resolver.image_of(stage)
         if image != SCRATCH and resolver.earlier(image, stage.index) is None:
             images.add(image)
-        state = State(stage, Arch.RISCV64, dockerfile.escape)
+        state = State(stage, Arch.RISCV64, dockerfile.escape, budget)
         for instruction in stage.instructions:
             images.update(_images(resolver, state, instruction))
             urls.update(_urls(resolver, state, instruction))

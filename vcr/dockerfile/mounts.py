@@ -23,7 +23,8 @@ SYNONYMS = {
     "readwrite": "rw",
 }
 FALSE = frozenset({"false", "0"})
-_SIZE = re.compile(r"(\d+)([kmg]?)b?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,15})([kmg]?)b?", re.IGNORECASE)
+MAX_NUMBER = (1 << 31) - 1  # as of owners: vcr.sandbox.users
 
 
 def parse_mount(state: State, instruction: Instruction, text: str) -> dict[str, str]:
@@ -85,9 +86,12 @@ def integer(
 ) -> int:
     """Return the number that option KEY is; raises UsageError."""
     try:
-        return int(options[key], base) if key in options else default
+        number = int(options[key], base) if key in options else default
     except ValueError:
         raise instruction.mistake(f"--mount: {key}={options[key]} is not a number") from None
+    if not 0 <= number <= MAX_NUMBER:
+        raise instruction.mistake(f"--mount: {key}={options[key]} is out of range")
+    return number
 
 
 def placeholder(secret: str) -> str:

@@ -1,8 +1,9 @@
 """Which image each stage starts from: stage names, global ARGs, platforms."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from vcr.dockerfile.state import expand
+from vcr.dockerfile.state import MAX_VARIABLES, expand
 from vcr.dockerfile.syntax import Dockerfile, Instruction, Stage
 from vcr.dockerfile.text import mistake
 from vcr.model.arch import Arch
@@ -28,15 +29,22 @@ class Resolver:
 
     def global_args(self) -> dict[str, str]:
         """Return the ARGs before the first FROM; raises UsageError."""
+        return dict(self._global_args)
+
+    @cached_property
+    def _global_args(self) -> dict[str, str]:
         values: dict[str, str] = {}
+        known = self.platform_args()
         for instruction in self.dockerfile.global_args:
             for at, word in instruction.words():
                 name, equals, default = word.partition("=")
-                known = {**self.platform_args(), **values}
                 if name in self.given:
                     values[name] = self.given[name]
                 elif equals:
                     values[name] = expand(default, known, self.dockerfile.escape, at)
+                known.update({name: values[name]} if name in values else {})
+            if sum(map(len, values.values())) > MAX_VARIABLES:
+                raise instruction.mistake(f"the ARGs have more than {MAX_VARIABLES} characters")
         return values
 
     def image_of(self, stage: Stage) -> str:

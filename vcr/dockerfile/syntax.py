@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from vcr.dockerfile.text import Heredoc, LogicalLine, Position, Reader, mistake
+from vcr.dockerfile.text import Heredoc, LogicalLine, Position, Reader, is_unfit, mistake
 from vcr.dockerfile.words import split_words
 from vcr.errors import UsageError
 
@@ -34,6 +34,7 @@ FLAGS: dict[str, frozenset[str]] = {
     "WORKDIR": frozenset(),
 }
 SCRATCH = "scratch"
+MAX_INSTRUCTIONS = 5000
 REPEATABLE = frozenset({"exclude", "mount", "device"})
 SWITCHES = frozenset({"link", "parents", "keep-git-dir", "unpack"})
 
@@ -64,15 +65,18 @@ class Instruction:
 
     @property
     def json(self) -> tuple[str, ...] | None:
-        """Return the exec form's words, or None for the shell form."""
+        """Return the exec form's words, or None for the shell form; raises UsageError."""
         if not self.rest.startswith("["):
             return None
         try:
             words = json.loads(self.rest)
         except (ValueError, RecursionError):
             return None  # like Docker: what is not JSON is a shell command
-        ok = isinstance(words, list) and all(isinstance(word, str) for word in words)
-        return tuple(words) if ok else None
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            return None
+        if any(is_unfit(word) for word in words):
+            raise self.mistake("no word can hold a NUL or half of a surrogate pair")
+        return tuple(words)
 
     def words(self) -> list[tuple[Position, str]]:
         """Return the words of the rest and where they are; quotes are kept."""
@@ -136,7 +140,9 @@ def parse(text: str, file: str = "Dockerfile") -> Dockerfile:
     reader = Reader(text, file)
     global_args: list[Instruction] = []
     stages: list[Stage] = []
-    for line in reader.lines():
+    for number, line in enumerate(reader.lines(), 1):
+        if number > MAX_INSTRUCTIONS:
+            raise mistake(line.position(), f"there are more than {MAX_INSTRUCTIONS} instructions")
         instruction = parse_instruction(line, reader.escape)
         if instruction.keyword == "FROM":
             stages.append(_stage(instruction, stages))
@@ -158,7 +164,8 @@ def parse(text: str, file: str = "Dockerfile") -> Dockerfile:
 def parse_instruction(line: LogicalLine, escape: str) -> Instruction:
     """Parse one logical LINE; raises UsageError."""
     match = _KEYWORD.match(line.text)
-    assert match is not None  # noqa: S101 -- a logical line is never empty
+    if match is None:  # of ONBUILD
+        raise mistake(line.position(0), "there is no instruction")
     keyword = match[0].upper()
     if keyword not in FLAGS:
         near = get_close_matches(keyword, FLAGS, n=1, cutoff=0.6)

@@ -15,7 +15,7 @@ from vcr.errors import UsageError
 DIRECTIVES = frozenset({"syntax", "escape", "check"})
 HEREDOC_KEYWORDS = frozenset({"ADD", "COPY", "RUN"})
 
-_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*\Z")
+_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(\S.*)\Z", re.DOTALL)
 _HEREDOC = re.compile(r"[0-9]*<<(-?)([^<\s]+)")
 
 
@@ -39,6 +39,14 @@ class Position:
 def mistake(at: Position, what: str, *, why: str = "", fix: str = "") -> UsageError:
     """Return an error about the place AT."""
     return UsageError(f"{at}: {what}", why=why, fix=fix)
+
+
+def is_unfit(text: str) -> bool:
+    """Tell whether TEXT cannot be a word of a command or the name of a file.
+
+    Half of a surrogate pair, which JSON can write, is no character.
+    """
+    return "\0" in text or any("\ud800" <= char <= "\udfff" for char in text)
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,10 @@ class Reader:
     def __post_init__(self) -> None:
         text = self.text.removeprefix("\ufeff")
         self._lines = text.split("\n")
+        for number, line in enumerate(self._lines, 1):
+            if is_unfit(line):
+                column = next(n for n, char in enumerate(line, 1) if is_unfit(char))
+                raise mistake(Position(self.file, number, column), "there is a NUL")
         self._read_directives()
 
     def lines(self) -> Iterator[LogicalLine]:

@@ -6,10 +6,14 @@ https://docs.docker.com/reference/dockerfile/#environment-replacement
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from vcr.dockerfile.globs import replaced, without_prefix, without_suffix
 
 # name, value (None: not set), operand, replacement → what stands in its place
 type Operator = Callable[[str, str | None, str, str], str]
+
+LONGEST = 1 << 20  # characters that a word or a here-document may become
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?\-$!]")
 
@@ -47,6 +51,25 @@ def split_words(text: str, escape: str) -> list[tuple[int, str]]:
     return words
 
 
+@dataclass
+class _Text:
+    """What an expansion has come to."""
+
+    start: int  # of the text that is expanded, where its mistakes are
+    parts: list[str] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, part: str) -> None:
+        """Add PART; raises WordError when it gets too long."""
+        self.size += len(part)
+        if self.size > LONGEST:
+            raise WordError(f"it expands to more than {LONGEST} characters", self.start)
+        self.parts.append(part)
+
+    def __str__(self) -> str:
+        return "".join(self.parts)
+
+
 @dataclass(frozen=True)
 class Expander:
     """Replaces variables and removes quotes, with VARIABLES and an ESCAPE character."""
@@ -56,32 +79,41 @@ class Expander:
 
     def word(self, text: str) -> str:
         """Return TEXT expanded and unquoted; raises WordError."""
-        result, end = self._until(text, 0, "")
+        try:
+            result, end = self._until(text, 0, "")
+        except RecursionError:
+            raise WordError("its variables are nested too deep", 0) from None
         assert end == len(text)  # noqa: S101 -- no terminator was asked for
         return result
 
     def unquoted(self, text: str) -> str:
         """Return a here-document's TEXT expanded, its quotes kept; raises WordError."""
-        out, at = [], 0
+        try:
+            return self._unquoted(text)
+        except RecursionError:
+            raise WordError("its variables are nested too deep", 0) from None
+
+    def _unquoted(self, text: str) -> str:
+        out, at = _Text(0), 0
         while at < len(text):
             char = text[at]
             if char == self.escape and text[at + 1 : at + 2] in {"$", self.escape}:
-                out.append(text[at + 1])
+                out.add(text[at + 1])
                 at += 2
             elif char == "$":
                 value, at = self._dollar(text, at)
-                out.append(value)
+                out.add(value)
             else:
-                out.append(char)
+                out.add(char)
                 at += 1
-        return "".join(out)
+        return str(out)
 
     def _until(self, text: str, at: int, stop: str, *, pattern: bool = False) -> tuple[str, int]:
         """Expand from AT up to an unquoted STOP character, which is not consumed.
 
         In a PATTERN an escaped character stays marked, so that it is no wildcard.
         """
-        out = []
+        out = _Text(at)
         while at < len(text) and not (stop and text[at] in stop):
             char = text[at]
             if char == "'":
@@ -96,8 +128,8 @@ class Expander:
                 piece = f"\\{piece}" if pattern else piece
             else:
                 piece, at = char, at + 1
-            out.append(piece)
-        return "".join(out), min(at, len(text))
+            out.add(piece)
+        return str(out), min(at, len(text))
 
     def _single(self, text: str, at: int) -> tuple[str, int]:
         end = text.find("'", at + 1)
@@ -106,7 +138,7 @@ class Expander:
         return text[at + 1 : end], end + 1
 
     def _double(self, text: str, start: int) -> tuple[str, int]:
-        out, at = [], start + 1
+        out, at = _Text(start), start + 1
         while at < len(text) and text[at] != '"':
             char = text[at]
             if char == "$":
@@ -115,10 +147,10 @@ class Expander:
                 piece, at = text[at + 1], at + 2
             else:
                 piece, at = char, at + 1
-            out.append(piece)
+            out.add(piece)
         if at >= len(text):
             raise WordError('a " has no partner', start)
-        return "".join(out), at + 1
+        return str(out), at + 1
 
     def _dollar(self, text: str, at: int) -> tuple[str, int]:
         if text.startswith("${", at):
@@ -182,32 +214,17 @@ def _required_full(name: str, value: str | None, operand: str, _: str) -> str:
 
 
 def _strip(*, prefix: bool, greedy: bool) -> Operator:
-    def strip(_name: str, value: str | None, operand: str, _: str) -> str:
-        text, pattern = value or "", re.compile(_glob(operand), re.DOTALL)
-        lengths = range(len(text) + 1)
-        for length in reversed(lengths) if greedy else lengths:
-            part = text[:length] if prefix else text[len(text) - length :]
-            if pattern.fullmatch(part):
-                return text[length:] if prefix else text[: len(text) - length]
-        return text
-
-    return strip
+    cut = without_prefix if prefix else without_suffix
+    return lambda _name, value, operand, _: cut(value or "", operand, greedy=greedy)
 
 
-def _replace(count: int) -> Operator:
+def _replace(*, everywhere: bool) -> Operator:
     def replace(_name: str, value: str | None, operand: str, replacement: str) -> str:
         if not operand:
             return value or ""
-        pattern = re.compile(_glob(operand), re.DOTALL)
-        return pattern.sub(lambda _: replacement, value or "", count=count)
+        return replaced(value or "", operand, replacement, everywhere=everywhere, most=LONGEST)
 
     return replace
-
-
-def _glob(pattern: str) -> str:
-    pieces = {"*": ".*", "?": "."}
-    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
-    return "".join(pieces.get(part, re.escape(part[-1])) for part in parts)
 
 
 # Longest first: ":-" before "-", "##" before "#".
@@ -217,11 +234,11 @@ _OPERATORS: dict[str, Operator] = {
     ":?": _required_full,
     "##": _strip(prefix=True, greedy=True),
     "%%": _strip(prefix=False, greedy=True),
-    "//": _replace(0),
+    "//": _replace(everywhere=True),
     "-": _default,
     "+": _alternative,
     "?": _required,
     "#": _strip(prefix=True, greedy=False),
     "%": _strip(prefix=False, greedy=False),
-    "/": _replace(1),
+    "/": _replace(everywhere=False),
 }

@@ -9,7 +9,6 @@ from vcr.dockerfile.inputs import URL_PREFIXES, checked_address
 from vcr.dockerfile.state import State
 from vcr.dockerfile.syntax import Instruction
 from vcr.dockerfile.text import Position
-from vcr.dockerfile.words import Expander, WordError
 from vcr.model.file_name import last_part, store_name
 from vcr.model.lockfile import Lock
 from vcr.model.plan import Copy, Fetched, InlineSource, Source, StageSource, UrlSource
@@ -39,9 +38,7 @@ class Copier:
         for at, word in sources_text:
             if word in heredocs:
                 doc = heredocs[word]
-                content = (
-                    self._expand_heredoc(state, doc.content, at) if doc.expand else doc.content
-                )
+                content = state.expand_heredoc(doc.content, at) if doc.expand else doc.content
                 sources.append(InlineSource(doc.name, content))
             else:
                 sources += self._source(state, instruction, at, state.expand(word, at))
@@ -145,13 +142,6 @@ class Copier:
             why="a repository's address does not close its bytes",
             fix="add a release archive with --checksum, or keep the source in the context",
         )
-
-    def _expand_heredoc(self, state: State, content: str, at: Position) -> str:
-        variables = {**state.args, **state.env}
-        try:
-            return Expander(variables, state.escape).unquoted(content)
-        except WordError as error:
-            raise state.stage.start.mistake(f"{at}: {error}") from None
 
 
 def stage_path(text: str) -> str:

@@ -10,18 +10,21 @@ from functools import cached_property
 from typing import Any
 
 from vcr.dockerfile import config
+from vcr.dockerfile.base_config import wrong_key
 from vcr.dockerfile.context import Context
 from vcr.dockerfile.stages import Resolver
-from vcr.dockerfile.state import DEFAULT_PATH, State
+from vcr.dockerfile.state import DEFAULT_PATH, Budget, State
 from vcr.dockerfile.syntax import SCRATCH, Instruction, Stage, parse_instruction
 from vcr.dockerfile.text import LogicalLine
-from vcr.errors import LockError
+from vcr.errors import LockError, UsageError
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, LockedDebian
-from vcr.model.plan import Layer, OciBase, Workdir
+from vcr.model.plan import Copy, Layer, OciBase, Run, Workdir
 from vcr.stages.bases import configuration, debian_layer
 from vcr.stages.copying import Copier
 from vcr.stages.running import Runner
+
+MAX_LAYERS = 500  # as many as an overlay may have: fs/overlayfs/params.h, OVL_MAX_STACK
 
 
 @dataclass
@@ -34,6 +37,7 @@ class ImagePlanner:
     pure_caches: Collection[str] = ()
     layers: dict[str, Layer] = field(default_factory=dict)
     _done: dict[int, State] = field(default_factory=dict)
+    _budget: Budget = field(default_factory=Budget)
 
     @cached_property
     def _runner(self) -> Runner:
@@ -50,7 +54,7 @@ class ImagePlanner:
 
     def _start(self, stage: Stage) -> State:
         image, arch = self.resolver.image_of(stage), self.resolver.arch_of(stage)
-        state = State(stage, arch, self.resolver.dockerfile.escape)
+        state = State(stage, arch, self.resolver.dockerfile.escape, self._budget)
         earlier = self.resolver.earlier(image, stage.index)
         if earlier is not None:
             below = self.plan(earlier)
@@ -59,8 +63,8 @@ class ImagePlanner:
             state.config = self._base_config(image, arch, stage.start)
             state.layers = list(self._base_layers(image, arch, stage.start))
         if "PATH" not in state.env:
-            state.config.setdefault("Env", []).insert(0, f"PATH={DEFAULT_PATH}")
-        for number, text in enumerate(state.config.pop("OnBuild", []), 1):
+            state.section("Env", []).insert(0, f"PATH={DEFAULT_PATH}")
+        for number, text in enumerate(state.config.pop("OnBuild", None) or [], 1):
             line = LogicalLine(f"ONBUILD of {image}", text, ((0, number, 1),))
             trigger = parse_instruction(line, state.escape)
             self._apply(state, trigger, f"{stage.label}.onbuild{number}")
@@ -97,7 +101,12 @@ class ImagePlanner:
             layer = Workdir(path, tuple(state.layers), owner, origin=instruction.at.origin)
             self._add(state, f"{ident}.workdir", layer)
 
-    def _add(self, state: State, ident: str, layer: Layer) -> None:
+    def _add(self, state: State, ident: str, layer: Workdir | Run | Copy) -> None:
+        if len(state.layers) >= MAX_LAYERS:
+            raise UsageError(
+                f"{layer.origin}: there are more than {MAX_LAYERS} layers",
+                fix="let one RUN or COPY do what several do",
+            )
         self.layers[ident] = layer
         state.layers.append(ident)
 
@@ -137,7 +146,14 @@ class ImagePlanner:
         base = self._locked(image, instruction)
         if isinstance(base, LockedDebian):
             return {}
-        return deepcopy(dict(self._manifest(base, image, arch, instruction).config))
+        config = dict(self._manifest(base, image, arch, instruction).config)
+        if wrong := wrong_key(config):
+            raise instruction.mistake(
+                f"the config of {image} is wrong",
+                why=f"its {wrong} is of another kind than the OCI image specification says",
+                fix="use another image",
+            )
+        return deepcopy(config)
 
     def _manifest(self, base: Any, image: str, arch: Arch, instruction: Instruction) -> Any:
         if arch not in base.archs:

@@ -9,7 +9,7 @@ from vcr.dockerfile.ignore import load_ignore
 from vcr.dockerfile.inputs import load_dockerfile
 from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import DEFAULT_SHELL, State
-from vcr.dockerfile.syntax import Dockerfile
+from vcr.dockerfile.syntax import Dockerfile, Stage
 from vcr.errors import UsageError
 from vcr.lock.engine import current_engine, own_emulator, own_kernel
 from vcr.model.arch import Arch, has_kvm
@@ -45,7 +45,7 @@ def make_plan(
     _check_args(args, dockerfile, resolver)
     context = Context(project.context, load_ignore(project.ignore_file))
     planner = ImagePlanner(resolver, context, lock, project.config.build.pure_caches)
-    state = planner.plan(resolver.target(target or project.config.project.target))
+    state = _planned(planner, resolver.target(target or project.config.project.target))
     return Plan(
         name=project.name,
         profile=profile,
@@ -61,6 +61,16 @@ def make_plan(
             kvm=profile == "dev" and has_kvm(state.arch),
         ),
     )
+
+
+def _planned(planner: ImagePlanner, target: Stage) -> State:
+    try:
+        return planner.plan(target)
+    except RecursionError:
+        raise target.start.mistake(
+            "its stages are made of each other too many times",
+            fix="leave out stages that only pass files on",
+        ) from None
 
 
 def _check_args(args: dict[str, str], dockerfile: Dockerfile, resolver: Resolver) -> None:
