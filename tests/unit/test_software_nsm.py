@@ -1,6 +1,7 @@
 """The software NSM answers as the device does, and signs what verifies by the standards."""
 
 import datetime as dt
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -90,10 +91,28 @@ def test_what_the_hypervisor_measured_cannot_be_changed(nsm: SoftwareNsm, index:
         ("Unknown", "InvalidOperation"),
         ({}, "InvalidOperation"),
         (7, "InvalidOperation"),
+        ({"ExtendPCR": {"index": 17, "data": 1 << 31}}, "InvalidOperation"),
+        ({"ExtendPCR": {"index": "17", "data": b""}}, "InvalidOperation"),
+        ({"LockPCRs": {"range": "9"}}, "InvalidOperation"),
+        ({"LockPCRs": {"range": True}}, "InvalidOperation"),
+        ({"Attestation": {"nonce": "text"}}, "InvalidOperation"),
+        ({"Attestation": {"nonce": b"x" * 4096}}, "InvalidOperation"),
+        ({"Attestation": [1]}, "InvalidOperation"),
+        ([["GetRandom"]], "InvalidOperation"),
     ],
 )
 def test_what_cannot_be_is_an_error(nsm: SoftwareNsm, request_: object, error: str) -> None:
     assert ask(nsm, request_) == {"Error": error}
+
+
+def test_a_request_of_29_bytes_does_not_take_2_gib(nsm: SoftwareNsm) -> None:
+    request_ = cbor2.dumps({"ExtendPCR": {"index": 17, "data": 1 << 31}})
+    assert len(request_) == 29
+    tracemalloc.start()
+    nsm.handle(request_)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\xff", b"\xa1", b"\x5b" + b"\xff" * 8])

@@ -15,8 +15,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vcr.enclave.device import Device
-from vcr.enclave.vring import GuestError, Memory, Queue, Region
-from vcr.enclave.vsock import BUFFER, HOST_CID, MAX_LINKS, NO_RECEIVE, NO_SEND, Op, Packet, Switch
+from vcr.enclave.packet import Op, Packet
+from vcr.enclave.vhost import receive
+from vcr.enclave.vring import MAX_CHAIN, MAX_PIECES, GuestError, Memory, Queue, Region
+from vcr.enclave.vsock import (
+    BUFFER,
+    HOST_CID,
+    MAX_CALLS,
+    MAX_LINKS,
+    MAX_PENDING,
+    NO_RECEIVE,
+    NO_SEND,
+    RING_SECONDS,
+    Switch,
+)
 
 CID = 16
 GUEST_PORT = 5000
@@ -233,9 +245,61 @@ def test_connections_take_turns() -> None:
 
 def test_there_is_a_limit_to_connections() -> None:
     end = Endpoint()
-    for port in range(MAX_LINKS + 1):
+    for port in range(MAX_CALLS + 1):
         end.switch.receive(Packet(CID, HOST_CID, port, SERVICE, Op.REQUEST))
     assert ops(end.drain()).count(Op.RST) == 1
+    assert len(end.far) == MAX_CALLS
+    callers = [socket.socketpair() for _ in range(MAX_LINKS - MAX_CALLS + 1)]
+    for _, theirs in callers:
+        end.switch.attach(theirs, GUEST_PORT)
+    assert len(end.switch.links) == MAX_LINKS
+    assert callers[-1][0].recv(1) == b""
+    end.switch.close()
+    for ours, _ in callers:
+        ours.close()
+
+
+def test_a_call_that_the_guest_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = Endpoint()
+    ours, theirs = socket.socketpair()
+    end.switch.attach(theirs, GUEST_PORT)
+    end.switch.expire()
+    assert ops(end.drain()) == [Op.REQUEST]
+    later = time.monotonic() + RING_SECONDS + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    end.switch.expire()
+    assert ours.recv(1) == b""
+    assert ops(end.drain()) == [Op.RST]
+    assert not end.switch.links
+
+
+def test_a_caller_who_hangs_up_while_it_rings_leaves_nothing_behind() -> None:
+    end = Endpoint()
+    ours, theirs = socket.socketpair()
+    end.switch.attach(theirs, GUEST_PORT)
+    ours.close()
+    end.switch.expire()
+    assert not end.switch.links
+
+
+def test_what_is_kept_for_all_connections_together_is_limited() -> None:
+    """Each keeps to its own credit, and nobody reads: 1024 of them would be 256 MiB."""
+    end = Endpoint()
+    for port in range(MAX_CALLS):
+        end.switch.receive(Packet(CID, HOST_CID, port, SERVICE, Op.REQUEST))
+        end.drain()
+    full = 0
+    while full < 2 * MAX_PENDING:
+        for port in range(MAX_CALLS):
+            data = bytes(BUFFER // 4)
+            end.switch.receive(Packet(CID, HOST_CID, port, SERVICE, Op.RW, data=data))
+            full += len(data)
+            kept = sum(len(link.pending) for link in end.switch.links.values())
+            assert kept <= MAX_PENDING
+    end.drain()
+    for port in range(MAX_CALLS):  # what was kept for a connection that ended counts no more
+        end.switch.receive(Packet(CID, HOST_CID, port, SERVICE, Op.RST))
+    assert end.switch._pending == 0
     end.switch.close()
 
 
@@ -279,6 +343,23 @@ def queue_of(table: bytes, available: bytes = b"\0" * 100) -> tuple[Queue, Memor
 def test_a_guest_cannot_point_outside_its_memory_or_in_circles(table: bytes) -> None:
     queue, memory = queue_of(table)
     with pytest.raises(GuestError):
+        queue.take(memory)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "each"), [(MAX_PIECES, 60_000), (MAX_PIECES + 1, 1), (3, MAX_CHAIN // 2)]
+)
+def test_a_chain_of_one_buffer_many_times_is_refused(pieces: int, each: int) -> None:
+    """Of a guest of 4 GiB, a chain of its memory 64 times would be 256 GiB to gather."""
+    size, room = 128, 1 << 17
+    shared = mmap.mmap(-1, room)
+    table = b"".join(struct.pack("<QIHH", 4096, each, 1, n + 1) for n in range(pieces - 1))
+    table += struct.pack("<QIHH", 4096, each, 0, 0)
+    shared[: len(table)] = table
+    memory = Memory([Region(0, 0, room, shared, 0)])
+    queue = Queue(size=size, enabled=True, kick=0)
+    queue.place(memory, 0, 16 * size, 32 * size)
+    with pytest.raises(GuestError, match="chain"):
         queue.take(memory)
 
 
@@ -433,6 +514,33 @@ def test_a_guest_that_cheats_stops_the_device_and_nothing_else(
     device.stop()
     assert device.connect(GUEST_PORT).recv(1) == b""  # whoever still calls is told
     assert "not in the guest's memory" in device.error
+
+
+def test_a_file_with_the_number_of_a_connection_that_ended_is_not_taken_for_it(
+    device: Device, tmp_path: Path
+) -> None:
+    guest = Guest(tmp_path / "vsock")
+    guest.send(Packet(CID, HOST_CID, GUEST_PORT, SERVICE, Op.REQUEST, alloc=1 << 16))
+    assert guest.receive().op == Op.RESPONSE
+    assert device._keys
+    guest.send(Packet(CID, HOST_CID, GUEST_PORT, SERVICE, Op.RST))
+    deadline = time.monotonic() + 10
+    while device._keys:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_message_that_never_ends_does_not_hold_the_device(tmp_path: Path) -> None:
+    """Its thread would wait, and who stops it would wait for the thread."""
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(0.2)
+    memory = os.memfd_create("x")
+    socket.send_fds(ours, [struct.pack("<III", 5, 1, 40) + b"x"], [memory])
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(TimeoutError):
+        receive(theirs)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    os.close(memory)
 
 
 def test_the_device_ends_with_its_qemu(device: Device, tmp_path: Path) -> None:

@@ -15,13 +15,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from vcr.enclave.packet import Packet
 from vcr.enclave.vhost import Backend, receive
 from vcr.enclave.vring import GuestError, gather, scatter
-from vcr.enclave.vsock import Key, Packet, Service, Switch
+from vcr.enclave.vsock import Key, Service, Switch
 
 RECEIVE, TRANSMIT = 0, 1  # the queues, as the guest calls them
 MAX_REPLIES = 1024  # with more waiting, the guest has to read before it may send
 MAX_PACKET = 64 << 10  # bytes of data, as Linux has it
+MAX_TURN = 256  # packets each way before whoever else waits has a turn
+EXPIRE_SECONDS = 1.0  # at most, between looks at calls that nobody answers
+FRONT_SECONDS = 10.0  # for the rest of a message of QEMU
 
 
 class Device:
@@ -31,6 +35,7 @@ class Device:
         """Listen at PATH, at most 107 bytes long, for the QEMU of the guest CID; raises OSError."""
         self.switch = Switch(cid, services)
         self.switch.opened = self._watch
+        self.switch.closing = self._forget
         self.error: str = ""  # why it stopped, if not because it was told to
         self._backend = Backend(2, struct.pack("<Q", cid))
         self._backend.kicked = self._rewire
@@ -83,8 +88,9 @@ class Device:
     def _run(self) -> None:
         try:
             while not self._over.is_set():
-                for fd, mask in self._epoll.poll():
+                for fd, mask in self._epoll.poll(EXPIRE_SECONDS):
                     self._dispatch(fd, mask)
+                self.switch.expire()
                 self._pump()
         except (GuestError, OSError) as error:
             self.error = str(error)
@@ -104,7 +110,7 @@ class Device:
             self._control(self._front)
         elif fd in self._keys:
             key = self._keys[fd]
-            if mask & ~select.EPOLLOUT:
+            if mask & ~select.EPOLLOUT and key in self.switch.links:
                 self.switch.readable[key] = None
             if mask & select.EPOLLOUT:
                 self.switch.writable(key)
@@ -118,6 +124,7 @@ class Device:
             front.close()  # a device has one front end
             return
         self._front = front
+        front.settimeout(FRONT_SECONDS)
         self._epoll.register(front.fileno(), select.EPOLLIN)
 
     def _control(self, front: socket.socket) -> None:
@@ -141,11 +148,19 @@ class Device:
         self._keys[sock.fileno()] = key
         self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
 
+    def _forget(self, sock: socket.socket) -> None:
+        # Its number may be that of the next file, which may be no connection.
+        with suppress(OSError):
+            self._epoll.unregister(sock.fileno())
+        self._keys.pop(sock.fileno(), None)
+
     def _pump(self) -> None:
-        """Move packets until one side has nothing, or no room."""
+        """Move packets until one side has nothing, or no room, or has had its turn."""
         receiving, transmitting = (self._backend.queues[i] for i in (RECEIVE, TRANSMIT))
         memory = self._backend.memory
-        while transmitting.waiting and len(self.switch.replies) < MAX_REPLIES:
+        for _ in range(MAX_TURN):
+            if not transmitting.waiting or len(self.switch.replies) >= MAX_REPLIES:
+                break
             head, pieces = transmitting.take(memory)
             try:
                 self.switch.receive(Packet.decode(gather(pieces)))
@@ -153,6 +168,8 @@ class Device:
                 raise GuestError(str(error)) from None
             transmitting.give_back(head, 0)
             self._fill()
+        else:
+            os.eventfd_write(self._wake, 1)  # there may be more
         self._fill()
         for queue in (receiving, transmitting):
             queue.signal()
@@ -160,7 +177,9 @@ class Device:
     def _fill(self) -> None:
         """Give the guest what there is for it, as long as it has buffers."""
         queue, memory = self._backend.queues[RECEIVE], self._backend.memory
-        while queue.waiting:
+        for _ in range(MAX_TURN):
+            if not queue.waiting:
+                return
             before = queue.next
             head, pieces = queue.take(memory)
             room = sum(map(len, pieces)) - Packet.FORM.size
@@ -173,6 +192,7 @@ class Device:
             data = packet.encode()
             scatter(data, pieces)
             queue.give_back(head, len(data))
+        os.eventfd_write(self._wake, 1)
 
     def _close(self) -> None:
         self.switch.close()

@@ -2,16 +2,25 @@
 
 from pathlib import Path
 
-from vcr.errors import MismatchError
+from vcr.errors import MismatchError, UsageError
+from vcr.foreign import MIB, read_bytes
 from vcr.sandbox.eif import Image, decode
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.pcrs import measure
 
+MAX_IMAGE = 1024 * MIB  # a drive is no part of it
+
 
 def read_image(path: Path) -> Image:
-    """Read an enclave image; raises MismatchError when one bit of it is not as it was written."""
+    """Read an enclave image; raises MismatchError when one bit of it is not as it was written.
+
+    Raises UsageError when it cannot be read.
+    """
     try:
-        return decode(path.read_bytes())
+        return decode(read_bytes(path, MAX_IMAGE))
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UsageError(f"cannot read the enclave image {path}", why=why) from None
     except Failure as failure:
         report = failure.report
         raise MismatchError(report["what"], why=report["why"], fix=report["fix"]) from None

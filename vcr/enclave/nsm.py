@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from vcr.errors import HostError
+from vcr.model import cbor
 from vcr.sandbox.pcrs import SIZE, ZERO, extend
 
 try:
@@ -37,6 +38,7 @@ REGISTERS = 32
 LOCKED_AT_START = 16  # PCR0 to PCR15 are the hypervisor's
 ES384 = {1: -35}  # https://www.rfc-editor.org/rfc/rfc9053#section-2.1
 MAX_RANDOM = 256  # bytes
+MAX_REQUEST = 0x1000  # bytes: NSM_REQUEST_MAX_SIZE of Linux, drivers/misc/nsm.c
 # Of a request's fields: nsm-api, src/api/mod.rs.
 MAX_USER_DATA, MAX_NONCE, MAX_PUBLIC_KEY = 512, 512, 1024
 # How long each certificate holds, in days, as they do on Nitro: root, region, zone, instance.
@@ -63,10 +65,10 @@ class SoftwareNsm:
     def handle(self, request: bytes) -> bytes:
         """Answer one request of the device, both CBOR; what is wrong is an answer, too."""
         try:
-            asked = cbor2.loads(request)
-            name, fields = (asked, {}) if isinstance(asked, str) else next(iter(asked.items()))
+            asked = cbor.decode(request) if len(request) <= MAX_REQUEST else {}
+            ((name, fields),) = ((asked, {}),) if isinstance(asked, str) else asked.items()
             answer = self._answer(name, fields)
-        except (cbor2.CBORDecodeError, AttributeError, StopIteration, TypeError, KeyError):
+        except (ValueError, AttributeError, TypeError, KeyError):
             answer = {"Error": "InvalidOperation"}
         return bytes(cbor2.dumps(answer))
 
@@ -100,7 +102,7 @@ class SoftwareNsm:
 
     def _change(self, name: str, fields: Mapping[str, Any]) -> Any:
         if name == "LockPCRs":
-            self._locked |= set(range(min(int(fields["range"]), REGISTERS)))
+            self._locked |= set(range(min(_typed(fields["range"], int), REGISTERS)))
             return name
         index = self._index(fields)
         if index is None:
@@ -110,13 +112,16 @@ class SoftwareNsm:
         if name == "LockPCR":
             self._locked.add(index)
             return name
-        self._pcrs[index] = extend(self._pcrs[index], bytes(fields["data"]))
+        self._pcrs[index] = extend(self._pcrs[index], _typed(fields["data"], bytes))
         return {name: {"data": self._pcrs[index]}}
 
     def _attest(self, fields: Mapping[str, Any]) -> Any:
-        given = {key: fields.get(key) for key in ("public_key", "user_data", "nonce")}
         limits = {"public_key": MAX_PUBLIC_KEY, "user_data": MAX_USER_DATA, "nonce": MAX_NONCE}
-        if any(value is not None and len(value) > limits[key] for key, value in given.items()):
+        given = {key: fields.get(key) for key in limits}
+        if any(
+            value is not None and len(_typed(value, bytes)) > limits[key]
+            for key, value in given.items()
+        ):
             return {"Error": "InputTooLarge"}
         payload = cbor2.dumps(
             {
@@ -143,8 +148,15 @@ class SoftwareNsm:
         return time.time() if self._now is None else self._now
 
     def _index(self, fields: Mapping[str, Any]) -> int | None:
-        index = int(fields["index"])
+        index = _typed(fields["index"], int)
         return index if 0 <= index < REGISTERS else None
+
+
+def _typed[T](value: object, kind: type[T]) -> T:
+    """Return VALUE; raises TypeError unless it is of KIND. `bytes(2 ** 31)` would be 2 GiB."""
+    if type(value) is not kind:
+        raise TypeError(f"a field is not {kind.__name__}")
+    return value
 
 
 def _make_chain(begin: dt.datetime) -> tuple[ec.EllipticCurvePrivateKey, list[bytes]]:

@@ -52,20 +52,32 @@ class Message:
 
 
 def receive(sock: socket.socket) -> Message | None:
-    """Read one message, None at the end; raises GuestError."""
+    """Read one message, None at the end; raises GuestError, OSError."""
     header, fds, _, _ = socket.recv_fds(sock, _HEADER.size, MAX_FDS)
-    if len(header) < _HEADER.size:
-        return None
-    request, flags, size = _HEADER.unpack(header)
-    if size > MAX_PAYLOAD:
-        raise GuestError(f"a message of {size} bytes")
-    payload = b""
-    while len(payload) < size:
-        piece = sock.recv(size - len(payload))
-        if not piece:
+    try:
+        header += _rest(sock, _HEADER.size - len(header)) if header else b""
+        if len(header) < _HEADER.size:
             return None
-        payload += piece
-    return Message(request, flags, payload, fds)
+        request, flags, size = _HEADER.unpack(header)
+        if size > MAX_PAYLOAD:
+            raise GuestError(f"a message of {size} bytes")
+        payload = _rest(sock, size)
+        if len(payload) < size:
+            return None
+        message = Message(request, flags, payload, fds)
+        fds = []
+        return message
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def _rest(sock: socket.socket, size: int) -> bytes:
+    """Return SIZE bytes, fewer only at the end."""
+    data = b""
+    while len(data) < size and (piece := sock.recv(size - len(data))):
+        data += piece
+    return data
 
 
 class Backend:

@@ -1,7 +1,7 @@
 """A guest's memory and its virtqueues, seen from outside.
 
 VIRTIO 1.2, section 2.7 (split virtqueues), without indirect descriptors. The guest is not
-trusted: whatever points outside its memory, or in a circle, is an error.
+trusted: whatever points outside its memory, in a circle, or at too much at once, is an error.
 """
 
 import mmap
@@ -12,6 +12,10 @@ from dataclasses import dataclass, field
 NEXT, WRITE = 1, 2  # descriptor flags
 NO_INTERRUPT = 1  # of the available ring's flags
 MAX_QUEUE = 32768  # entries
+# Of one chain. Linux's driver puts a packet of at most 64 KiB, with its header, into at most
+# MAX_SKB_FRAGS + 2 pieces: net/vmw_vsock/virtio_transport.c.
+MAX_PIECES = 64
+MAX_CHAIN = 128 << 10  # bytes
 _DESCRIPTOR = struct.Struct("<QIHH")
 _U16 = struct.Struct("<H")
 _USED = struct.Struct("<II")
@@ -95,11 +99,14 @@ class Queue:
         (head,) = _U16.unpack_from(available, 4 + 2 * (self.next % self.size))
         self.next = (self.next + 1) & 0xFFFF
         pieces: list[memoryview] = []
-        index = head
-        for _ in range(self.size):
+        index, total = head, 0
+        for _ in range(min(self.size, MAX_PIECES)):
             if index >= self.size:
                 raise GuestError(f"there is no descriptor {index}")
             address, length, flags, following = _DESCRIPTOR.unpack_from(table, 16 * index)
+            total += length  # one buffer may be there many times
+            if total > MAX_CHAIN:
+                raise GuestError(f"a chain of more than {MAX_CHAIN} bytes")
             pieces.append(memory.at(address, length))
             if not flags & NEXT:
                 return head, pieces

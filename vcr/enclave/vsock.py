@@ -4,80 +4,32 @@ Virtual I/O Device (VIRTIO) 1.2, section 5.10: https://docs.oasis-open.org/virti
 Only streams. Neither side is trusted to keep to its credit: a guest that sends more than
 it may loses the connection, and no more is read from a socket than the guest has room for.
 Whatever CID the guest calls (2 is the host's, 3 an enclave's parent's) is answered by us.
+How many connections there are, how much is kept for them all, and how long a call rings is
+limited.
 """
 
-import enum
 import select
 import socket
-import struct
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from vcr.enclave.packet import STREAM, Op, Packet
+
 HOST_CID = 3  # of an enclave's parent: https://docs.aws.amazon.com/enclaves/latest/user/
-STREAM = 1
 BUFFER = 256 << 10  # bytes that we take from the guest before somebody has read them
+MAX_PENDING = 32 << 20  # of all connections together
 MAX_LINKS = 1024
+MAX_CALLS = 128  # of them, that the guest began: each may take a thread of a service
+RING_SECONDS = 60.0  # a guest that is emulated takes its time; Linux itself waits for 2
 FIRST_PORT = 1 << 20  # of ours, for calls to the guest
 NO_RECEIVE, NO_SEND = 1, 2  # flags of SHUTDOWN
 MASK = 0xFFFFFFFF
 
 type Key = tuple[int, int, int]  # the host's CID and port, the guest's port
 type Service = Callable[[], socket.socket]
-
-
-class Op(enum.IntEnum):
-    """What a packet is for."""
-
-    REQUEST = 1
-    RESPONSE = 2
-    RST = 3
-    SHUTDOWN = 4
-    RW = 5
-    CREDIT_UPDATE = 6
-    CREDIT_REQUEST = 7
-
-
-@dataclass(frozen=True)
-class Packet:
-    """One packet; its data is not part of the header."""
-
-    source_cid: int
-    target_cid: int
-    source_port: int
-    target_port: int
-    op: int
-    flags: int = 0
-    alloc: int = 0  # bytes that the sender can take
-    forwarded: int = 0  # bytes that the sender has taken, ever, modulo 2^32
-    data: bytes = b""
-    kind: int = STREAM
-
-    FORM = struct.Struct("<QQIIIHHIII")
-
-    def encode(self) -> bytes:
-        """Return header and data."""
-        header = self.FORM.pack(
-            self.source_cid, self.target_cid, self.source_port, self.target_port,
-            len(self.data), self.kind, self.op, self.flags, self.alloc, self.forwarded,
-        )  # fmt: skip
-        return header + self.data
-
-    @classmethod
-    def decode(cls, data: bytes) -> "Packet":
-        """Read one; raises ValueError when it is too short or says a wrong length."""
-        if len(data) < cls.FORM.size:
-            raise ValueError(f"a packet of {len(data)} bytes has no header")
-        (source, target, from_port, to_port, length, kind, op, flags, alloc, forwarded) = (
-            cls.FORM.unpack_from(data)
-        )
-        if length > len(data) - cls.FORM.size:
-            raise ValueError(f"a packet says it has {length} bytes, and has fewer")
-        body = data[cls.FORM.size : cls.FORM.size + length]
-        return cls(
-            source, target, from_port, to_port, op, flags, alloc, forwarded, bytes(body), kind
-        )
 
 
 @dataclass
@@ -95,6 +47,8 @@ class Link:
     first: bytes = b""  # for the guest, before anything from the socket
     we_ended: bool = False
     guest_ended: bool = False
+    is_call: bool = False  # the guest began it
+    began: float = field(default_factory=time.monotonic)
 
     @property
     def credit(self) -> int:
@@ -115,10 +69,15 @@ class Switch:
         self.readable: dict[Key, None] = {}
         self.replies: deque[tuple[Key, Op, int]] = deque()
         self.opened: Callable[[Key, socket.socket], None] = lambda _key, _sock: None
+        self.closing: Callable[[socket.socket], None] = lambda _sock: None
         self._next_port = FIRST_PORT
+        self._pending = 0  # bytes that are kept, in all
 
     def attach(self, sock: socket.socket, port: int, first: bytes = b"") -> None:
         """Call PORT of the guest for SOCK, which is ours from now on; FIRST is sent ahead."""
+        if len(self.links) >= MAX_LINKS:
+            sock.close()
+            return
         self._next_port += 1
         key = (HOST_CID, self._next_port, port)
         self._add(key, Link(sock, established=False, first=first))
@@ -179,6 +138,13 @@ class Switch:
                 return packet
         return None
 
+    def expire(self) -> None:
+        """Give up calls that the guest has not answered, or whose caller has hung up."""
+        late = time.monotonic() - RING_SECONDS
+        for key, link in list(self.links.items()):
+            if not link.established and (link.began < late or _deaf(link.sock)):
+                self._reset(key)
+
     def close(self) -> None:
         """Close all sockets."""
         for key in list(self.links):
@@ -208,7 +174,7 @@ class Switch:
         if key in self.links:
             self._reset(key)
             return
-        if service is None or len(self.links) >= MAX_LINKS:
+        if service is None or not self._has_room_for_a_call():
             self._refuse(key, packet.op)
             return
         try:
@@ -216,9 +182,15 @@ class Switch:
         except OSError:
             self._refuse(key, packet.op)
             return
-        link = Link(sock, established=True, alloc=packet.alloc, taken=packet.forwarded)
+        link = Link(
+            sock, established=True, alloc=packet.alloc, taken=packet.forwarded, is_call=True
+        )
         self.replies.append((key, Op.RESPONSE, 0))
         self._add(key, link)
+
+    def _has_room_for_a_call(self) -> bool:
+        calls = sum(link.is_call for link in self.links.values())
+        return calls < MAX_CALLS and len(self.links) < MAX_LINKS
 
     def _add(self, key: Key, link: Link) -> None:
         link.sock.settimeout(0)
@@ -227,10 +199,12 @@ class Switch:
         self.opened(key, link.sock)
 
     def _take(self, key: Key, link: Link, data: bytes) -> None:
-        if link.guest_ended or len(link.pending) + len(data) > BUFFER:
+        is_too_much = self._pending + len(data) > MAX_PENDING
+        if link.guest_ended or len(link.pending) + len(data) > BUFFER or is_too_much:
             self._reset(key)
             return
         link.pending += data
+        self._pending += len(data)
         self._flush(key, link)
 
     def _flush(self, key: Key, link: Link) -> None:
@@ -243,6 +217,7 @@ class Switch:
                 self._reset(key)
                 return
             del link.pending[:count]
+            self._pending -= count
             link.forwarded += count
         if link.guest_ended:
             self._end(key, link)
@@ -277,6 +252,8 @@ class Switch:
         self.readable.pop(key, None)
         link = self.links.pop(key, None)
         if link is not None:
+            self._pending -= len(link.pending)
+            self.closing(link.sock)
             link.sock.close()
 
     def _packet(self, key: Key, op: Op, flags: int, data: bytes = b"") -> Packet:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vcr.errors import HostError, VcrError
+from vcr.model import cbor
 
 DEVICE = Path("/dev/nsm")
 IOCTL_RAW = 0xC0200A00  # _IOWR(0x0A, 0x0, struct nsm_raw), which has 32 bytes
@@ -40,13 +41,11 @@ def request(user_data: bytes, nonce: bytes | None) -> bytes:
 
 def document_of(response: bytes) -> bytes:
     """Return the document in a RESPONSE; raises VcrError with the module's own word."""
-    import cbor2  # noqa: PLC0415
-
     answer: Any = None
     try:
-        answer = cbor2.loads(response)
+        answer = cbor.decode(response)
         document = answer["Attestation"]["document"]
-    except (cbor2.CBORDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         document = None
     if not isinstance(document, bytes):
         reason = answer.get("Error", answer) if isinstance(answer, dict) else answer
