@@ -9,7 +9,14 @@ import pytest
 
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.image import main
-from vcr.sandbox.oci import Layout, sha256_of
+from vcr.sandbox.oci import (
+    INDEX,
+    MAX_DOCUMENT,
+    MAX_MANIFESTS,
+    Layout,
+    canonical,
+    sha256_of,
+)
 from vcr.sandbox.tar import write
 from vcr.sandbox.tree import Tree, text_file
 
@@ -138,3 +145,36 @@ def test_a_malformed_manifest_is_refused(tmp_path: Path, manifest: object) -> No
     digest = layout.add_bytes(json.dumps(manifest).encode(), "x").digest
     with pytest.raises(Failure):
         layout.flatten(digest, tmp_path / "scratch")
+
+
+def nested(root: Path, depth: int, width: int) -> Layout:
+    """Make a layout whose index names WIDTH times another, which names WIDTH times another, ..."""
+    layout = Layout(root)
+    row = layout.add_image([layer(root.with_suffix(".tar"), a="1")], {}, "riscv64", EPOCH).to_json()
+    for _ in range(depth):
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [row] * width}
+        row = layout.add_bytes(canonical(index), INDEX).to_json()
+    layout.finish([row])
+    return layout
+
+
+def test_indexes_that_name_others_twice_are_read_once_each(tmp_path: Path) -> None:
+    """By the letter, forty of them are a million million manifests."""
+    assert len(list(nested(tmp_path / "layout", depth=40, width=2).manifests())) == 1
+
+
+def test_there_is_a_limit_to_manifests(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="more than"):
+        list(nested(tmp_path / "layout", depth=2, width=MAX_MANIFESTS).manifests())
+
+
+@pytest.mark.parametrize(
+    "index",
+    [b"", b"[]", b"{}", b'{"manifests": 1}', b'{"manifests": [1]}', b"[" * 100_000,
+     b'{"manifests": [{"digest": 1, "size": 1}]}', b'{"manifests": [{"digest": "sha256:x"}]}',
+     b" " * (MAX_DOCUMENT + 1)],
+)  # fmt: skip
+def test_an_index_that_is_none_is_refused(tmp_path: Path, index: bytes) -> None:
+    (tmp_path / "index.json").write_bytes(index)
+    with pytest.raises(Failure):
+        list(Layout(tmp_path).manifests())

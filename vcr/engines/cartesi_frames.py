@@ -16,6 +16,7 @@ from vcr.errors import VcrError
 
 RESUME, MORE, REQUEST, AGENT = 0, 1, 2, 3
 PIECE = 1 << 20  # bytes of a request in one message; the machine's buffer has 2 MiB
+MAX_FRAME = (2 << 20) + 1  # bytes that the driver may say at once: that buffer, and a kind
 
 
 class Session:
@@ -34,7 +35,8 @@ class Session:
     def ask(self, line: str) -> str:
         """Ask the agent and return its answer."""
         with self._turn:
-            return b"".join(self.tell(bytes([AGENT]) + line.encode())).decode().strip()
+            said = b"".join(self.tell(bytes([AGENT]) + line.encode()))
+            return said.decode("utf-8", "replace").strip()
 
     def request(self, port: int, data: bytes) -> Iterator[bytes]:
         """Yield the answer of the app at PORT to DATA, in pieces; others wait meanwhile."""
@@ -82,7 +84,12 @@ class Session:
         head = self._driver.stdout.read(4)
         if len(head) < 4:
             raise VcrError("the Cartesi emulator ended")
-        frame = self._driver.stdout.read(struct.unpack(">I", head)[0])
+        (size,) = struct.unpack(">I", head)
+        if not 0 < size <= MAX_FRAME:
+            raise VcrError("the Cartesi emulator says what makes no sense", why=f"{size} bytes")
+        frame = self._driver.stdout.read(size)
+        if len(frame) < size:
+            raise VcrError("the Cartesi emulator ended")
         return frame[:1], frame[1:]
 
 
@@ -98,8 +105,9 @@ def logged(path: Path) -> Iterator[bytes]:
     """Yield the messages of the log at PATH; raises VcrError when it is cut off."""
     with path.open("rb") as file:
         while head := file.read(4):
-            message = file.read(struct.unpack(">I", head)[0]) if len(head) == 4 else b""
-            if len(head) < 4 or len(message) < struct.unpack(">I", head)[0]:
+            size = struct.unpack(">I", head)[0] if len(head) == 4 else MAX_FRAME
+            message = file.read(size) if size < MAX_FRAME else b""
+            if size >= MAX_FRAME or len(message) < size:
                 raise VcrError(f"{path} is cut off", why="it ends inside a message")
             yield message
 

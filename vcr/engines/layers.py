@@ -19,7 +19,7 @@ from typing import Any
 
 from vcr.engines.below import Below
 from vcr.sandbox.lower import OVERLAY_OPAQUE, overlay_nodes
-from vcr.sandbox.oci import Layout
+from vcr.sandbox.oci import Layout, rows
 from vcr.sandbox.tree import Node, Tree
 
 FORM = "2"  # of what is unpacked; what has another one is unpacked anew
@@ -34,11 +34,10 @@ def unpack(layout: Layout, store: Path, *, own: bool) -> tuple[Path, ...]:
 
     OWN: give files the owners of the image, which takes root. Raises Failure.
     """
-    index = json.loads((layout.root / "index.json").read_bytes())
-    manifest = json.loads(layout.checked(index["manifests"][0]).read_bytes())
+    _, manifest = next(layout.manifests(), (None, {}))
     chain, below, found = FORM, "", []
-    for descriptor in manifest["layers"]:
-        chain = hashlib.sha256(f"{chain} {descriptor['digest']}".encode()).hexdigest()[:32]
+    for descriptor in rows(manifest, "layers"):
+        chain = hashlib.sha256(f"{chain} {descriptor.get('digest')}".encode()).hexdigest()[:32]
         target = store / chain
         if not target.is_dir():
             skeleton = store / below / SKELETON if below else None

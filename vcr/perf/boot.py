@@ -24,28 +24,32 @@ LOWEST = 1 << 63  # address of the kernel with page tables
 def read_samples(output: Path, name: str, profile: str) -> Profile:
     """Return the profile that the stage `samples` left in OUTPUT; raises VcrError."""
     kernel = KernelSymbols.read(output / SYMBOLS)
-    *lines, end = (output / SAMPLES).read_text(encoding="ascii").splitlines()
+    samples = (output / SAMPLES).read_text(encoding="ascii", errors="replace")
+    *lines, end = samples.splitlines() or [""]
     word, _, instructions = end.partition(" ")
     if word != "end":
         raise VcrError(f"{output / SAMPLES} is not whole", why="QEMU ended before it was written")
     begin = kernel.address_of(BEGIN)
     # From where the kernel runs before it has page tables to where it was linked to.
     distance = 0 if begin is None else begin - KERNEL_AT
-    stacks: Counter[str] = Counter()
-    for line in lines:
-        stacks[_stack(line, kernel, distance)] += 1
+    try:
+        stacks = Counter(_stack(line, kernel, distance) for line in lines)
+        duration = int(instructions)
+    except ValueError as error:
+        raise VcrError(f"{output / SAMPLES} holds no samples", why=str(error)) from None
     return Profile(
         name=name,
         profile=profile,
         clock="instructions",
         every=EVERY,
-        duration=int(instructions),
+        duration=duration,
         lost=0,
         stacks=dict(stacks),
     )
 
 
 def _stack(line: str, kernel: KernelSymbols, distance: int) -> str:
+    """Return the stack of LINE; raises ValueError."""
     mode, process, *chain = line.split(" ")
     name = bytes.fromhex(process).split(b"\0")[0].decode("utf-8", "replace")
     name = name.replace(";", "_").replace(OBJECT, "_") or FIRMWARE

@@ -1,7 +1,6 @@
 """Samples of a running machine, taken by guest/sampler, which is brought there when needed."""
 
 import hashlib
-import json
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -9,10 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FiniteFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
+
 from vcr.engines.agent import NoAnswerError
 from vcr.engines.debug import Request, ask
 from vcr.engines.inside import MachineInside
 from vcr.errors import VcrError
+from vcr.foreign import MAX_LINE
 from vcr.perf.profile import Profile, fold
 from vcr.perf.symbols import KernelSymbols
 from vcr.perf.target import Target
@@ -20,6 +29,7 @@ from vcr.runtime.inside import answer
 
 PLACE = "/run/vcr"  # memory of the machine
 NANOSECONDS = 1_000_000_000
+MAX_COMPLAINT = 4096  # bytes
 
 
 @dataclass(frozen=True)
@@ -71,13 +81,38 @@ def total(reports: Iterable[Report], target: Target, options: Options) -> Profil
     )
 
 
+class _Stack(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    process: str
+    count: PositiveInt
+    frames: list[str]
+
+
+class _Line(BaseModel):
+    """What guest/sampler prints of an interval: guest/sampler/main.go."""
+
+    model_config = ConfigDict(strict=True)
+
+    seconds: FiniteFloat
+    lost: NonNegativeInt
+    stacks: list[_Stack]
+
+
 def _report(line: bytes, kernel: KernelSymbols) -> Report:
-    data = json.loads(line)
+    """Read LINE; raises VcrError."""
+    try:
+        told = _Line.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        why = f"{where}: {first['msg']}"
+        raise VcrError("the machine's sampler says what makes no sense", why=why) from None
     stacks: Counter[str] = Counter()
-    for stack in data["stacks"]:
-        frames = [kernel.resolve(frame) for frame in stack["frames"]]
-        stacks[fold(stack["process"], frames)] += stack["count"]
-    return Report(data["seconds"], data["lost"], stacks)
+    for stack in told.stacks:
+        frames = [kernel.resolve(frame) for frame in stack.frames]
+        stacks[fold(stack.process, frames)] += stack.count
+    return Report(told.seconds, told.lost, stacks)
 
 
 def _bring(channel: Path, program: bytes) -> str:
@@ -108,9 +143,11 @@ def _lines(channel: Path, argv: tuple[str, ...]) -> Iterator[bytes]:
                 why = said or f"the sampler ended with {piece.code}"
                 raise VcrError("the machine cannot be sampled", why=why)
             if piece.kind == "err":
-                complaint += piece.data
+                complaint = (complaint + piece.data)[-MAX_COMPLAINT:]
                 continue
             *whole, out = (out + piece.data).split(b"\n")
             yield from whole
+            if len(out) > MAX_LINE:
+                raise VcrError("the machine's sampler says what has no end")
     except NoAnswerError as error:
         raise VcrError("the machine does not answer", why=str(error)) from None

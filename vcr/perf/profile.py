@@ -5,15 +5,25 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FiniteFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from vcr.atomic import write_text
 from vcr.errors import UsageError
+from vcr.foreign import MIB, load_json, read_bytes
 
 SCHEMA: Literal[1] = 1
 KIND: Literal["vcr-profile"] = "vcr-profile"
+MAX_PROFILE = 64 * MIB
+MAX_FRAMES = 512  # of a stack: 127 of the machine's, 8 of QEMU's plugin; drawing recurses
 SEPARATOR = ";"  # between the frames of a folded stack, outermost first
 OBJECT = "`"  # between a frame's object and its symbol
 
@@ -49,6 +59,12 @@ class Row:
     total: int
 
 
+def _not_too_deep(stack: str) -> str:
+    if stack.count(SEPARATOR) >= MAX_FRAMES:
+        raise ValueError(f"a stack of more than {MAX_FRAMES} frames")
+    return stack
+
+
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -58,9 +74,9 @@ class _File(BaseModel):
     profile: str
     clock: Clock
     every: PositiveInt
-    duration: float
+    duration: FiniteFloat
     lost: int
-    stacks: dict[str, PositiveInt]
+    stacks: dict[Annotated[str, AfterValidator(_not_too_deep)], PositiveInt]
 
 
 def fold(process: str, frames: Iterable[str]) -> str:
@@ -104,7 +120,7 @@ def write(profile: Profile, path: Path) -> None:
 def read(path: Path) -> Profile:
     """Read the file at PATH; raises UsageError."""
     try:
-        data = json.loads(path.read_bytes())
+        data = load_json(read_bytes(path, MAX_PROFILE))
         file = _File(schema_=data.pop("schema"), **data)
     except OSError as error:
         raise UsageError(f"cannot read {path}", why=error.strerror or str(error)) from None

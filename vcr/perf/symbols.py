@@ -1,6 +1,7 @@
 """The kernel's functions by address, from the System.map of its build."""
 
 import bisect
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,6 +11,7 @@ from vcr.verify.memory import SYMBOL
 
 KERNEL = "kernel"  # the object of its frames
 UNKNOWN = "[unknown]"
+_ADDRESS = re.compile("0x[0-9a-f]{1,16}")
 LAST = "_end"  # the symbol where the kernel ends
 
 
@@ -25,7 +27,7 @@ class KernelSymbols:
         """Read the System.map at PATH; without one, no address has a name."""
         if not path.is_file():
             return cls()
-        text = path.read_text(encoding="ascii")
+        text = path.read_text(encoding="ascii", errors="replace")
         pairs = sorted({int(match[1], 16): match[2] for match in SYMBOL.finditer(text)}.items())
         return cls(tuple(address for address, _ in pairs), tuple(name for _, name in pairs))
 
@@ -41,6 +43,6 @@ class KernelSymbols:
     def resolve(self, frame: str) -> str:
         """Return FRAME with a name in place of an address of the kernel."""
         where, _, address = frame.partition(OBJECT)
-        if where != KERNEL or not address.startswith("0x"):
+        if where != KERNEL or not _ADDRESS.fullmatch(address):
             return frame
         return f"{KERNEL}{OBJECT}{self.name(int(address, 16))}"

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import IO
 
+from .failure import Failure
 from .tree import Node, Tree
 
 MAGIC = "070701"
@@ -16,6 +17,7 @@ TYPES = {
     "char": 0o020000, "block": 0o060000, "fifo": 0o010000,
 }  # fmt: skip
 TRAILER = "TRAILER!!!"
+MAX_FIELD = (1 << 32) - 1  # eight hex digits
 BLOCK = 512
 
 
@@ -56,9 +58,15 @@ def _entry(out: IO[bytes], name: str, node: Node, number: int, epoch: int) -> No
     mode = 0 if name == TRAILER else TYPES[node.kind] | node.mode
     encoded = name.encode() + b"\0"
     major, minor = node.device
+    if name == TRAILER and number:
+        raise Failure(f"an initramfs cannot hold a file {TRAILER}", why="it would end there")
     fields = (
         number, mode, node.uid, node.gid, 1, epoch, size, 0, 0, major, minor, len(encoded), 0,
     )  # fmt: skip
+    if not all(0 <= value <= MAX_FIELD for value in fields):
+        raise Failure(
+            f"{name} does not fit into an initramfs", why="a number of it has more than 32 bits"
+        )
     out.write((MAGIC + "".join(f"{value:08X}" for value in fields)).encode() + encoded)
     out.write(b"\0" * (-out.tell() % 4))
     for piece in body:

@@ -168,6 +168,8 @@ def _read_section(reader: _Reader, memory: _Memory, ignores_shared: bool) -> Non
                 memory.block = reader.name()
             if flags & ZERO:
                 reader.take(1)
+            if all(memory.block != name for name, _ in memory.blocks):
+                raise Failure("QEMU's state has a page of a block that it does not have")
             memory.pages[memory.block, address] = reader.take(PAGE) if flags & DATA else None
         else:
             raise Failure(f"QEMU's state has an unknown page flag {flags:#x}")
@@ -212,12 +214,18 @@ def _written(memory: _Memory) -> Iterator[bytes]:
         yield memory.commands + bytes([END]) + section + end
 
 
-def _after(devices: bytearray, name: bytes, *numbers: int) -> int:
-    """Return where what follows NAME and 32-bit NUMBERS begins; raises Failure unless once."""
+def _after(devices: bytearray, size: int, name: bytes, *numbers: int) -> int:
+    """Return where the SIZE bytes after NAME and 32-bit NUMBERS begin.
+
+    Raises Failure unless they are there once.
+    """
     marker = bytes([len(name)]) + name + b"".join(struct.pack(">I", n) for n in numbers)
     if devices.count(marker) != 1:
         raise Failure(f"QEMU's state has {devices.count(marker)} sections {name.decode()}, not one")
-    return devices.index(marker) + len(marker)
+    at = devices.index(marker) + len(marker)
+    if at + size > len(devices):
+        raise Failure("QEMU's state ends early")
+    return at
 
 
 def _fix_timers(devices: bytearray) -> int:
@@ -226,15 +234,19 @@ def _fix_timers(devices: bytearray) -> int:
     While the CPU waits the clock jumps to the next deadline; whether it had jumped when
     the machine was stopped is chance. It is set to that deadline either way.
     """
-    timers = _after(devices, b"timer", 0, 2)
-    counter = _after(devices, b"timer/icount", 1)
+    timers = _after(devices, 24, b"timer", 0, 2)
+    counter = _after(devices, 16, b"timer/icount", 1)
     bias, instructions = map(int, struct.unpack_from(">qq", devices, counter))
-    deadlines = _after(devices, b"cpu/timer", 1)
+    deadlines = _after(devices, 16, b"cpu/timer", 1)
     supervisor, virtual = struct.unpack_from(">QQ", devices, deadlines)
+    if bias < 0 or instructions < 0:
+        raise Failure("QEMU's clock is before its begin")
     now = bias + instructions  # a nanosecond an instruction: -icount shift=0
     deadline = min(supervisor, virtual)
     if deadline >= NEVER:
         deadline = now
+    if deadline >= NEVER:
+        raise Failure("QEMU's clock is past its end")
     if now > deadline:
         raise Failure("QEMU's clock is past its next deadline")
     struct.pack_into(">q", devices, timers, 0)  # cpu_ticks_offset
@@ -245,6 +257,6 @@ def _fix_timers(devices: bytearray) -> int:
 
 def _fix_run_state(devices: bytearray) -> None:
     """Let the machine run when it is restored, whatever had stopped it."""
-    at = _after(devices, b"globalstate", 0) + 4  # after the version
+    at = _after(devices, 8 + STATE_BYTES, b"globalstate", 0) + 4  # after the version
     struct.pack_into(">I", devices, at, len(RUNNING))
     devices[at + 4 : at + 4 + STATE_BYTES] = RUNNING.ljust(STATE_BYTES, b"\x00")

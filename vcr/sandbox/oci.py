@@ -8,6 +8,8 @@ import hashlib
 import json
 import re
 import shutil
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,11 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
+# What nests: the index, and Docker's name for it.
+INDEX_TYPES = (INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
 TAG = "latest"
+MAX_DOCUMENT = 4 << 20  # bytes: what the distribution specification, 1.1, lets a manifest have
+MAX_MANIFESTS = 1000  # of a layout
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -53,6 +59,26 @@ def timestamp(epoch: int) -> str:
     return dt.datetime.fromtimestamp(epoch, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def rows(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the list of objects NAME of a manifest or an index; raises Failure without one."""
+    found = document.get(name)
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise Failure("the image's manifest or config is malformed", why=f"it has no {name}")
+    return found
+
+
+def _document(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > MAX_DOCUMENT:
+        raise Failure(f"a manifest or config of the image has more than {MAX_DOCUMENT} bytes")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise Failure("the image's manifest or config is malformed", why=str(error)) from None
+    if not isinstance(content, dict):
+        raise Failure("the image's manifest or config is malformed", why="it is no object")
+    return content
+
+
 @dataclass(frozen=True)
 class Layout:
     """An OCI layout directory."""
@@ -63,16 +89,48 @@ class Layout:
         """Return the path of a blob."""
         return self.root / "blobs/sha256" / digest.removeprefix("sha256:")
 
-    def checked(self, descriptor: dict[str, Any]) -> Path:
-        """Return the path of a blob whose digest and size are what DESCRIPTOR says."""
-        if not _DIGEST.fullmatch(descriptor["digest"]):
-            raise Failure(f"{descriptor['digest']!r} is not a digest vcr can check")
-        path = self.blob(descriptor["digest"])
+    def checked(self, descriptor: Any) -> Path:
+        """Return the path of a blob whose digest and size are what DESCRIPTOR says.
+
+        Raises Failure, also for what is no descriptor.
+        """
+        told = descriptor if isinstance(descriptor, dict) else {}
+        digest, size = told.get("digest"), told.get("size")
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            raise Failure(f"{digest!r} is not a digest vcr can check")
+        path = self.blob(digest)
         if not path.is_file():
-            raise Failure(f"the image has no blob {descriptor['digest']}")
-        if path.stat().st_size != descriptor["size"] or sha256_of(path) != descriptor["digest"]:
-            raise Failure(f"the blob {descriptor['digest']} of the image has other content")
+            raise Failure(f"the image has no blob {digest}")
+        if path.stat().st_size != size or sha256_of(path) != digest:
+            raise Failure(f"the blob {digest} of the image has other content")
         return path
+
+    def document(self, descriptor: Any) -> dict[str, Any]:
+        """Return the JSON object that is the blob of DESCRIPTOR; raises Failure."""
+        return _document(self.checked(descriptor))
+
+    def manifests(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Yield descriptor and content of each manifest, however deep in indexes, each once.
+
+        Raises Failure: an index may name others, and each of these all of them again.
+        """
+        path = self.root / "index.json"
+        if not path.is_file():
+            raise Failure("the image has no index.json")
+        pending = deque(rows(_document(path), "manifests"))
+        seen: set[str] = set()
+        while pending:
+            descriptor = pending.popleft()
+            if str(descriptor.get("digest")) in seen:
+                continue
+            content = self.document(descriptor)
+            seen.add(descriptor["digest"])
+            if len(seen) + len(pending) > MAX_MANIFESTS:
+                raise Failure(f"the image has more than {MAX_MANIFESTS} manifests")
+            if descriptor.get("mediaType") in INDEX_TYPES:
+                pending.extend(rows(content, "manifests"))
+            else:
+                yield descriptor, content
 
     def flatten(self, manifest_digest: str, scratch: Path) -> Tree:
         """Return the file system of a manifest: its layers laid over one another."""
@@ -88,14 +146,13 @@ class Layout:
         """Return (descriptor, diff id) of each layer; raises Failure for a malformed image."""
         path = self.blob(manifest_digest)
         size = path.stat().st_size if path.is_file() else -1
-        try:
-            manifest_blob = self.checked({"digest": manifest_digest, "size": size})
-            manifest = json.loads(manifest_blob.read_bytes())
-            config = json.loads(self.checked(manifest["config"]).read_bytes())
-            layers = [dict(layer) for layer in manifest["layers"]]
-            diff_ids = [str(diff_id) for diff_id in config["rootfs"]["diff_ids"]]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise Failure("the image's manifest or config is malformed", why=str(error)) from None
+        manifest = self.document({"digest": manifest_digest, "size": size})
+        config = self.document(manifest.get("config"))
+        layers = rows(manifest, "layers")
+        rootfs = config.get("rootfs")
+        diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+        if not isinstance(diff_ids, list):
+            raise Failure("the image's config does not name its layers")
         if len(diff_ids) != len(layers):
             raise Failure("the image's config does not name each of its layers")
         return list(zip(layers, diff_ids, strict=True))

@@ -3,6 +3,8 @@
 import json
 import socket
 import time
+from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +13,8 @@ from .failure import Failure
 
 CONNECT_SECONDS = 10.0
 POLL_SECONDS = 0.02
+MAX_LINE = 1 << 20  # bytes that it may say on one
+MAX_EVENTS = 1000  # that are kept until somebody waits for one
 
 
 class Monitor:
@@ -28,10 +32,14 @@ class Monitor:
                 if time.monotonic() > deadline:
                     raise Failure("QEMU does not answer", why=str(error)) from None
                 time.sleep(POLL_SECONDS)
-        self._lines = self._socket.makefile("rw", encoding="utf-8")
-        self._events: list[dict[str, Any]] = []
-        self._read()
-        self.command("qmp_capabilities")
+        self._lines = self._socket.makefile("rwb")
+        self._events: deque[dict[str, Any]] = deque(maxlen=MAX_EVENTS)
+        try:
+            self._read()
+            self.command("qmp_capabilities")
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -42,17 +50,26 @@ class Monitor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._lines.close()
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        with suppress(OSError):  # what could not be sent, to who is gone
+            self._lines.close()
         self._socket.close()
 
     def command(self, name: str, **arguments: object) -> Any:
         """Carry out a command and return what it returns; raises Failure."""
-        self._lines.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
-        self._lines.flush()
+        request = json.dumps({"execute": name, "arguments": arguments}) + "\n"
+        try:
+            self._lines.write(request.encode())
+            self._lines.flush()
+        except OSError as error:
+            raise Failure("QEMU ended", why=str(error)) from None
         while True:
             answer = self._read()
             if "error" in answer:
-                raise Failure(f"QEMU refuses {name}", why=str(answer["error"].get("desc")))
+                raise Failure(f"QEMU refuses {name}", why=str(_object(answer["error"]).get("desc")))
             if "return" in answer:
                 return answer["return"]
             self._events.append(answer)
@@ -62,9 +79,9 @@ class Monitor:
         self._socket.settimeout(timeout)
         try:
             while True:
-                event = self._events.pop(0) if self._events else self._read()
+                event = self._events.popleft() if self._events else self._read()
                 if event.get("event") == name:
-                    return dict(event.get("data", {}))
+                    return _object(event.get("data", {}))
         except TimeoutError:
             raise Failure(f"QEMU did not come to {name} in {timeout:g} seconds") from None
         finally:
@@ -88,20 +105,37 @@ class Monitor:
 
     def _wait_for_migration(self, what: str) -> None:
         while True:
-            status = self.command("query-migrate")
-            if status["status"] == "completed":
+            status = _object(self.command("query-migrate"))
+            if status.get("status") == "completed":
                 return
-            if status["status"] in {"failed", "cancelled"}:
+            if status.get("status") in ("failed", "cancelled"):
                 raise Failure(
                     f"QEMU cannot {what} its state", why=str(status.get("error-desc", ""))
                 )
             time.sleep(POLL_SECONDS)
 
     def _read(self) -> dict[str, Any]:
-        line = self._lines.readline()
+        """Return the next thing that QEMU says; raises Failure, TimeoutError."""
+        try:
+            line = self._lines.readline(MAX_LINE)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise Failure("QEMU ended", why=str(error)) from None
         if not line:
             raise Failure("QEMU ended")
-        return dict(json.loads(line))
+        if not line.endswith(b"\n"):
+            raise Failure("QEMU ended, or says what has no end")
+        try:
+            return _object(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise Failure("QEMU says what is no JSON", why=str(error)) from None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Failure("QEMU says something unknown", why=repr(value)[:100])
+    return value
 
 
 def _file(path: Path) -> list[dict[str, Any]]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from .failure import Failure
 from .tree import Tree
 
+# Which fields are numbers, by how many fields a row has: of passwd(5), of group(5).
+IDS = {7: slice(2, 4), 4: slice(2, 3)}
 MAX_ID = (1 << 31) - 1  # as Docker; also what every tar header and crun accept
 
 
@@ -33,7 +35,7 @@ def find_account(tree: Tree, text: str) -> Account:
         uid, gid, name, home = 0, 0, "root", "/root"
     elif entry is not None:
         uid, gid, name, home = int(entry[2]), int(entry[3]), entry[0], entry[5]
-    elif user.isdecimal():
+    elif is_number(user):
         uid, gid, name, home = _number(user), 0, "", "/"
     else:
         raise _unknown(user, "user", [row[0] for row in rows])
@@ -51,20 +53,25 @@ def find_owner(tree: Tree, text: str) -> tuple[int, int]:
     """
     user, colon, _ = text.partition(":")
     account = find_account(tree, text)
-    return account.uid, account.gid if colon or not user.isdecimal() else int(user)
+    return account.uid, account.gid if colon or not is_number(user) else _number(user)
 
 
 def _gid(groups: list[list[str]], text: str) -> int:
     for row in groups:
         if row[0] == text:
             return int(row[2])
-    if text.isdecimal():
+    if is_number(text):
         return _number(text)
     raise _unknown(text, "group", [row[0] for row in groups])
 
 
+def is_number(text: str) -> bool:
+    """Tell whether TEXT is written as a number: digits of ASCII, and no more than one has."""
+    return text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID))
+
+
 def _number(text: str) -> int:
-    if not text.isascii() or int(text) > MAX_ID:
+    if int(text) > MAX_ID:
         raise Failure(f"{text} is no user or group number", fix=f"the largest is {MAX_ID}")
     return int(text)
 
@@ -75,7 +82,11 @@ def _rows(tree: Tree, path: str, fields: int) -> list[list[str]]:
         return []
     lines = node.content.read().decode("utf-8", "replace").splitlines()
     rows = (line.split(":") for line in lines if line and not line.startswith("#"))
-    return [row for row in rows if len(row) == fields and row[2].isdecimal()]
+    return [row for row in rows if len(row) == fields and all(map(_is_id, row[IDS[fields]]))]
+
+
+def _is_id(text: str) -> bool:
+    return is_number(text) and int(text) <= MAX_ID
 
 
 def _unknown(name: str, kind: str, known: list[str]) -> Failure:

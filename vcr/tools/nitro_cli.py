@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/enclaves/latest/user/cmd-nitro-run-enclave.html
 """
 
-import json
 import shutil
 import socket
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from vcr import process
 from vcr.errors import VcrError
+from vcr.foreign import load_json
 
 PROGRAM = "nitro-cli"
 DEVICE = Path("/dev/nitro_enclaves")
@@ -56,9 +56,9 @@ def run_enclave(image: Path, memory_mib: int, cpus: int) -> Enclave:
 def read_enclave(told: bytes) -> Enclave:
     """Read what nitro-cli TOLD of an enclave it started; raises VcrError."""
     try:
-        content = json.loads(told)
+        content = load_json(told)
         return Enclave(str(content["EnclaveID"]), int(content["EnclaveCID"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise VcrError(f"{PROGRAM} says nothing we understand", why=str(error)) from None
 
 
