@@ -10,17 +10,17 @@ let
       file: _:
       !(builtins.elem (baseNameOf file) [ ".git" "__pycache__" "result" ".hypothesis" ]);
   };
-  # The tests of a program of guest/.
-  goTests =
-    name:
-    goRun {
-      name = "vcr-check-${name}";
-      source = builtins.path { path = ../guest + "/${name}"; inherit name; };
-    } ''
-      go vet .
-      go test .
-      touch $out
-    '';
+  program = { name, tags ? "" }: goRun {
+    name = "vcr-check-${name}";
+    source = builtins.path { path = ../guest + "/${name}"; inherit name; };
+  } ''
+    test -z "$(${go}/usr/lib/go-1.24/bin/gofmt -l .)"
+    for tags in "" ${tags}; do
+      go vet -tags "$tags" .
+      go test -tags "$tags" .
+    done
+    touch $out
+  '';
 in
 {
   tools = run {
@@ -38,9 +38,12 @@ in
     ${go}/usr/lib/go-1.24/bin/go version
     touch $out
   '';
-  loader = goTests "loader";
-  agent = goTests "agent";
-  asker = goTests "attest";
+  # The programs of the guest: vetted, and tried on all that fuzzing has found.
+  agent = program { name = "agent"; tags = "debug"; };
+  asker = program { name = "attest"; };
+  loader = program { name = "loader"; };
+  sampler = program { name = "sampler"; };
+  step = program { name = "step"; };
   tests = run { name = "vcr-check-tests"; path = [ test ]; } ''
     cp -r ${repository} /tmp/vcr
     chmod -R u+w /tmp/vcr

@@ -25,6 +25,7 @@ const (
 	nbdReplyError    = 1 << 31
 	nbdInfoExport    = 0
 	nbdMaxReply      = 4096
+	nbdMaxReplies    = 64
 )
 
 // Requests of the kernel's device: linux/nbd.h.
@@ -49,10 +50,13 @@ func attachDrive(port uint32) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// A parent that says nothing, or without end, gets no enclave that waits for it.
+	_ = parent.SetDeadline(time.Now().Add(nbdSeconds * time.Second))
 	size, err := negotiate(parent)
 	if err != nil {
 		return "", err
 	}
+	_ = parent.SetDeadline(time.Time{})
 	// The kernel takes no vsock socket for this; what comes through is copied to one it takes.
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -143,7 +147,7 @@ func negotiate(server io.ReadWriter) (uint64, error) {
 
 func exportSize(server io.Reader) (uint64, error) {
 	size := uint64(0)
-	for {
+	for range nbdMaxReplies {
 		var reply struct {
 			Magic                uint64
 			Option, Kind, Length uint32
@@ -170,4 +174,5 @@ func exportSize(server io.Reader) (uint64, error) {
 			size = binary.BigEndian.Uint64(data[2:])
 		}
 	}
+	return 0, errors.New("the server's answer has no end")
 }

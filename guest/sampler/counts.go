@@ -30,8 +30,14 @@ func newCounts(processes *processes, onlyApp bool) *counts {
 	return &counts{processes: processes, onlyApp: onlyApp, self: uint32(os.Getpid()), stacks: map[string]*Stack{}}
 }
 
+// least is how many bytes a record of a kind has, before what is of any length.
+var least = map[uint32]int{recordLost: 16, recordComm: 8, recordFork: 12, recordMmap2: 64, recordSample: 16}
+
 // take counts a sample, or learns from a record what processes do.
 func (c *counts) take(kind uint32, misc uint16, body []byte) {
+	if len(body) < least[kind] {
+		return
+	}
 	word := func(at int) uint32 { return binary.NativeEndian.Uint32(body[at:]) }
 	long := func(at int) uint64 { return binary.NativeEndian.Uint64(body[at:]) }
 	switch kind {
@@ -51,6 +57,9 @@ func (c *counts) take(kind uint32, misc uint16, body []byte) {
 			c.processes.mapped(word(0), mapping{long(8), long(8) + long(16), long(24), text(body[64:])})
 		}
 	case recordSample:
+		if long(8) > uint64(len(body)-16)/8 {
+			return
+		}
 		chain := make([]uint64, long(8))
 		for i := range chain {
 			chain[i] = long(16 + 8*i)

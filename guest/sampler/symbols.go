@@ -2,7 +2,10 @@ package main
 
 import (
 	"debug/elf"
+	"fmt"
+	"os"
 	"sort"
+	"syscall"
 )
 
 // symbols are the functions of an ELF file, by address.
@@ -11,13 +14,27 @@ type symbols struct {
 	functions []elf.Symbol
 }
 
-func readSymbols(path string) (*symbols, error) {
-	file, err := elf.Open(path)
+// readSymbols reads a file of the app, which may be anything: it waits for no pipe, and what
+// debug/elf panics about is an error.
+func readSymbols(path string) (found *symbols, err error) {
+	opened, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	found := &symbols{}
+	defer opened.Close()
+	if info, err := opened.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
+	defer func() {
+		if reason := recover(); reason != nil {
+			found, err = nil, fmt.Errorf("%s: %v", path, reason)
+		}
+	}()
+	file, err := elf.NewFile(opened)
+	if err != nil {
+		return nil, err
+	}
+	found = &symbols{}
 	for _, program := range file.Progs {
 		if program.Type == elf.PT_LOAD {
 			found.loads = append(found.loads, program.ProgHeader)

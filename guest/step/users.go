@@ -26,12 +26,10 @@ func findAccount(text string) (*account, error) {
 	name := ""
 	if row := findRow("/etc/passwd", 7, user); row != nil {
 		name, found.home = row[0], row[5]
-		uid, _ := strconv.ParseUint(row[2], 10, 31)
-		gid, _ := strconv.ParseUint(row[3], 10, 31)
-		found.uid, found.gid = uint32(uid), uint32(gid)
-	} else if number, err := strconv.ParseUint(user, 10, 31); err == nil {
-		found.uid = uint32(number)
-		if number == 0 {
+		found.uid, found.gid = uint32(number(row[2])), uint32(number(row[3]))
+	} else if uid := number(user); uid >= 0 {
+		found.uid = uint32(uid)
+		if uid == 0 {
 			name, found.home = "root", "/root"
 		}
 	} else {
@@ -42,14 +40,22 @@ func findAccount(text string) (*account, error) {
 		return found, nil
 	}
 	if row := findRow("/etc/group", 4, group); row != nil {
-		gid, _ := strconv.ParseUint(row[2], 10, 31)
+		found.gid = uint32(number(row[2]))
+	} else if gid := number(group); gid >= 0 {
 		found.gid = uint32(gid)
-	} else if number, err := strconv.ParseUint(group, 10, 31); err == nil {
-		found.gid = uint32(number)
 	} else {
 		return nil, fmt.Errorf("there is no group %q in the image", group)
 	}
 	return found, nil
+}
+
+// number returns a user's or a group's, -1 for what is none.
+func number(text string) int {
+	found, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return -1
+	}
+	return int(found)
 }
 
 func rows(file string, fields int) [][]string {
@@ -63,7 +69,9 @@ func rows(file string, fields int) [][]string {
 		if len(row) != fields || strings.HasPrefix(line, "#") {
 			continue
 		}
-		if _, err := strconv.ParseUint(row[2], 10, 31); err == nil {
+		// In passwd(5) the user's number and the group's, in group(5) one. A row without is
+		// passed over: a group that cannot be read is not root's.
+		if number(row[2]) >= 0 && (fields == 4 || number(row[3]) >= 0) {
 			all = append(all, row)
 		}
 	}
@@ -84,8 +92,7 @@ func groupsOf(name string) []int {
 	var found []int
 	for _, row := range rows("/etc/group", 4) {
 		if name != "" && slices.Contains(strings.Split(row[3], ","), name) {
-			gid, _ := strconv.Atoi(row[2])
-			found = append(found, gid)
+			found = append(found, number(row[2]))
 		}
 	}
 	slices.Sort(found)

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -270,15 +269,6 @@ def test_a_changed_image_does_not_start(setup: Setup, tmp_path: Path) -> None:
     (tmp_path / "eif").write_bytes(data)
     with pytest.raises(MismatchError, match="damaged"):
         read_image(tmp_path / "eif")
-
-
-@pytest.mark.parametrize("program", ["loader", "agent", "asker"])
-def test_the_guests_own_tests_pass(program: str) -> None:
-    """In the Nix sandbox, with the pinned compiler."""
-    checks = ["-f", str(REPO / "nix/default.nix"), f"checks.{program}"]
-    argv = ["nix", "build", "--no-link", *checks]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_an_enclave_needs_the_profile_and_the_engine(vcr: Any) -> None:
