@@ -1,0 +1,297 @@
+"""What machines say to their host: agents, sessions, archives, frames, requests, QEMU's monitor."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import socket
+import struct
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from fuzz.target import Target
+from vcr.engines import agent, cartesi_frames, debug, transfer
+from vcr.engines.agent import Agent, NoAnswerError
+from vcr.engines.cartesi_frames import Session, logged
+from vcr.engines.debug import Answers
+from vcr.errors import VcrError
+from vcr.lock import recorder
+from vcr.lock.bodies import BodyStore
+from vcr.lock.recorder import Recorder
+from vcr.lock.request import Request
+from vcr.lock.secrets import Secrets
+from vcr.lock.sources import Sources
+from vcr.lock.web import Response
+from vcr.sandbox import qmp
+from vcr.sandbox.failure import Failure
+from vcr.sandbox.qmp import Monitor
+
+
+def _told(data: bytes, directory: Path, work: Callable[[Path], object]) -> None:
+    """Do WORK with the path of a socket at which whoever connects is told DATA, then nothing."""
+    path = directory / "socket"
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(4)
+        listener.settimeout(5)
+
+        def serve() -> None:
+            with suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.settimeout(2)
+                    connection.sendall(data)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(1 << 16):
+                        pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            work(path)
+        finally:
+            with suppress(OSError), socket.socket(socket.AF_UNIX) as last:
+                last.connect(str(path))  # if nobody has
+            thread.join()
+
+
+def read_agent(data: bytes, directory: Path) -> None:
+    """Read an agent's answer to each question."""
+
+    def ask(path: Path) -> None:
+        with suppress(NoAnswerError):
+            Agent(path).health(5.0)
+
+    _told(data, directory, ask)
+
+
+def read_session(data: bytes, _directory: Path) -> None:
+    """Take the answer to a task apart, in pieces as they may come."""
+    for size in (7, 1 << 16):
+        answers = Answers("0123456789abcdef")
+        for at in range(0, len(data), size):
+            list(answers.add(data[at : at + size]))
+
+
+SESSION = b"0123456789abcdef out aGVsbG8=\n0123456789abcdef err eA==\n0123456789abcdef took 5\nother out eA==\n0123456789abcdef exit 3\n"
+
+
+def read_archive(data: bytes, directory: Path) -> None:
+    """Unpack what `vcr cp` brings; nothing leads out of the copy."""
+    target, outside = directory / "target", directory / "outside"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.rmtree(outside, ignore_errors=True)
+    target.mkdir()
+    outside.mkdir()
+    try:
+        transfer.unpack(io.BytesIO(data), str(target), lambda _: None)
+    finally:
+        assert not list(outside.iterdir()), "something was written outside"
+        for top, directories, files in os.walk(target):
+            for name in (*directories, *files):
+                path = Path(top, name)
+                assert not path.is_symlink() or _stays(path, target), f"{path.name} leads out"
+
+
+def _stays(path: Path, target: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(target.resolve())
+    except (OSError, RuntimeError):
+        return True  # in circles, or too long to be followed
+
+
+def _archives() -> Iterator[bytes]:
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
+            for name, kind, goal in (
+                ("d", tarfile.DIRTYPE, ""),
+                ("d/s", tarfile.SYMTYPE, "../outside"),
+                ("d/s2", tarfile.SYMTYPE, "f"),
+                ("d/f", tarfile.REGTYPE, ""),
+                ("d/s/x", tarfile.SYMTYPE, "../x"),
+                ("d/h", tarfile.LNKTYPE, "d/f"),
+            ):
+                info = tarfile.TarInfo(name)
+                info.type, info.linkname = kind, goal
+                info.size = 3 * (kind == tarfile.REGTYPE)
+                archive.addfile(info, io.BytesIO(b"abc"))
+        yield buffer.getvalue()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, kind, goal in (
+            ("d", tarfile.DIRTYPE, ""),
+            ("d/f", tarfile.REGTYPE, ""),
+            ("d/s", tarfile.SYMTYPE, "f"),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, goal
+            archive.addfile(info)
+    yield buffer.getvalue()
+
+
+class _Driver:
+    """A driver's pipes, whose output is an input of ours."""
+
+    def __init__(self, said: bytes) -> None:
+        self.stdin, self.stdout = io.BytesIO(), io.BytesIO(said)
+
+    def wait(self) -> int:
+        """Return its exit code."""
+        return 0
+
+
+def read_frames(data: bytes, directory: Path) -> None:
+    """Talk with a Cartesi machine, and read a session's log."""
+    session = Session(_Driver(data), io.BytesIO())  # type: ignore[arg-type]
+    log = directory / "log"
+    log.write_bytes(data)
+    try:
+        for _ in logged(log):
+            pass
+    finally:
+        session.ask("state")
+        list(session.request(80, b"GET / HTTP/1.1\r\n\r\n"))
+        session.close()
+
+
+def _frames() -> Iterator[bytes]:
+    def frame(kind: bytes, data: bytes = b"") -> bytes:
+        return struct.pack(">I", 1 + len(data)) + kind + data
+
+    yield (
+        frame(b"R", b"running\n")
+        + frame(b"E")
+        + frame(b"R", b"HTTP/1.1 200 OK\r\n\r\n")
+        + frame(b"E")
+        + frame(b"F", b"\x01" * 32)
+    )
+    yield frame(b"X", b"halted")
+
+
+class _Offline(Recorder):
+    """A recorder whose network is not there: the reader of requests is the thing."""
+
+    def _fetch(self, request: Request) -> Response:
+        return Response(200, {"content-type": "text/plain"}, request.content)
+
+
+class _NoStore:
+    def add_fixed(self, path: Path) -> Path:
+        """Return PATH: there is no Nix store."""
+        return path
+
+
+def read_recording(data: bytes, directory: Path) -> None:
+    """Answer a build machine's requests."""
+    store = BodyStore(directory / "bodies", _NoStore())  # type: ignore[arg-type]
+    recorded = _Offline(Sources(), store, Secrets({}), lambda _: None)
+
+    def ask(path: Path) -> None:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+            client.connect(str(path))
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            client.settimeout(5)
+            with suppress(OSError):
+                while client.recv(1 << 16):
+                    pass
+
+    path = directory / "recorder"
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(1)
+        thread = threading.Thread(target=ask, args=(path,), daemon=True)
+        thread.start()
+        recorded._guarded(listener)
+        thread.join()
+    if recorded.crash is not None:
+        raise recorded.crash
+
+
+REQUEST = {
+    "method": "GET",
+    "url": "https://x.example/a",
+    "accept": "",
+    "body": "",
+    "headers": {"User-Agent": "x"},
+    "length": 0,
+}
+
+
+def read_monitor(data: bytes, directory: Path) -> None:
+    """Talk with QEMU's monitor."""
+
+    def talk(path: Path) -> None:
+        with Monitor(path) as monitor:
+            monitor.save_state(Path("/nowhere"))
+            monitor.wait_for("STOP", 1.0)
+
+    _told(data, directory, talk)
+
+
+QMP = (
+    b"\n".join(
+        json.dumps(line).encode()
+        for line in (
+            {"QMP": {"version": {}}},
+            {"return": {}},
+            {"event": "STOP", "data": {}},
+            {"return": {}},
+            {"return": {}},
+            {"return": {"status": "active"}},
+            {"return": {"status": "completed"}},
+            {"event": "STOP", "data": {"a": 1}},
+            {"error": {"desc": "no"}},
+        )
+    )
+    + b"\n"
+)
+
+TARGETS = (
+    Target(
+        "agent",
+        read_agent,
+        lambda: [b"health 0 aGVsbG8=\n", b"pong\n", b"health 1 \n"],
+        "text",
+        modules=(agent,),
+    ),
+    Target(
+        "session",
+        read_session,
+        lambda: [SESSION],
+        "text",
+        modules=(debug,),
+        may_raise=(NoAnswerError, VcrError),
+    ),
+    Target("transfer", read_archive, _archives, modules=(transfer,)),
+    Target("cartesi", read_frames, _frames, modules=(cartesi_frames,)),
+    Target(
+        "recorder",
+        read_recording,
+        lambda: [
+            json.dumps(REQUEST).encode() + b"\n",
+            json.dumps(
+                {
+                    **REQUEST,
+                    "method": "POST",
+                    "length": 3,
+                    "body": hashlib.sha256(b"abc").hexdigest(),
+                }
+            ).encode()
+            + b"\nabc"
+            + json.dumps(REQUEST).encode()
+            + b"\n",
+        ],
+        "json",
+        modules=(recorder,),
+    ),
+    Target("qmp", read_monitor, lambda: [QMP], "text", modules=(qmp,), may_raise=(Failure,)),
+)
