@@ -26,7 +26,7 @@ from vcr.model.project import load_project
 from vcr.model.url import check_image, check_url, encoded
 from vcr.model.volume import split_volume
 from vcr.runtime.ssh import Access
-from vcr.sandbox.prod import Prod, restored
+from vcr.sandbox.prod import Prod, Sockets, restored
 from vcr.sandbox.vm import option
 from vcr.settings import Settings
 from vcr.tools.binary_cache import BinaryCache
@@ -45,9 +45,9 @@ def test_a_path_is_one_value_of_an_option_of_qemu() -> None:
     assert values(f"path={option(Path('/x,y=z,,'))},server=on") == ["path=/x,y=z,,", "server=on"]
     odd = Path("/") / f"{ODD},append=off"
     machine = Prod.of("/qemu", "/data", 64, 0)
-    argv = restored(machine, odd, odd, odd, odd, odd, "user", odd)
+    argv = restored(machine, odd, odd, odd, Sockets(odd, odd, odd, odd), "user")
     holding = [values(word) for word in argv if ODD.partition(",")[0] in word]
-    assert len(holding) == 13  # memory, console, log, agent, monitor, 8 of debug
+    assert len(holding) == 14  # memory, console, log, agent, door, monitor, 8 of debug
     for fields in holding:
         whole = [field for field in fields if f"{odd}" in field]
         assert len(whole) == 1

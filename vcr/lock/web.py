@@ -6,6 +6,7 @@ Used while locking only. Names are looked up once, this host is not the network
 
 import http.client
 import io
+import re
 import time
 import urllib.parse
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from vcr.model.url import check_url
 ATTEMPTS = 3
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP status codes that may pass
 LIMITS = Limits()
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,6 @@ def _answer(answer: http.client.HTTPResponse, limits: Limits) -> Response:
             raise TooMuchError(f"it has more than {limits.size // MIB} MiB")
     if length is not None and length != body.tell():
         raise http.client.IncompleteRead(b"", length - body.tell())
-    # RFC 9110, section 5.5: a value that goes on on a second line
-    headers = {name.lower(): " ".join(v.splitlines()) for name, v in answer.headers.items()}
+    # RFC 9110, section 5.5: a value may go on on a second line; control characters are spaces
+    headers = {name.lower(): _CONTROL.sub(" ", text) for name, text in answer.headers.items()}
     return Response(answer.status, headers, body.getvalue())
