@@ -177,7 +177,7 @@ let
   essential =
     spec:
     removeAttrs spec [ "debs" "lower" "nar_sha256" "origin" "reference" ]
-    // (if spec ? sources then { sources = map (s: removeAttrs s [ "files" "layers" "file" ]) spec.sources; } else { });
+    // (if spec ? sources then { sources = map (s: removeAttrs s [ "files" "layers" "links" "file" ]) spec.sources; } else { });
 
   isBase = spec: builtins.elem spec.op [ "debs" "oci" ];
 

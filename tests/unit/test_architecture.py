@@ -20,7 +20,7 @@ LAYERS = (
     ("enclave",),
     ("tools",),
     ("ui", "progress", "process", "atomic", "flock"),
-    ("settings", "signals"),
+    ("settings", "signals", "limits"),
     ("model", "sandbox"),
     ("foreign", "escape"),
     ("errors",),

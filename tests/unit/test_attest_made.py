@@ -11,12 +11,13 @@ import pytest
 from vcr.attest.predicates import Host, check_predicate
 from vcr.attest.provenance import Pins, provenance, source_descriptor
 from vcr.attest.sbom import _machine, sbom
+from vcr.attest.source import Revision
 from vcr.attest.statement import Statement
 from vcr.lock.read import load_lock
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.stages.prepare import prepare
-from vcr.tools.git import Revision, in_working_tree, public_uri
+from vcr.tools.git import public_uri
 
 REPO = Path(__file__).resolve().parents[2]
 PINS = Pins(REPO / "nix/pins")
@@ -135,7 +136,7 @@ def made_provenance(source: Revision | None) -> dict[str, Any]:
 
 
 def test_provenance_names_source_lock_and_tools() -> None:
-    source = Revision("a" * 40, "https://host.example/repo", is_changed=False)
+    source = Revision("a" * 40, "https://host.example/repo")
     definition = made_provenance(source)["buildDefinition"]
     by_name = {row["name"]: row for row in definition["resolvedDependencies"]}
     assert by_name["source"] == {
@@ -161,8 +162,9 @@ def test_provenance_has_no_path_of_this_host_and_no_time() -> None:
 
 
 def test_a_source_that_was_changed_says_so() -> None:
-    changed = source_descriptor(Revision("a" * 40, "", is_changed=True))
-    assert changed["annotations"] == {"changed": True}
+    changed = source_descriptor(Revision("a" * 40, "", ("app.py",)))
+    told = {"changed": True, "changedFiles": ["app.py"], "changedCount": 1}
+    assert changed["annotations"] == told
     assert "uri" not in changed
 
 
@@ -177,15 +179,10 @@ def test_a_source_that_was_changed_says_so() -> None:
         ("../r", ""),
         ("file:///srv/git/r", ""),
         ("https://host.example:port/r", ""),
+        ("https://host.example/\x1b[2J", ""),
+        ("https://host.example/a b", ""),
         ("", ""),
     ],
 )
 def test_an_origin_lets_nobody_in(origin: str, uri: str) -> None:
     assert public_uri(origin) == uri
-
-
-def test_a_working_tree_is_found_from_below(tmp_path: Path) -> None:
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    assert not in_working_tree(tmp_path / "a" / "b")
-    (tmp_path / ".git").write_text("gitdir: elsewhere")
-    assert in_working_tree(tmp_path / "a" / "b")

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from vcr.attest.predicates import BUILD_TYPE, BUILDER, Host
+from vcr.attest.source import Revision
 from vcr.model.digest import Digest
 from vcr.model.plan import Copy, Debs, Fetched, OciBase, Plan, UrlSource
 from vcr.model.project import CONFIG_FILE, Project
-from vcr.tools.git import Revision
+
+MAX_CHANGED = 20  # names of files that differ from the commit; how many there are is told
+MAX_NAME = 255  # characters of each
 
 type Descriptor = dict[str, Any]  # in-toto's ResourceDescriptor
 
@@ -76,12 +79,14 @@ def provenance(
 
 
 def source_descriptor(source: Revision) -> Descriptor:
-    """Return the SOURCE: its commit, where it is published, and whether files differ from it."""
+    """Return the SOURCE: its commit, where it is published, and which files are not of it."""
     found: Descriptor = {"name": "source", "digest": {"gitCommit": source.commit}}
     if source.uri:
         found["uri"] = f"git+{source.uri}@{source.commit}"
-    if source.is_changed:
-        found["annotations"] = {"changed": True}
+    if source.changed:
+        files = [name[:MAX_NAME] for name in source.changed[:MAX_CHANGED]]
+        told = {"changed": True, "changedFiles": files, "changedCount": len(source.changed)}
+        found["annotations"] = told
     return found
 
 

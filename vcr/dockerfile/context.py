@@ -7,7 +7,7 @@ Nothing outside the context can be reached, neither by `..` nor through links.
 import os
 import posixpath
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from itertools import islice
@@ -20,6 +20,7 @@ from vcr.model.plan import ContextSource
 from vcr.sandbox.match import compile_pattern, has_wildcard
 
 COMPARED, LONG_NAME = 5000, 200  # names, and characters of one
+MAX_LINKS = 40  # that lead to one another, as path_resolution(7) has it
 OUTSIDE = "only files of the build context can be copied"
 
 
@@ -61,13 +62,14 @@ class Context:
         real = self._resolve(path, at)
         name = posixpath.basename(path)
         if real == ".":
-            return self._checked(ContextSource(".", "", tuple(self.entries)), at)
+            everything = ContextSource(".", "", tuple(self.entries), links=self._links(path))
+            return self._checked(everything, at)
         kind = self.entries.get(real)
         if kind is None:
             raise self._missing(path, at)
         inside = (entry for entry in self.entries if entry.startswith(f"{real}/"))
         files = (real, *inside) if kind == "dir" else (real,)
-        return self._checked(ContextSource(real, name, files), at)
+        return self._checked(ContextSource(real, name, files, links=self._links(path)), at)
 
     def _resolve(self, path: str, at: Position) -> str:
         """Follow links in PATH and at its end; raises UsageError when one leads outside."""
@@ -80,6 +82,19 @@ class Context:
                 fix="copy the file into the context instead of linking to it",
             )
         return real.relative_to(self.root).as_posix()
+
+    def _links(self, path: str) -> tuple[str, ...]:
+        """Return the links of the context that lead from PATH, which leads somewhere, there."""
+        found: list[Path] = []
+        place, left = self.root, path.split("/")[::-1]
+        while left and len(found) < MAX_LINKS:
+            place = Path(os.path.normpath(place / left.pop()))
+            if place.is_symlink():
+                found.append(place)
+                left += os.fspath(place.readlink()).split("/")[::-1]
+                place = Path("/") if left[-1] == "" else place.parent
+        inside = (link for link in found if link.is_relative_to(self.root))
+        return tuple(link.relative_to(self.root).as_posix() for link in inside)
 
     def _checked(self, source: ContextSource, at: Position) -> ContextSource:
         files = [file for file in source.files if self.entries[file] != "socket"]
@@ -99,7 +114,7 @@ class Context:
                     f"the file name {shown} is not UTF-8",
                     fix="rename it or add it to .dockerignore",
                 ) from None
-        return ContextSource(source.path, source.name, tuple(files))
+        return replace(source, files=tuple(files))
 
     @property
     def _names(self) -> list[str]:

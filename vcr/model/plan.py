@@ -57,6 +57,7 @@ class ContextSource:
     name: str  # its name as written: what it is called inside a directory
     files: tuple[str, ...]  # every file, directory and symlink that takes part
     kind: Literal["context"] = "context"
+    links: tuple[str, ...] = ()  # that led to the path; they decide what it is, and are not copied
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,21 @@
+"""What a program that works on bytes of somebody else may take of this host."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+KIB, BLOCK = 1 << 10, 512  # units of ulimit, in bytes
+SHELL = 'ulimit -f "$1" && ulimit -v "$2" && shift 2 && exec "$@"'
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a program may take, and each that it starts: setrlimit(2)."""
+
+    file_bytes: int  # of each file that it writes
+    memory_bytes: int  # of addresses
+
+    def on(self, argv: Sequence[str | Path]) -> list[str | Path]:
+        """Return what runs ARGV with no more than that."""
+        blocks, kib = self.file_bytes // BLOCK, self.memory_bytes // KIB
+        return ["sh", "-c", SHELL, "sh", str(blocks), str(kib), *argv]
