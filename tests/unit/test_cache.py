@@ -8,9 +8,10 @@ import pytest
 from vcr import process
 from vcr.errors import HostError, MismatchError, UsageError, VcrError
 from vcr.settings import Settings
-from vcr.tools.binary_cache import BinaryCache, SigningKey, _rows
+from vcr.tools.binary_cache import BinaryCache, SigningKey
 from vcr.tools.nix import Nix, _build_failure
 from vcr.tools.nix_log import NixLog
+from vcr.tools.nix_store import info_rows
 from vcr.verify.rebuild import _without_caches
 
 SIGNED = (("a", "team-1"), ("b", "other"))
@@ -76,7 +77,9 @@ def test_what_nix_is_told_to_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_both_forms_of_path_info_are_read() -> None:
     old = [{"path": "/a", "signatures": ["k:x"]}, {"path": "/b", "valid": False}]
     new = {"/a": {"signatures": ["k:x"]}, "/b": None}
-    assert [path for path, _ in _rows(old)] == [path for path, _ in _rows(new)] == [Path("/a")]
+    assert (
+        [path for path, _ in info_rows(old)] == [path for path, _ in info_rows(new)] == [Path("/a")]
+    )
 
 
 # --- settings

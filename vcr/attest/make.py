@@ -2,7 +2,6 @@
 
 import json
 import platform
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,17 @@ from vcr.attest.predicates import TYPES, Host, rebuild, root_hash, run_once, wit
 from vcr.attest.provenance import Pins, provenance, source_descriptor
 from vcr.attest.providers import Parts
 from vcr.attest.sbom import sbom
+from vcr.attest.source import Revision, revision_of, warn_of_changes
 from vcr.attest.statement import DRIVE, Statement, subjects_of
 from vcr.errors import UsageError
 from vcr.lock.read import load_lock
 from vcr.model.digest import Digest
 from vcr.model.ladder import UNKNOWN, Rung
 from vcr.model.project import Project
+from vcr.model.rebuilt import Rebuilt
 from vcr.sandbox.enclave import EIF
 from vcr.stages.build import Builder, Built
-from vcr.tools.git import Git, Revision, in_working_tree
+from vcr.tools.git import Git
 from vcr.tools.nix import Nix
 from vcr.verify.rebuild import Rebuilder
 
@@ -71,33 +72,33 @@ class Maker:
         pins = Pins(Nix(settings).directory / "pins")
         match kind:
             case "provenance":
-                source = revision_of(project, lambda: git_of(Nix(settings)))
+                source = revision_of(project, plan, lambda: git_of(Nix(settings)))
+                warn_of_changes(self.builder.ui, source)
                 return provenance(project, plan, source, pins, this_host())
             case "root-hash":
                 verity = json.loads((self.built.path("seal") / "verity.json").read_bytes())
                 return root_hash(plan, verity, self._drive.stat().st_size)
             case "run-once":
-                rebuilder = Rebuilder(self.builder, accept_cache=True)
-                executed = execute_again(rebuilder, plan, self.built)
+                executed = execute_again(Rebuilder(self.builder), plan, self.built)
                 return run_once(plan, executed.machine, executed.digest, this_host())
             case _:
                 image = next(r.digest for r in self.built.ladder if r.name == "image")
                 return sbom(plan, load_lock(project), pins, image)
 
 
-def witness(built: Built, project: Project, source: Revision | None, time: str | None) -> Statement:
-    """Return the statement that building PROJECT anew, from SOURCE, gave what is BUILT."""
+def witness(
+    built: Built, project: Project, source: Revision | None, time: str | None, extent: Rebuilt
+) -> Statement:
+    """Return the statement that building PROJECT anew, from SOURCE, gave what is BUILT.
+
+    EXTENT is how much was built again.
+    """
     lock = Digest.of_file(project.lock_file)
     given = source_descriptor(source) if source else None
-    predicate = rebuild(built.plan, lock, given, this_host())
+    predicate = rebuild(built.plan, lock, given, this_host(), extent)
     if time is not None:
         predicate = with_time("rebuild", predicate, time)
     return Statement(subjects_of(built.ladder), TYPES["rebuild"], predicate)
-
-
-def revision_of(project: Project, git: Callable[[], Git]) -> Revision | None:
-    """Return the revision of PROJECT, None when git does not keep it; raises VcrError."""
-    return git().revision(project.root) if in_working_tree(project.root) else None
 
 
 def git_of(nix: Nix) -> Git:

@@ -17,6 +17,7 @@ from vcr.attest.statement import DRIVE, Statement
 from vcr.attest.terms import Terms, read_terms
 from vcr.model.digest import Digest
 from vcr.model.plan import Plan
+from vcr.model.rebuilt import Rebuilt
 
 OURS = "https://vcr.example"
 TYPES = {
@@ -72,14 +73,18 @@ def run_once(plan: Plan, machine: Mapping[str, Any], digest: str, host: Host) ->
 
 
 def rebuild(
-    plan: Plan, lock: Digest, source: Mapping[str, Any] | None, host: Host
+    plan: Plan, lock: Digest, source: Mapping[str, Any] | None, host: Host, rebuilt: Rebuilt
 ) -> dict[str, Any]:
-    """Say that building PLAN anew from SOURCE, its lock being LOCK, gave the subjects."""
+    """Say that building PLAN anew from SOURCE, its lock being LOCK, gave the subjects.
+
+    REBUILT is how much was built again, not NOTHING.
+    """
     given = [{"name": "vcr.lock", "digest": {"sha256": lock.hex}}]
     return {
         "build": plan.terms,
         "resolvedDependencies": [*([dict(source)] if source else []), *given],
         "same": True,
+        "rebuilt": str(rebuilt),
         "builder": host.as_json(),
     }
 
@@ -184,6 +189,12 @@ def _check_run_once(statement: Statement, predicate: Mapping[str, Any]) -> None:
 def _check_rebuild(_: Statement, predicate: Mapping[str, Any]) -> None:
     demand(predicate["same"] is True, Joint.PREDICATE, "it does not say the same")
     demand(predicate["resolvedDependencies"], Joint.PREDICATE, "it does not say of what")
+    extent = predicate.get("rebuilt", Rebuilt.PROJECT)  # vcr did not say it before
+    demand(
+        extent in {Rebuilt.PROJECT, Rebuilt.TOOLCHAIN},
+        Joint.PREDICATE,
+        f"what it built again is {extent!r}, not {Rebuilt.PROJECT} or {Rebuilt.TOOLCHAIN}",
+    )
     _check_builder(predicate)
 
 

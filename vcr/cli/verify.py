@@ -9,6 +9,7 @@ import click
 
 from vcr.cli.app import App, Command, project_argument
 from vcr.errors import MismatchError, UsageError
+from vcr.model.rebuilt import Rebuilt
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.attest.statement import Statement
@@ -27,6 +28,9 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
     default=True,
     help="Build everything here once more, or take what the store and its caches have.",
 )
+@click.option("--rebuild-toolchain", "toolchain", is_flag=True,
+              help="Build the compilers, kernels and programs again, too, that this host has built"
+              " before.")  # fmt: skip
 @click.option("--sign", "key", type=click.Path(path_type=Path, dir_okay=False), metavar="KEY",
               help="If all is the same, state so, signed with this private key.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -47,6 +51,7 @@ def verify(  # noqa: PLR0913 -- one for each option
     url: str | None,
     revision: str | None,
     rebuild: bool,
+    toolchain: bool,
     key: Path | None,
     output: Path | None,
     time: str | None,
@@ -65,37 +70,44 @@ def verify(  # noqa: PLR0913 -- one for each option
         raise UsageError("there is nothing to compare with", fix="vcr verify LADDER [DIR]")
     from vcr.verify.ladders import read_claim  # noqa: PLC0415
 
-    claim = read_claim(ladder)
+    claim, extent = read_claim(ladder), _extent(rebuild=rebuild, toolchain=toolchain)
     if key is None:
         if output is not None or time is not None:
             raise UsageError("--output and --time are for --sign", fix="add --sign KEY")
-        compare_rebuilt(app, claim, url, revision, rebuild=rebuild)
+        compare_rebuilt(app, claim, url, revision, extent=extent)
         return
-    _witness(app, claim, (url, revision), _Signing.check(key, output, time, rebuild=rebuild))
+    _witness(app, claim, (url, revision), _Signing.check(key, output, time, extent))
+
+
+def _extent(*, rebuild: bool, toolchain: bool) -> Rebuilt:
+    if toolchain and not rebuild:
+        raise UsageError("--rebuild-toolchain and --accept-cache say opposite things")
+    if toolchain:
+        return Rebuilt.TOOLCHAIN
+    return Rebuilt.PROJECT if rebuild else Rebuilt.NOTHING
 
 
 @dataclass(frozen=True)
 class _Signing:
-    """With what key a statement is signed, where it goes, and when it says it was made."""
+    """With what key a statement is signed, where it goes, when it was made and of how much."""
 
     key: Path
     output: Path
     time: str | None
+    extent: Rebuilt
 
     @classmethod
-    def check(
-        cls, key: Path, output: Path | None, time: str | None, *, rebuild: bool
-    ) -> "_Signing":
+    def check(cls, key: Path, output: Path | None, time: str | None, extent: Rebuilt) -> "_Signing":
         """Check the options before anything is built; raises UsageError."""
         from vcr.attest.keys import read_private  # noqa: PLC0415
         from vcr.cli.attest import read_time  # noqa: PLC0415
 
-        if not rebuild:
+        if extent is Rebuilt.NOTHING:
             raise UsageError("who takes caches as they are has rebuilt nothing to state")
         if output is None:
             raise UsageError("--sign needs a file for the statement", fix="add --output FILE")
         read_private(key)
-        return cls(key, output, read_time(time))
+        return cls(key, output, read_time(time), extent)
 
 
 def _witness(
@@ -109,16 +121,18 @@ def _witness(
     made: list[Statement] = []
 
     def state(project: "Project", built: "Built") -> None:
-        from vcr.attest.make import git_of, revision_of, witness  # noqa: PLC0415
+        from vcr.attest.make import git_of, witness  # noqa: PLC0415
+        from vcr.attest.source import revision_of, warn_of_changes  # noqa: PLC0415
         from vcr.tools.git import public_uri  # noqa: PLC0415
         from vcr.tools.nix import Nix  # noqa: PLC0415
 
-        source = revision_of(project, lambda: git_of(Nix(app.settings)))
+        source = revision_of(project, built.plan, lambda: git_of(Nix(app.settings)))
+        warn_of_changes(app.ui, source)
         if source is not None and git[0] is not None:
             source = replace(source, uri=public_uri(git[0]))
-        made.append(witness(built, project, source, signing.time))
+        made.append(witness(built, project, source, signing.time, signing.extent))
 
-    compare_rebuilt(app, claim, *git, and_then=state)
+    compare_rebuilt(app, claim, *git, extent=signing.extent, and_then=state)
     envelope = sign(made[0].to_bytes(), [read_private(signing.key)])
     write_bytes(signing.output, envelope.to_bytes())
     app.ui.note(f"{signing.output} written")
@@ -130,7 +144,7 @@ def compare_rebuilt(
     url: str | None = None,
     revision: str | None = None,
     *,
-    rebuild: bool = True,
+    extent: Rebuilt = Rebuilt.PROJECT,
     and_then: "Callable[[Project, Built], None] | None" = None,
 ) -> None:
     """Build what CLAIM is about from the project of APP, or of URL at REVISION, and compare.
@@ -159,8 +173,8 @@ def compare_rebuilt(
         check_terms(claim, plan)
         builder = Builder(app.settings, app.ui, project)
         enclave = any(rung.name == "eif" for rung in claim.ladder)
-        built = Rebuilder(builder, accept_cache=not rebuild).rebuild(plan, enclave=enclave)
-        _report(app, compare(claim.ladder, built.ladder))
+        built = Rebuilder(builder, extent).rebuild(plan, enclave=enclave)
+        _report(app, compare(claim.ladder, built.ladder), extent)
         if and_then is not None:
             and_then(project, built)
 
@@ -174,7 +188,7 @@ def _check_outside(app: App, url: str | None) -> None:
         )
 
 
-def _report(app: App, rows: "tuple[Compared, ...]") -> None:
+def _report(app: App, rows: "tuple[Compared, ...]", extent: Rebuilt) -> None:
     from vcr.verify.ladders import first_difference  # noqa: PLC0415
 
     first = first_difference(rows)
@@ -182,7 +196,7 @@ def _report(app: App, rows: "tuple[Compared, ...]") -> None:
         told = [
             {"name": r.name, "expected": r.expected, "got": r.got, "same": r.is_same} for r in rows
         ]
-        app.ui.json("verify", {"same": first is None, "rungs": told})
+        app.ui.json("verify", {"same": first is None, "rungs": told, "rebuilt": str(extent)})
     else:
         app.ui.table(
             [(r.name, r.expected or "-", "same" if r.is_same else "DIFFERS") for r in rows]

@@ -10,12 +10,12 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from vcr import process
 from vcr.errors import FetchError, HostError, UsageError, VcrError
 from vcr.tools.nix import Nix
+from vcr.tools.nix_store import info_rows
 
 SCHEMES = ("file", "http", "https", "s3")
 _SEPARATORS = "?#%\n\r"
@@ -114,7 +114,7 @@ class BinaryCache:
             raise self._failure(f"{self.url} does not answer", told)
         return {
             path: tuple(signature.partition(":")[0] for signature in row.get("signatures", ()))
-            for path, row in _rows(json.loads(told.stdout))
+            for path, row in info_rows(json.loads(told.stdout))
         }
 
     def public_key(self, key: SigningKey) -> str:
@@ -129,10 +129,3 @@ class BinaryCache:
         if self.url.startswith("file://"):
             return HostError(what, why=why, fix="check the directory and its permissions")
         return FetchError(what, why=why, fix="check the address and the network")
-
-
-def _rows(told: Any) -> list[tuple[Path, dict[str, Any]]]:
-    """Return what is valid: a list in Nix before 2.19, an object by path since."""
-    if isinstance(told, dict):
-        return [(Path(path), row) for path, row in told.items() if row is not None]
-    return [(Path(row["path"]), row) for row in told if row.get("valid", True)]

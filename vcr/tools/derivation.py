@@ -6,6 +6,7 @@ thousand times its size.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,22 @@ _CLOSING = {"[": "]", "(": ")"}
 
 
 @dataclass(frozen=True)
+class Output:
+    """A store path that a derivation makes."""
+
+    path: Path
+    method: str = ""  # of a fixed output: "sha256" of a file, "r:sha256" of a tree as a NAR
+    digest: str = ""  # of a fixed output: its hash in hex; "" where inputs decide, not content
+
+
+@dataclass(frozen=True)
 class Derivation:
-    """The inputs and environment of one build step."""
+    """The inputs, outputs and environment of one build step."""
 
     inputs: tuple[Path, ...]  # derivations
     sources: tuple[Path, ...]  # store paths that were added, not built
     env: dict[str, str]
+    outputs: tuple[Output, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> "Derivation":
@@ -34,17 +45,39 @@ class Derivation:
             raise ValueError(f"{path} is no derivation")
         fields, end = _list(text, len(BEGIN), ")", 1)
         try:
-            _, inputs, sources, _, _, _, env = fields
+            outputs, inputs, sources, _, _, _, env = fields
             found = cls(
                 inputs=tuple(Path(drv) for drv, _ in inputs),
                 sources=tuple(Path(source) for source in sources),
                 env=dict(env),
+                outputs=tuple(Output(Path(out), *fixed) for _, out, *fixed in outputs),
             )
         except (TypeError, ValueError):
             raise ValueError(f"{path} is no derivation") from None
         if text[end:].strip() or not all(isinstance(v, str) for v in found.env.values()):
             raise ValueError(f"{path} is no derivation")
         return found
+
+    @property
+    def is_fixed(self) -> bool:
+        """Tell whether the content of every output is decided by a hash."""
+        return bool(self.outputs) and all(output.digest for output in self.outputs)
+
+
+def read_closure(drvs: Iterable[Path]) -> dict[Path, Derivation]:
+    """Read DRVS and all that they are built from, inputs first; raises OSError, ValueError."""
+    found: dict[Path, Derivation] = {}
+    read: dict[Path, Derivation] = {}
+    pending = list(drvs)
+    while pending:
+        drv = pending[-1]
+        if drv not in read:
+            read[drv] = Derivation.read(drv)
+            pending += read[drv].inputs
+            continue
+        pending.pop()
+        found.setdefault(drv, read[drv])
+    return found
 
 
 def _value(text: str, at: int, depth: int) -> tuple[Any, int]:

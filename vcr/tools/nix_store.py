@@ -4,12 +4,16 @@ Nix knows what is in use: of roots, of processes that run, of builds that are un
 https://nix.dev/manual/nix/latest/command-ref/nix-store/gc
 """
 
+import base64
+import json
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
+from typing import Any
 
 from vcr import process
 from vcr.errors import ExitCode, MismatchError, VcrError
@@ -63,8 +67,7 @@ class NixStore:
         said = self._query("nix-store", "--gc", "--print-dead")
         dead = [path for path in _paths(said) if is_build(path)]
         # What a build that ended half-way has left is there, too, but nothing Nix knows.
-        words = ("nix-store", "--check-validity", "--print-invalid")
-        left = {p for some in batched(dead, AT_ONCE) for p in _paths(self._query(*words, *some))}
+        left = self._invalid(dead)
         return [path for path in dead if path not in left]
 
     def needed_by(self, drvs: Iterable[Path]) -> set[Path]:
@@ -75,10 +78,50 @@ class NixStore:
 
     def damaged(self, outputs: Iterable[Path]) -> list[Path]:
         """Return what of OUTPUTS, and of builds they refer to, is not as it was built."""
-        paths = sorted(filter(is_build, self.needed_by(outputs)))
-        argv: list[process.Arg] = ["nix-store", "--verify-path", *paths]
-        said = process.run(argv, env=self.nix.env(), ok=None).stderr if paths else ""
-        return [path for path in paths if f"path '{path}' was modified" in said]
+        return self.modified(sorted(filter(is_build, self.needed_by(outputs))))
+
+    def modified(self, paths: Iterable[Path]) -> list[Path]:
+        """Return which of the valid PATHS do not have the bytes that Nix noted for them."""
+        wanted = list(paths)
+        gone = [path for path in wanted if not os.path.lexists(path)]
+        for some in batched((path for path in wanted if path not in gone), AT_ONCE):
+            argv: list[process.Arg] = ["nix-store", "--verify-path", *some]
+            done = process.run(argv, env=self.nix.env(), ok=None)
+            found = [path for path in some if f"path '{path}' was modified" in done.stderr]
+            if done.returncode and not found:
+                raise process.failure(done)
+            gone += found
+        return gone
+
+    def used_by(self, paths: Iterable[Path]) -> set[Path]:
+        """Return the valid PATHS and all in the store that they refer to."""
+        words = ("nix-store", "--query", "--requisites")
+        return {p for some in batched(paths, AT_ONCE) for p in _paths(self._query(*words, *some))}
+
+    def valid(self, paths: Iterable[Path]) -> dict[Path, bool]:
+        """Return the valid ones of PATHS, none of them a .drv, and whether this host built each.
+
+        Nix calls that `ultimate`. What it says of content addresses is not asked for: a
+        signature of a cache does not cover it.
+        """
+        wanted = list(paths)
+        left = self._invalid(wanted)  # Nix would ask caches for these
+        found = {}
+        for some in batched((path for path in wanted if path not in left), AT_ONCE):
+            argv: list[process.Arg] = ["nix", "path-info", "--json", *some]
+            rows = dict(info_rows(json.loads(process.run(argv, env=self.nix.env()).stdout)))
+            found.update({path: rows.get(path, {}).get("ultimate") is True for path in some})
+        return found
+
+    def nar_hashes(self, paths: Iterable[Path]) -> dict[Path, str]:
+        """Return the SHA-256, in hex, of the NAR of each of PATHS, of the bytes that are there."""
+        found: dict[Path, str] = {}
+        for some in batched(paths, AT_ONCE):
+            argv: list[process.Arg] = ["nix", "hash", "path", *some]
+            lines = process.run(argv, env=self.nix.env()).text.splitlines()
+            digests = (base64.b64decode(line.removeprefix("sha256-")).hex() for line in lines)
+            found.update(zip(some, digests, strict=True))
+        return found
 
     def sizes(self, paths: Sequence[Path]) -> list[int]:
         """Return the bytes of each of PATHS by itself."""
@@ -105,8 +148,23 @@ class NixStore:
             left = [path for path in left if path != Path(alive[1]) and path.exists()]
         return [path for path in paths if not path.exists()]
 
+    def _invalid(self, paths: Iterable[Path]) -> set[Path]:
+        """Return which of PATHS Nix does not know of."""
+        words = ("nix-store", "--check-validity", "--print-invalid")
+        return {p for some in batched(paths, AT_ONCE) for p in _paths(self._query(*words, *some))}
+
     def _query(self, *argv: str | Path) -> str:
         return process.run(argv, env=self.nix.env()).text
+
+
+def info_rows(told: Any) -> list[tuple[Path, dict[str, Any]]]:
+    """Return what `nix path-info --json` TOLD of the paths that are valid.
+
+    It is a list in Nix before 2.19, an object by path since.
+    """
+    if isinstance(told, dict):
+        return [(Path(path), row) for path, row in told.items() if row is not None]
+    return [(Path(row["path"]), row) for row in told if row.get("valid", True)]
 
 
 def is_build(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """Building all of a plan again, whatever the store already has."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,13 +8,19 @@ from pathlib import Path
 from vcr.errors import ExitCode, MismatchError, UsageError, VcrError
 from vcr.model.places import places_of
 from vcr.model.plan import Plan
+from vcr.model.rebuilt import Rebuilt
 from vcr.settings import Settings
 from vcr.stages import stages_of
 from vcr.stages.build import Builder, Built, layer_attr
 from vcr.tools.git import Git
 from vcr.tools.nix import Nix, Target
+from vcr.tools.nix_log import store_name
+from vcr.tools.nix_store import NixStore
+from vcr.verify.closure import Closure
+from vcr.verify.content import check_content
 
-NO_CACHE = "substituters =\n"  # binary caches that the host's Nix is set up for are not asked
+# Neither binary caches nor other hosts that this host's Nix is set up for are asked.
+ALONE = "substitute = false\nsubstituters =\nbuilders =\n"
 
 
 @dataclass(frozen=True)
@@ -22,43 +28,148 @@ class Rebuilder:
     """Builds a plan for somebody who trusts no cache, and not what is in the store either."""
 
     builder: Builder
-    accept_cache: bool
+    extent: Rebuilt = Rebuilt.PROJECT
 
-    def rebuild(self, plan: Plan, *, enclave: bool = False) -> Built:
+    def rebuild(self, plan: Plan, *, enclave: bool = False, tools: Iterable[str] = ()) -> Built:
         """Return what PLAN builds to here, with its ENCLAVE if wanted.
 
-        Raises MismatchError when that is not one thing.
+        Raises MismatchError when that is not one thing, or when something that it is made
+        of, or one of the toolsets TOOLS, is not what building it here gives.
         """
         stages = stages_of(plan.profile, arch=plan.arch, enclave=enclave)
-        if self.accept_cache:
+        if self.extent is Rebuilt.NOTHING:
             return self.builder.build(plan, stages)
-        alone = replace(self.builder, settings=_without_caches(self.builder.settings))
-        nix = Nix(alone.settings)
-        names = {layer_attr(ident): f"layer {ident}" for ident in plan.layers}
-        attrs = [*names, *stages]
-        there = [t for t in nix.evaluate(attrs, alone.write_plan(plan)).targets if t.is_built]
-        built = alone.build(plan, stages)
-        for target in there:
-            self.check(nix, target, names.get(target.attr, target.attr))
+        layers = {layer_attr(ident): f"layer {ident}" for ident in plan.layers}
+        targets = self._evaluate(plan, [*layers, *stages])
+        names = {target.drv: layers.get(target.attr, target.attr) for target in targets}
+        again = self._again(names, self._evaluate(plan, tools))
+        again.prepare(again.closure.own)
+        built = self._alone.build(plan, stages)
+        again.check(again.closure.own)
+        again.conclude()
         return built
 
-    def check(self, nix: Nix, target: Target, name: str) -> None:
-        """Build TARGET, which was in the store before and is called NAME, once more.
+    def repeat(self, plan: Plan, stage: str) -> Target:
+        """Build STAGE of PLAN, which is built, once more, and return it.
 
-        Raises MismatchError when that gives other bytes.
+        Raises MismatchError when it, or something foreign that it is made of, differs.
         """
+        (target,) = self._evaluate(plan, [stage])
+        again = self._again({target.drv: stage})
+        wanted = {*again.foreign(again.closure.own), target.drv}
+        in_order = [drv for drv in again.closure.own if drv in wanted]
+        again.prepare(in_order)
+        again.check(in_order)
+        again.conclude()
+        return target
+
+    @property
+    def _alone(self) -> Builder:
+        return replace(self.builder, settings=_without_caches(self.builder.settings))
+
+    def _evaluate(self, plan: Plan, attrs: Iterable[str]) -> tuple[Target, ...]:
+        wanted = list(attrs)
+        nix = Nix(self._alone.settings)
+        return nix.evaluate(wanted, self.builder.write_plan(plan)).targets if wanted else ()
+
+    def _again(self, names: Mapping[Path, str], tools: Iterable[Target] = ()) -> "_Again":
+        store = NixStore(Nix(self._alone.settings))
+        closure = Closure.below(store, names, (tool.drv for tool in tools))
+        return _Again(self._alone, closure, names, self.extent, closure.outputs())
+
+
+@dataclass(frozen=True)
+class _Again:
+    """What the store had of CLOSURE before, VALID, and how it is built again."""
+
+    builder: Builder
+    closure: Closure
+    names: Mapping[Path, str]
+    extent: Rebuilt
+    valid: Mapping[Path, bool]
+
+    def foreign(self, drvs: Iterable[Path]) -> list[Path]:
+        """Return those of DRVS whose outputs somebody else has built."""
+        return [drv for drv in drvs if self.closure.is_foreign(drv, self.valid)]
+
+    def prepare(self, wanted: Iterable[Path]) -> None:
+        """See to it that all that WANTED are made of is genuine; raises MismatchError.
+
+        What a hash closes is read; tools of others, or all of them, are built again.
+        """
+        closure, nix = self.closure, self.closure.store.nix
+        is_all = self.extent is Rebuilt.TOOLCHAIN
+        doubted = list(closure.tools) if is_all else self.foreign(closure.tools)
+        drvs = [*doubted, *wanted]
+        lacking = closure.lacking(drvs, self.valid)
+        with self.builder.ui.step("store") as step:
+            used = closure.given_to([*drvs, *lacking], self.valid)
+            used |= {out for drv in drvs for out in closure.outputs_of(drv) if out in self.valid}
+            check_content(closure, used)
+            step.because(f"{len(used)} paths are what their hashes say")
+        if lacking:
+            with self.builder.ui.step("inputs") as step:
+                nix.fill(lacking, step.line)
+                step.because("every input is in the store")
+        self.check(doubted)
+
+    def check(self, drvs: Iterable[Path]) -> None:
+        """Build DRVS, in order: those that were in the store before are compared with it."""
+        for drv in drvs:
+            is_compared = self.closure.is_there(drv, self.valid)
+            if is_compared or drv not in self.names:
+                self._check(drv, is_compared=is_compared)
+
+    def _check(self, drv: Path, *, is_compared: bool) -> None:
+        nix, name = self.closure.store.nix, self._name(drv)
         with self.builder.ui.step(name) as step:
+            if not is_compared:
+                nix.realise(drv, None, step.line)
+                step.because("built here")
+                return
             try:
-                nix.check(target.drv, step.line)
+                nix.check(drv, step.line)
             except VcrError as error:
                 if error.code is not ExitCode.MISMATCH:
                     raise
-                raise MismatchError(
-                    f"{name} is not what it was: the store has other bytes than a new build gives",
-                    why="its build is not deterministic, or the store was changed",
-                    fix=f"nix-store --repair-path {target.out}, and report it if it stays so",
-                ) from None
+                raise self._differs(drv) from None
             step.because("built again, the same")
+
+    def conclude(self) -> None:
+        """Raise MismatchError when something foreign came into the store meanwhile."""
+        now = self.closure.outputs()
+        fixed = {d for d, derivation in self.closure.derivations.items() if derivation.is_fixed}
+        new = {out for drv in fixed for out in self.closure.outputs_of(drv) if out in now}
+        check_content(self.closure, new - self.valid.keys())
+        came = [
+            drv
+            for drv in self.closure.derivations
+            if self.closure.is_foreign(drv, now) and not self.closure.is_foreign(drv, self.valid)
+        ]
+        if came:
+            raise MismatchError(
+                f"{self._name(came[0])} came from somewhere else while it was verified",
+                details=[("derivation", str(drv)) for drv in came],
+                why="another build on this host takes from a cache",
+                fix="run it again when that has ended",
+            )
+
+    def _name(self, drv: Path) -> str:
+        return self.names.get(drv) or store_name(str(drv)).removesuffix(".drv")
+
+    def _differs(self, drv: Path) -> MismatchError:
+        outputs = [str(out) for out in self.closure.outputs_of(drv)]
+        is_foreign = self.closure.is_foreign(drv, self.valid)
+        return MismatchError(
+            f"{self._name(drv)} is not what it was: the store has other bytes than a new build"
+            " gives",
+            details=[("derivation", str(drv)), *(("in the store", out) for out in outputs)],
+            why="it was built elsewhere, and came from a cache"
+            if is_foreign
+            else "its build is not deterministic, or the store was changed",
+            fix=f"nix-store --repair-path {' '.join(outputs)}, then verify with"
+            " --rebuild-toolchain: what was built from it is not to be believed either",
+        )
 
 
 @contextmanager
@@ -79,5 +190,5 @@ def source_of(
 
 def _without_caches(settings: Settings) -> Settings:
     config = settings.env.get("NIX_CONFIG", "")
-    env = {**settings.env, "NIX_CONFIG": f"{config}\n{NO_CACHE}"}
+    env = {**settings.env, "NIX_CONFIG": f"{config}\n{ALONE}"}
     return replace(settings, env=env, substituters=())

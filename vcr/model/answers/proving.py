@@ -21,6 +21,10 @@ class Verify(Answer):
 
     same: bool = Field(description="whether all of it is")
     rungs: list[VerifyRow] | None = Field(default=None, description="of a ladder")
+    rebuilt: str | None = Field(
+        default=None, description="of a ladder: how much was built again; project, toolchain, "
+        "or nothing",
+    )  # fmt: skip
     root_hash: str | None = Field(default=None, description="of a drive")
 
 
