@@ -8,6 +8,7 @@ let
       kind = "snapshot";
       qemu = "${qemu}/usr/bin/qemu-system-riscv64";
       qemu_data = "${qemu}/usr/share/qemu";
+      passt = "${toolchain.container}/usr/bin/passt";
       inherit (plan.machine) debug;
       symbols = if plan.machine.debug then "${kernel}" else "";
     };

@@ -9,6 +9,7 @@ import ../lib/vm-file.nix { inherit toolchain; } "vcr-vm-${plan.name}" {
   inherit (plan) arch name;
   inherit (emulator) qemu firmware;
   qemu_data = emulator.data;
+  passt = "${toolchain.container}/usr/bin/passt";
   kernel = "${kernel}/kernel";
   initramfs = "${kernel}/initramfs";
   squashfs = "${squashfs}/root.squashfs";

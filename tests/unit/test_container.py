@@ -150,7 +150,7 @@ def test_a_machine_takes_no_variables(tmp_path: Path) -> None:
 
 def test_pasta_opens_no_port() -> None:
     argv = pasta_argv(Path("/p"), 7, root=False)
-    for flag in ("-t", "-u", "-T", "-U"):
+    for flag in ("-t", "-u", "-T", "-U", "--map-host-loopback", "--map-guest-addr"):
         assert argv[argv.index(flag) + 1] == "none"
     assert "--runas" not in argv
     assert "--runas" in pasta_argv(Path("/p"), 7, root=True)

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from vcr.cli.watch import parse_since
-from vcr.engines import boot, kvm
+from vcr.engines import boot, kvm, network
 from vcr.engines.agent import Agent, NoAnswerError
+from vcr.engines.boot import BootMachine
 from vcr.engines.child import python_child
 from vcr.engines.load import load_machine
 from vcr.engines.machine import Channels, Forward
@@ -349,11 +350,14 @@ def test_the_command_line_is_as_recorded(repo: Path, tmp_path: Path) -> None:
     (tmp_path / "vm.json").write_text(json.dumps(MACHINE))
     machine = load_machine(tmp_path)
     channels = Channels(Path("/c/console"), Path("/c/log"), Path("/c/agent"), Path("/c/qmp"))
-    argv = machine.command_line([Forward("127.0.0.1", 8080, 80)], channels)
+    assert isinstance(machine, BootMachine)
+    argv = machine.qemu_argv(network.OPEN, channels)
     golden = repo / "tests" / "golden" / "qemu.txt"
     assert "\n".join(argv) + "\n" == golden.read_text()
     (tmp_path / "vm.json").write_text(json.dumps({**MACHINE, "debug": True}))
-    more = load_machine(tmp_path).command_line([Forward("127.0.0.1", 8080, 80)], channels)
+    debug = load_machine(tmp_path)
+    assert isinstance(debug, BootMachine)
+    more = debug.qemu_argv(network.OPEN, channels)
     added = [word for word in more if word not in argv]
     assert added[:2] == [
         "socket,path=/c/debug0,server=on,wait=off,id=debug0",
@@ -367,6 +371,7 @@ def test_a_machine_of_this_host_runs_by_kvm_where_kvm_runs_guests(
 ) -> None:
     (tmp_path / "vm.json").write_text(json.dumps({**MACHINE, "arch": "amd64", "cpus": 8}))
     machine = load_machine(tmp_path)
+    assert isinstance(machine, BootMachine)
     channels = Channels(Path("/c/console"), Path("/c/log"), Path("/c/agent"), Path("/c/qmp"))
     asked: list[tuple[str, ...]] = []
 
@@ -381,7 +386,7 @@ def test_a_machine_of_this_host_runs_by_kvm_where_kvm_runs_guests(
         (False, "tcg,thread=multi"),
     ):
         monkeypatch.setattr(boot, "has_kvm", lambda _, native=native: native)
-        argv = machine.command_line([], channels)
+        argv = machine.qemu_argv(network.OPEN, channels)
         words = dict(itertools.pairwise(argv))
         assert words["-accel"] == expected
         assert (words["-machine"], words["-smp"]) == ("microvm,acpi=off,rtc=on", "2")

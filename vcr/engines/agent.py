@@ -1,11 +1,19 @@
 """Talks to the agent in the guest (guest/agent) and to QEMU's monitor, over sockets."""
 
 import base64
+import io
 import json
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from vcr.engines.asked import Timed
+from vcr.foreign import read_line
+
+MAX_ANSWER = 64 << 10  # bytes of a line; the longest that is meant holds 1 KiB in base64
+MAX_OUTPUT = 4 << 10  # bytes of a health command's, that are kept
 
 
 class NoAnswerError(Exception):
@@ -34,11 +42,25 @@ class Agent:
         # The guest ends the command; some time more for an answer to come through.
         words = self.ask(f"health {max(1, round(timeout))}", timeout + 10.0).split()
         if len(words) < 2 or words[0] != "health":
-            raise NoAnswerError(f"unexpected answer {words}")
+            raise NoAnswerError("its answer is not one to the question for its health")
         output = ""
         with suppress(ValueError):
-            output = base64.b64decode("".join(words[2:])).decode("utf-8", "replace")
-        return int(words[1]), output
+            data = base64.b64decode("".join(words[2:]))[-MAX_OUTPUT:]
+            output = data.decode("utf-8", "replace")
+        return exit_code(words[1]), output
+
+
+def exit_code(text: str) -> int:
+    """Read an exit code, 0 to 255; raises NoAnswerError for anything else."""
+    return number(text, 255)
+
+
+def number(text: str, most: int) -> int:
+    """Read a decimal number of at most MOST; raises NoAnswerError for anything else."""
+    found = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+    if not 0 <= found <= most:
+        raise NoAnswerError(f"{text[:20]!r} is not a number from 0 to {most}")
+    return found
 
 
 def quit_qemu(monitor: Path) -> None:
@@ -49,16 +71,17 @@ def quit_qemu(monitor: Path) -> None:
 
 
 def _exchange(path: Path, lines: list[str], timeout: float) -> str:
-    """Send LINES and return the first line that comes back."""
+    """Send LINES and return the first line that comes back, whole within TIMEOUT seconds."""
+    begin = time.monotonic()
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout)
             connection.connect(str(path))
             connection.sendall("".join(f"{line}\n" for line in lines).encode())
-            with connection.makefile("r", encoding="utf-8", errors="replace") as answers:
-                answer = answers.readline()
-    except OSError as error:
+            left = timeout - (time.monotonic() - begin)
+            answer = read_line(io.BufferedReader(Timed(connection, left)), MAX_ANSWER)
+    except (OSError, ValueError) as error:
         raise NoAnswerError(str(error)) from None
-    if not answer.endswith("\n"):
+    if not answer.endswith(b"\n"):
         raise NoAnswerError("the connection was closed")
-    return answer.strip()
+    return answer.decode("utf-8", "replace").strip()

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr import process
-from vcr.errors import VcrError
+from vcr.engines.asked import last_output
+from vcr.foreign import read_line
 
 TAIL_BYTES = 1024
+MAX_REQUEST = 4096  # bytes
 
 
 def listen_unix(path: Path) -> socket.socket:
@@ -40,9 +42,9 @@ class Answers:
             threading.Thread(target=self._answer_one, args=(connection,), daemon=True).start()
 
     def _answer_one(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection, connection.makefile("rw", encoding="utf-8") as lines:
-            for line in lines:
-                lines.write(self._answer(line.split()) + "\n")
+        with suppress(OSError, ValueError), connection, connection.makefile("rwb") as lines:
+            while line := read_line(lines, MAX_REQUEST):
+                lines.write(f"{self._answer(line.decode().split())}\n".encode())
                 lines.flush()
 
     def _answer(self, words: list[str]) -> str:
@@ -62,8 +64,4 @@ class Answers:
     def _health(self, limit: float) -> tuple[int, bytes]:
         if not self.health:
             return 127, b"there is no health command\n"
-        try:
-            done = process.run([*self.exec_argv, *self.health], ok=None, timeout=limit)
-        except VcrError as error:
-            return 137, f"{error.what}\n".encode()  # as a shell says of SIGKILL
-        return done.returncode, (done.stdout + done.stderr.encode())[-TAIL_BYTES:]
+        return last_output([*self.exec_argv, *self.health], limit, TAIL_BYTES)

@@ -4,7 +4,6 @@
 namespaces, where all of them have one network and each is called by its name.
 """
 
-import http.client
 import json
 import signal
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vcr import process
+from vcr.engines.asked import http_status, last_output
 from vcr.engines.bundle import Bind
 from vcr.engines.machine import Channels
 from vcr.errors import ExitCode, VcrError
@@ -25,7 +25,7 @@ PLACE = "services"  # in the scratch directory
 PROBE_SECONDS = 5.0  # that one question for its health may take
 POLL_SECONDS = 0.1
 STOP_SECONDS = 10.0  # between its stop signal and the end of all
-TAIL_LINES = 10
+KEPT_BYTES = 1024  # of what a health command prints
 
 
 @dataclass(frozen=True)
@@ -121,14 +121,12 @@ class Neighbour:
             time.sleep(POLL_SECONDS)
 
     def _is_healthy(self, crun: Path) -> bool:
-        with suppress(OSError, VcrError, http.client.HTTPException):
+        with suppress(OSError, VcrError, ValueError):
             if self.health:
                 argv = self.crun(crun, "exec", self.name, *self.health)
-                return process.run(argv, ok=None, timeout=PROBE_SECONDS).returncode == 0
+                return last_output(argv, PROBE_SECONDS, KEPT_BYTES)[0] == 0
             if self.path:
-                asked = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PROBE_SECONDS)
-                asked.request("GET", self.path)
-                return 200 <= asked.getresponse().status < 400
+                return 200 <= http_status("127.0.0.1", self.port, self.path, PROBE_SECONDS) < 400
             if self.port:
                 socket.create_connection(("127.0.0.1", self.port), PROBE_SECONDS).close()
             return True

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vcr.engines.kvm import runs_guests
-from vcr.engines.machine import Channels, Forward, network
+from vcr.engines.machine import Channels, Forward
+from vcr.engines.network import connected
 from vcr.model.arch import Arch, has_kvm
 from vcr.model.health import HealthCheck
 from vcr.sandbox.prod import NETWORK, SANDBOX, debug_ports, debug_sockets, socket_backend
@@ -64,6 +65,7 @@ class BootMachine:
     arch: str = "riscv64"
     debug: bool = False  # it has ports for commands
     symbols: str = ""  # where those of the kernel are, for whoever looks into the machine
+    passt: str = ""  # the network's other end, "" in what an older vcr has built
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "BootMachine":
@@ -79,6 +81,10 @@ class BootMachine:
 
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
         """Return the argv that runs it."""
+        return connected(self.passt, forwards, channels, lambda net: self.qemu_argv(net, channels))
+
+    def qemu_argv(self, network: str, channels: Channels) -> list[str]:
+        """Return the argv of QEMU with NETWORK, the backend of its card."""
         board = BOARDS[self.arch]
         append = f"{self.append}{board.words} {NETWORK}"
         sockets = debug_sockets(channels.debug) if self.debug else ()
@@ -89,13 +95,13 @@ class BootMachine:
             *("-append", append),
             *("-drive", f"file={option(self.squashfs)},format=raw,if=none,id=root,readonly=on"),
             *("-device", f"virtio-blk-{board.bus},drive=root"),
-            *("-netdev", f"{network(forwards)},id=net"),
+            *("-netdev", f"{network},id=net"),
             *("-device", f"virtio-net-{board.bus},netdev=net{board.no_rom}"),
             *("-device", f"virtio-rng-{board.bus}"),
-            *("-chardev", f"file,id=console,path={option(channels.console)}"),
+            *("-chardev", f"file,id=console,path={option(channels.console)},append=on"),
             *("-serial", "chardev:console"),
             *("-device", f"virtio-serial-{board.bus}"),
-            *("-chardev", f"file,id=log,path={option(channels.log)}"),
+            *("-chardev", f"file,id=log,path={option(channels.log)},append=on"),
             *("-device", "virtserialport,chardev=log,name=vcr.log"),
             *("-chardev", f"socket,id=agent,path={option(channels.agent)},server=on,wait=off"),
             *("-device", "virtserialport,chardev=agent,name=vcr.agent"),

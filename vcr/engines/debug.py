@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vcr.engines.agent import NoAnswerError
+from vcr.engines.agent import NoAnswerError, number
 from vcr.flock import flocked
 from vcr.sandbox.prod import debug_sockets
 
 WINDOW = 256 << 10  # bytes of input that are sent before the agent has taken them
 PIECE = 24 << 10  # bytes of input in a line
+MAX_LINE = 64 << 10  # bytes of an answer's; the longest that is meant has 32 KiB
+SEND_SECONDS = 60.0  # for the agent to take what it is sent, of which it has room for all
 POLL_SECONDS = 0.2
 
 
@@ -39,6 +41,9 @@ class Request:
     has_input: bool = False
     is_socket: bool = False  # stdin and stdout of the command are one socket, as inetd has it
     terminal: str = ""  # its type, as TERM has it, for a command that has one
+    # How long is waited for the end, and for more input to be taken; None for as long as it takes.
+    seconds: float | None = None
+    stall_seconds: float | None = None
 
     def to_line(self, ident: str, rows: int = 0, columns: int = 0) -> bytes:
         """Return what the agent is sent; the terminal has ROWS and COLUMNS."""
@@ -86,9 +91,11 @@ def _pieces(connection: socket.socket, ident: str) -> Iterator[Piece]:
 
 
 def send(connection: socket.socket, text: bytes) -> None:
-    """Send TEXT; raises NoAnswerError."""
+    """Send TEXT; raises NoAnswerError, also when it is not taken."""
     try:
+        connection.settimeout(SEND_SECONDS)
         connection.sendall(text)
+        connection.settimeout(None)
     except OSError as error:
         raise NoAnswerError(str(error)) from None
 
@@ -158,14 +165,23 @@ class Answers:
         self._rest = b""
 
     def add(self, data: bytes) -> Iterator[Piece]:
-        """Yield what DATA brings."""
+        """Yield what DATA brings; raises NoAnswerError for what no agent says."""
         *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > MAX_LINE:
+            raise NoAnswerError(f"a line of more than {MAX_LINE} bytes")
         for answer in lines:
             whose, _, rest = answer.partition(b" ")
             kind, _, text = rest.partition(b" ")
-            if whose != self._ident:  # the end of what was asked by somebody who did not wait
-                continue
-            if kind in {b"exit", b"took"}:
-                yield Piece(kind.decode(), code=int(text))
-            else:
-                yield Piece(kind.decode(), base64.b64decode(text))
+            if whose == self._ident:  # of others it is the end of what was not waited for
+                yield _piece(kind.decode("utf-8", "replace"), text)
+
+
+def _piece(kind: str, text: bytes) -> Piece:
+    """Read what the agent says in TEXT; raises NoAnswerError."""
+    if kind in {"exit", "took"}:
+        most = 255 if kind == "exit" else WINDOW + PIECE  # as much as can be on its way
+        return Piece(kind, code=number(text.decode("utf-8", "replace"), most))
+    try:
+        return Piece(kind, base64.b64decode(text, validate=True))
+    except ValueError:
+        raise NoAnswerError("what it sends is not in base64") from None

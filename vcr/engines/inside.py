@@ -7,7 +7,6 @@ back, of the other tasks 0 for success. Everything raises NoAnswerError, HostErr
 import json
 import os
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import IO, Protocol
 from vcr import process
 from vcr.atomic import scratch_directory
 from vcr.engines import session
+from vcr.engines.archive import members, well_formed
 from vcr.engines.child import python_child
 from vcr.engines.debug import Request
 from vcr.engines.session import Streams
@@ -124,10 +124,10 @@ class DockerInside:
 
 
 def _print_first(archive: IO[bytes], path: str, streams: Streams) -> int:
-    with tarfile.open(fileobj=archive) as members, os.fdopen(os.dup(streams.stdout), "wb") as out:
-        file = members.extractfile(members.next() or tarfile.TarInfo())
+    with well_formed(), os.fdopen(os.dup(streams.stdout), "wb") as out:
+        _, file = next(members(archive), (None, None))
         if file is None:
-            _tell(streams, f"{path} is no file")
+            _tell(streams, f"{path} is not a file")
             return 1
         shutil.copyfileobj(file, out)
     return 0
@@ -140,4 +140,10 @@ def _tell(streams: Streams, text: str) -> None:
 def _attach(argv: list[process.Arg] | list[str], request: Request, streams: Streams) -> int:
     stdin = streams.stdin if request.has_input else None
     with kept(0 if stdin is None else stdin):  # whatever becomes of who makes it raw
-        return process.attach(list(argv), stdin=stdin, stdout=streams.stdout, stderr=streams.stderr)
+        return process.attach(
+            list(argv),
+            stdin=stdin,
+            stdout=streams.stdout,
+            stderr=streams.stderr,
+            timeout=request.seconds,
+        )

@@ -81,11 +81,6 @@ def read_vm(output: Path) -> dict[str, Any]:
     return dict(data)
 
 
-def network(forwards: Sequence[Forward]) -> str:
-    """Return QEMU's backend of a network card: user mode, with FORWARDS of this host."""
-    return "user" + "".join(f",hostfwd=tcp:{f.address}:{f.host}-:{f.guest}" for f in forwards)
-
-
 def _health(data: dict[str, Any] | None) -> HealthCheck | None:
     if data is None:
         return None

@@ -2,7 +2,8 @@
 
 It writes the map of a user namespace, which takes the rights of the one around, and then
 becomes pasta, the way out of the container's network. pasta copies nothing of this host's
-network but its reach: no port is opened either way. https://passt.top, passt(1)
+network but its reach: no port is opened either way, and no address is this host's loopback.
+https://passt.top, passt(1)
 """
 
 import os
@@ -14,8 +15,9 @@ from pathlib import Path
 
 from vcr.engines.namespaces import die_with_parent
 
-# What this host offers under these addresses, as QEMU's user network does.
-HOST_ADDRESS, DNS_ADDRESS = "10.0.2.2", "10.0.2.3"
+# Of the network: what leads on, and where this host answers for its own resolver. Neither is
+# this host itself, of which nothing that listens on its loopback is to be reached.
+GATEWAY, DNS_ADDRESS = "10.0.2.2", "10.0.2.3"
 # pasta opens no port of this host, and none of this host's to the container.
 CLOSED = ("-t", "none", "-u", "none", "-T", "none", "-U", "none")
 # All that images have. crun takes a map of all 2^32 - 1 for the host's, and then makes devices.
@@ -77,7 +79,8 @@ def pasta_argv(pasta: Path, pid: int, *, root: bool) -> list[str]:
         str(pasta),
         *("--config-net", "--ipv4-only", "--quiet", "--foreground"),
         *CLOSED,
-        *("--map-host-loopback", HOST_ADDRESS, "--dns-forward", DNS_ADDRESS),
+        *("--map-host-loopback", "none", "--map-guest-addr", "none"),
+        *("--dns-forward", DNS_ADDRESS),
         # It would become nobody, who may not enter the namespaces; it gives its rights up.
         *(("--runas", "0") if root else ()),
         str(pid),

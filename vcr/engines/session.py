@@ -5,12 +5,14 @@ import selectors
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.engines import debug
+from vcr.engines.agent import NoAnswerError
 from vcr.engines.debug import PIECE, WINDOW, Answers, Piece, Request
 from vcr.engines.terminal import kept, make_raw, size_of
 from vcr.signals import handled
@@ -59,6 +61,7 @@ class _Session:
         self._ahead = 0  # bytes of input that were sent and not taken
         self._told: set[int] = set()
         self._code: int | None = None
+        self._begun = self._moved = time.monotonic()
         self._selector = selectors.PollSelector()  # of the others, epoll takes no files
 
     def run(self) -> int:
@@ -73,9 +76,24 @@ class _Session:
             selector.register(self._signals, selectors.EVENT_READ, self._take_signals)
             self._expect_input(streams.stdin)
             while self._code is None:
-                for key, _ in selector.select():
+                for key, _ in selector.select(self._left()):
                     key.data()
         return self._code
+
+    def _left(self) -> float | None:
+        """Return the seconds that there are left, None for no end; raises NoAnswerError after."""
+        now, request = time.monotonic(), self._request
+        ends = [
+            begun + limit - now
+            for begun, limit in (
+                (self._begun, request.seconds),
+                (self._moved, request.stall_seconds),
+            )
+            if limit is not None
+        ]
+        if ends and min(ends) <= 0:
+            raise NoAnswerError("it has not come to an end in time")
+        return min(ends, default=None)
 
     def _expect_input(self, fd: int | None) -> None:
         if fd is not None and self._request.has_input:
@@ -110,6 +128,9 @@ class _Session:
             case "exit":
                 self._code = piece.code
             case "took" if self._ahead >= 0:
+                if piece.code > self._ahead:
+                    raise NoAnswerError("it took more than it was sent")
+                self._moved = time.monotonic() if piece.code else self._moved
                 was_waiting = self._ahead >= WINDOW
                 self._ahead -= piece.code
                 if was_waiting and self._ahead < WINDOW:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from vcr.engines.agent import Agent, NoAnswerError
-from vcr.engines.machine import Channels, Forward, network
+from vcr.engines.machine import Channels, Forward
+from vcr.engines.network import connected
 from vcr.engines.sealed import check_machine, unpack
 from vcr.errors import UnhealthyError, VcrError
 from vcr.model.health import HealthCheck
@@ -27,6 +28,7 @@ from vcr.sandbox.qmp import Monitor
 ENTROPY_BYTES = 64
 RESUME_SECONDS = 30.0
 POLL_SECONDS = 0.05
+TOLD = 200  # characters of what a machine says, that are shown
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class SnapshotMachine:
     health: HealthCheck | None
     debug: bool = False  # it has a port for commands
     symbols: str = ""  # where those of the kernel are, for whoever looks into the machine
+    passt: str = ""  # the network's other end, "" in what an older vcr has built
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "SnapshotMachine":
@@ -60,6 +63,10 @@ class SnapshotMachine:
 
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
         """Return the argv that waits for the snapshot's state."""
+        return connected(self.passt, forwards, channels, lambda net: self.qemu_argv(net, channels))
+
+    def qemu_argv(self, network: str, channels: Channels) -> list[str]:
+        """Return the argv of QEMU with NETWORK, the backend of its card."""
         made = json.loads((channels.scratch / DESCRIPTION).read_bytes())
         machine = Prod.of(str(self.qemu), str(self.qemu_data), made["memory_mib"], made["epoch"])
         return restored(
@@ -68,7 +75,7 @@ class SnapshotMachine:
             channels.console,
             channels.log,
             Sockets(channels.agent, channels.monitor, debug=channels.debug if self.debug else None),
-            network(forwards),
+            network,
         )
 
     def begin(self, channels: Channels) -> None:
@@ -90,4 +97,6 @@ class SnapshotMachine:
                     raise UnhealthyError("the machine does not go on", why=str(error)) from None
                 time.sleep(POLL_SECONDS)
         if answer != "resumed":
-            raise UnhealthyError("the machine cannot go on", why=answer.removeprefix("error "))
+            raise UnhealthyError(
+                "the machine cannot go on", why=answer.removeprefix("error ")[:TOLD]
+            )

@@ -5,18 +5,19 @@ what Docker calls start period, interval and retries is counted from there. To s
 health soon, probing is more frequent than `interval` until the first success.
 """
 
-import http.client
 import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vcr.engines.agent import Agent, NoAnswerError
+from vcr.engines.asked import http_status
 from vcr.engines.machine import Forward
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 
 BOOT_SECONDS = 180.0  # from power-on to the agent, on a slow and busy host
 FIRST_PROBES_SECONDS = (0.05, 1.0)  # between probes until the app is healthy: at first, at most
+TOLD = 200  # characters of what a guest says, that are shown
 NO_CHECK_SECONDS = 60.0  # for an app without a health check to open its port
 
 
@@ -58,14 +59,10 @@ class Prober:
         if forward is None:
             return Outcome(healthy=False, detail=f"port {probe.port} is not forwarded")
         address = "127.0.0.1" if forward.address == "0.0.0.0" else forward.address  # noqa: S104
-        connection = http.client.HTTPConnection(address, forward.host, timeout=timeout)
         try:
-            connection.request("GET", probe.path, headers={"User-Agent": "vcr-health"})
-            status = connection.getresponse().status
-        except (OSError, http.client.HTTPException) as error:
+            status = http_status(address, forward.host, probe.path, timeout)
+        except (OSError, ValueError) as error:
             return Outcome(healthy=False, detail=f"GET {probe.path}: {error}")
-        finally:
-            connection.close()
         return Outcome(healthy=200 <= status < 400, detail=f"GET {probe.path}: HTTP {status}")
 
     def _command(self, timeout: float) -> Outcome:
@@ -83,7 +80,7 @@ class Prober:
                 state = self.agent.ask("state", 5.0)
             except NoAnswerError as error:
                 return Outcome(healthy=False, detail=str(error))
-            return Outcome(healthy=state == "running", detail=state)
+            return Outcome(healthy=state == "running", detail=state[:TOLD])
         forward = self.forwards[0]
         # QEMU accepts in any case; a guest that does not listen closes at once.
         try:

@@ -2,16 +2,16 @@
 
 import io
 import os
+import select
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from vcr.engines.agent import NoAnswerError
-from vcr.engines.archive import Stream
+from vcr.engines.archive import STALL_SECONDS, Stream
 from vcr.engines.debug import Request
 from vcr.engines.docker import container_name
 from vcr.engines.inside import ContainerInside, DockerInside, Inside, MachineInside
@@ -25,6 +25,9 @@ from vcr.runtime.record import Records
 # How shells are asked for in a container, and what is asked: a better one, or nothing.
 SHELLS = (("sh",), ("busybox", "sh"))
 PIECE = 1 << 16
+MAX_ANSWER = 64 << 20  # bytes of what is kept instead of being passed on
+POLL_SECONDS = 0.02
+SHELL_SECONDS = 60.0  # for a shell to say that it is one
 BETTER = "command -v bash; echo is a shell"
 
 
@@ -79,18 +82,66 @@ def carry_out(inside: Inside, request: Request, streams: Streams) -> int:
 
 
 def answer(inside: Inside, request: Request, stdin: int | None = None) -> Answer:
-    """Carry REQUEST out and keep what it puts out; raises VcrError."""
-    with TemporaryFile() as out, TemporaryFile() as err:
-        code = carry_out(inside, request, Streams(stdin, out.fileno(), err.fileno()))
-        out.seek(0)
-        err.seek(0)
-        return Answer(code, out.read(), err.read())
+    """Carry REQUEST out and keep what it puts out; raises VcrError, also for too much of it."""
+    with _kept() as out, _kept() as err:
+        code = carry_out(inside, request, Streams(stdin, out.fd, err.fd))
+        return Answer(code, out.all(), err.all())
+
+
+class _Kept:
+    """A pipe, whose other end a thread reads into memory, as far as MAX_ANSWER."""
+
+    def __init__(self) -> None:
+        self._reader, self.fd = os.pipe()
+        self._data, self._over = bytearray(), threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        ready = select.poll()
+        with os.fdopen(self._reader, "rb", buffering=0) as pipe:  # closed, it ends who writes
+            ready.register(pipe, select.POLLIN)
+            while len(self._data) <= MAX_ANSWER:
+                over = self._over.is_set()
+                if ready.poll(POLL_SECONDS * 1000):
+                    self._data += (piece := pipe.read(PIECE))
+                    over = not piece
+                if over:  # though what the command has left behind may have it open still
+                    break
+
+    def end(self) -> None:
+        """Take what is there, and no more."""
+        if not self._over.is_set():
+            self._over.set()
+            os.close(self.fd)
+            self._thread.join()
+
+    def all(self) -> bytes:
+        """Return what was put out, to its end; raises VcrError when that was not kept."""
+        self.end()
+        if len(self._data) > MAX_ANSWER:
+            raise VcrError(
+                "it prints more than can be kept",
+                why=f"an answer as a whole may have {MAX_ANSWER >> 20} MiB",
+                fix="without --json it is passed on as it comes",
+            )
+        return bytes(self._data)
+
+
+@contextmanager
+def _kept() -> Iterator[_Kept]:
+    kept = _Kept()
+    try:
+        yield kept
+    finally:
+        kept.end()
 
 
 def find_shell(inside: Inside) -> tuple[str, ...]:
     """Return the argv of the best shell in the app's container; raises UsageError without one."""
     for shell in SHELLS:
-        found = answer(inside, Request(argv=(*shell, "-c", BETTER)))
+        request = Request(argv=(*shell, "-c", BETTER), seconds=SHELL_SECONDS)
+        found = answer(inside, request)
         *better, last = found.out.decode("utf-8", "replace").splitlines() or [""]
         if last == "is a shell":
             return (better[0],) if better else shell
@@ -107,11 +158,11 @@ def copy_out(inside: Inside, path: str, target: str, left_out: Say, *, system: b
     """Copy PATH of what is inside to TARGET here; return where it is. Raises VcrError."""
     reader, writer = os.pipe()
     request = Request(path=path, system=system, do="pack")
-    with TemporaryFile() as err, io.BufferedReader(Stream(reader)) as stream:
+    with _kept() as err, io.BufferedReader(Stream(reader)) as stream:
 
         def send() -> int:
             try:
-                return carry_out(inside, request, Streams(None, writer, err.fileno()))
+                return carry_out(inside, request, Streams(None, writer, err.fd))
             finally:
                 os.close(writer)
 
@@ -119,8 +170,7 @@ def copy_out(inside: Inside, path: str, target: str, left_out: Say, *, system: b
             place = unpack(stream, target, left_out) if stream.peek(1) else None
             while stream.read(PIECE):
                 pass  # what fills the archive's last block
-        err.seek(0)
-        said = err.read()
+        said = err.all()
     if (code := sent()) or place is None:
         raise _failed(path, code, said)
     _repeat(said, left_out)
@@ -132,7 +182,9 @@ def copy_in(inside: Inside, source: Path, path: str, left_out: Say, *, system: b
     if not source.exists() and not source.is_symlink():
         raise UsageError(f"there is no {source}")
     reader, writer = os.pipe()
-    request = Request(path=path, system=system, do="unpack", has_input=True)
+    request = Request(
+        path=path, system=system, do="unpack", has_input=True, stall_seconds=STALL_SECONDS
+    )
 
     def send() -> int:
         with suppress(BrokenPipeError), os.fdopen(writer, "wb") as stream:  # it says why

@@ -41,6 +41,7 @@ cat > $new
 mv $new {KEYS}/authorized_keys
 dropbearkey -y -f {HOST_KEY}
 """
+PREPARE_SECONDS = 300.0  # that may take, on a machine that is emulated
 # -i: for one connection, on stdin; -s: no passwords
 SSHD = ("dropbear", "-i", "-s", "-D", KEYS, "-r", HOST_KEY)
 
@@ -113,7 +114,9 @@ class Access:
         """Hand in the user's key and note the machine's; raises VcrError."""
         public = self.key.with_name(f"{self.key.name}.pub")
         with public.open("rb") as file:
-            request = Request(("sh", "-c", PREPARE), system=True, has_input=True)
+            request = Request(
+                ("sh", "-c", PREPARE), system=True, has_input=True, seconds=PREPARE_SECONDS
+            )
             done = answer(inside, request, file.fileno())
         words = [line.split() for line in done.out.decode("utf-8", "replace").splitlines()]
         keys = [row for row in words if row and row[0] == "ssh-ed25519"]
