@@ -124,18 +124,10 @@ def spawn(
         raise _not_found(words) from None
 
 
-def attach(
-    argv: Sequence[Arg],
-    *,
-    stdin: int | None,
-    stdout: int,
-    stderr: int,
-    timeout: float | None = None,
-) -> int:
+def attach(argv: Sequence[Arg], *, stdin: int | None, stdout: int, stderr: int) -> int:
     """Run ARGV with these file descriptors in this session; return the exit code a shell says.
 
-    Signals to end are passed on to it; told twice, this process ends it. TIMEOUT is in seconds.
-    Raises HostError, and VcrError when it takes longer.
+    Signals to end are passed on to it; told twice, this process ends it. Raises HostError.
     """
     words = tuple(str(word) for word in argv)
     try:
@@ -152,9 +144,7 @@ def attach(
         raise _not_found(words) from None
     try:
         with passed_on(child.send_signal):
-            code = child.wait(timeout)
-    except subprocess.TimeoutExpired:
-        raise VcrError(f"{Path(words[0]).name} did not finish in {timeout:g} seconds") from None
+            code = child.wait()
     finally:
         stop(child)
     return 128 - code if code < 0 else code

@@ -28,6 +28,7 @@ def main(told: str) -> None:
     """Carry out what the JSON text TOLD says, and end with its exit code."""
     words = json.loads(told)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.alarm(words["seconds"])  # 0 for none; what it runs ends with it
     code = 1
     try:
         _enter(int((Path(words["scratch"]) / INNER).read_text()), words["shim"])

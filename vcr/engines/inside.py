@@ -5,6 +5,7 @@ back, of the other tasks 0 for success. Everything raises NoAnswerError, HostErr
 """
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -69,6 +70,7 @@ class ContainerInside:
             "argv": request.argv,
             "path": request.path,
             "terminal": request.terminal,
+            "seconds": math.ceil(request.seconds or 0),
         }
         return _attach(python_child("vcr.engines.enter", json.dumps(told)), request, streams)
 
@@ -140,10 +142,4 @@ def _tell(streams: Streams, text: str) -> None:
 def _attach(argv: list[process.Arg] | list[str], request: Request, streams: Streams) -> int:
     stdin = streams.stdin if request.has_input else None
     with kept(0 if stdin is None else stdin):  # whatever becomes of who makes it raw
-        return process.attach(
-            list(argv),
-            stdin=stdin,
-            stdout=streams.stdout,
-            stderr=streams.stderr,
-            timeout=request.seconds,
-        )
+        return process.attach(list(argv), stdin=stdin, stdout=streams.stdout, stderr=streams.stderr)
