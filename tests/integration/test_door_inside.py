@@ -61,7 +61,7 @@ def test_a_snapshot_has_neither_a_document_nor_what_says_that_it_is_awake(
 ) -> None:
     """What the app would make of either before the snapshot would be in it."""
     shell = (
-        "ls /run/vcr; test ! -e /run/vcr/awake || exit 1; /run/vcr/vcr-attest; "
+        "busybox ls /run/vcr; test ! -e /run/vcr/awake || exit 1; /run/vcr/vcr-attest; "
         "exec busybox httpd -f -p 80"
     )
     command = json.dumps(["busybox", "sh", "-c", shell])
