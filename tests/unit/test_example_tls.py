@@ -151,3 +151,11 @@ def test_no_key_is_made_before_the_machine_goes_on(repo: Path, enclave: Enclave,
     assert enclave.app.identity.cache_info().currsize == 0
     (enclave.scratch / "awake").touch()
     assert enclave.ask(repo, port, *enclave.test_root).returncode == 0
+
+
+def test_the_apps_own_tests_pass(repo: Path) -> None:
+    argv = [sys.executable, "-B", "-m", "unittest"]
+    done = subprocess.run(
+        argv, cwd=repo / "examples/tls", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
