@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.attest.statement import Statement
     from vcr.model.project import Project
     from vcr.stages.build import Built
+    from vcr.tools.git import Git
     from vcr.verify.ladders import Claim, Compared
 
 
@@ -173,10 +174,17 @@ def compare_rebuilt(
         check_terms(claim, plan)
         builder = Builder(app.settings, app.ui, project)
         enclave = any(rung.name == "eif" for rung in claim.ladder)
-        built = Rebuilder(builder, extent).rebuild(plan, enclave=enclave)
+        tools = _had(git) if url or and_then is not None else ()
+        built = Rebuilder(builder, extent).rebuild(plan, enclave=enclave, tools=tools)
         _report(app, compare(claim.ladder, built.ladder), extent)
         if and_then is not None:
             and_then(project, built)
+
+
+def _had(git: "Callable[[], Git]") -> tuple[str, ...]:
+    """Return the toolset of GIT, in the store now: whether a cache made it up is seen to, too."""
+    git()
+    return ("git",)
 
 
 def _check_outside(app: App, url: str | None) -> None:
