@@ -176,7 +176,7 @@ let
   # of the Dockerfile.
   essential =
     spec:
-    removeAttrs spec [ "debs" "lower" "nar_sha256" "origin" "reference" ]
+    removeAttrs spec [ "config" "debs" "lower" "nar_sha256" "origin" "reference" ]
     // (if spec ? sources then { sources = map (s: removeAttrs s [ "files" "layers" "links" "file" ]) spec.sources; } else { });
 
   isBase = spec: builtins.elem spec.op [ "debs" "oci" ];

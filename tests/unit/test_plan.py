@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from vcr.errors import LockError, UsageError
+from vcr.lock.bases import BaseLocker
 from vcr.lock.engine import current_engine
 from vcr.lock.inputs import wanted_inputs
+from vcr.lock.known import Known
 from vcr.lock.read import load_lock
 from vcr.lock.write import Locker, summarise
 from vcr.model.arch import Arch
@@ -28,6 +30,7 @@ from vcr.model.project import load_project
 from vcr.stages.plan import make_plan
 
 DIGEST = "sha256:" + "a" * 64
+EPOCH = 1767225600  # of the snapshot 20260101T000000Z
 TOML = '[base.deb]\npackages = ["a1"]\n[base.img]\nimage = "example.org/img"\n'
 
 type Planner = Callable[..., Plan]
@@ -44,7 +47,7 @@ def make_lock(project: Any) -> Lock:
     config = {"Env": ["PATH=/bin", "X=base"], "Cmd": ["old"], "OnBuild": ["ENV Y=onbuild"]}
     wanted = wanted_inputs(project)
     return Lock(
-        epoch=1000,
+        epoch=EPOCH,
         inputs=dict(wanted.digests()),
         bases={
             "deb": LockedDebian(
@@ -53,7 +56,7 @@ def make_lock(project: Any) -> Lock:
                 archs={arch: (package(arch),) for arch in Arch},
             ),
             "img": LockedImage(
-                reference="docker://img",
+                reference=f"docker://example.org/img@{DIGEST}",
                 nar_sha256=f"sha256-{'A' * 43}=",
                 archs={Arch.RISCV64: LockedManifest(manifest=DIGEST, config=config)},
             ),
@@ -345,9 +348,13 @@ def test_locking_again_keeps_what_did_not_change(tmp_path: Path, plan: Planner) 
     def never() -> Any:
         raise AssertionError("nothing has to be resolved")
 
-    again = Locker(never, never, print).lock(project, lock)
+    known = Known(tmp_path / "known")
+    for name, base in wanted_inputs(project).bases.items():
+        known.add(base, lock.bases[name])
+    locker = Locker(BaseLocker(never, never, print), known, print, print)
+    again = locker.lock(project, lock)
     assert again.bases == lock.bases
-    assert again.to_text() == Locker(never, never, print).lock(project, again).to_text()
+    assert again.to_text() == locker.lock(project, again).to_text()
     assert summarise(lock, again) == []
     assert summarise(None, lock) == ["+ deb: a1 1"]
 

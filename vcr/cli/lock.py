@@ -1,4 +1,4 @@
-"""`vcr lock`: resolve every input and write vcr.lock; `--check` only compares."""
+"""`vcr lock`: resolve every input and write vcr.lock; `--check` and `--audit` compare."""
 
 import os
 from collections.abc import Callable
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from vcr.cli.app import App, Command, project_argument
-from vcr.errors import LockError
+from vcr.errors import FetchError, LockError, MismatchError
 from vcr.model.arch import Arch
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
+    from vcr.lock.bases import BaseLocker
+    from vcr.lock.known import Known
     from vcr.lock.secrets import Secrets
-    from vcr.lock.write import Locker
     from vcr.model.lockfile import Lock
     from vcr.model.project import Project
     from vcr.stages.record import StepLocker
@@ -24,6 +25,11 @@ SHOWN_CHANGES = 20
 @click.command(cls=Command)
 @project_argument
 @click.option("--check", is_flag=True, help="Only tell whether vcr.lock is up to date (exit 4).")
+@click.option(
+    "--audit",
+    is_flag=True,
+    help="Ask every source again for what vcr.lock says it had, and compare (exit 3).",
+)
 @click.option("--update", is_flag=True, help="Resolve everything anew, also what did not change.")
 @click.option(
     "--arch",
@@ -52,6 +58,7 @@ def lock(
     app: App,
     *,
     check: bool,
+    audit: bool,
     update: bool,
     archs: tuple[str, ...],
     secrets: tuple[str, ...],
@@ -61,15 +68,20 @@ def lock(
     from vcr.atomic import write_text  # noqa: PLC0415
     from vcr.lock.given import read_secrets  # noqa: PLC0415
     from vcr.lock.spilled import check_spilled  # noqa: PLC0415
+    from vcr.lock.write import Locker  # noqa: PLC0415
 
     project = app.load_project()
     if check:
         _check(app, project)
+    if audit:
+        _audit(app, project)
+    if check or audit:
         return
     given = read_secrets(secrets)
     old = _old_lock(project)
     with app.ui.step("lock") as step:
-        new = _locker(app, step.line).lock(project, old, update=update)
+        locker = Locker(_base_locker(app, step.line), _known(app), step.line, app.ui.warn)
+        new = locker.lock(project, old, update=update)
         step.because(f"{len(new.inputs)} inputs closed")
     for arch in [Arch(name) for name in archs] or sorted({Arch.RISCV64, *new.runs}):
         new = _lock_steps(app, project, given, new, arch)
@@ -117,6 +129,42 @@ def _check(app: App, project: "Project") -> None:
         app.ui.json("lock", {"changed": False, "changes": []})
 
 
+def _audit(app: App, project: "Project") -> None:
+    """Compare the lock of PROJECT with its sources; raises MismatchError, FetchError."""
+    from vcr.lock.audit import Auditor  # noqa: PLC0415
+    from vcr.lock.sources import Sources  # noqa: PLC0415
+    from vcr.model.lockfile import read_lock_file  # noqa: PLC0415
+    from vcr.tools.apt import mirrors  # noqa: PLC0415
+
+    lock = read_lock_file(project.lock_file)
+    with app.ui.step("audit") as step:
+        sources = Sources(mirrors(), app.settings.mirrors)
+        bases, known = _base_locker(app, step.line), _known(app)
+        found = Auditor(bases, known, sources, step.line).audit(project, lock)
+        step.because(f"{found.compared} entries compared with their sources")
+    if app.ui.is_json:
+        rest = {"compared": found.compared, "differences": found.differences}
+        app.ui.json("lock", {"changed": False, "changes": [], **rest, "unasked": found.unasked})
+    for each in found.changing:
+        app.ui.detail(f"not compared, since it may change: {each}")
+    if found.changing:
+        app.ui.note(f"{len(found.changing)} answers are of addresses that may change")
+    if found.differences:
+        raise MismatchError(
+            "vcr.lock is not what its sources had",
+            details=[("", each) for each in found.differences[:SHOWN_CHANGES]],
+            why=f"{len(found.differences)} entries differ",
+            fix="do not trust this vcr.lock; `vcr lock --update` writes it anew",
+        )
+    if found.unasked:
+        raise FetchError(
+            f"{len(found.unasked)} entries could not be compared",
+            details=[("", each) for each in found.unasked[:SHOWN_CHANGES]],
+            fix="use a network that reaches their sources",
+        )
+    app.ui.note("vcr.lock is what its sources had")
+
+
 def _old_lock(project: "Project") -> "Lock | None":
     from vcr.model.lockfile import read_lock_file  # noqa: PLC0415
 
@@ -126,10 +174,16 @@ def _old_lock(project: "Project") -> "Lock | None":
         return None  # missing or unreadable: everything is resolved anew
 
 
-def _locker(app: App, show: Callable[[str], None]) -> "Locker":
+def _known(app: App) -> "Known":
+    from vcr.lock.known import Known  # noqa: PLC0415
+
+    return Known(app.settings.cache_dir / "resolved")
+
+
+def _base_locker(app: App, show: Callable[[str], None]) -> "BaseLocker":
     from vcr.lock.archive import Reader  # noqa: PLC0415
+    from vcr.lock.bases import BaseLocker  # noqa: PLC0415
     from vcr.lock.oci import ImageStore  # noqa: PLC0415
-    from vcr.lock.write import Locker  # noqa: PLC0415
     from vcr.tools.apt import mirrors  # noqa: PLC0415
     from vcr.tools.gpgv import Gpgv  # noqa: PLC0415
     from vcr.tools.nix import Nix  # noqa: PLC0415
@@ -143,7 +197,7 @@ def _locker(app: App, show: Callable[[str], None]) -> "Locker":
     def images() -> ImageStore:
         return ImageStore(Skopeo.of_toolset(nix.toolset("oci")), nix)
 
-    return Locker(archive, images, show)
+    return BaseLocker(archive, images, show)
 
 
 def _step_locker(

@@ -128,8 +128,12 @@ class Reader:
     def _index(self, suite: str, arch: Arch, files: dict[str, File], snapshot: str) -> Index:
         path = f"main/binary-{arch}/Packages"
         packed = files.get(f"{path}.xz")
-        if packed is None:
-            raise FetchError(f"{suite} has no packages for {arch}", fix="choose another suite")
+        if packed is None or packed.size > MAX_INDEX:
+            raise FetchError(
+                f"{suite} has no packages for {arch}",
+                why="" if packed is None else f"its index would have {packed.size} bytes",
+                fix="choose another suite",
+            )
         bases = [(mirror, True) for mirror in self.mirrors]
         # By hash, so that an update of the mirror in between does no harm:
         # https://wiki.debian.org/DebianRepository/Format#indices_acquisition_via_hashsums_.28by-hash.29
@@ -153,7 +157,7 @@ class Reader:
 
 def _unpacked(data: bytes, promised: File | None) -> bytes:
     """Return what DATA of xz unpacks to, as PROMISED; raises ValueError, LZMAError."""
-    most = promised.size if promised else MAX_INDEX
+    most = min(promised.size, MAX_INDEX) if promised else MAX_INDEX
     stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=LZMA_MEMORY)
     text = stream.decompress(data, most + 1)
     if len(text) > most or not stream.eof:

@@ -6,30 +6,21 @@ is checked whole, wherever it comes from. Manifests and configs are read from th
 layout's blobs: https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vcr.atomic import scratch_directory
 from vcr.errors import LockError, MismatchError, UsageError
+from vcr.lock.layout import image, images, top_digests
 from vcr.model.arch import Arch
 from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.lockfile import LockedImage, LockedManifest
 from vcr.model.places import Places
-from vcr.model.plan import OCI_STORE_NAME
+from vcr.model.plan import OCI_STORE_NAME, OciBase
 from vcr.model.project import Project
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
-
-INDEX_TYPES = frozenset(
-    {
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    }
-)
-
 
 OCI_KEY = "vcr.toml: [base] oci"
 REGISTRY, LAYOUT = "docker://", "oci:"  # containers-transports(5)
@@ -48,7 +39,7 @@ class ImageStore:
             layout = scratch / OCI_STORE_NAME
             reference = self._pinned(reference_of(project, base))
             self.skopeo.copy_all(reference, layout)
-            archs = {arch: _manifest(layout, d) for arch, d in _manifests(layout).items()}
+            archs = images(layout)
             if not archs:
                 raise UsageError(
                     f"{reference} has no image for {', '.join(Arch)}",
@@ -78,6 +69,42 @@ class ImageStore:
                 )
             self.nix.add_fixed(layout, recursive=True)
 
+    def audit(self, locked: LockedImage, reference: str, places: Places) -> list[str]:
+        """Say how LOCKED differs from the image of REFERENCE, the project's; raises FetchError.
+
+        An image of a registry is asked for by digest, one in a layout is as it is now.
+        """
+        source = locked.reference if reference.startswith(REGISTRY) else reference
+        try:
+            self.provide(source, locked.nar_sha256, places)
+        except MismatchError as error:
+            return [f"{error.what}: {error.why or dict(error.details)}"]
+        found = images(self._layout(locked.nar_sha256))
+        told = [
+            _named_differences(locked.reference, self._layout(locked.nar_sha256)),
+            *(
+                _image_difference(arch, locked.archs.get(arch), found.get(arch))
+                for arch in sorted(found.keys() | locked.archs.keys())
+            ),
+        ]
+        return [difference for difference in told if difference]
+
+    def check(self, base: OciBase) -> None:
+        """Raise MismatchError unless the image of BASE, in the store, has the config it says."""
+        layout = self._layout(base.nar_sha256)
+        wrong = _named_differences(base.reference, layout)
+        if not wrong and image(layout, base.manifest).config != base.config:
+            wrong = f"the config of {base.manifest} is not that of the image"
+        if wrong:
+            raise MismatchError(
+                f"vcr.lock contradicts the image {base.reference}",
+                why=wrong,
+                fix="do not trust this vcr.lock; `vcr lock --update` writes it anew",
+            )
+
+    def _layout(self, nar_sha256: str) -> Path:
+        return self.nix.fixed_path(nar_sha256, OCI_STORE_NAME)
+
     def _pinned(self, reference: str) -> str:
         """Turn a tag into the digest it stands for now; an `oci:` layout stays as it is."""
         if not reference.startswith(REGISTRY) or "@sha256:" in reference:
@@ -85,6 +112,25 @@ class ImageStore:
         digest = Digest.of_bytes(self.skopeo.raw_bytes(reference))
         last = reference.rpartition("/")[2]
         return f"{reference.removesuffix(last)}{last.partition(':')[0]}@{digest}"
+
+
+def _named_differences(reference: str, layout: Path) -> str:
+    """Say so when LAYOUT has another image than the digest in REFERENCE, else ""."""
+    _, at, digest = reference.rpartition("@")
+    is_other = reference.startswith(REGISTRY) and at and digest not in top_digests(layout)
+    return f"its layout has {', '.join(sorted(top_digests(layout)))}" if is_other else ""
+
+
+def _image_difference(
+    arch: Arch, locked: LockedManifest | None, found: LockedManifest | None
+) -> str:
+    if locked is None or found is None:
+        return f"{arch}: {'not in the image' if found is None else 'not in vcr.lock'}"
+    if locked.manifest != found.manifest:
+        return f"{arch}: manifest {locked.manifest}, the image has {found.manifest}"
+    keys = sorted(locked.config.keys() | found.config.keys())
+    other = [key for key in keys if locked.config.get(key) != found.config.get(key)]
+    return f"{arch}: config: {', '.join(other)}" if other else ""
 
 
 def reference_of(project: Project, base: Base) -> str:
@@ -111,34 +157,3 @@ def _check_locked(reference: str, places: Places) -> None:
             why=f"an image is of a registry ({REGISTRY}) or a layout ({LAYOUT})",
             fix="run `vcr lock` to write it anew",
         )
-
-
-def _manifests(layout: Path) -> dict[Arch, str]:
-    """Return the digest of the manifest of each architecture in LAYOUT."""
-    index = json.loads((layout / "index.json").read_bytes())
-    descriptors = list(index["manifests"])
-    found: dict[Arch, str] = {}
-    while descriptors:
-        descriptor = descriptors.pop(0)
-        content = _blob(layout, descriptor["digest"])
-        if descriptor.get("mediaType") in INDEX_TYPES:
-            descriptors += content["manifests"]
-            continue
-        arch = descriptor.get("platform", {}).get("architecture")
-        arch = arch or _blob(layout, content["config"]["digest"]).get("architecture")
-        if arch in set(Arch):
-            found.setdefault(Arch(arch), descriptor["digest"])
-    return found
-
-
-def _manifest(layout: Path, digest: str) -> LockedManifest:
-    manifest = _blob(layout, digest)
-    config = _blob(layout, manifest["config"]["digest"])
-    return LockedManifest(manifest=digest, config=config.get("config") or {})
-
-
-def _blob(layout: Path, digest: str) -> Any:
-    data = (layout / "blobs/sha256" / Digest(digest).hex).read_bytes()
-    if Digest.of_bytes(data) != digest:
-        raise MismatchError(f"the blob {digest} of {layout} has other content")
-    return json.loads(data)

@@ -1,11 +1,13 @@
 """Reads vcr.lock for a build: missing or stale is an error that says what changed."""
 
 from vcr.errors import LockError
+from vcr.lock.consistent import contradictions
 from vcr.lock.engine import current_engine, engine_change
 from vcr.lock.inputs import wanted_inputs
 from vcr.model.lockfile import Lock, read_lock_file
 from vcr.model.project import Project
 
+SHOWN = 5  # contradictions
 FIX = "run `vcr lock`, and commit vcr.lock"
 
 
@@ -17,6 +19,12 @@ def load_lock(project: Project) -> Lock:
         raise LockError(
             "vcr.lock is out of date: " + ", ".join(changes),
             why="it was made from other inputs than the project has now",
+            fix=FIX,
+        )
+    if wrong := list(contradictions(lock, wanted_inputs(project))):
+        raise LockError(
+            "vcr.lock contradicts the project: " + ", ".join(wrong[:SHOWN]),
+            why="no `vcr lock` of this project writes that",
             fix=FIX,
         )
     return lock

@@ -63,7 +63,7 @@ def _moment(text: str) -> dt.datetime:
 def _file(line: str) -> tuple[str, File]:
     try:
         sha256, size, path = line.split()
-        if len(sha256) == 64 and len(bytes.fromhex(sha256)) == 32 and 0 <= int(size) <= MAX_INDEX:
+        if len(sha256) == 64 and len(bytes.fromhex(sha256)) == 32 and int(size) >= 0:
             return path, File(sha256.lower(), int(size))
     except ValueError:
         pass

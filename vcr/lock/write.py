@@ -1,40 +1,38 @@
-"""`vcr lock`: resolves what changed, keeps what did not, decides the epoch."""
+"""`vcr lock`: resolves what changed, keeps what did not, decides the epoch.
+
+What is kept was resolved by this host, or is compared with its source before: a lock from
+elsewhere may have anything in it.
+"""
 
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vcr.errors import UsageError
-from vcr.lock.archive import SNAPSHOT_FORM, Reader, Suite
-from vcr.lock.debian import resolve
+from vcr.errors import FetchError, HostError, MismatchError
+from vcr.lock.bases import BaseLocker, Locked
+from vcr.lock.consistent import epoch_of, of_base
 from vcr.lock.engine import current_engine
 from vcr.lock.fetch import Source, fetch
 from vcr.lock.inputs import wanted_inputs
-from vcr.lock.oci import ImageStore
+from vcr.lock.known import Known
 from vcr.lock.web import LIMITS
-from vcr.model.arch import Arch
 from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.file_name import last_part, store_name
-from vcr.model.lockfile import (
-    Lock,
-    LockedDebian,
-    LockedFile,
-    LockedImage,
-    LockedPackage,
-)
+from vcr.model.lockfile import Lock, LockedDebian, LockedFile
 from vcr.model.project import Project
 
-type Locked = LockedDebian | LockedImage
+SHOWN = 20  # differences in an error
 
 
 @dataclass(frozen=True)
 class Locker:
-    """Makes locks; ARCHIVE and IMAGES are opened only if a base has to be resolved."""
+    """Makes locks."""
 
-    archive: Callable[[], Reader]
-    images: Callable[[], ImageStore]
+    bases: BaseLocker
+    known: Known
     show: Callable[[str], None]
+    warn: Callable[[str], None]
 
     def lock(self, project: Project, old: Lock | None, *, update: bool = False) -> Lock:
         """Return a lock of PROJECT; what OLD has of unchanged inputs is kept unless UPDATE.
@@ -44,22 +42,19 @@ class Locker:
         wanted = wanted_inputs(project)
         digests = wanted.digests()
         kept = {} if old is None or update else old.inputs
-        suites: dict[tuple[str, str | None], Suite] = {}
         bases: dict[str, Locked] = {}
         for name, base in sorted(wanted.bases.items()):
             label = f"[base.{name}]"
-            if old is not None and name in old.bases and kept.get(label) == digests[label]:
-                bases[name] = old.bases[name]
-            else:
-                bases[name] = self._lock_base(project, name, base, suites)
+            before = old.bases.get(name) if old and kept.get(label) == digests[label] else None
+            bases[name] = self._base(project, name, base, before)
         urls = {
             url: old.urls[url]
             if old is not None and url in old.urls and f"ADD {url}" in kept
             else self._lock_url(url)
             for url in wanted.urls
         }
-        return Lock(
-            epoch=_epoch(bases, old),
+        lock = Lock(
+            epoch=0,
             inputs=dict(digests),
             bases=bases,
             urls=urls,
@@ -67,23 +62,35 @@ class Locker:
             runs={} if old is None or update else old.runs,
             bodies={} if old is None or update else old.bodies,
         )
+        return lock.model_copy(update={"epoch": _epoch(lock, old)})
 
-    def _lock_base(
-        self, project: Project, name: str, base: Base, suites: dict[tuple[str, str | None], Suite]
-    ) -> Locked:
-        if not base.packages:
-            self.show(f"locking the image of {name}")
-            return self.images().lock(project, base)
-        key = (base.suite, base.snapshot)
-        if key not in suites:
-            self.show(f"reading Debian {base.suite}")
-            suites[key] = self.archive().read(base.suite, list(Arch), base.snapshot)
-        self.show(f"resolving the packages of {name}")
-        suite = suites[key]
-        archs = {arch: _locked_packages(suite, arch, base) for arch in Arch}
-        return LockedDebian(
-            suite=base.suite, snapshot=suite.snapshot, archs=archs, configure=base.configure
-        )
+    def _base(self, project: Project, name: str, base: Base, before: Locked | None) -> Locked:
+        """Return BASE, called NAME, locked: as it was BEFORE if that is what it resolves to."""
+        if before is None or any(of_base(before, base)):
+            locked = self.bases.lock(project, name, base)
+            self.known.add(base, locked)
+            return locked
+        if not self.known.has(base, before):
+            self._compare(project, name, base, before)
+        return before
+
+    def _compare(self, project: Project, name: str, base: Base, locked: Locked) -> None:
+        """Compare what is LOCKED, by whom this host does not know; raises MismatchError."""
+        try:
+            differences = self.bases.audit(project, name, base, locked)
+        except (FetchError, HostError) as error:
+            self.warn(
+                f"[base.{name}] stays as vcr.lock has it, compared with nothing: {error.what}"
+            )
+            return
+        if differences:
+            raise MismatchError(
+                f"vcr.lock has another [base.{name}] than its source had",
+                details=[("", each) for each in differences[:SHOWN]],
+                why="somebody changed it, or it was made by another vcr",
+                fix="do not trust this vcr.lock; `vcr lock --update` writes it anew",
+            )
+        self.known.add(base, locked)
 
     def _lock_url(self, url: str) -> LockedFile:
         self.show(f"reading {url}")
@@ -108,40 +115,15 @@ def summarise(old: Lock | None, new: Lock) -> list[str]:
     return lines
 
 
-def _locked_packages(suite: Suite, arch: Arch, base: Base) -> tuple[LockedPackage, ...]:
-    index = suite.indexes[arch]
-    # Scripts of packages may use what is essential without saying so: Debian policy 3.8.
-    essential = sorted(index.essential) if base.configure else []
-    try:
-        packages = resolve(index, [*base.packages, *essential])
-    except UsageError as error:
-        error.details = (*error.details, ("architecture", arch), ("suite", suite.name))
-        raise
-    return tuple(
-        LockedPackage(
-            name=store_name(package.filename.rpartition("/")[2]),
-            package=package.name,
-            sha256=package.sha256,
-            size=package.size,
-            url=suite.url(package.filename),
-            version=str(package.version),
-        )
-        for package in packages
-    )
-
-
-def _epoch(bases: dict[str, Locked], old: Lock | None) -> int:
+def _epoch(lock: Lock, old: Lock | None) -> int:
     """Decide SOURCE_DATE_EPOCH: the newest archive state, else what it was, else now.
 
     Tied to an input, so that relocking the same inputs gives the same bytes.
     """
-    snapshots = [base.snapshot for base in bases.values() if isinstance(base, LockedDebian)]
-    if snapshots:
-        moment = dt.datetime.strptime(max(snapshots), SNAPSHOT_FORM).replace(tzinfo=dt.UTC)
-        return int(moment.timestamp())
-    if old is not None:
-        return old.epoch
-    return int(dt.datetime.now(dt.UTC).timestamp())
+    newest = epoch_of(lock)
+    if newest is not None:
+        return newest
+    return old.epoch if old is not None else int(dt.datetime.now(dt.UTC).timestamp())
 
 
 def _versions(lock: Lock) -> dict[tuple[str, str], str]:

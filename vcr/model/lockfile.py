@@ -19,11 +19,16 @@ from pydantic import (
 )
 
 from vcr.errors import LockError
+from vcr.foreign import MAX_LOCK, read_bytes
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.file_name import StoreName
 from vcr.model.plan import Exchange, Fetched
 from vcr.model.url import Url
+
+MAX_SHOWN = 200  # characters of where something is wrong
+# Of an int: 32 bits without a sign, as squashfs and gzip have a time.
+MAX_EPOCH = (1 << 32) - 1
 
 # The descriptions of types and fields are the reference: docs/reference/vcr.lock.md.
 type Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 hex digits")]
@@ -192,7 +197,7 @@ class Lock(_Entry):
     """All of vcr.lock."""
 
     version: Literal[1] = Field(default=1, alias="schema", description="of this format")
-    epoch: Annotated[int, Field(ge=0)] = Field(
+    epoch: Annotated[int, Field(ge=0, le=MAX_EPOCH)] = Field(
         description="SOURCE_DATE_EPOCH, in seconds since 1970"
     )
     inputs: dict[str, Sha256Digest] = Field(
@@ -237,18 +242,25 @@ def digest_of_input(content: object) -> Digest:
 def read_lock_file(path: Path) -> Lock:
     """Read the lock at PATH; raises LockError when it is missing or not a lock."""
     try:
-        return Lock.model_validate_json(path.read_bytes())
+        return Lock.model_validate_json(read_bytes(path, MAX_LOCK))
     except FileNotFoundError:
         raise LockError(
             f"there is no {path.name}",
             why="a build takes nothing that is not locked by hash",
             fix="run `vcr lock`, and commit the file it writes",
         ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+    except OSError as error:
         raise LockError(
             f"{path.name} cannot be read",
-            why=f"{where}: {first['msg']}" if where else str(first["msg"]),
+            why=error.strerror or str(error),
+            fix="remove it, and run `vcr lock` to write it anew",
+        ) from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))[:MAX_SHOWN]
+        why = f"{where}: {first['msg']}" if where else str(first["msg"])
+        raise LockError(
+            f"{path.name} cannot be read",
+            why=why[: 2 * MAX_SHOWN],
             fix="do not edit it by hand; run `vcr lock` to write it anew",
         ) from None

@@ -46,6 +46,7 @@ class OciBase:
     reference: str  # as skopeo names it
     nar_sha256: str  # of its layout directory in the Nix store: SRI form, "sha256-<base64>"
     manifest: str  # digest of the manifest of the plan's architecture
+    config: dict[str, Any]  # what the lock says that its config is; no layer is made of it
     op: Literal["oci"] = "oci"
 
 

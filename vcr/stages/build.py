@@ -137,6 +137,7 @@ class Builder:
             if isinstance(layer, OciBase):
                 store = ImageStore(Skopeo.of_toolset(nix.toolset("oci")), nix)
                 store.provide(layer.reference, layer.nar_sha256, self.project.places)
+                store.check(layer)
 
     def _origin_of(self, drv: Path, plan: Plan, nix: Nix) -> str:
         """Return "Dockerfile:LINE: " for the layer that DRV builds, "" for another."""

@@ -132,7 +132,9 @@ class ImagePlanner:
         ident = f"base.{image}" if arch is self.resolver.arch else f"base.{image}.{arch}"
         if not isinstance(base, LockedDebian):
             manifest = self._manifest(base, image, arch, instruction)
-            self.layers[ident] = OciBase(base.reference, base.nar_sha256, manifest.manifest)
+            self.layers[ident] = OciBase(
+                base.reference, base.nar_sha256, manifest.manifest, dict(manifest.config)
+            )
             return (ident,)
         self.layers[ident] = debian_layer(base, arch)
         if not base.configure:

@@ -135,4 +135,15 @@ class Lock(Answer):
 
     changed: bool = Field(description="whether it was written")
     changes: list[str] = Field(description="what changed, in words")
-    epoch: int | None = Field(default=None, description="of the lock; not with `--check`")
+    epoch: int | None = Field(
+        default=None, description="of the lock; not with `--check` and `--audit`"
+    )
+    compared: int | None = Field(
+        default=None, description="how many entries `--audit` compared with their sources"
+    )
+    differences: list[str] = Field(
+        default_factory=list, description="what `--audit` found to differ, in words"
+    )
+    unasked: list[str] = Field(
+        default_factory=list, description="entries whose source did not answer `--audit`, and why"
+    )

@@ -1,0 +1,384 @@
+"""An archive of Debian that is hostile, half there or garbage, served by a real server.
+
+Only the signature is not: whoever may sign is trusted with words, never with memory.
+"""
+
+import functools
+import hashlib
+import http.server
+import json
+import lzma
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vcr.errors import LockError, MismatchError, UsageError, VcrError
+from vcr.lock import web
+from vcr.lock.archive import Reader
+from vcr.lock.audit import Auditor
+from vcr.lock.bases import BaseLocker
+from vcr.lock.known import Known
+from vcr.lock.read import load_lock
+from vcr.lock.sources import Sources, is_what_was_there
+from vcr.lock.write import Locker
+from vcr.model.arch import Arch
+from vcr.model.lockfile import Lock, read_lock_file
+from vcr.model.project import Project, load_project
+from vcr.tools.gpgv import Gpgv
+
+PACKAGES = """\
+Package: app
+Version: 1.0
+Architecture: all
+Filename: pool/main/a/app/app_1.0_all.deb
+SHA256: {app}
+Size: 10
+Depends: lib
+
+Package: lib
+Version: 2.0
+Architecture: all
+Filename: pool/main/l/lib/lib_2.0_all.deb
+SHA256: {lib}
+Size: 20
+""".format(app="a" * 64, lib="b" * 64)
+
+
+class Unsigned(Gpgv):
+    """Takes what is between the armor for signed."""
+
+    def signed_text(self, message: bytes, what: str) -> str:
+        return message.decode()
+
+
+@dataclass
+class Archive:
+    """What a mirror has; indexes as the release says unless they are replaced."""
+
+    root: Path
+    url: str
+    fields: dict[str, str] = field(default_factory=dict)
+
+    def write(self, packages: bytes, packed: bytes | None = None, **fields: str) -> None:
+        packed = lzma.compress(packages) if packed is None else packed
+        dists = self.root / "dists/trixie"
+        rows = []
+        for arch in Arch:
+            place = dists / f"main/binary-{arch}"
+            place.mkdir(parents=True, exist_ok=True)
+            (place / "Packages.xz").write_bytes(packed)
+            rows.append(f" {sha256(packages)} {len(packages)} main/binary-{arch}/Packages")
+            rows.append(f" {sha256(packed)} {len(packed)} main/binary-{arch}/Packages.xz")
+        told = {
+            "Suite": "stable",
+            "Codename": "trixie",
+            "Date": "Sat, 21 Nov 2026 09:15:44 UTC",
+            "SHA256": "\n" + "\n".join(rows),
+            **fields,
+        }
+        text = "".join(f"{name}: {value}\n" for name, value in told.items() if value != "-")
+        (dists / "InRelease").write_text(text)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class Files(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
+    # The archive of snapshots does not answer.
+    monkeypatch.setattr(web, "ATTEMPTS", 1)
+    monkeypatch.setattr("vcr.lock.archive.SNAPSHOTS", "http://127.0.0.1:9/archive/debian")
+    root = tmp_path / "mirror"
+    root.mkdir()
+    handler = functools.partial(Files, directory=str(root))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    made = Archive(root, f"http://127.0.0.1:{server.server_port}")
+    made.write(PACKAGES.encode())
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+def reader(archive: Archive, tmp_path: Path) -> Reader:
+    return Reader(Unsigned(Path("gpgv"), Path("keyring")), [archive.url], tmp_path / "cache")
+
+
+def base_locker(archive: Archive, tmp_path: Path) -> BaseLocker:
+    def no_images() -> Any:
+        raise AssertionError("there are no images")
+
+    return BaseLocker(lambda: reader(archive, tmp_path), no_images, lambda _: None)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    directory = tmp_path / "project"
+    directory.mkdir()
+    (directory / "vcr.toml").write_text('[base.x]\npackages = ["app"]\n')
+    (directory / "Dockerfile").write_text("FROM x\n")
+    return load_project(directory)
+
+
+@dataclass
+class Host:
+    """A host that locks."""
+
+    archive: Archive
+    directory: Path
+    warned: list[str] = field(default_factory=list)
+
+    def lock(self, project: Project, old: Lock | None = None, *, update: bool = False) -> Lock:
+        known = Known(self.directory / "resolved")
+        bases = base_locker(self.archive, self.directory)
+        locker = Locker(bases, known, lambda _: None, self.warned.append)
+        return locker.lock(project, old, update=update)
+
+    def audit(self, project: Project, lock: Lock) -> Any:
+        known = Known(self.directory / "resolved")
+        bases = base_locker(self.archive, self.directory)
+        return Auditor(bases, known, Sources(), lambda _: None).audit(project, lock)
+
+
+def tampered(lock: Lock, **changes: object) -> Lock:
+    told = json.loads(lock.to_text())
+    for packages in told["bases"]["x"]["archs"].values():
+        for package in packages:
+            package.update(changes)
+    return Lock.model_validate(told)
+
+
+def test_a_lock_is_what_the_archive_has(archive: Archive, project: Project, tmp_path: Path) -> None:
+    lock = Host(archive, tmp_path).lock(project)
+    assert [p.package for p in lock.bases["x"].archs[Arch.ARM64]] == ["app", "lib"]  # type: ignore[union-attr]
+    audit = Host(archive, tmp_path).audit(project, lock)
+    assert (audit.compared, audit.differences, audit.unasked) == (1, [], [])
+
+
+EVIL = "https://snapshot.debian.org/archive/debian/20261122T091544Z/pool/evil.deb"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sha256": "c" * 64}, {"url": EVIL}, {"size": 11}, {"version": "9"}], ids=str
+)
+def test_a_tampered_lock_differs_from_its_source_and_is_not_kept(
+    archive: Archive, project: Project, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    bad = tampered(Host(archive, tmp_path / "theirs").lock(project), **changes)
+    mine = Host(archive, tmp_path / "mine")
+    audit = mine.audit(project, bad)
+    assert len(audit.differences) == 6  # both packages, of three architectures
+    assert next(iter(changes)) in audit.differences[0]
+    with pytest.raises(MismatchError, match="than its source had"):
+        mine.lock(project, bad)
+    assert mine.lock(project, bad, update=True) == Host(archive, tmp_path / "more").lock(project)
+
+
+def test_a_package_more_or_less_or_twice_is_told(
+    archive: Archive, project: Project, tmp_path: Path
+) -> None:
+    host = Host(archive, tmp_path)
+    told = json.loads(host.lock(project).to_text())
+    packages = told["bases"]["x"]["archs"]["riscv64"]
+    other = {**packages[1], "package": "evil"}
+    for found, words in (
+        ([packages[0], other], ["evil: nothing needs it", "lib: it is missing"]),
+        ([*packages, packages[1]], ["lib: it is there twice"]),
+    ):
+        told["bases"]["x"]["archs"]["riscv64"] = found
+        audit = host.audit(project, Lock.model_validate(told))
+        assert all(any(each in difference for difference in audit.differences) for each in words)
+
+
+def test_what_this_host_resolved_is_kept_without_a_question(
+    archive: Archive, project: Project, tmp_path: Path
+) -> None:
+    host = Host(archive, tmp_path)
+    lock = host.lock(project)
+    (archive.root / "dists/trixie/InRelease").unlink()
+    assert host.lock(project, lock) == lock
+    assert host.warned == []
+
+
+def test_what_cannot_be_compared_is_kept_with_a_word(
+    archive: Archive, project: Project, tmp_path: Path
+) -> None:
+    lock = Host(archive, tmp_path / "theirs").lock(project)
+    archive.write(PACKAGES.encode(), Date="Sun, 29 Nov 2026 09:15:44 UTC")  # the mirror went on
+    mine = Host(archive, tmp_path / "mine")
+    assert mine.lock(project, lock) == lock
+    assert "stays as vcr.lock has it, compared with nothing" in mine.warned[0]
+    audit = mine.audit(project, lock)
+    assert len(audit.unasked) == 1
+    assert audit.differences == []
+
+
+def test_an_older_release_of_a_mirror_judges_nothing(
+    archive: Archive, project: Project, tmp_path: Path
+) -> None:
+    lock = Host(archive, tmp_path / "theirs").lock(project)
+    older = PACKAGES.replace("1.0", "0.9")
+    archive.write(older.encode(), Date="Sat, 07 Nov 2026 09:15:44 UTC")
+    audit = Host(archive, tmp_path / "mine").audit(project, lock)
+    assert audit.differences == []
+    assert len(audit.unasked) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"suite": "sid"}, "is of sid, not trixie"),
+        ({"configure": True}, "is configured otherwise"),
+        ({"snapshot": "20260000T000000Z"}, "which is no time"),
+        ({"archs": {}}, "has no app for"),
+    ],
+)
+def test_a_lock_that_contradicts_the_project_is_refused_without_a_network(
+    archive: Archive, project: Project, tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    host = Host(archive, tmp_path)
+    lock = host.lock(project)
+    told = json.loads(lock.to_text())
+    told["bases"]["x"].update(change)
+    project.lock_file.write_text(json.dumps(told))
+    with pytest.raises(LockError, match="contradicts the project") as caught:
+        load_lock(project)
+    assert words in caught.value.what
+    # `vcr lock` resolves such an entry anew.
+    assert host.lock(project, Lock.model_validate(told)) == lock
+
+
+def test_an_epoch_of_another_time_than_the_snapshots_is_refused(
+    archive: Archive, project: Project, tmp_path: Path
+) -> None:
+    lock = Host(archive, tmp_path).lock(project)
+    project.lock_file.write_text(lock.model_copy(update={"epoch": 1}).to_text())
+    with pytest.raises(LockError, match="its epoch is 1"):
+        load_lock(project)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Date": "-"},
+        {"SHA256": "-"},
+        {"Date": "yesterday"},
+        {"Date": "Sat, 21 Nov 99999999999 09:15:44 UTC"},
+        {"Date": "Fri, 31 Dec 9999 23:59:59 -2359"},
+        {"SHA256": "\n a b c"},
+        {"SHA256": f"\n {'0' * 64} -1 x"},
+        {"SHA256": f"\n {'0' * 64} {'9' * 5000} x"},
+        {"Valid-Until": "never"},
+        {"Codename": "sid", "Suite": "unstable"},
+        {"Codename": "-", "Suite": "-"},
+        {"Valid-Until": "Sat, 21 Nov 2020 09:15:44 UTC"},
+        {"no field": "\n\n\n"},
+    ],
+    ids=str,
+)
+def test_a_release_without_sense_is_no_crash(
+    archive: Archive, tmp_path: Path, fields: dict[str, str]
+) -> None:
+    archive.write(PACKAGES.encode(), **fields)
+    if "no field" in fields:
+        (archive.root / "dists/trixie/InRelease").write_text("\n\n")
+    with pytest.raises(VcrError) as caught:
+        reader(archive, tmp_path).read("trixie", list(Arch))
+    assert caught.value.code != 70
+
+
+def test_an_index_unpacks_to_what_the_release_says_and_no_more(
+    archive: Archive, tmp_path: Path
+) -> None:
+    bomb = lzma.compress(bytes(200 << 20))  # 30 kB
+    archive.write(PACKAGES.encode(), bomb)
+    with pytest.raises(MismatchError, match="cannot be read") as caught:
+        reader(archive, tmp_path).read("trixie", list(Arch))
+    assert "does not unpack to" in caught.value.why
+    for packed in (b"garbage", lzma.compress(b"another index"), bomb[:100]):
+        archive.write(PACKAGES.encode(), packed)
+        with pytest.raises(MismatchError, match="cannot be read"):
+            reader(archive, tmp_path / "again").read("trixie", list(Arch))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("Version: 2.0", "Version: x:1"),
+        ("Version: 2.0\n", ""),
+        ("Size: 20", "Size: many"),
+        ("Size: 20", "Size: -5"),
+        ("lib_2.0_all.deb", "../../../etc/passwd|npm:x"),
+        ("Depends: lib", "Depends: lib (!!"),
+        ("b" * 64, "not a hash"),
+        ("Version: 2.0", f"Version: 1.{'9' * 5000}\n\nPackage: lib\nVersion: 2.0"),
+        ("Package: lib", "Package: lib\n\nPackage: lib"),
+    ],
+    ids=range(9),
+)
+def test_an_index_of_garbage_is_no_crash(
+    archive: Archive, project: Project, tmp_path: Path, change: tuple[str, str]
+) -> None:
+    archive.write(PACKAGES.replace(*change).encode())
+    with pytest.raises((MismatchError, UsageError)):
+        Host(archive, tmp_path).lock(project)
+
+
+def test_a_mirrors_answer_for_a_snapshot_is_judged_without_a_crash() -> None:
+    url = "http://snapshot.debian.org/archive/debian/20260601T000000Z/dists/trixie/InRelease"
+    for body in (b"", b"\n\n\n", b"x\n\nDate: y\n-----BEGIN ", b"x\n\n continued", b"\xff" * 99):
+        assert is_what_was_there(url, body) is False
+
+
+def test_what_is_not_clear_text_is_not_given_to_gpgv(tmp_path: Path) -> None:
+    # A packed message would be unpacked before its signature is looked at.
+    with pytest.raises(MismatchError, match="is not signed"):
+        Gpgv(tmp_path / "no-program", tmp_path).signed_text(b"\xa3\x01packed", "InRelease")
+
+
+@pytest.mark.parametrize("make", ["directory", "fifo", "link to nothing", "too large", "device"])
+def test_a_lock_that_is_no_file_is_said_in_words(
+    tmp_path: Path, make: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "vcr.lock"
+    monkeypatch.setattr("vcr.model.lockfile.MAX_LOCK", 100)
+    {
+        "directory": path.mkdir,
+        "fifo": lambda: os.mkfifo(path),
+        "link to nothing": lambda: path.symlink_to("nothing"),
+        "too large": lambda: path.write_bytes(b" " * 101),
+        "device": lambda: path.symlink_to("/dev/zero"),
+    }[make]()
+    with pytest.raises(LockError, match=r"cannot be read|there is no"):
+        read_lock_file(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[", "[]", "null", "[" * 200_000, '{"a":' * 100_000, '{"epoch": "\ud800"}', "\0",
+        '{"schema": 1, "epoch": 1000000000000000000, "inputs": {}, "bases": {}, "urls": {}}',
+        '{"schema": 1, "epoch": -1, "inputs": {}, "bases": {}, "urls": {}}',
+        '{"schema": 1, "epoch": 1e400, "inputs": {}, "bases": {}, "urls": {}}',
+        '{"schema": 1, "epoch": 1, "inputs": {"\\ud800": "x"}, "bases": {}, "urls": {}}',
+        '{"schema": 1, "epoch": 1, "inputs": {"' + "x" * 9999 + '": 1}, "bases": {}, "urls": {}}',
+        '{"schema": 1, "epoch": 1, "inputs": {}, "bases": {"x": {"kind": "other"}}, "urls": {}}',
+    ],
+    ids=range(14),
+)  # fmt: skip
+def test_a_lock_of_garbage_is_said_in_words(tmp_path: Path, text: str) -> None:
+    (tmp_path / "vcr.lock").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(LockError, match="cannot be read") as caught:
+        read_lock_file(tmp_path / "vcr.lock")
+    assert len(caught.value.why) < 1000
