@@ -1,9 +1,9 @@
 """All targets, by name."""
 
 from fuzz.target import Target
-from fuzz.targets import debian, enclave, guests, images, machines, project, proofs, tools
+from fuzz.targets import compared, debian, enclave, guests, images, machines, project, proofs, tools
 
-MODULES = (project, proofs, images, debian, machines, enclave, guests, tools)
+MODULES = (project, proofs, images, debian, machines, enclave, guests, tools, compared)
 TARGETS: dict[str, Target] = {
     target.name: target for module in MODULES for target in module.TARGETS
 }

@@ -145,6 +145,8 @@ def _layout(data: bytes, root: Path) -> Layout:
             (root / "index.json").write_bytes(body)
     except (ValueError, RecursionError, OSError, TypeError):
         (root / "index.json").write_bytes(data)
+    if not (root / "index.json").exists():
+        (root / "index.json").write_bytes(data)
     (root / "oci-layout").write_bytes(b'{"imageLayoutVersion":"1.0.0"}')
     return Layout(root)
 

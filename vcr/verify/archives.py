@@ -5,6 +5,8 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+MAX_CONTENT = 64 << 20  # bytes of a file
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -41,7 +43,10 @@ class Change:
 
 
 def changes(left: Path, right: Path) -> list[Change]:
-    """Return what differs between the archives LEFT and RIGHT, sorted by path."""
+    """Return what differs between the archives LEFT and RIGHT, sorted by path.
+
+    Raises ValueError, OSError, TarError for what is no good archive.
+    """
     before, after = _read(left), _read(right)
     found = []
     for path in sorted(before.keys() | after.keys()):
@@ -61,16 +66,18 @@ def changes(left: Path, right: Path) -> list[Change]:
 
 
 def content(archive: Path, path: str) -> bytes:
-    """Return the content of the file PATH in ARCHIVE, b"" if it has none."""
-    with tarfile.open(archive) as tar:
+    """Return the content of the file PATH in ARCHIVE, b"" if it has none; no more than is shown."""
+    with tarfile.open(archive, "r:") as tar:
         file = next((tar.extractfile(info) for info in tar if info.name == path), None)
-        return file.read() if file is not None else b""
+        return file.read(MAX_CONTENT) if file is not None else b""
 
 
 def _read(archive: Path) -> dict[str, Entry]:
     entries = {}
-    with tarfile.open(archive) as tar:
+    with tarfile.open(archive, "r:") as tar:
         for info in tar:
+            if info.issparse():
+                raise ValueError(f"{info.name!r} is a sparse file, whose size is only claimed")
             file = tar.extractfile(info) if info.isreg() else None
             digest = hashlib.file_digest(file, "sha256").hexdigest() if file else ""  # type: ignore[arg-type]
             entries[info.name] = Entry(

@@ -1,13 +1,17 @@
 """From the first rung that differs to the file, entry or page, and to a known cause."""
 
-import json
 import mmap
+import struct
+import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vcr.errors import UsageError
+from vcr.foreign import MAX_LADDER, load_json, read_bytes
+from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.migration import Section, device_sections
@@ -19,6 +23,10 @@ CONTEXT = 48  # bytes of memory that are shown
 MACHINES = ("machine", "snapshot")
 CHUNK = 1 << 20  # bytes that are compared at once
 MAX_FILE = 64 << 20  # bytes that are read to compare by hand
+MALFORMED = (
+    ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError,
+    OSError, struct.error, tarfile.TarError, Failure,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,14 +53,21 @@ def explain(left: Rung, right: Rung, *, ladder: tuple[Rung, ...] = ()) -> list[D
                 why="a difference is found by comparing the files, not the digests",
                 fix="bring it, such as with `nix copy`, or build it: `vcr build`",
             )
-    if left.name in MACHINES:
-        kernel = next((rung.path for rung in ladder if rung.name == "kernel"), None)
-        return list(_machine(left.path, right.path, kernel))
-    return list(_EXPLAINERS.get(left.name, _bytes)(left.path, right.path))
+    try:
+        if left.name in MACHINES:
+            kernel = next((rung.path for rung in ladder if rung.name == "kernel"), None)
+            return list(_machine(left.path, right.path, kernel))
+        return list(_EXPLAINERS.get(left.name, _bytes)(left.path, right.path))
+    except MALFORMED:  # it need not be what its name says: it is somebody else's
+        return list(_bytes(left.path, right.path))
+
+
+def _object(path: Path) -> dict[str, Any]:
+    return dict(load_json(read_bytes(path, MAX_LADDER)))
 
 
 def _image(left: Path, right: Path) -> Iterator[Difference]:
-    before, after = (json.loads(path.read_bytes()) for path in (left, right))
+    before, after = (_object(path) for path in (left, right))
     pairs = zip(before["layers"], after["layers"], strict=False)
     for number, (old, new) in enumerate(pairs, 1):
         if old["digest"] != new["digest"]:
@@ -63,13 +78,14 @@ def _image(left: Path, right: Path) -> Iterator[Difference]:
             return
     if len(before["layers"]) != len(after["layers"]):
         yield Difference("the layers", f"{len(before['layers'])} ≠ {len(after['layers'])}")
-    configs = (json.loads(_blob(p, m["config"]["digest"]).read_bytes())
-               for p, m in ((left, before), (right, after)))  # fmt: skip
+    configs = (
+        _object(_blob(p, m["config"]["digest"])) for p, m in ((left, before), (right, after))
+    )
     yield from _fields("the image's config", *configs)
 
 
 def _blob(manifest: Path, digest: str) -> Path:
-    return manifest.parent / digest.removeprefix("sha256:")
+    return manifest.parent / Digest(digest).hex
 
 
 def _archive(left: Path, right: Path) -> Iterator[Difference]:
@@ -86,7 +102,7 @@ def _archive(left: Path, right: Path) -> Iterator[Difference]:
 
 def _machine(left: Path, right: Path, kernel: Path | None) -> Iterator[Difference]:
     """Compare machines: the paths are those of machine.json, beside which the rest lies."""
-    made = [json.loads(path.read_bytes()) for path in (left, right)]
+    made = [_object(path) for path in (left, right)]
     yield from _fields("machine.json", *made)
     rams, states = ([p.with_name(name) for p in (left, right)] for name in ("ram", "state"))
     if not all(path.exists() for path in (*rams, *states)):
@@ -115,7 +131,7 @@ def _memory(left: Path, right: Path, *, places: Layout, has_run: bool) -> Iterat
             yield Difference("memory", how, cause_of_memory(regions, has_run=has_run))
         for at in pages:
             old, new = before[at : at + PAGE], after[at : at + PAGE]
-            first = next(i for i in range(PAGE) if old[i] != new[i])
+            first = next(i for i in range(len(old)) if old[i] != new[i])
             begin = max(0, first - CONTEXT // 4)
             shown = " ≠ ".join(_printable(page[begin : begin + CONTEXT]) for page in (old, new))
             address = MEMORY_BEGINS + at + first
