@@ -75,11 +75,16 @@ def closure(drvs: list[Path]) -> dict[Path, Derivation]:
     return found
 
 
-def copy_to(root: Path, drvs: Iterable[Path | str], paths: Iterable[Path | str]) -> str:
-    """Copy derivations and store paths to a fresh store below ROOT, and return its name."""
+def copy_to(
+    root: Path, drvs: Iterable[Path | str], paths: Iterable[Path | str], *before: str
+) -> str:
+    """Copy derivations and store paths to a fresh store below ROOT, and return its name.
+
+    By commands that begin with BEFORE.
+    """
     store = f"local?root={root}"
     copy = ["nix", "copy", "--no-check-sigs", "--to", store]
     for argv in ([*copy, "--derivation", *map(str, drvs)], [*copy, *map(str, paths)]):
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        done = subprocess.run([*before, *argv], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     return store

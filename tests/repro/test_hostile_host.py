@@ -1,0 +1,145 @@
+"""A host that is as unlike this one as it can be had gives the same bytes.
+
+Another file system below the store, the store in another place, another kernel, a clock that
+is years off. What cannot be had here is named by the test that is skipped.
+"""
+
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from determinism import closure, copy_to
+from hostile_machine import build_there
+from private_store import needs_private_store
+from program import runner_in
+
+from vcr.model.arch import Arch
+from vcr.settings import Settings
+from vcr.stages import STAGES
+from vcr.stages.build import Builder
+from vcr.stages.prepare import prepare
+from vcr.tools.nix import Nix, Target
+from vcr.tools.nix_log import store_name
+from vcr.ui import Ui
+
+pytestmark = pytest.mark.nix
+
+REPO = Path(__file__).resolve().parents[2]
+EXAMPLE = REPO / "examples" / "static"
+OURS = ("vcr-layer-", "vcr-image-", "vcr-rootfs-", "vcr-squashfs-", "vcr-kernel-")
+# Each with what its directories and extents are unlike others in.
+FILE_SYSTEMS = {
+    "tmpfs": (),
+    "ext4": ("mkfs.ext4", "-q", "-O", "^dir_index", "-I", "512", "-b", "1024"),
+    "xfs": ("mkfs.xfs", "-q"),
+    "btrfs": ("mkfs.btrfs", "-q"),
+}
+MOUNT = 'mount -t "$1" -o "$2" "$3" "$4" && echo ready && exec sleep infinity'
+
+
+@pytest.fixture(scope="module")
+def built() -> tuple[Target, ...]:
+    loaded, plan = prepare(EXAMPLE, arch=Arch.RISCV64, profile="stage")
+    settings = Settings.load()
+    builder = Builder(settings, Ui(), loaded)
+    builder.build(plan)
+    return Nix(settings).evaluate(STAGES, builder.write_plan(plan)).targets
+
+
+def inputs_of(built: tuple[Target, ...]) -> list[str]:
+    """Return what our derivations are made of that is none of them: tools and files."""
+    known = closure([target.drv for target in built])
+    ours = {drv for drv in known if store_name(str(drv)).startswith(OURS)}
+    needed = {drv for each in ours for drv in known[each].inputs} - ours
+    return sorted(known[drv].env["out"] for drv in needed)
+
+
+def hashes(
+    built: tuple[Target, ...], *options: str, before: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """Return the NAR hashes of outputs, which Nix is asked for with OPTIONS."""
+    ask = (*before, "nix-store", *options, "--query", "--hash")
+    return {str(target.out): run(*ask, str(target.out)).strip() for target in built}
+
+
+def run(*argv: str | Path) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def mounted(kind: str, directory: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Mount a new file system in a mount namespace; yield where, and how commands get there."""
+    place, image = directory / "place", directory / "image"
+    place.mkdir()
+    source, options = "none", "size=6g"
+    if command := FILE_SYSTEMS[kind]:
+        if shutil.which(command[0]) is None:
+            pytest.skip(f"needs {command[0]}")
+        with image.open("wb") as file:
+            file.truncate(6 << 30)
+        run(*command, image)
+        source, options = str(image), "loop"
+    argv = ["unshare", "--mount", "sh", "-c", MOUNT, "sh", kind, options, source, str(place)]
+    holder = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stderr is not None
+        if holder.stdout.readline() != "ready\n":
+            pytest.skip(f"needs {kind}: {holder.stderr.read().strip()}")
+        yield place, ("nsenter", "--mount", "--target", str(holder.pid), "--")
+    finally:
+        holder.kill()
+        holder.communicate()
+        image.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("kind", FILE_SYSTEMS)
+def test_the_store_on_another_file_system(
+    built: tuple[Target, ...], tmp_path: Path, kind: str
+) -> None:
+    """It is copied there, and then bound over /nix for all that builds."""
+    needs_private_store()
+    drvs = [str(target.drv) for target in built]
+    with mounted(kind, tmp_path) as (place, inside):
+        copy_to(place, drvs, inputs_of(built), *inside)
+        bind = f'mount --bind {place}/nix /nix && exec "$@"'
+        there = (*inside, "unshare", "--mount", "sh", "-euc", bind, "sh")
+        for target in built:
+            assert not run(*there, "sh", "-c", f"ls -d {target.out} 2>/dev/null || :")
+        run(*there, "nix-store", "--realise", *drvs)
+        assert hashes(built, before=there) == hashes(built)
+
+
+@pytest.mark.skipif(shutil.which("faketime") is None, reason="needs faketime")
+@pytest.mark.parametrize("date", ["1999-12-31 23:59:58", "2031-05-06 07:08:09"])
+def test_another_time(built: tuple[Target, ...], tmp_path: Path, date: str) -> None:
+    """vcr and Nix believe it is DATE: the same outputs are wanted, and the same bytes made."""
+    assert run("faketime", date, "date", "+%Y").strip() == date[:4]
+    with runner_in(tmp_path) as vcr:
+        vcr.before = ("faketime", date)
+        vcr("build", EXAMPLE)
+        (roots,) = (tmp_path / "state/vcr/roots").glob("static-*/stage-riscv64")
+        wanted = {target.attr: target.out for target in built}
+        assert {attr: (roots / attr).readlink() for attr in wanted} == wanted
+    drvs = [str(target.drv) for target in built]
+    store = copy_to(tmp_path / "store", drvs, inputs_of(built))
+    run("faketime", date, "nix-store", "--store", store, "--realise", *drvs)
+    assert hashes(built, "--store", store) == hashes(built)
+
+
+@pytest.mark.vm
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs a host of x86-64")
+@pytest.mark.skipif(shutil.which("mkfs.ext4") is None, reason="needs mkfs.ext4")
+def test_another_kernel_years_later(built: tuple[Target, ...], tmp_path: Path) -> None:
+    outs = [str(target.out) for target in built]
+    drvs = [target.drv for target in built]
+    said = build_there(tmp_path, drvs, inputs_of(built), outs, "2031-05-06T07:08:09")
+    assert said.year == 2031, said.text
+    assert said.kernel not in {"", platform.release()}
+    assert said.hashes == hashes(built), said.text
