@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from vcr.engines.bundle import Bind
 from vcr.engines.docker import env_file
 from vcr.errors import HostError, UsageError
-from vcr.model.config import Base, HealthSection, ServiceSection
+from vcr.model.config import Base, Config, HealthSection, ServiceSection
 from vcr.model.file_name import MAX_LENGTH, check_store_name, last_part, store_name
 from vcr.model.lockfile import (
     Lock,
@@ -170,6 +170,8 @@ WRONG_ENTRIES: list[tuple[Any, dict[str, Any]]] = [
     (Base, {"image": "-x"}),
     (Base, {"packages": ("busybox",), "suite": "../x"}),
     (ServiceSection, {"image": "x\nADD y /"}),
+    (Config, {"base": {'x".y': {"packages": ("busybox",)}}}),
+    (Config, {"base": {"x\ny": {"packages": ("busybox",)}}}),
     (HealthSection, {"http": "/ HTTP/1.1\r\nx: y"}),
 ]
 

@@ -226,8 +226,10 @@ class HealthSection(Section):
     def _one_probe(self) -> "HealthSection":
         if self.http and self.command:
             raise ValueError("give either http or command, not both")
+        if self.http and not self.http.startswith("/"):
+            raise ValueError("http is a path and starts with /")
         if self.http and not _TARGET.fullmatch(self.http):
-            raise ValueError("http is a path, starts with / and is percent-encoded (RFC 3986)")
+            raise ValueError("what is not ASCII in a path of http has to be percent-encoded")
         return self
 
 
@@ -270,7 +272,7 @@ class Config(Section):
 
     project: ProjectSection = ProjectSection()
     args: dict[str, str] = Field(default_factory=dict, description="Values for ARG, by name.")
-    base: dict[str, Base] = Field(default_factory=dict)
+    base: dict[ImageName, Base] = Field(default_factory=dict)
     build: BuildSection = BuildSection()
     normalize: NormalizeSection = NormalizeSection()
     machine: MachineSection = MachineSection()
