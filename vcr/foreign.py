@@ -8,7 +8,9 @@ own errors.
 import errno
 import json
 import os
+import re
 import stat
+import tomllib
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +25,9 @@ MAX_PROOF = 8 * MIB  # statements, evidence, receipts: ten thousand packages of 
 # The most that a guest, an agent or a server may say on one line, in bytes.
 MAX_LINE = 4 * MIB
 CHUNK = 1 * MIB
+MAX_PARTS = 32  # of a key of TOML: a.b.c has three
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MAX_PARTS}}}")
 
 
 class Reader(Protocol):
@@ -77,6 +82,20 @@ def load_json(data: bytes | str) -> Any:
     """Read DATA as JSON; raises ValueError, also for what is nested too deep or not UTF-8."""
     try:
         return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def load_toml(text: str) -> dict[str, Any]:
+    """Read TEXT as TOML; raises ValueError, also for what is nested too deep.
+
+    tomllib's time grows with the square of a key's parts, and half a MiB of `a.a.a` takes it
+    hours: more than MAX_PARTS are refused, in texts, too.
+    """
+    if _LONG_KEY.search(text):
+        raise ValueError(f"a key of more than {MAX_PARTS} parts")
+    try:
+        return tomllib.loads(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
 

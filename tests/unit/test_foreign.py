@@ -2,6 +2,7 @@
 
 import io
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,21 @@ def test_an_address_has_the_characters_of_the_standard_only(text: str) -> None:
 def test_an_address_is_taken_as_it_is() -> None:
     for text in ("https://h:80/a%20b?c=d&e=[1]#f", "http://[::1]/", "https://u@h/a,b;c'(d)!*$+~"):
         assert check_url(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a = " + "[" * 100_000, "a = " + "{a = " * 100_000, "a" + ".a" * 500_000 + " = 1",
+     "[" + '"a" . ' * 30_000 + "a]", "'a'." * 40 + "a = 1", "threshold = " + "9" * 5000, "[["],
+    ids=range(7),
+)  # fmt: skip
+def test_toml_that_takes_too_long_is_none(text: str) -> None:
+    begin = time.monotonic()
+    with pytest.raises(ValueError, match=r".+"):
+        foreign.load_toml(text)
+    assert time.monotonic() - begin < 2
+
+
+def test_toml_with_keys_of_some_parts_is_read() -> None:
+    text = '[a.b."c.d"]\ne.f = "1.2.3.4.5.6.7.8.9"'
+    assert foreign.load_toml(text)["a"]["b"]["c.d"]["e"]["f"] == "1.2.3.4.5.6.7.8.9"

@@ -4,7 +4,6 @@ TOML; every name is known or the file is refused. Paths in it are relative to th
 Documented in docs/attest.md.
 """
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,12 +22,13 @@ from vcr.attest.dsse import Trusted
 from vcr.attest.keys import key_id, parse_public, read_public
 from vcr.attest.pcr import parse_index, parse_register
 from vcr.attest.predicates import NAMES, TYPES
-from vcr.attest.terms import MAX_EPOCH, Terms
+from vcr.attest.terms import Terms
 from vcr.errors import UsageError
-from vcr.foreign import MAX_TEXT, read_text
+from vcr.foreign import MAX_TEXT, load_toml, read_text
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.duration import parse_duration
+from vcr.model.ladder import MAX_EPOCH
 from vcr.stages import ENGINES, PROFILES
 
 PEM = "-----BEGIN"
@@ -154,9 +154,7 @@ def read_policy(path: Path) -> Demand:
 
 def _toml(path: Path) -> Mapping[str, object]:
     try:
-        return tomllib.loads(read_text(path, MAX_TEXT))
-    except RecursionError:
-        raise UsageError(f"cannot read the policy {path}", why="it is nested too deep") from None
+        return load_toml(read_text(path, MAX_TEXT))
     except (OSError, ValueError) as error:  # among them what tomllib and UTF-8 raise
         why = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot read the policy {path}", why=why) from None

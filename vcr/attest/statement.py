@@ -14,6 +14,7 @@ from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
 
 STATEMENT = "https://in-toto.io/Statement/v1"
+MAX_NAME = 256  # characters
 # The sealed drive's file, which stock tools can hash; the rung `sealed` is its root hash.
 DRIVE = "drive"
 
@@ -59,11 +60,11 @@ def read_statement(envelope: Envelope) -> Statement:
     )
     try:
         content = strict_json.load(envelope.payload)
-        names = [str(row["name"]) for row in content["subject"]]
+        names = [_name(row["name"]) for row in content["subject"]]
         digests = [_digest(row["digest"]) for row in content["subject"]]
         kind, predicate = content["predicateType"], content["predicate"]
         version = content["_type"]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise RejectedError(Joint.STATEMENT, f"it is not an in-toto statement: {error}") from None
     demand(version == STATEMENT, Joint.STATEMENT, f"its _type is {version!r}, not {STATEMENT!r}")
     demand(names, Joint.SUBJECT, "it has no subject")
@@ -71,6 +72,12 @@ def read_statement(envelope: Envelope) -> Statement:
     demand(isinstance(kind, str) and kind, Joint.PREDICATE, "it has no predicateType")
     demand(isinstance(predicate, dict), Joint.PREDICATE, "its predicate is not an object")
     return Statement(dict(zip(names, digests, strict=True)), kind, predicate)
+
+
+def _name(told: object) -> str:
+    if not isinstance(told, str) or not 0 < len(told) <= MAX_NAME:
+        raise TypeError("a subject has no name")
+    return told
 
 
 def _digest(told: Mapping[str, str]) -> Digest:

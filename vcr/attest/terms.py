@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from vcr.attest.rejected import Joint, RejectedError
+from vcr.model.ladder import MAX_EPOCH
 from vcr.stages import RELEASE_OF
 from vcr.verify.ladders import IN_MESSAGES, TERMS, WORDS, Claim
 
 type Terms = Mapping[str, str | int]
 
 MAX_WORD = 256  # characters
-MAX_EPOCH = 253_402_300_799  # the end of the year 9999, in seconds since 1970
 RELEASES = frozenset(RELEASE_OF.values())
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from vcr.errors import MismatchError
 from vcr.foreign import open_regular
 from vcr.model.digest import Digest
+from vcr.model.ladder import MAX_EPOCH
 
 MANIFEST = "manifest.json"
 DRIVE, VERITY, LADDER, MACHINE, DEPLOY = (
@@ -23,7 +24,6 @@ DRIVE, VERITY, LADDER, MACHINE, DEPLOY = (
 )  # fmt: skip
 IMAGE = "image"  # directory: an OCI layout
 BLOBS = f"{IMAGE}/blobs/sha256"
-MAX_EPOCH = 253_402_300_799  # the end of the year 9999
 MAX_BYTES = 64 << 30  # of all files of an export together
 MAX_PATH = 255  # characters
 # Names that need no quoting anywhere; none is hidden or leads upwards.

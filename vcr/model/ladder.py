@@ -11,6 +11,7 @@ from pathlib import Path
 from vcr.model.digest import Digest
 
 RUNGS_FILE = "rungs.json"
+MAX_EPOCH = 253_402_300_799  # of a build, in seconds since 1970: the end of the year 9999
 UNKNOWN = -1  # the size of a rung of which only the digest is known
 ENGINE_RUNGS = ("machine", "snapshot", "sealed")  # they depend on the engine and its version
 

@@ -9,7 +9,7 @@ from vcr.errors import MismatchError, UsageError
 from vcr.foreign import MAX_LADDER, load_json, read_bytes
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
-from vcr.model.ladder import UNKNOWN, Rung
+from vcr.model.ladder import MAX_EPOCH, UNKNOWN, Rung
 from vcr.model.plan import Plan
 from vcr.stages import ENGINES, PROFILES
 from vcr.ui import JSON_SCHEMA
@@ -95,7 +95,10 @@ def _claim(data: dict[str, Any], directory: Path) -> Claim:
 def claim_of(terms: Mapping[str, Any], ladder: tuple[Rung, ...]) -> Claim:
     """Return the claim about LADDER under TERMS, as `Plan.terms`; raises KeyError, TypeError."""
     words = {key: _word(terms[key]) for key in WORDS}
-    return Claim(epoch=_whole(terms["epoch"]), ladder=ladder, **words)
+    epoch = _whole(terms["epoch"])
+    if epoch > MAX_EPOCH:
+        raise TypeError("epoch is not a time")
+    return Claim(epoch=epoch, ladder=ladder, **words)
 
 
 def _rung(row: dict[str, Any], directory: Path) -> Rung:
