@@ -4,12 +4,14 @@ A place is told of until it has nothing new to say, and costs nothing from then 
 """
 
 import sys
+from collections import Counter
 from types import CodeType
 
 from fuzz.limits import REPOSITORY
 
 TOOL = sys.monitoring.COVERAGE_ID
 WAYS = 2  # of a branch
+OFTEN = 1000  # times one way: in a loop, telling costs more than the other way is worth
 OURS = str(REPOSITORY / "vcr")
 
 
@@ -19,7 +21,7 @@ class Coverage:
     def __init__(self) -> None:
         """Begin to look."""
         self.count = 0  # of lines and of ways out of branches
-        self._ways: dict[tuple[CodeType, int], set[int]] = {}
+        self._ways: dict[tuple[CodeType, int], Counter[int]] = {}
         events = sys.monitoring.events
         sys.monitoring.use_tool_id(TOOL, "vcr-fuzz")
         sys.monitoring.register_callback(TOOL, events.LINE, self._line)
@@ -33,8 +35,8 @@ class Coverage:
     def _branch(self, code: CodeType, offset: int, destination: int) -> object:
         if not code.co_filename.startswith(OURS):
             return sys.monitoring.DISABLE
-        ways = self._ways.setdefault((code, offset), set())
-        if destination not in ways:
-            ways.add(destination)
-            self.count += 1
-        return sys.monitoring.DISABLE if len(ways) == WAYS else None
+        ways = self._ways.setdefault((code, offset), Counter())
+        self.count += destination not in ways
+        ways[destination] += 1
+        is_known = len(ways) == WAYS or ways[destination] == OFTEN
+        return sys.monitoring.DISABLE if is_known else None

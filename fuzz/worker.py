@@ -26,6 +26,7 @@ POLL_SECONDS = 0.25
 EMPTY_EVERY = 200  # inputs, after which the directory is emptied
 _HEAD = struct.Struct("QQ")  # count of inputs, length of this one
 SPACE = 1 << 20
+IDLE = (1 << 64) - 1  # in the place of a length: no input is tried
 BROKEN = 99  # exit code: not the reader's fault
 
 type Job = Callable[["Inputs"], None]
@@ -45,9 +46,11 @@ class Inputs:
         """Have the target read DATA."""
         self.count += 1
         self._shared[: _HEAD.size + len(data)] = _HEAD.pack(self.count, len(data)) + data
+        found = self._limits.attempt(self.target, data, self._directory)
+        self._shared[: _HEAD.size] = _HEAD.pack(self.count, IDLE)
         if self.count % EMPTY_EVERY == 0:
             self._empty()
-        return self._limits.attempt(self.target, data, self._directory)
+        return found
 
     def report(self, **told: Any) -> None:
         """Tell the parent."""
@@ -111,14 +114,14 @@ def _watched(pid: int, reader: int, shared: mmap.mmap) -> Iterator[dict[str, Any
             if not data:
                 _, status = os.waitpid(pid, 0)
                 code = os.waitstatus_to_exitcode(status)
-                if code == BROKEN:
+                if code == BROKEN or (code and _HEAD.unpack_from(shared)[1] == IDLE):
                     raise RuntimeError("the harness is broken")
                 if code:
                     what = f"the process ended: {code}"
                     yield {"kind": "crash", "what": what, "where": "", "data": _input(shared).hex()}
                 return
-        count, _ = _HEAD.unpack_from(shared)
-        if count != seen:
+        count, size = _HEAD.unpack_from(shared)
+        if count != seen or size == IDLE:
             seen, since, used = count, time.monotonic(), _cpu(pid)
         elif count and (took := _cpu(pid) - used) > 3 * CPU_SECONDS:
             what = f"{took:.1f} s, and no end"

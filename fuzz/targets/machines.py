@@ -1,7 +1,9 @@
 """Readers of machines that were stopped: QEMU's state, memory, the kernel's log, profiles."""
 
+import io
 import json
 import struct
+import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,9 +14,12 @@ from vcr.perf.flame import draw
 from vcr.perf.guest import _report
 from vcr.perf.profile import rows
 from vcr.perf.symbols import KernelSymbols
-from vcr.sandbox import merkle, migration
+from vcr.sandbox import merkle, migration, run, vm
 from vcr.sandbox.migration import MAGIC, PAGE, canonical, device_sections
+from vcr.sandbox.normalize import RULES, normalize
+from vcr.sandbox.run import check, layer_nodes
 from vcr.sandbox.sampled import SAMPLES, SYMBOLS
+from vcr.sandbox.vm import read_result
 from vcr.verify import kernel_log, memory
 from vcr.verify.memory import STEP, layout
 
@@ -221,7 +226,38 @@ def read_report(data: bytes, _directory: Path) -> None:
 
 REPORT = b'{"seconds": 1.0, "samples": 9, "lost": 0, "stacks": [{"process": "p", "count": 3, "frames": ["libc.so.6`read", "kernel`0xffffffff80012345"]}]}'
 
+
+def read_step(data: bytes, directory: Path) -> None:
+    """Read what a build machine says of a step, and the layer that it sends."""
+    told, _, layer = data.partition(b"\n")
+    (directory / "result").write_bytes(told)
+    (directory / "layer").write_bytes(layer)
+    check(read_result(directory / "result"), {"argv": ["/bin/sh", "-c", "x"]})
+    normalize(layer_nodes(directory / "layer"), list(RULES))
+
+
+def _steps() -> Iterator[bytes]:
+    """Make results as guest/step does, and a layer with links and what hides others."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, kind, goal in (
+            ("d/", tarfile.DIRTYPE, ""),
+            ("d/a", tarfile.REGTYPE, ""),
+            ("d/b", tarfile.LNKTYPE, "d/a"),
+            ("d/.wh.c", tarfile.REGTYPE, ""),
+            ("d/s", tarfile.SYMTYPE, "../a"),
+            ("var/cache/ldconfig/aux-cache", tarfile.REGTYPE, ""),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, goal
+            archive.addfile(info)
+    well = {"exit": 0, "signal": 0, "error": "", "oom": False, "full": False, "refused": None}
+    for result in (well, {**well, "exit": 137}, {**well, "refused": ["GET http://x"]}):
+        yield json.dumps(result).encode() + b"\n" + buffer.getvalue()
+
+
 TARGETS = (
+    Target("step", read_step, _steps, modules=(vm, run), words=(b"null", b"true", b"-1")),
     Target(
         "migration",
         read_state,

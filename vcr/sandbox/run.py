@@ -139,10 +139,16 @@ def check(result: dict[str, Any], spec: dict[str, Any]) -> None:
 
 
 def layer_nodes(archive: Path) -> dict[str, Node]:
-    """Return what the tar file that the machine sent holds; hard links share a node."""
+    """Return what the tar file that the machine sent holds; hard links share a node.
+
+    Raises Failure for what guest/step does not send: the command can write there as well.
+    """
     nodes: dict[str, Node] = {}
     for name, node in entries(archive):
-        nodes[name] = nodes[node] if isinstance(node, str) else node
+        linked = nodes.get(node) if isinstance(node, str) else node
+        if linked is None:
+            raise Failure(f"the layer has a hard link {name!r} to {node!r}, which is not there")
+        nodes[name] = linked
     return nodes
 
 

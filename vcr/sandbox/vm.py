@@ -22,8 +22,15 @@ from .tree import Content, Node, Tree, directory, text_file
 OUTPUT, RESULT, LAYER, CACHE, FETCH = (
     "vcr.output", "vcr.result", "vcr.layer", "vcr.cache", "vcr.fetch",
 )  # fmt: skip
+PORTS = ("console", OUTPUT, RESULT, LAYER, CACHE)
 POLL_SECONDS = 0.05
 MAX_OUTPUT = 16 << 20  # bytes a step may print
+MAX_RESULT = 1 << 20  # bytes
+# Of a Result of guest/step/main.go, which also has `refused`: lines, or null.
+RESULT_FIELDS = {"exit": int, "signal": int, "error": str, "oom": bool, "full": bool}
+# Bytes that all ports together may take on this host. A file of zeros costs the machine
+# nothing, and is sent whole.
+MAX_FILES = 32 << 30
 TAIL = 2000  # bytes of the console that are worth showing
 # What of its memory a machine keeps for itself and for programs, at least; the rest, less
 # what it reads, is what a step may write.
@@ -180,9 +187,34 @@ def run(argv: list[str], files: Path, show: Callable[[bytes], None]) -> dict[str
     code = qemu.wait()
     result = files / RESULT
     if code == 0 and result.exists() and result.stat().st_size:
-        return dict(json.loads(result.read_bytes()))
+        return read_result(result)
     raise Failure(
         "the build machine ended before the command did", why=_why(code, complaint, files)
+    )
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read the result that guest/step left at PATH; raises Failure.
+
+    The command of the step is root in that machine, and can write there as well.
+    """
+    with path.open("rb") as file:
+        data = file.read(MAX_RESULT + 1)
+    try:
+        told = json.loads(data) if len(data) <= MAX_RESULT else None
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict) or not _is_result(told):
+        raise Failure("the build machine gave no result", why="the command wrote to its port")
+    return told
+
+
+def _is_result(told: dict[str, Any]) -> bool:
+    refused = told.get("refused", "")
+    return (
+        all(type(told.get(name)) is kind for name, kind in RESULT_FIELDS.items())
+        and (refused is None or isinstance(refused, list))
+        and all(isinstance(line, str) for line in refused or [])
     )
 
 
@@ -200,6 +232,16 @@ def _relay(pieces: Iterator[bytes], show: Callable[[bytes], None]) -> None:
         show(piece)
 
 
+def _check_files(files: Path) -> None:
+    written = [path.stat().st_size for path in (files / name for name in PORTS) if path.exists()]
+    if sum(written) > MAX_FILES:
+        raise Failure(
+            f"the command changes more than {MAX_FILES >> 30} GiB",
+            why="a layer holds files as long as they are, also where they are empty",
+            fix="let it write less",
+        )
+
+
 def _follow(path: Path, qemu: "subprocess.Popen[bytes]") -> Iterator[bytes]:
     """Yield what appears in the file at PATH until QEMU has ended."""
     while not path.exists() and qemu.poll() is None:
@@ -215,6 +257,7 @@ def _follow(path: Path, qemu: "subprocess.Popen[bytes]") -> Iterator[bytes]:
             elif ended:
                 return
             else:
+                _check_files(path.parent)
                 ended = qemu.poll() is not None
                 time.sleep(0 if ended else POLL_SECONDS)
 
