@@ -292,7 +292,7 @@ RECEIPT = json.loads(Receipt("ipr", bytes(32), b"x").to_bytes())
     [
         {"service": 7}, {"service": None}, {"answer": 7}, {"answer": "ä"}, {"answer": "YR=="},
         {"statement": 7}, {"statement": {"sha256": "Ab" * 32}}, {"statement": {"sha256": "0 "}},
-        {"statement": {"sha256": 7}}, {"answerDigest": 7}, {"more": 1}, {"service": "\ud800"},
+        {"statement": {"sha256": 7}}, {"digest": 7}, {"more": 1}, {"service": "\ud800"},
         {"answer": "A" * 1001},
     ],
     ids=range(13),

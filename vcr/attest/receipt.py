@@ -8,6 +8,7 @@ import base64
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from vcr.attest import strict_json
 from vcr.attest.evidence import Proof
@@ -26,15 +27,18 @@ class Receipt:
     answer: bytes
 
     def to_bytes(self) -> bytes:
-        """Return the receipt as a file: canonical JSON and a newline."""
-        content = {
+        """Return the receipt as a file: canonical JSON, with a digest of all else, a newline.
+
+        Nobody signs the digest: it tells of damage, not of forgery.
+        """
+        content: dict[str, Any] = {
             "mediaType": MEDIA_TYPE,
             "service": self.service,
             "statement": {"sha256": self.statement.hex()},
             "answer": base64.b64encode(self.answer).decode(),
-            "answerDigest": {"sha256": hashlib.sha256(self.answer).hexdigest()},
         }
-        return strict_json.dump(content) + b"\n"
+        digest = hashlib.sha256(strict_json.dump(content)).hexdigest()
+        return strict_json.dump({**content, "digest": {"sha256": digest}}) + b"\n"
 
 
 def is_receipt(data: bytes) -> bool:
@@ -65,5 +69,5 @@ def parse_receipt(data: bytes) -> Receipt:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RejectedError(Joint.RECEIPT, f"it is not a receipt: {error}") from None
     demand(isinstance(service, str), Joint.RECEIPT, "its service is not a name")
-    demand(receipt.to_bytes() == data, Joint.RECEIPT, "its answer was changed")
+    demand(receipt.to_bytes() == data, Joint.RECEIPT, "it was changed")
     return receipt
