@@ -1,6 +1,7 @@
 """What an app, and who has become root in its machine, reaches of this host: not its loopback."""
 
 import http.server
+import shutil
 import socket
 import threading
 import urllib.request
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program import Vcr, runner_in
+from program import EXAMPLE, Vcr, runner_in
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
 
@@ -82,14 +83,11 @@ def up(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Vcr, Path, int]]:
     """An app that tries, up in each profile: its port is what is yielded last."""
-    project = tmp_path_factory.mktemp("try")
+    project = tmp_path_factory.mktemp("try") / "project"
+    shutil.copytree(EXAMPLE, project)
     (project / "Dockerfile").write_text(DOCKERFILE)
     (project / "try").write_text(TRY)
-    (project / "vcr.toml").write_text(
-        '[base.busybox]\npackages = ["busybox-static"]\n[machine]\nmemory = "128 MiB"\n'
-    )
     with runner_in(tmp_path_factory.mktemp("up")) as runner:
-        runner("lock", project)
         told: Any = runner.json("up", *PROFILES[request.param], project)
         yield request.param, runner, project, told["forwards"][0]["host"]
 

@@ -1,16 +1,23 @@
 """The sealed drive: checked whole, then unpacked; nothing of it is used before."""
 
 import json
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from vcr import process
-from vcr.errors import MismatchError
+from vcr.errors import HostError, MismatchError
+from vcr.foreign import CHUNK, open_regular
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.seal import SCHEMA
 from vcr.sandbox.verity import Verity, check
+
+# A hash tree has the 128th part of its data and a little more, rounded up to whole blocks.
+TREE_PART, LEAST_TREE = 64, 1 << 20
 
 
 def unpack(
@@ -18,14 +25,49 @@ def unpack(
 ) -> str:
     """Unpack the files WANTED of DRIVE into TARGET; return the hash of the sealed machine.
 
-    PARAMETERS is verity.json. Raises MismatchError when one byte of DRIVE differs.
+    PARAMETERS is verity.json. Raises MismatchError when one byte of DRIVE differs, HostError.
     """
     told = read_parameters(parameters)
     shutil.rmtree(target, ignore_errors=True)
-    check_drive(drive, told)
-    options = ("-no-progress", "-quiet", "-no-xattrs", "-dest", target)
-    process.run([unsquashfs, *options, drive, *wanted])
+    with _own_copy(drive, Verity.of(told), target.parent) as copy:
+        check_drive(copy, told)
+        options = ("-no-progress", "-quiet", "-no-xattrs", "-dest", target)
+        process.run([unsquashfs, *options, copy, *wanted])
     return str(told["machine_hash"])
+
+
+@contextmanager
+def _own_copy(drive: Path, verity: Verity, place: Path) -> Iterator[Path]:
+    """Yield a path of what DRIVE has at this moment: a file in PLACE that has no name.
+
+    So what is checked is what is used, whatever becomes of DRIVE meanwhile. Of one that is
+    longer than VERITY says the rest is of no use. Raises HostError.
+    """
+    most = verity.hash_offset + verity.hash_offset // TREE_PART + LEAST_TREE
+    try:
+        with open_regular(drive) as source, TemporaryFile(dir=place) as copy:
+            _copy(source, copy, most)
+            yield Path(f"/proc/{os.getpid()}/fd/{copy.fileno()}")  # for a child, too
+    except OSError as error:
+        raise HostError(
+            f"cannot read {drive}, or copy it to {place}",
+            why=error.strerror or str(error),
+            fix="check the permissions and the free space there",
+        ) from None
+
+
+def _copy(source: IO[bytes], copy: IO[bytes], most: int) -> None:
+    """Copy at most MOST bytes; where the file system can share them, they take no room."""
+    left = most
+    with suppress(OSError):  # not between these file systems
+        while left and (n := os.copy_file_range(source.fileno(), copy.fileno(), left)):
+            left -= n
+    source.seek(most - left)
+    copy.seek(most - left)
+    while left and (piece := source.read(min(CHUNK, left))):
+        copy.write(piece)
+        left -= len(piece)
+    copy.flush()
 
 
 def read_parameters(path: Path) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """A machine that goes on from a sealed snapshot, on QEMU.
 
 The drive is read whole and compared with its root hash before anything of it is used,
-and what is taken from it with the machine hash. Memory is mapped privately, so the
-snapshot stays as it is however often it is started.
+and what is taken from it with the machine hash: a copy that has no name, so that what was
+checked is what is used. Memory is mapped privately, so the snapshot stays as it is however
+often it is started; its file loses its name when QEMU has it open.
 """
 
 import base64
@@ -85,6 +86,8 @@ class SnapshotMachine:
                 monitor.load_state(channels.scratch / STATE)
         except Failure as failure:
             raise VcrError(failure.report["what"], why=failure.report["why"]) from None
+        for name in (RAM, STATE):  # QEMU has it open: from here on it has no name to change it by
+            (channels.scratch / name).unlink()
         seed = base64.b64encode(os.urandom(ENTROPY_BYTES)).decode()
         deadline = time.monotonic() + RESUME_SECONDS
         agent = Agent(channels.agent)
