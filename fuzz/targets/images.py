@@ -21,6 +21,7 @@ from vcr.engines import sealed
 from vcr.export import artifact
 from vcr.export.artifact import unpack_layout, write_layout
 from vcr.export.manifest import File, Manifest
+from vcr.lock import layout as locked_layout
 from vcr.model.digest import Digest
 from vcr.sandbox import cpio, eif, oci, seal, tar, users, verity
 from vcr.sandbox.eif import Image
@@ -232,6 +233,13 @@ def read_layout(data: bytes, place: Path) -> None:
         dev_layers.unpack(layout, place / "store", own=False)
 
 
+def read_base(data: bytes, place: Path) -> None:
+    """Lock the images of a layout."""
+    root = _layout(data, place / "layout").root
+    locked_layout.top_digests(root)
+    locked_layout.images(root)
+
+
 def read_export(data: bytes, place: Path) -> None:
     """Read a layout that was pulled, as an export."""
     layout = _layout(data, place / "layout")
@@ -333,6 +341,7 @@ TARGETS = (
         words=(b"4294967295", b"\xc2\xb2"),
     ),
     Target("oci", read_layout, _blobs, "json", modules=(oci,)),
+    Target("oci-base", read_base, _blobs, "json", modules=(locked_layout,)),
     Target("export", read_export, _exports, "json", modules=(artifact,)),
     Target(
         "eif",

@@ -198,15 +198,8 @@ def read_ignore(data: bytes, directory: Path) -> None:
     path = directory / ".dockerignore"
     path.write_bytes(data)
     rules = ignore.load_ignore(path)
-    for path in (
-        "a",
-        "a/b/c",
-        "a/" * 40 + "b",
-        "x" * 200,
-        "dir/é.txt",
-        ".git/config",
-        "a/a/a/a/a/a/a/a/a/a/a/a",
-    ):
+    # Of few names: a path costs as many matches as there are patterns for each of its names.
+    for path in ("a/b/c", "x" * 200, "a/a/a/a/a/a/a/a/a/a/b"):
         rules.ignores(path)
 
 
