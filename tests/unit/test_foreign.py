@@ -3,6 +3,7 @@
 import io
 import os
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,12 @@ def test_toml_that_takes_too_long_is_none(text: str) -> None:
 def test_toml_with_keys_of_some_parts_is_read() -> None:
     text = '[a.b."c.d"]\ne.f = "1.2.3.4.5.6.7.8.9"'
     assert foreign.load_toml(text)["a"]["b"]["c.d"]["e"]["f"] == "1.2.3.4.5.6.7.8.9"
+
+
+def test_a_small_file_takes_little_memory_however_large_it_might_be(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"x")
+    tracemalloc.start()
+    assert foreign.read_bytes(tmp_path / "f", 1 << 30) == b"x"
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * foreign.CHUNK
