@@ -22,6 +22,7 @@ from vcr.attest.rejected import Joint, RejectedError
 from vcr.attest.statement import Statement, check_subjects, read_statement, subjects_of
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
+from vcr.model.rebuilt import Rebuilt
 
 LADDER = {
     name: Digest.of_bytes(name.encode()) for name in ("image", "snapshot", "sealed", "kernel")
@@ -162,6 +163,10 @@ def test_a_subject_that_is_missing() -> None:
         ("rebuild", {"time": "yesterday"}),
         ("rebuild", {"time": "2026-13-01T00:00:00Z"}),
         ("rebuild", {"time": 7}),
+        ("rebuild", {"rebuilt": "nothing"}),
+        ("rebuild", {"rebuilt": "toolchain "}),
+        ("rebuild", {"rebuilt": ["toolchain"]}),
+        ("rebuild", {"rebuilt": None}),
         ("sbom", {"spdxVersion": "SPDX-1.2"}),
         ("sbom", {"packages": []}),
     ],
@@ -196,3 +201,8 @@ def test_a_root_hash_needs_its_drive() -> None:
     made = Statement(LADDER, TYPES["root-hash"], PREDICATES["root-hash"])
     with pytest.raises(RejectedError, match="predicate"):
         check_predicate(made)
+
+
+def test_a_witness_says_how_much_it_rebuilt() -> None:
+    for extent in (Rebuilt.PROJECT, Rebuilt.TOOLCHAIN):
+        assert check_predicate(statement("rebuild", rebuilt=str(extent))) == "rebuild"

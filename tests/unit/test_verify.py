@@ -11,11 +11,15 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from vcr.errors import MismatchError, UsageError
+from vcr.cli import run
+from vcr.cli.app import App
+from vcr.errors import ExitCode, MismatchError, UsageError
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
 from vcr.model.plan import BuildMachine, Image, Machine, Plan
+from vcr.settings import Settings
+from vcr.ui import Ui
 from vcr.verify.archives import changes
 from vcr.verify.causes import UNKNOWN, cause_of
 from vcr.verify.explain import explain
@@ -207,3 +211,22 @@ def test_a_machine_is_explained_down_to_the_page(tmp_path: Path) -> None:
 def test_files_that_are_not_here_are_asked_for() -> None:
     with pytest.raises(UsageError, match="is not on this host"):
         explain(rung("image", "a"), rung("image", "b"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--rebuild-toolchain", "--accept-cache"), "say opposite things"),
+        (("--accept-cache", "--sign", "me.key", "--output", "x"), "has rebuilt nothing to state"),
+        (("--git", "ext::sh -c true"), "is no repository"),
+        (("--git", ".", "--revision", "-q"), "is no revision"),
+    ],
+)
+def test_options_that_contradict(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    program = App(
+        Settings.load({"HOME": str(tmp_path)}), Ui(io.StringIO(), io.StringIO()), tmp_path
+    )
+    ladder = str(claim(tmp_path))
+    assert run(program, ["verify", ladder, *words]) is ExitCode.USAGE
+    assert isinstance(program.ui.err, io.StringIO)
+    assert said in program.ui.err.getvalue()

@@ -66,7 +66,7 @@ class Git:
 
         Raises UsageError for what is neither, or is too large, and FetchError.
         """
-        check_address(url)
+        check_address(url)  # whoever calls it
         check_revision(revision)
         with scratch_directory() as scratch:
             # A project without a name of its own has its directory's: as `git clone` calls it.

@@ -12,7 +12,7 @@ from vcr.model.rebuilt import Rebuilt
 from vcr.settings import Settings
 from vcr.stages import stages_of
 from vcr.stages.build import Builder, Built, layer_attr
-from vcr.tools.git import Git
+from vcr.tools.git import Git, check_address, check_revision
 from vcr.tools.nix import Nix, Target
 from vcr.tools.nix_log import store_name
 from vcr.tools.nix_store import NixStore
@@ -182,9 +182,12 @@ def source_of(
             raise UsageError("--revision needs --git", fix="add --git URL")
         yield directory
         return
+    revision = revision or "HEAD"
+    check_address(url)
+    check_revision(revision)
     if directory.is_absolute() or ".." in directory.parts:
         raise UsageError(f"{directory} is outside the repository", fix="give a path inside it")
-    with git().checkout(url, revision or "HEAD") as root:
+    with git().checkout(url, revision) as root:
         yield places_of(root).lead(str(directory), "--git")
 
 
