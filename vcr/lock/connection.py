@@ -124,7 +124,7 @@ def connect(url: urllib.parse.SplitResult, clock: Clock, *, may_be_own: bool) ->
             reach.refuse_known(host)
         sock = connect_to(*host_of(proxy), clock, may_be_own=True)
         if url.scheme == "https":
-            _tunnel(sock, clock, f"{_bracketed(host)}:{port}", proxy)
+            tunnel(sock, clock, f"{_bracketed(host)}:{port}", proxy)
     if url.scheme != "https":
         return sock
     sock.settimeout(clock.wait())
@@ -151,6 +151,11 @@ def connect_to(host: str, port: int, clock: Clock, *, may_be_own: bool) -> socke
 def host_of(url: urllib.parse.SplitResult) -> tuple[str, int]:
     """Return the host and the port that URL leads to."""
     return url.hostname or "", url.port or PORTS[url.scheme]
+
+
+def path_of(url: urllib.parse.SplitResult) -> str:
+    """Return what URL asks its host for."""
+    return urllib.parse.urlunsplit(("", "", url.path or "/", url.query, ""))
 
 
 def proxy_of(scheme: str, host: str) -> urllib.parse.SplitResult | None:
@@ -183,10 +188,11 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-def _tunnel(
-    sock: socket.socket, clock: Clock, target: str, proxy: urllib.parse.SplitResult
-) -> None:
-    """Ask PROXY, to which SOCK leads, for a connection to TARGET: RFC 9110, section 9.3.6."""
+def tunnel(sock: socket.socket, clock: Clock, target: str, proxy: urllib.parse.SplitResult) -> None:
+    """Ask PROXY, to which SOCK leads, for a connection to TARGET: RFC 9110, section 9.3.6.
+
+    Raises OSError, http.client.HTTPException.
+    """
     head = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if told := credentials(proxy):
         head.append(f"Proxy-Authorization: {told}")

@@ -6,12 +6,15 @@ is checked whole, wherever it comes from. Manifests and configs are read from th
 layout's blobs: https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vcr.atomic import scratch_directory
-from vcr.errors import LockError, MismatchError, UsageError
+from vcr.errors import FetchError, LockError, MismatchError, UsageError
 from vcr.lock.layout import image, images, top_digests
+from vcr.lock.outlet import outlet
 from vcr.model.arch import Arch
 from vcr.model.config import Base
 from vcr.model.digest import Digest
@@ -23,6 +26,7 @@ from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
 
 OCI_KEY = "vcr.toml: [base] oci"
+DOCKER_HUB = "registry-1.docker.io"
 REGISTRY, LAYOUT = "docker://", "oci:"  # containers-transports(5)
 
 
@@ -37,8 +41,10 @@ class ImageStore:
         """Resolve BASE to digests and keep it; raises FetchError, UsageError."""
         with scratch_directory() as scratch:
             layout = scratch / OCI_STORE_NAME
-            reference = self._pinned(reference_of(project, base))
-            self.skopeo.copy_all(reference, layout)
+            reference = reference_of(project, base)
+            with self._reaching(reference) as skopeo:
+                reference = _pinned(skopeo, reference)
+                skopeo.copy_all(reference, layout)
             archs = images(layout)
             if not archs:
                 raise UsageError(
@@ -59,7 +65,8 @@ class ImageStore:
         _check_locked(reference, places)
         with scratch_directory() as scratch:
             layout = scratch / OCI_STORE_NAME
-            self.skopeo.copy_all(reference, layout)
+            with self._reaching(reference) as skopeo:
+                skopeo.copy_all(reference, layout)
             got = self.nix.hash_path(layout)
             if got != nar_sha256:
                 raise MismatchError(
@@ -105,13 +112,39 @@ class ImageStore:
     def _layout(self, nar_sha256: str) -> Path:
         return self.nix.fixed_path(nar_sha256, OCI_STORE_NAME)
 
-    def _pinned(self, reference: str) -> str:
-        """Turn a tag into the digest it stands for now; an `oci:` layout stays as it is."""
-        if not reference.startswith(REGISTRY) or "@sha256:" in reference:
-            return reference
-        digest = Digest.of_bytes(self.skopeo.raw_bytes(reference))
-        last = reference.rpartition("/")[2]
-        return f"{reference.removesuffix(last)}{last.partition(':')[0]}@{digest}"
+    @contextmanager
+    def _reaching(self, reference: str) -> Iterator[Skopeo]:
+        """Yield the skopeo that reaches the registry of REFERENCE, and not this host."""
+        if not reference.startswith(REGISTRY):
+            yield self.skopeo
+            return
+        with scratch_directory() as scratch, outlet(_registry(reference), scratch) as way:
+            try:
+                yield replace(self.skopeo, before=way.before)
+            except FetchError as error:
+                if not way.refused:
+                    raise
+                raise FetchError(
+                    error.what,
+                    why=f"the registry leads to {way.refused[0]}",
+                    fix="do not trust that registry",
+                ) from None
+
+
+def _registry(reference: str) -> str:
+    """Return HOST[:PORT] of REFERENCE; without a host it is of Docker Hub, as skopeo has it."""
+    first, slash, _ = reference.removeprefix(REGISTRY).partition("/")
+    is_host = slash and ("." in first or ":" in first or first == "localhost")
+    return first if is_host else DOCKER_HUB
+
+
+def _pinned(skopeo: Skopeo, reference: str) -> str:
+    """Turn a tag into the digest it stands for now; an `oci:` layout stays as it is."""
+    if not reference.startswith(REGISTRY) or "@sha256:" in reference:
+        return reference
+    digest = Digest.of_bytes(skopeo.raw_bytes(reference))
+    last = reference.rpartition("/")[2]
+    return f"{reference.removesuffix(last)}{last.partition(':')[0]}@{digest}"
 
 
 def _named_differences(reference: str, layout: Path) -> str:

@@ -22,6 +22,7 @@ from vcr.lock.connection import (
     connect,
     credentials,
     host_of,
+    path_of,
     proxy_of,
 )
 from vcr.model.url import check_url
@@ -103,7 +104,7 @@ def _ask(
     told = {"Host": url.netloc.rpartition("@")[2], **headers}
     if (own := credentials(url)) and not any(name.lower() == "authorization" for name in told):
         told["Authorization"] = own
-    target = urllib.parse.urlunsplit(("", "", url.path or "/", url.query, ""))
+    target = path_of(url)
     proxy = proxy_of(url.scheme, host)
     if proxy is not None and url.scheme == "http":
         target = f"http://{told['Host']!s}{target}"

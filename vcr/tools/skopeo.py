@@ -24,6 +24,7 @@ class Skopeo:
 
     program: Path
     patience: float = PATIENCE_SECONDS  # for a manifest, or without a byte of a blob
+    before: tuple[str, ...] = ()  # a program that starts it
 
     @classmethod
     def of_toolset(cls, toolset: Path) -> "Skopeo":
@@ -72,7 +73,7 @@ class Skopeo:
         watch: Callable[[], None] | None = None,
     ) -> process.Result:
         # Pulling by digest needs no signature policy: the digest is the policy.
-        argv: list[process.Arg] = [self.program, "--insecure-policy", *words]
+        argv: list[process.Arg] = [*self.before, self.program, "--insecure-policy", *words]
         try:
             return process.run(argv, timeout=timeout, watch=watch)
         except (MismatchError, FetchError):  # of the watch
