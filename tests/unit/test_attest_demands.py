@@ -187,6 +187,12 @@ def test_a_report_does_not_take_a_document_of_anybody(
     assert said.holds
     assert not proof.holds
     assert proof.words.startswith("at the PCR: PCR0, PCR1 and PCR2 are not all demanded")
+    registers = {number: module.pcrs[number] for number in range(3)}
+    _, proof = judge(paths, [app.directory / "alice.pub"], ladder, BUILD, registers)
+    assert proof.holds
+    other = {**registers, 1: bytes(48)}
+    _, proof = judge(paths, [app.directory / "alice.pub"], ladder, BUILD, other)
+    assert proof.words.startswith("at the PCR: PCR1 is not the expected one")
 
 
 def test_a_receipt_in_a_report_is_kept_and_not_verified(app: App) -> None:  # noqa: F811
@@ -403,6 +409,7 @@ def test_a_policy_refuses_a_source_that_was_changed(tmp_path: Path) -> None:
     for rows in (
         [],
         [{**clean, "annotations": {"changed": True}}],
+        [{**clean, "annotations": {"changedFiles": ["app/key"], "changedCount": 1}}],
         [clean, {**clean, "annotations": {"changed": True}}],
         [{"name": "source"}],
         [{"name": "source", "digest": {}}],

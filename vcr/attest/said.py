@@ -13,9 +13,10 @@ from vcr.attest.predicates import build_of, check_predicate, time_of
 from vcr.attest.rejected import Joint, RejectedError, demand
 from vcr.attest.statement import Statement, read_statement
 from vcr.attest.terms import Terms
+from vcr.model.rebuilt import Rebuilt
 
 SOURCE = "source"  # how provenance and witnesses call what was built
-REBUILT = ("project", "toolchain")  # what a witness rebuilt; each has what is before it
+REBUILT = (Rebuilt.PROJECT, Rebuilt.TOOLCHAIN)  # each has what is before it
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def read_said(name: str, envelope: Envelope, wanted: Demand, at: dt.datetime) ->
 
 def _check_rebuilt(predicate: Mapping[str, Any], wanted: str) -> None:
     found = predicate.get("rebuilt")
-    is_enough = found in REBUILT and REBUILT.index(found) >= REBUILT.index(wanted)
-    if not is_enough:
+    enough = REBUILT[REBUILT.index(Rebuilt(wanted)) :]
+    if found not in enough:
         raise RejectedError(
             Joint.PREDICATE,
             "it does not say that as much as demanded was built again",
@@ -67,7 +68,8 @@ def _check_unchanged(kind: str, predicate: Mapping[str, Any]) -> None:
         content = predicate["buildDefinition"] if kind == "provenance" else predicate
         rows = [row for row in content["resolvedDependencies"] if row.get("name") == SOURCE]
         commits = [dict(row.get("digest", {})).get("gitCommit") for row in rows]
-        changes = [dict(row.get("annotations", {})).get("changed") for row in rows]
+        changes = [value for row in rows for key, value in dict(row.get("annotations", {})).items()
+                   if key.startswith("changed")]  # fmt: skip
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise RejectedError(Joint.PREDICATE, f"its sources cannot be read: {error}") from None
     demand(

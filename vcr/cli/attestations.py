@@ -1,7 +1,8 @@
 """What statements and evidence, lying beside a report, show of its ladder: each by itself."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vcr.attest.checker import verify_files
@@ -21,15 +22,17 @@ def judge(
     keys: Sequence[Path],
     ladder: Sequence[Rung],
     terms: Terms | None = None,
+    registers: Mapping[int, bytes] | None = None,
 ) -> tuple[Attested, ...]:
     """Verify FILES, now, by the public KEYS, as being about LADDER; raises UsageError.
 
-    TERMS are what the ladder was built for; without them only releases hold. A statement has
-    to hold alone; evidence, with the statements that do.
+    TERMS are what the ladder was built for; without them only releases hold. A document of an
+    enclave must have REGISTERS. A statement has to hold alone; evidence, with those that do.
     """
     rungs = {rung.name: str(rung.digest) for rung in ladder}
     told = terms or {}
     wanted = Demand(trusted=read_trusted(keys), ladder=rungs, ladder_terms=told, build=told)
+    wanted = replace(wanted, nitro=replace(wanted.nitro, pcrs=registers or {}))
     given = [(path.name, read_input(path)) for path in files]
     now = dt.datetime.now(dt.UTC)
     alone = [_judge([each], wanted, now) for each in given]

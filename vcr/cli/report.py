@@ -42,6 +42,8 @@ a_file = click.Path(path_type=Path, dir_okay=False, exists=True)
     metavar="FILE",
     help="A public key whose signature counts; may be repeated.",
 )
+@click.option("--pcrs", type=a_file, metavar="FILE",
+              help="What registers documents of an enclave must have, as nitro-cli prints them.")  # fmt: skip
 @click.pass_obj
 def report(
     app: App,
@@ -51,6 +53,7 @@ def report(
     engine: str | None,
     attestations: tuple[Path, ...],
     keys: tuple[Path, ...],
+    pcrs: Path | None,
 ) -> None:
     """Build the project and tell about it on one page, OUTPUT.
 
@@ -59,6 +62,7 @@ def report(
     release.
     """
     from vcr.atomic import write_text  # noqa: PLC0415
+    from vcr.cli.attest_inputs import read_registers  # noqa: PLC0415
     from vcr.cli.attestations import judge  # noqa: PLC0415
     from vcr.stages import stages_of  # noqa: PLC0415
     from vcr.stages.build import Builder  # noqa: PLC0415
@@ -67,7 +71,8 @@ def report(
     project, plan = app.prepare(arch=arch_of(None, profile), profile=profile, engine=engine)
     builder = Builder(app.settings, app.ui, project)
     built = builder.build(plan, stages_of(profile))
-    judged = judge(attestations, keys, built.ladder, plan.terms)
+    registers = read_registers((), pcrs)
+    judged = judge(attestations, keys, built.ladder, plan.terms, registers)
     write_text(output, page(_report(app, builder, built, judged)))
     for each in judged:
         if not each.holds and not each.is_kept:
