@@ -42,8 +42,12 @@ a_file = click.Path(path_type=Path, dir_okay=False, exists=True)
     metavar="FILE",
     help="A public key whose signature counts; may be repeated.",
 )
-@click.option("--pcrs", type=a_file, metavar="FILE",
-              help="What registers documents of an enclave must have, as nitro-cli prints them.")  # fmt: skip
+@click.option(
+    "--pcrs",
+    type=a_file,
+    metavar="FILE",
+    help="What registers documents of an enclave must have, as nitro-cli prints them.",
+)
 @click.pass_obj
 def report(
     app: App,
