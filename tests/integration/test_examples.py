@@ -1,6 +1,8 @@
 """Each example builds to its recorded ladder and serves."""
 
 import json
+import ssl
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,21 @@ def test_what_runs_installers(vcr: Any, name: str, words: str) -> None:
     machine = vcr.json("up", example)
     assert get(f"{address(machine)}/health")[0] == 200
     assert words in get(f"{address(machine)}/")[1]
+    vcr("down", "-t", "1", example)
+
+
+def test_tls_serves_and_has_no_document_where_there_is_no_enclave(vcr: Any) -> None:
+    example = built(vcr, "tls")
+    forward = vcr.json("up", example)["forwards"][0]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    url = f"https://{forward['address']}:{forward['host']}"
+    with urllib.request.urlopen(f"{url}/", timeout=60, context=context) as answer:
+        assert answer.read().startswith(b"hello from inside")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{url}/attestation?nonce=00", timeout=60, context=context)
+    assert caught.value.code == 503
+    assert b"there is no enclave around this machine" in caught.value.read()
     vcr("down", "-t", "1", example)
 
 
