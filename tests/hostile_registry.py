@@ -67,6 +67,13 @@ def hostile_registry(layout: Layout) -> Iterator[Registry]:
                 kind = registry.types.get(digest, "application/octet-stream")
                 send(self, registry.blobs[digest], kind)
 
+        def do_HEAD(self) -> None:
+            self.send_error(404)
+
+        def do_POST(self) -> None:
+            with suppress(ConnectionError):
+                never(self, b"")
+
         def log_message(self, *_: object) -> None:
             pass
 

@@ -15,7 +15,7 @@ from vcr.errors import FetchError, HostError, MismatchError, VcrError
 from vcr.export.artifact import ARTIFACT, NOWHERE, TITLE, write_layout
 from vcr.export.check import check_export
 from vcr.export.manifest import DRIVE
-from vcr.export.registry import Reference, pull
+from vcr.export.registry import Reference, pull, push
 from vcr.export.write import write_export
 from vcr.sandbox.oci import INDEX, MANIFEST, Layout, canonical, platform
 from vcr.tools.skopeo import Skopeo
@@ -303,6 +303,17 @@ def test_a_registry_that_says_nothing_is_not_waited_for(
         error = attempt(skopeo, registry, tmp_path)
         assert time.monotonic() - begin < 15
     assert isinstance(error, FetchError)
+
+
+def test_a_registry_that_takes_nothing_is_not_waited_for(
+    skopeo: Skopeo, layout: Layout, export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vcr.tools.filling.LEAST_RATE", 1 << 20)  # two more seconds
+    with hostile_registry(layout) as registry:
+        begin = time.monotonic()
+        with pytest.raises(FetchError, match="cannot write to"):
+            push(skopeo, export, Reference.parse(f"{registry.address}/team/app:2"))
+        assert time.monotonic() - begin < 20
 
 
 def test_the_row_of_the_artifact_is_nowhere(layout: Layout) -> None:

@@ -32,7 +32,7 @@ class Filling:
         size, now = self.check_size(), time.monotonic()
         if size != self._size:
             self._size, self._grew = size, now
-        longest = self.silence + (self.most + SLACK) / LEAST_RATE
+        longest = self.silence + seconds_for(self.most)
         if now - self._grew > self.silence or now - self._begin > longest:
             raise FetchError(
                 f"cannot read {self.source}",
@@ -42,7 +42,7 @@ class Filling:
 
     def check_size(self) -> int:
         """Return how many bytes there are; raises MismatchError when they are too many."""
-        size = sum(_sizes(self.directory))
+        size = size_of(self.directory)
         if size > self.most + SLACK:
             raise MismatchError(
                 f"{self.source} sends more than it says",
@@ -50,6 +50,16 @@ class Filling:
                 fix="do not trust that registry",
             )
         return size
+
+
+def seconds_for(size: int) -> float:
+    """Return how long SIZE bytes may take."""
+    return (size + SLACK) / LEAST_RATE
+
+
+def size_of(directory: Path) -> int:
+    """Return how many bytes the files below DIRECTORY have; some may be renamed meanwhile."""
+    return sum(_sizes(directory))
 
 
 def _sizes(directory: Path) -> Iterator[int]:

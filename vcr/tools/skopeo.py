@@ -9,7 +9,7 @@ from pathlib import Path
 from vcr import process
 from vcr.atomic import scratch_directory
 from vcr.errors import FetchError, HostError, MismatchError, VcrError
-from vcr.tools.filling import Filling
+from vcr.tools.filling import Filling, seconds_for, size_of
 
 PATIENCE_SECONDS = 120.0
 MAX_BYTES = 64 << 30  # of all architectures of an image, unless it is known better
@@ -64,7 +64,8 @@ class Skopeo:
         # --preserve-digests: else a registry gets compressed layers, which have other digests
         options = ("--all", "--preserve-digests", *_tls("dest", plain_http))
         with _named(f"oci:{layout}") as source:
-            self._run("copy", *options, source, reference)
+            timeout = self.patience + seconds_for(size_of(layout))
+            self._run("copy", *options, source, reference, timeout=timeout)
 
     def _run(
         self,

@@ -16,10 +16,12 @@ from vcr.attest.providers import Claims, Evidence, Launch, Opened, Parts
 from vcr.attest.receipt import RECEIPT, Receipt, parse_receipt
 from vcr.attest.rejected import Joint, demand
 from vcr.errors import FetchError
+from vcr.lock.connection import Limits
 from vcr.lock.web import exchange
 
 SECONDS = 120
 MAX_ANSWER = 1 << 20
+LIMITS = Limits(total=SECONDS, size=MAX_ANSWER)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class CommandSession(Opened):
     def _post(self) -> bytes:
         headers = {"Content-Type": MEDIA_TYPE, "Accept": "*/*"}
         # The user chose the service; it may well be on this host.
-        answer = exchange("POST", self.url, headers, self.envelope, is_mirror=True)
+        answer = exchange("POST", self.url, headers, self.envelope, is_mirror=True, limits=LIMITS)
         if not 200 <= answer.status < 300:
             raise FetchError(
                 f"{self.url} did not take the statement",
