@@ -91,16 +91,29 @@ def test_an_address_of_the_lock_runs_no_client(
 
 
 def command(
-    tmp_path: Path, argv: list[str | Path], stdin: str = ""
+    tmp_path: Path, argv: list[str | Path], stdin: str = "", **more: str
 ) -> subprocess.CompletedProcess[str]:
     config = os.environ.get("NIX_CONFIG") or NIX_CONFIG
-    env = {**os.environ, "NIX_CONFIG": config, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    env = {**os.environ, "NIX_CONFIG": config, "XDG_CACHE_HOME": str(tmp_path / "cache"), **more}
     return subprocess.run(
         argv, input=stdin, env=env, capture_output=True, text=True, timeout=300, check=False
     )
 
 
-def fill(tmp_path: Path, sha256: str, **env: str) -> tuple[subprocess.CompletedProcess[str], str]:
+def path_without(tmp_path: Path, *programs: str) -> str:
+    """Return a PATH with all that this host's has but PROGRAMS."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    for directory in os.environ["PATH"].split(":"):
+        for program in Path(directory).glob("*"):
+            if program.name not in programs and not (place / program.name).is_symlink():
+                (place / program.name).symlink_to(program)
+    return str(place)
+
+
+def fill(
+    tmp_path: Path, sha256: str, path: str = os.environ["PATH"], **env: str
+) -> tuple[subprocess.CompletedProcess[str], str]:
     """Have a derivation with the variables ENV filled; return what fill said, and its output."""
     given = {"name": "vcr-pin.bin", "url": NOWHERE, **env}
     (tmp_path / "given.json").write_text(json.dumps(given))
@@ -113,7 +126,7 @@ def fill(tmp_path: Path, sha256: str, **env: str) -> tuple[subprocess.CompletedP
     made = command(tmp_path, ["nix-instantiate", expression])
     assert made.returncode == 0, made.stderr
     drv = made.stdout.strip()
-    done = command(tmp_path, [REPO / "nix/pins/fill"], f"{drv}\n")
+    done = command(tmp_path, [REPO / "nix/pins/fill"], f"{drv}\n", PATH=path)
     return done, command(tmp_path, ["nix-store", "--query", "--outputs", drv]).stdout.strip()
 
 
@@ -130,8 +143,11 @@ def test_no_derivation_names_a_client(
         assert not canary.exists()
 
 
-def test_an_address_is_read_to_its_end_and_no_further(tmp_path: Path) -> None:
-    """Text in other variables that looks like a derivation's is text."""
+@pytest.mark.parametrize("without", [(), ("curl",), ("curl", "wget")])
+def test_an_address_is_read_to_its_end_and_no_further(
+    tmp_path: Path, without: tuple[str, ...]
+) -> None:
+    """Text in other variables that looks like a derivation's is text; by curl, wget and apt."""
     content = os.urandom(32)
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "x(1),[a];b").write_bytes(content)
@@ -140,6 +156,7 @@ def test_an_address_is_read_to_its_end_and_no_further(tmp_path: Path) -> None:
         done, out = fill(
             tmp_path,
             hashlib.sha256(content).hexdigest(),
+            path_without(tmp_path, *without),
             url=f"{server}/x(1),[a];b",
             aaa=f"\\{fake}\\",
             uro=f"(\\\\{fake}(",
@@ -149,9 +166,11 @@ def test_an_address_is_read_to_its_end_and_no_further(tmp_path: Path) -> None:
     assert Path(out).read_bytes() == content
 
 
-def test_a_redirect_leads_to_no_file_of_this_host(tmp_path: Path) -> None:
+@pytest.mark.parametrize("without", [(), ("curl",), ("curl", "wget")])
+def test_a_redirect_leads_to_no_file_of_this_host(tmp_path: Path, without: tuple[str, ...]) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(content := os.urandom(32))
     with file_server(tmp_path, moved={"/x": f"file://{secret}"}) as server:
-        done, _ = fill(tmp_path, hashlib.sha256(content).hexdigest(), url=f"{server}/x")
+        sha256, path = hashlib.sha256(content).hexdigest(), path_without(tmp_path, *without)
+        done, _ = fill(tmp_path, sha256, path, url=f"{server}/x")
     assert done.returncode == 7

@@ -4,6 +4,7 @@ Another file system below the store, the store in another place, another kernel,
 is years off. What cannot be had here is named by the test that is skipped.
 """
 
+import os
 import platform
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from program import runner_in
 
 from vcr.model.arch import Arch
 from vcr.settings import Settings
-from vcr.stages import STAGES
+from vcr.stages import PROD_STAGES, STAGES
 from vcr.stages.build import Builder
 from vcr.stages.prepare import prepare
 from vcr.tools.nix import Nix, Target
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.nix
 REPO = Path(__file__).resolve().parents[2]
 EXAMPLE = REPO / "examples" / "static"
 OURS = ("vcr-layer-", "vcr-image-", "vcr-rootfs-", "vcr-squashfs-", "vcr-kernel-")
+SEALED = ("vcr-machine-static", "vcr-snapshot-", "vcr-seal-")
 # Each with what its directories and extents are unlike others in.
 FILE_SYSTEMS = {
     "tmpfs": (),
@@ -50,10 +52,20 @@ def built() -> tuple[Target, ...]:
     return Nix(settings).evaluate(STAGES, builder.write_plan(plan)).targets
 
 
-def inputs_of(built: tuple[Target, ...]) -> list[str]:
-    """Return what our derivations are made of that is none of them: tools and files."""
+@pytest.fixture(scope="module")
+def sealed() -> tuple[Target, ...]:
+    loaded, plan = prepare(EXAMPLE, arch=Arch.RISCV64, profile="prod")
+    settings = Settings.load()
+    builder = Builder(settings, Ui(), loaded)
+    builder.build(plan, PROD_STAGES)
+    prod = PROD_STAGES[len(STAGES) :]
+    return Nix(settings).evaluate(prod, builder.write_plan(plan)).targets
+
+
+def inputs_of(built: tuple[Target, ...], prefixes: tuple[str, ...] = OURS) -> list[str]:
+    """Return what our derivations, with names of PREFIXES, are made of that is none of them."""
     known = closure([target.drv for target in built])
-    ours = {drv for drv in known if store_name(str(drv)).startswith(OURS)}
+    ours = {drv for drv in known if store_name(str(drv)).startswith(prefixes)}
     needed = {drv for each in ours for drv in known[each].inputs} - ours
     return sorted(known[drv].env["out"] for drv in needed)
 
@@ -116,6 +128,21 @@ def test_the_store_on_another_file_system(
         assert hashes(built, before=there) == hashes(built)
 
 
+@pytest.mark.vm
+@pytest.mark.skipif(shutil.which("faketime") is None, reason="needs faketime")
+def test_a_snapshot_on_another_file_system_years_later(
+    sealed: tuple[Target, ...], tmp_path: Path
+) -> None:
+    """Machine, snapshot and seal, on btrfs, by a Nix that believes it is 2031."""
+    needs_private_store()
+    drvs = [str(target.drv) for target in sealed]
+    with mounted("btrfs", tmp_path) as (place, inside):
+        store = copy_to(place, drvs, inputs_of(sealed, SEALED), *inside)
+        argv = ("faketime", "2031-05-06 07:08:09", "nix-store", "--store", store, "--realise")
+        run(*inside, *argv, *drvs)
+        assert hashes(sealed, "--store", store, before=inside) == hashes(sealed)
+
+
 @pytest.mark.skipif(shutil.which("faketime") is None, reason="needs faketime")
 @pytest.mark.parametrize("date", ["1999-12-31 23:59:58", "2031-05-06 07:08:09"])
 def test_another_time(built: tuple[Target, ...], tmp_path: Path, date: str) -> None:
@@ -137,9 +164,26 @@ def test_another_time(built: tuple[Target, ...], tmp_path: Path, date: str) -> N
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="needs a host of x86-64")
 @pytest.mark.skipif(shutil.which("mkfs.ext4") is None, reason="needs mkfs.ext4")
 def test_another_kernel_years_later(built: tuple[Target, ...], tmp_path: Path) -> None:
-    outs = [str(target.out) for target in built]
-    drvs = [target.drv for target in built]
-    said = build_there(tmp_path, drvs, inputs_of(built), outs, "2031-05-06T07:08:09")
+    assert_same_there(built, inputs_of(built), tmp_path)
+
+
+@pytest.mark.vm
+@pytest.mark.skipif(
+    "VCR_TEST_NESTED" not in os.environ,
+    reason="needs VCR_TEST_NESTED=1: a machine is emulated in an emulated machine",
+)
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs a host of x86-64")
+@pytest.mark.skipif(shutil.which("mkfs.ext4") is None, reason="needs mkfs.ext4")
+def test_a_snapshot_on_another_kernel_years_later(
+    sealed: tuple[Target, ...], tmp_path: Path
+) -> None:
+    assert_same_there(sealed, inputs_of(sealed, SEALED), tmp_path)
+
+
+def assert_same_there(targets: tuple[Target, ...], inputs: list[str], directory: Path) -> None:
+    """Build TARGETS of INPUTS in a machine of another kernel, in 2031, and compare."""
+    outs, drvs = [str(target.out) for target in targets], [target.drv for target in targets]
+    said = build_there(directory, drvs, inputs, outs, "2031-05-06T07:08:09")
     assert said.year == 2031, said.text
     assert said.kernel not in {"", platform.release()}
-    assert said.hashes == hashes(built), said.text
+    assert said.hashes == hashes(targets), said.text
