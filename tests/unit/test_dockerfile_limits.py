@@ -84,7 +84,7 @@ REFUSED = {
     "size": (f"{FROM}RUN --mount=type=tmpfs,target=/a,size={'9' * 5000} x\n", "is not a size"),
     "uid": (f"{FROM}RUN --mount=type=cache,target=/a,uid={'9' * 5000} x\n", "is not a number"),
     "negative": (f"{FROM}RUN --mount=type=cache,target=/a,gid=-1 x\n", "out of range"),
-    "time": (f"{FROM}HEALTHCHECK --interval={'9' * 400}h CMD x\n", "is too long"),
+    "time": (f"{FROM}HEALTHCHECK --interval={'9' * 400}h CMD x\n", "is not a duration"),
     "name": (f"{FROM}COPY {'x' * 5000} /\n", "is not in the build context"),
     "deep name": (f"{FROM}COPY {'x/' * 5000} /\n", "is not in the build context"),
     "pattern": (f"{FROM}COPY {'*a' * 5000} /\n", "a pattern of more than 4096 characters"),

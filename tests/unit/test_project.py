@@ -1,5 +1,7 @@
 """vcr.toml: what is accepted, and errors that help."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -91,7 +93,7 @@ def test_an_unknown_key_names_line_and_nearest(
         ('[project]\nname = "Big"\n', "'Big' is not a lower-case image name"),
         ('[machine]\nmemory = "lots"\n', "'lots' is not an amount of memory"),
         ('[health]\ninterval = "5 apples"\n', "is not a duration such as 5s"),
-        ('[health]\nhttp = "x"\n', "http is a path and starts with /"),
+        ('[health]\nhttp = "x"\n', "http is a path"),
         ('[health]\nhttp = "/"\ncommand = ["x"]\n', "either http or command"),
         ("[base.x]\n", "exactly one of packages, image and oci"),
         ('[base.x]\npackages = ["a1"]\nimage = "b"\n', "exactly one of packages, image and oci"),
@@ -124,4 +126,75 @@ def test_durations(text: str, seconds: float) -> None:
 @pytest.mark.parametrize("text", ["", "5", "s", "5 s", "-5s", "5x"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("a = " + "[" * 100_000, "nested too deep"),
+        ("a = " + "{a=" * 100_000, "nested too deep"),
+        ("a" + ".a" * 400_000 + " = 1\n", "a key of more than 32 parts"),
+        ("\n[" + '"a".' * 200_000 + "a]\n", "vcr.toml:2: a key of more than 32 parts"),
+        ("[machine]\nmemory = " + "9" * 5000 + "\n", "not valid TOML"),
+        ("[machine]\nmemory = " + "9" * 4000 + "\n", "memory"),
+        ('[machine]\nmemory = "' + "9" * 4000 + ' GiB"\n', "is not an amount of memory"),
+        ('[machine]\nmemory = "9999999 GiB"\n', "less than or equal to"),
+        ("[machine]\nports = [" + "9" * 4000 + "]\n", "machine.ports"),
+        ("[machine]\ncpus = -" + "9" * 4000 + "\n", "machine.cpus"),
+        ("[health]\ninterval = inf\n", "health.interval"),
+        ("[health]\ntimeout = nan\n", "health.timeout"),
+        ("[health]\ntimeout = 1e400\n", "health.timeout"),
+        ('[health]\ntimeout = "' + "9" * 400 + 'h"\n', "is not a duration"),
+        ("[health]\nretries = " + "9" * 4000 + "\n", "health.retries"),
+        ('[project]\nname = "' + "a" * 129 + '"\n', "at most 128 char"),
+        ('[project]\ncontext = "a\\u0000b"\n', "project.context has a NUL"),
+        ('[args]\n"a\\u0000" = "b"\n', "has a NUL"),
+        ('[health]\ncommand = ["a", "\\u0000"]\n', "health.command has a NUL"),
+        ("#" * (1 << 21), "it has more than 1048576 bytes"),
+        ("a = '\udcff'\n", "cannot read"),
+        ("a = 0000-00-00\n", "not valid TOML"),
+    ],
+    ids=lambda text: text[:20],
+)  # fmt: skip
+def test_no_vcr_toml_takes_long_or_ends_vcr(tmp_path: Path, toml: str, words: str) -> None:
+    make(tmp_path)
+    (tmp_path / "vcr.toml").write_bytes(toml.encode(errors="surrogateescape"))
+    begin = time.monotonic()
+    with pytest.raises(UsageError) as caught:
+        load_project(tmp_path)
+    assert words in f"{caught.value.what} {caught.value.why}"
+    assert time.monotonic() - begin < 5
+
+
+def test_a_long_value_of_dots_is_no_key(tmp_path: Path) -> None:
+    text = ".".join(["1"] * 31)
+    assert load_project(make(tmp_path, f'[args]\na = "{text}"\n')).config.args == {"a": text}
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "unreadable"])
+def test_a_vcr_toml_that_is_no_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = make(tmp_path) / "vcr.toml"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to("vcr.toml")  # a loop
+    with pytest.raises(UsageError, match="cannot read"):
+        load_project(tmp_path)
+
+
+def test_a_directory_of_any_name_is_a_project_or_is_told(tmp_path: Path) -> None:
+    project = load_project(make(tmp_path / ("A1" * 120)))
+    assert len(project.name) == 128
+    with pytest.raises(UsageError, match="is not UTF-8"):
+        load_project(make(tmp_path / "caf\udce9"))
+    with pytest.raises(UsageError, match="is not a directory"):
+        load_project(tmp_path / ("x" * 5000))
+
+
+@pytest.mark.parametrize("text", ["9" * 400 + "h", "1e400s", "٣s", "inf", "nan", "87601h"])
+def test_durations_end(text: str) -> None:
+    with pytest.raises(ValueError, match="duration"):
         parse_duration(text)

@@ -1,6 +1,5 @@
 """The sealed drive: checked whole, then unpacked; nothing of it is used before."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ from typing import IO, Any
 
 from vcr import process
 from vcr.errors import HostError, MismatchError
-from vcr.foreign import CHUNK, open_regular
+from vcr.foreign import CHUNK, MAX_TEXT, load_json, open_regular, read_bytes
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.seal import SCHEMA
 from vcr.sandbox.verity import Verity, check
@@ -72,9 +71,9 @@ def _copy(source: IO[bytes], copy: IO[bytes], most: int) -> None:
 
 def read_parameters(path: Path) -> dict[str, Any]:
     """Read verity.json at PATH; raises OSError, and MismatchError when a byte of it was changed."""
-    content = path.read_bytes()
+    content = read_bytes(path, MAX_TEXT)
     try:
-        told = dict(json.loads(content))
+        told = dict(load_json(content))
         fits = told["schema"] == SCHEMA and told["machine_hash"] == f"sha256:{told['salt']}"
         Verity.of(told)
     except (ValueError, KeyError, TypeError, Failure) as error:

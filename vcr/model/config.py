@@ -16,14 +16,16 @@ from pydantic import (
 )
 
 from vcr.model.attest import AttestSection
-from vcr.model.duration import parse_duration
+from vcr.model.duration import LONGEST, parse_duration
 from vcr.model.url import ImageName
 from vcr.model.volume import split_volume
 
 # The path component grammar of the OCI distribution specification 1.1, "Pulling manifests".
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _HOST = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, in lower case
-_MEMORY = re.compile(r"(\d+)\s*(MiB|GiB)")
+_MEMORY = re.compile(r"([0-9]{1,9})\s*(MiB|GiB)")
+MAX_MEMORY = 1 << 20  # MiB
+LONGEST_NAME = 128  # characters; a part of the names of files, which have 255 at most
 _SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _TARGET = re.compile(r"/[!-~]*")  # no end of the line that a request begins with
 _SUITE = re.compile(r"[a-z][a-z0-9-]*")
@@ -54,14 +56,19 @@ def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
 
 
 type Duration = Annotated[
-    float, BeforeValidator(_duration), Field(ge=0, description='time such as `"30s"`')
+    float,
+    BeforeValidator(_duration),
+    Field(ge=0, le=LONGEST, allow_inf_nan=False, description='time such as `"30s"`'),
 ]
 type Port = Annotated[int, Field(ge=1, le=65535, description="port, 1 to 65535")]
 type Memory = Annotated[
-    int, BeforeValidator(_memory), Field(ge=64, description='memory such as `"512 MiB"`')
+    int,
+    BeforeValidator(_memory),
+    Field(ge=64, le=MAX_MEMORY, description='memory such as `"512 MiB"`'),
 ]
 type Name = Annotated[
     str,
+    Field(max_length=LONGEST_NAME),
     _matching(_NAME, "a lower-case image name such as hello or my-app"),
     Field(description="lower-case name"),
 ]
@@ -218,7 +225,7 @@ class HealthSection(Section):
     start_interval: Duration = Field(
         default=5.0, description="between two probes in the start period"
     )
-    retries: Annotated[int, Field(ge=1)] = Field(
+    retries: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=3, description="how many failures in a row are too many"
     )
 

@@ -17,11 +17,16 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from vcr.errors import UsageError
-from vcr.model.config import Base, Config, ServiceSection
+from vcr.foreign import MAX_TEXT, read_text
+from vcr.model.config import LONGEST_NAME, Base, Config, ServiceSection
 from vcr.model.places import Places, places_of
 
 CONFIG_FILE = "vcr.toml"
 LOCK_FILE = "vcr.lock"
+# What tomllib does with a key takes time by the square of how many parts it has.
+KEY_DEPTH = 32
+_PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*"""
+_DEEP_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}\.[ \t]*){{{KEY_DEPTH}}}")
 # Tables of vcr.toml that have a name of their own: [base.NAME]
 NAMED: dict[str, Any] = {"base": Base, "services": ServiceSection}
 
@@ -65,6 +70,12 @@ def load_project(root: Path, *, outside: tuple[Path, ...] = ()) -> Project:
         raise UsageError(f"{root} is not a directory", fix="name a project's directory")
     places = places_of(root, outside)
     root = places.root
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"the path {root} is not UTF-8", fix="rename the directory; plans are JSON"
+        ) from None
     config = _load_config(places.lead(CONFIG_FILE, CONFIG_FILE))
     places.lead(LOCK_FILE, LOCK_FILE)
     dockerfile = places.lead(config.project.dockerfile, f"{CONFIG_FILE}: [project] dockerfile")
@@ -88,22 +99,44 @@ def load_project(root: Path, *, outside: tuple[Path, ...] = ()) -> Project:
 
 def _name_of(root: Path) -> str:
     name = "-".join(re.findall(r"[a-z0-9]+", root.name.lower()))
-    return name or "app"
+    return name[:LONGEST_NAME].strip("-") or "app"
 
 
 def _load_config(path: Path) -> Config:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, MAX_TEXT)
     except FileNotFoundError:
         return Config()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {path}", why=str(error)) from None
     try:
-        return Config.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path.name} is not valid TOML", why=str(error)) from None
+        return Config.model_validate(_parse(text))
     except ValidationError as error:
         raise _explain(error.errors()[0], text) from None
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """Return what the TEXT of vcr.toml says; raises UsageError."""
+    if found := _DEEP_KEY.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise UsageError(f"{CONFIG_FILE}:{line}: a key of more than {KEY_DEPTH} parts")
+    try:
+        content = tomllib.loads(text)
+    except RecursionError:
+        raise UsageError(f"{CONFIG_FILE} is nested too deep") from None
+    except ValueError as error:  # also for a number of too many digits
+        raise UsageError(f"{CONFIG_FILE} is not valid TOML", why=str(error)) from None
+    pending: list[tuple[str, Any]] = [("", content)]
+    while pending:
+        key, value = pending.pop()
+        if isinstance(value, dict):
+            pending += ((f"{key}.{name}".lstrip("."), each) for name, each in value.items())
+            pending += ((f"{key}.{name}", name) for name in value)
+        elif isinstance(value, list):
+            pending += ((key, each) for each in value)
+        elif isinstance(value, str) and "\0" in value:
+            raise UsageError(f"{CONFIG_FILE}: {key} has a NUL in it")
+    return content
 
 
 def _explain(error: ErrorDetails, text: str) -> UsageError:

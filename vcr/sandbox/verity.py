@@ -8,6 +8,7 @@ is H(salt ‖ block); a level is padded to whole blocks.
 
 import hashlib
 import mmap
+import re
 import struct
 import uuid
 from dataclasses import asdict, dataclass
@@ -22,6 +23,8 @@ SIGNATURE = b"verity\x00\x00"
 VERSION = 1
 _SUPERBLOCK = struct.Struct("<8sII16s32sIIQH6x256s")
 MISMATCH = "mismatch"
+_DIGITS = re.compile(r"[0-9a-f]{64}")  # SHA-256, which the salt is, too
+MAX_BYTES = (1 << 63) - 1  # of a file: off_t
 
 
 @dataclass(frozen=True)
@@ -39,18 +42,29 @@ class Verity:
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Verity":
-        """Read it from verity.json; raises Failure for parameters that are not supported."""
+        """Read it from verity.json; raises Failure for parameters that are not supported.
+
+        KeyError when one is not there.
+        """
         fields = {key: data[key] for key in cls.__dataclass_fields__}
         found = cls(**fields)
-        if (found.algorithm, found.data_block_size, found.hash_block_size) != (
-            ALGORITHM,
-            BLOCK,
-            BLOCK,
-        ):
+        supported = (found.algorithm, found.data_block_size, found.hash_block_size)
+        if supported != (ALGORITHM, BLOCK, BLOCK) or not found.is_well_formed:
             raise Failure("the verity parameters are not supported")
         if found.uuid != _uuid8(bytes.fromhex(found.salt)):
             raise _differs("its UUID is not made of its salt")
         return found
+
+    @property
+    def is_well_formed(self) -> bool:
+        """Tell whether every value is of its kind: JSON promises none."""
+        texts = (self.root_hash, self.salt, self.uuid)
+        if not all(isinstance(text, str) for text in texts):
+            return False
+        numbers = (self.data_blocks, self.hash_offset)
+        if not all(type(number) is int and 0 < number <= MAX_BYTES for number in numbers):
+            return False
+        return all(_DIGITS.fullmatch(text) for text in (self.root_hash, self.salt))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as verity.json has it."""
