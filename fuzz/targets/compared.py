@@ -25,7 +25,8 @@ from vcr.lock.unpacked import UnreadableError, bounded, decoded, members
 from vcr.lock.web import exchange
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
-from vcr.verify import archives, explain
+from vcr.verify import archives, explain, material, memory
+from vcr.verify.material import Material
 
 ZEROS = Digest("sha256:" + "0" * 64)
 
@@ -38,7 +39,12 @@ def read_image(data: bytes, place: Path) -> None:
         digest = _digest_of_first(layout.root)
         rungs.append(Rung("image", ZEROS, 0, layout.root / "blobs/sha256" / digest))
     if all(rung.path.is_file() for rung in rungs):
-        explain.explain(*rungs)
+        explain.explain(*rungs, within=_within(place))
+
+
+def _within(place: Path) -> tuple[Material, Material]:
+    material = Material.of(place / "ladder.json")
+    return material, material
 
 
 def _digest_of_first(root: Path) -> str:
@@ -57,7 +63,7 @@ def read_machine(data: bytes, place: Path) -> None:
         for file, content in zip(("machine.json", "ram", "state"), parts, strict=True):
             (place / name / file).write_bytes(content)
     rungs = [Rung("snapshot", ZEROS, 0, place / name / "machine.json") for name in "ab"]
-    explain.explain(*rungs)
+    explain.explain(*rungs, within=_within(place))
 
 
 def _machines() -> Iterator[bytes]:
@@ -131,8 +137,8 @@ ANSWERS = (
 )
 
 TARGETS = (
-    Target("explain-image", read_image, _blobs, "json", modules=(explain, archives)),
-    Target("explain-machine", read_machine, _machines, modules=(explain,)),
+    Target("explain-image", read_image, _blobs, "json", modules=(explain, archives, material)),
+    Target("explain-machine", read_machine, _machines, modules=(explain, memory)),
     Target("certificate", read_certificate, lambda: MODULE._chain, modules=(chain,)),
     Target("packed", read_packed, _packed, modules=(unpacked, forms), may_raise=(UnreadableError,)),
     Target("answer", read_answer, lambda: ANSWERS, "text", modules=(web, connection)),

@@ -24,9 +24,16 @@ from vcr.verify.archives import changes
 from vcr.verify.causes import UNKNOWN, cause_of
 from vcr.verify.explain import explain
 from vcr.verify.ladders import check_terms, compare, first_difference, read_claim
+from vcr.verify.material import Material
 from vcr.verify.memory import FREE
 
 PAGE = 4096
+
+
+def both(directory: Path) -> tuple[Material, Material]:
+    """What two ladders in DIRECTORY may name."""
+    material = Material.of(directory / "ladder.json")
+    return material, material
 
 
 def rung(name: str, text: str, path: Path = Path("/none")) -> Rung:
@@ -179,7 +186,7 @@ def image(directory: Path, content: bytes) -> Path:
 
 def test_an_image_is_explained_down_to_the_entry(tmp_path: Path) -> None:
     paths = [image(tmp_path / name, name.encode()) for name in ("a", "b")]
-    (found,) = explain(*(rung("image", str(path), path) for path in paths))
+    (found,) = explain(*(rung("image", str(path), path) for path in paths), within=both(tmp_path))
     assert found.where == "layer 2: /app/x.pyc"
     assert found.pair == (b"a", b"b")
     assert "bytecode" in found.cause.why
@@ -195,7 +202,7 @@ def machine(directory: Path, word: bytes, count: int) -> Path:
 
 def test_a_machine_is_explained_down_to_the_page(tmp_path: Path) -> None:
     paths = [machine(tmp_path / "a", b"one", 1), machine(tmp_path / "b", b"two", 2)]
-    found = explain(*(rung("snapshot", str(path), path) for path in paths))
+    found = explain(*(rung("snapshot", str(path), path) for path in paths), within=both(tmp_path))
     assert [each.where for each in found] == [
         "machine.json: instructions",
         "memory",
@@ -208,9 +215,10 @@ def test_a_machine_is_explained_down_to_the_page(tmp_path: Path) -> None:
     assert "say two" in found[3].how
 
 
-def test_files_that_are_not_here_are_asked_for() -> None:
+def test_files_that_are_not_here_are_asked_for(tmp_path: Path) -> None:
+    gone = [rung("image", name, tmp_path / name) for name in "ab"]
     with pytest.raises(UsageError, match="is not on this host"):
-        explain(rung("image", "a"), rung("image", "b"))
+        explain(*gone, within=both(tmp_path))
 
 
 @pytest.mark.parametrize(

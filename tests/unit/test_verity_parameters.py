@@ -96,7 +96,7 @@ def test_what_is_no_file_is_not_waited_for(drive: Path, kind: str) -> None:
         path.mkdir()
     else:
         path.symlink_to("/dev/zero")
-    with pytest.raises(OSError, match="regular|directory"):
+    with pytest.raises(OSError, match=r"regular|directory"):
         read_parameters(path)
 
 

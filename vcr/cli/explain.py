@@ -25,23 +25,25 @@ DIFFOSCOPE_LINES = 60
 def explain(app: App, first: Path, second: Path) -> None:
     """Compare two ladders, which `vcr build --json` made, and say why they part.
 
-    The files they name must be on this host. diffoscope is used when it is installed.
+    The files they name must be on this host: in the directory of their ladder, in the Nix
+    store, or what --allow-outside names. diffoscope is used when it is installed.
     """
     from vcr.verify.causes import UNKNOWN  # noqa: PLC0415
     from vcr.verify.explain import explain as explain_rungs  # noqa: PLC0415
     from vcr.verify.ladders import compare, first_difference, read_claim  # noqa: PLC0415
+    from vcr.verify.material import Material  # noqa: PLC0415
 
     left, right = read_claim(first), read_claim(second)
     row = first_difference(compare(left.ladder, right.ladder))
     if row is None:
         app.ui.data("the ladders are the same")
         return
-    found: list[Difference] = []
-    why = "nothing of it could be compared"
+    found, why = list["Difference"](), "nothing of it could be compared"
     if row.expected and row.got:
+        within = (Material.of(first, app.outside), Material.of(second, app.outside))
         rungs = [next(r for r in claim.ladder if r.name == row.name) for claim in (left, right)]
         try:
-            found = explain_rungs(*rungs, ladder=left.ladder)
+            found = explain_rungs(*rungs, within=within, ladder=left.ladder)
         except UsageError as error:  # the ladders differ all the same
             why = f"{error.what}; {error.why}"
     _show(app, row.name, found)

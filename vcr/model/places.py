@@ -25,21 +25,26 @@ class Places:
 
     root: Path
     outside: tuple[Path, ...] = ()
+    whose: str = "the project"  # what ROOT is, for messages
 
     def lead(self, named: str, key: str) -> Path:
         """Return where NAMED, relative to the project, leads; KEY is who names it.
 
         It need not be there. Raises UsageError when it leads out.
         """
-        if "\0" in named:
-            raise UsageError(f"{key}: {named!r} is no path", why="it has a NUL in it")
+        try:
+            unfit = b"\0" in os.fsencode(named)
+        except UnicodeEncodeError:  # half of a surrogate pair, of JSON
+            unfit = True
+        if unfit:
+            raise UsageError(f"{key}: {named!r} is no path")
         real = _real(self.root / named)
         if not self._holds(real):
             raise UsageError(
-                f"{key}: {named} leads out of the project",
-                details=(("project", str(self.root)), ("leads to", str(real))),
-                why="what a project names is read, and may get into what others can read",
-                fix=f"move it into the project, or allow it: `--allow-outside {real}`",
+                f"{key}: {named} leads out of {self.whose}",
+                details=((self.whose, str(self.root)), ("leads to", str(real))),
+                why="whoever wrote it may be a stranger, and what it names is read as you",
+                fix=f"move it into {self.whose}, or allow it: `--allow-outside {real}`",
             )
         try:
             real.stat()
@@ -77,9 +82,9 @@ class Places:
         return any(path.is_relative_to(place) for place in (self.root, *self.outside))
 
 
-def places_of(root: Path, outside: tuple[Path, ...] = ()) -> Places:
+def places_of(root: Path, outside: tuple[Path, ...] = (), *, whose: str = "the project") -> Places:
     """Return the places of the project in ROOT, with those OUTSIDE that the user allows."""
-    return Places(_real(root), tuple(map(_real, outside)))
+    return Places(_real(root), tuple(map(_real, outside)), whose)
 
 
 def _real(path: Path) -> Path:

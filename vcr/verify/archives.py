@@ -5,7 +5,8 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-MAX_CONTENT = 64 << 20  # bytes of a file
+MAX_ENTRIES = 2_000_000
+MAX_CONTENT = 64 << 20  # bytes of a file that are shown to a tool
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Change:
 def changes(left: Path, right: Path) -> list[Change]:
     """Return what differs between the archives LEFT and RIGHT, sorted by path.
 
-    Raises ValueError, OSError, TarError for what is no good archive.
+    Raises OSError, ValueError, tarfile.TarError.
     """
     before, after = _read(left), _read(right)
     found = []
@@ -66,27 +67,41 @@ def changes(left: Path, right: Path) -> list[Change]:
 
 
 def content(archive: Path, path: str) -> bytes:
-    """Return the content of the file PATH in ARCHIVE, b"" if it has none; no more than is shown."""
+    """Return the content of the file PATH in ARCHIVE, b"" if it has none or too much.
+
+    Raises OSError, ValueError, tarfile.TarError.
+    """
     with tarfile.open(archive, "r:") as tar:
-        file = next((tar.extractfile(info) for info in tar if info.name == path), None)
-        return file.read(MAX_CONTENT) if file is not None else b""
+        info = next((info for info in tar if info.name == path and not info.issparse()), None)
+        file = tar.extractfile(info) if info is not None and info.size <= MAX_CONTENT else None
+        return file.read() if file is not None else b""
 
 
 def _read(archive: Path) -> dict[str, Entry]:
     entries = {}
+    # vcr's own are not compressed; what is expanded may be of any size.
     with tarfile.open(archive, "r:") as tar:
-        for info in tar:
-            if info.issparse():
-                raise ValueError(f"{info.name!r} is a sparse file, whose size is only claimed")
-            file = tar.extractfile(info) if info.isreg() else None
-            digest = hashlib.file_digest(file, "sha256").hexdigest() if file else ""  # type: ignore[arg-type]
+        for count, info in enumerate(tar):
+            if count == MAX_ENTRIES:
+                raise tarfile.ReadError(f"it has more than {MAX_ENTRIES} entries")
             entries[info.name] = Entry(
-                kind=info.type.decode(),
+                kind=info.type.decode("latin-1"),
                 mode=oct(info.mode),
                 owner=f"{info.uid}:{info.gid}",
                 mtime=info.mtime,
                 target=info.linkname,
                 attributes=tuple(sorted(info.pax_headers.items())),
-                content=digest,
+                content=_digest(tar, info),
             )
     return entries
+
+
+def _digest(tar: tarfile.TarFile, info: tarfile.TarInfo) -> str:
+    """Return the SHA-256 of a file, "" for anything else.
+
+    A sparse one, which no layer of vcr's has, is not expanded: its map stands for it.
+    """
+    if info.issparse():
+        return f"{info.size} bytes of which are stored: {info.sparse!r}"
+    file = tar.extractfile(info) if info.isreg() else None
+    return hashlib.file_digest(file, "sha256").hexdigest() if file else ""  # type: ignore[arg-type]

@@ -1,32 +1,44 @@
-"""From the first rung that differs to the file, entry or page, and to a known cause."""
+"""From the first rung that differs to the file, entry or page, and to a known cause.
+
+The files are what two ladders name, of which one may be a stranger's: vcr.verify.material.
+"""
 
 import mmap
+import os
 import struct
 import tarfile
+from array import array
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from heapq import merge
 from pathlib import Path
 from typing import Any
 
-from vcr.errors import UsageError
-from vcr.foreign import MAX_LADDER, load_json, read_bytes
+from vcr.foreign import MAX_LADDER, load_json
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.migration import Section, device_sections
 from vcr.verify.archives import changes, content
 from vcr.verify.causes import UNKNOWN, Cause, cause_of, cause_of_memory
-from vcr.verify.memory import MEMORY_BEGINS, PAGE, Layout, layout
+from vcr.verify.material import Material
+from vcr.verify.memory import MEMORY_BEGINS, PAGE, Layout, layout, stored
 
 CONTEXT = 48  # bytes of memory that are shown
 MACHINES = ("machine", "snapshot")
 CHUNK = 1 << 20  # bytes that are compared at once
 MAX_FILE = 64 << 20  # bytes that are read to compare by hand
-MALFORMED = (
-    ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError,
-    OSError, struct.error, tarfile.TarError, Failure,
+MAX_PAGES = 10_000  # that are told one by one; all are counted
+# What a file can do that is not what its name says.
+_BROKEN = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError,
+    EOFError, struct.error, tarfile.TarError, Failure,
 )  # fmt: skip
+
+type Both = tuple[Path, Path]
+type Materials = tuple[Material, Material]
 
 
 @dataclass(frozen=True)
@@ -40,55 +52,59 @@ class Difference:
     pair: tuple[bytes, bytes] | None = None
 
 
-def explain(left: Rung, right: Rung, *, ladder: tuple[Rung, ...] = ()) -> list[Difference]:
+def explain(
+    left: Rung, right: Rung, *, within: Materials, ladder: tuple[Rung, ...] = ()
+) -> list[Difference]:
     """Return what differs between two rungs of one name, the first thing first.
 
-    LADDER is that of LEFT; of a machine, its kernel gives the symbols. Raises UsageError when
-    the files are not at hand.
+    WITHIN is what their ladders may name. LADDER is that of LEFT; of a machine, its kernel
+    gives the symbols. Raises UsageError when the files are not at hand, or none to read.
     """
-    for rung in (left, right):
-        if not rung.path.exists():
-            raise UsageError(
-                f"{rung.path} is not on this host",
-                why="a difference is found by comparing the files, not the digests",
-                fix="bring it, such as with `nix copy`, or build it: `vcr build`",
-            )
+    paths = (within[0].file(left.path), within[1].file(right.path))
     try:
         if left.name in MACHINES:
             kernel = next((rung.path for rung in ladder if rung.name == "kernel"), None)
-            return list(_machine(left.path, right.path, kernel))
-        return list(_EXPLAINERS.get(left.name, _bytes)(left.path, right.path))
-    except MALFORMED:  # it need not be what its name says: it is somebody else's
-        return list(_bytes(left.path, right.path))
+            return list(_machine(paths, within, kernel))
+        return list(_EXPLAINERS.get(left.name, _bytes)(paths, within))
+    except _BROKEN:  # it need not be what its name says: it is somebody else's
+        return list(_bytes(paths, within))
 
 
-def _object(path: Path) -> dict[str, Any]:
-    return dict(load_json(read_bytes(path, MAX_LADDER)))
-
-
-def _image(left: Path, right: Path) -> Iterator[Difference]:
-    before, after = (_object(path) for path in (left, right))
+def _image(paths: Both, within: Materials) -> Iterator[Difference]:
+    before, after = _objects(paths, within)
     pairs = zip(before["layers"], after["layers"], strict=False)
     for number, (old, new) in enumerate(pairs, 1):
         if old["digest"] != new["digest"]:
-            archives = (_blob(left, old["digest"]), _blob(right, new["digest"]))
-            for difference in _archive(*archives):
+            blobs = _blobs(paths, within, (old["digest"], new["digest"]))
+            for difference in _archive(blobs, within):
                 yield Difference(f"layer {number}: {difference.where}", difference.how,
                                  difference.cause, difference.pair)  # fmt: skip
             return
     if len(before["layers"]) != len(after["layers"]):
         yield Difference("the layers", f"{len(before['layers'])} ≠ {len(after['layers'])}")
-    configs = (
-        _object(_blob(p, m["config"]["digest"])) for p, m in ((left, before), (right, after))
+    configs = _blobs(paths, within, (before["config"]["digest"], after["config"]["digest"]))
+    yield from _fields("the image's config", *_objects(configs, within))
+
+
+def _objects(paths: Both, within: Materials) -> list[dict[str, Any]]:
+    """Read two files of JSON; raises UsageError, ValueError, TypeError."""
+    return [
+        dict(load_json(material.read(path, MAX_LADDER)))
+        for path, material in zip(paths, within, strict=True)
+    ]
+
+
+def _blobs(manifests: Both, within: Materials, digests: tuple[str, str]) -> Both:
+    """Return the files beside MANIFESTS that have DIGESTS; raises UsageError, ValueError."""
+    first, second = (
+        material.file(manifest.parent / Digest(digest).hex)
+        for manifest, material, digest in zip(manifests, within, digests, strict=True)
     )
-    yield from _fields("the image's config", *configs)
+    return first, second
 
 
-def _blob(manifest: Path, digest: str) -> Path:
-    return manifest.parent / Digest(digest).hex
-
-
-def _archive(left: Path, right: Path) -> Iterator[Difference]:
+def _archive(paths: Both, _: Materials) -> Iterator[Difference]:
+    left, right = paths
     is_first = True
     for change in changes(left, right):
         pair = None
@@ -100,36 +116,39 @@ def _archive(left: Path, right: Path) -> Iterator[Difference]:
         yield Difference(f"/{change.path}", change.words(), cause, pair)
 
 
-def _machine(left: Path, right: Path, kernel: Path | None) -> Iterator[Difference]:
+def _machine(paths: Both, within: Materials, kernel: Path | None) -> Iterator[Difference]:
     """Compare machines: the paths are those of machine.json, beside which the rest lies."""
-    made = [_object(path) for path in (left, right)]
+    made = _objects(paths, within)
     yield from _fields("machine.json", *made)
-    rams, states = ([p.with_name(name) for p in (left, right)] for name in ("ram", "state"))
-    if not all(path.exists() for path in (*rams, *states)):
+    beside = [[path.with_name(name) for path in paths] for name in ("ram", "state")]
+    if not all(os.path.lexists(path) for pair in beside for path in pair):
         return  # another engine's, which has no such files
+    rams = (within[0].file(beside[0][0], holes=True), within[1].file(beside[0][1], holes=True))
+    states = (within[0].file(beside[1][0]), within[1].file(beside[1][1]))
+    if kernel is not None:
+        symbols = kernel.with_name("System.map")
+        kernel = kernel if within[0].places.lead(str(symbols), "the ladder") else None
     has_run = any(each.get("instructions", 0) for each in made)
-    pages = list(_memory(*rams, places=layout(rams[0], kernel), has_run=has_run))
+    pages = list(_memory(rams, places=layout(rams[0], kernel), has_run=has_run))
     # Pages may be many thousands, so what their sum is and the devices come first.
     yield from pages[:1]
-    yield from _devices(*states)
+    yield from _devices(states, within)
     yield from pages[1:]
 
 
-def _memory(left: Path, right: Path, *, places: Layout, has_run: bool) -> Iterator[Difference]:
+def _memory(rams: Both, *, places: Layout, has_run: bool) -> Iterator[Difference]:
     """Yield how many pages differ, if any, and each of them."""
-    if left.stat().st_size != right.stat().st_size:
+    if rams[0].stat().st_size != rams[1].stat().st_size:
         yield Difference("memory", "it is not of the same size")
         return
-    with left.open("rb") as one, right.open("rb") as two:
-        before = mmap.mmap(one.fileno(), 0, prot=mmap.PROT_READ)
-        after = mmap.mmap(two.fileno(), 0, prot=mmap.PROT_READ)
-        pages = list(_pages(before, after))
+    with _mapped(rams[0]) as before, _mapped(rams[1]) as after:
+        pages = array("Q", _pages(before, after, _stored(rams)))
         regions = Counter(places.region(MEMORY_BEGINS + at) for at in pages)
         if pages:
             count = ", ".join(f"{number} of {name}" for name, number in regions.most_common())
             how = f"{len(pages)} pages of {len(before) // PAGE} differ: {count}"
             yield Difference("memory", how, cause_of_memory(regions, has_run=has_run))
-        for at in pages:
+        for at in pages[:MAX_PAGES]:
             old, new = before[at : at + PAGE], after[at : at + PAGE]
             first = next(i for i in range(len(old)) if old[i] != new[i])
             begin = max(0, first - CONTEXT // 4)
@@ -140,9 +159,24 @@ def _memory(left: Path, right: Path, *, places: Layout, has_run: bool) -> Iterat
             yield Difference(where, shown, cause)
 
 
-def _pages(before: mmap.mmap, after: mmap.mmap) -> Iterator[int]:
-    """Yield the offsets of pages that differ."""
-    for begin in range(0, len(before), CHUNK):
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap]:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
+        yield memory
+
+
+def _stored(paths: Both) -> Iterator[int]:
+    """Yield where, at multiples of CHUNK, one of the files has bytes; elsewhere are holes."""
+    last = -1
+    for begin in merge(*(stored(path, CHUNK) for path in paths)):
+        if begin != last:
+            yield begin
+        last = begin
+
+
+def _pages(before: mmap.mmap, after: mmap.mmap, chunks: Iterator[int]) -> Iterator[int]:
+    """Yield the offsets of pages that differ, of those in CHUNKS."""
+    for begin in chunks:
         if before[begin : begin + CHUNK] == after[begin : begin + CHUNK]:
             continue
         for at in range(begin, min(begin + CHUNK, len(before)), PAGE):
@@ -150,9 +184,9 @@ def _pages(before: mmap.mmap, after: mmap.mmap) -> Iterator[int]:
                 yield at
 
 
-def _devices(left: Path, right: Path) -> Iterator[Difference]:
+def _devices(paths: Both, within: Materials) -> Iterator[Difference]:
     """Compare the states of the devices, one by one."""
-    old, new = left.read_bytes(), right.read_bytes()
+    old, new = (m.read(path, MAX_FILE) for path, m in zip(paths, within, strict=True))
     if old == new:
         return
     try:
@@ -165,7 +199,7 @@ def _devices(left: Path, right: Path) -> Iterator[Difference]:
         sections = [each.get((name, instance)) for each in pair]
         yield Difference(f"device {name} {instance}", _section(*sections))
     if not found:
-        for difference in _bytes(left, right):
+        for difference in _bytes(paths, within):
             yield Difference(f"state of the devices: {difference.where}", difference.how)
 
 
@@ -193,11 +227,12 @@ def _fields(where: str, left: dict[str, object], right: dict[str, object]) -> It
             yield Difference(f"{where}: {key}", f"{old} ≠ {new}")
 
 
-def _bytes(left: Path, right: Path) -> Iterator[Difference]:
-    if left.stat().st_size > MAX_FILE or right.stat().st_size > MAX_FILE:
-        yield Difference(left.name, f"{left.stat().st_size} and {right.stat().st_size} bytes")
+def _bytes(paths: Both, within: Materials) -> Iterator[Difference]:
+    left, right = (path.stat().st_size for path in paths)
+    if left > MAX_FILE or right > MAX_FILE:
+        yield Difference(paths[0].name, f"{left} and {right} bytes")
         return
-    old, new = left.read_bytes(), right.read_bytes()
+    old, new = (m.read(path, MAX_FILE) for path, m in zip(paths, within, strict=True))
     if old != new:
         at = next(
             (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b),

@@ -22,6 +22,7 @@ ID_BITS = (1 << 62) - 1  # of an id; the two above are the state
 LOG_BITS = range(8, 22)  # log2 of how many records a log may have room for
 AVERAGE_BITS = 5  # PRB_AVGBITS: log2 of the bytes of text that each has room for
 FIRST = "Linux version "
+MAX_KERNEL = 256 << 20  # bytes; the app of a stranger has the memory that its header is read from
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def read_log(ram: Path) -> KernelLog | None:
         return None
     with mapped(ram) as memory:
         begin, end = kernel.begin - MEMORY_BEGINS, kernel.end - MEMORY_BEGINS
-        image = memory[begin:end]
+        image = memory[begin : min(end, begin + MAX_KERNEL)]
     words = array("Q", image[: len(image) // 8 * 8])
     try:
         began = next(_clocks(words), None)
@@ -86,10 +87,14 @@ def _lines(image: bytes, words: Sequence[int], at: int) -> tuple[Line, ...]:
     descriptors, infos, text = (words[at + n] - LINKED_AT for n in (1, 2, 7))
     newest, ident = words[at + 3] & ID_BITS, words[at + 4] & ID_BITS
     found = []
+    left = size  # all text together has no more
     for _ in range(count):
         place = ident % count
         _, when, length, *_ = struct.unpack_from("<QQH", image, infos + INFO * place)
         _, begin, end = struct.unpack_from("<QQQ", image, descriptors + DESCRIPTOR * place)
+        left -= length
+        if left < 0:
+            raise IndexError("it has more text than there is room for")
         if length and not begin & 1:  # odd: without text
             wraps = begin // size != end // size and end % size
             start = text + (0 if wraps else begin % size) + 8  # behind the id

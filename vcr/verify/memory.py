@@ -6,12 +6,17 @@ output has one, gives its symbols.
 """
 
 import bisect
+import errno
 import mmap
+import os
 import re
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from vcr.foreign import open_regular, read_bytes
 
 MEMORY_BEGINS = 0x8000_0000  # of QEMU's riscv `virt` machine: hw/riscv/virt.c
 PAGE = 4096
@@ -26,6 +31,10 @@ PE_AT, PE_MAGIC = 60, b"PE\0\0"
 TREE_MAGIC = b"\xd0\x0d\xfe\xed"
 TREE_VERSION = struct.pack(">II", 17, 16)  # and the oldest that it is compatible with
 BEGIN_NODE, END_NODE, PROPERTY, NOP = 1, 2, 3, 4
+MAX_TREE = 2 << 20  # bytes; QEMU's has one: include/system/device_tree.h
+MAX_DEPTH, MAX_NAME = 64, 256  # of nodes in the device tree, and characters of a name
+MAX_TRIES = 16  # how many places that begin like a device tree are looked at
+MAX_SYMBOLS = 64 << 20  # bytes of System.map
 SYMBOL = re.compile(r"([0-9a-f]{16}) [A-Za-z] (\S+)")
 LINKED_AT = "_start"  # the symbol at the kernel's first byte
 
@@ -66,18 +75,48 @@ class Layout:
 
 
 def layout(ram: Path, kernel: Path | None = None) -> Layout:
-    """Return the layout of the memory in the file RAM; KERNEL is the image it was made with."""
-    with ram.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
-        image = list(_kernel(memory))
-        regions = (*_tree(memory), *image)
+    """Return the layout of the memory in the file RAM; KERNEL is the image it was made with.
+
+    Raises OSError and ValueError when a file cannot be read.
+    """
+    places = list(stored(ram, STEP))
+    with open_regular(ram) as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
+        try:
+            image = list(_kernel(memory, places))
+        except struct.error:  # it ends before what its header says
+            image = []
+        regions = (*_tree(memory, places), *image)
     begin = min((each.begin for each in image), default=0)
     symbols = _symbols(kernel.with_name("System.map")) if kernel else ()
     return Layout(regions, begin, symbols)
 
 
-def _kernel(memory: mmap.mmap) -> Iterator[Region]:
-    """Find the kernel by its header, and its parts by their sections."""
-    for at in range(0, len(memory), STEP):
+def stored(path: Path, step: int) -> Iterator[int]:
+    """Yield where, at multiples of STEP, the file at PATH has bytes; elsewhere are holes.
+
+    To read the holes of a large memory takes long, and fills this host's. Raises OSError.
+    """
+    with open_regular(path) as file:
+        at, size = 0, os.fstat(file.fileno()).st_size
+        while (found := _data_from(file.fileno(), at)) < size:
+            at = found // step * step
+            yield at
+            at += step
+
+
+def _data_from(handle: int, at: int) -> int:
+    """Return where, AT or behind it, HANDLE has bytes; behind its end when it has no more."""
+    try:
+        return os.lseek(handle, at, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return sys.maxsize
+
+
+def _kernel(memory: mmap.mmap, places: list[int]) -> Iterator[Region]:
+    """Find the kernel in PLACES by its header, and its parts by their sections."""
+    for at in places:
         if memory[at + IMAGE_MAGIC_AT : at + IMAGE_MAGIC_AT + 4] != IMAGE_MAGIC:
             continue
         begin = MEMORY_BEGINS + at
@@ -106,24 +145,28 @@ def _sections(memory: mmap.mmap, at: int) -> Iterator[tuple[str, int, int, int]]
         yield memory[row : row + 8].rstrip(b"\0").decode("ascii", "replace"), start, virtual, raw
 
 
-def _tree(memory: mmap.mmap) -> Iterator[Region]:
-    """Find the device tree, and what it says of memory."""
+def _tree(memory: mmap.mmap, places: list[int]) -> Iterator[Region]:
+    """Find the device tree in PLACES, and what it says of memory."""
     # It is near the end; further down there may be others, in files.
-    for at in range((len(memory) - 1) // STEP * STEP, -1, -STEP):
+    tries = 0
+    for at in reversed(places):
         if memory[at : at + 4] != TREE_MAGIC or memory[at + 20 : at + 28] != TREE_VERSION:
             continue
+        tries += 1
+        if tries > MAX_TRIES:
+            return
         begin = MEMORY_BEGINS + at
         size = int.from_bytes(memory[at + 4 : at + 8], "big")
         try:
-            found = _properties(memory[at : at + size])
+            found = _properties(memory[at : at + min(size, MAX_TREE)])
+            kept = [
+                struct.unpack(">QQ", value[:16])
+                for path, value in found.items()
+                if path.startswith("/reserved-memory/mmode_resv") and path.endswith("/reg")
+            ]
         except (struct.error, ValueError, IndexError):
             continue  # it only begins like one
         yield Region("device tree", begin, begin + size)
-        kept = [
-            struct.unpack(">QQ", value[:16])
-            for path, value in found.items()
-            if path.startswith("/reserved-memory/mmode_resv") and path.endswith("/reg")
-        ]
         # Before it has run it says nothing; it was put where memory begins.
         for start, length in kept or [(MEMORY_BEGINS, STEP)]:
             yield Region("firmware (OpenSBI)", start, start + length)
@@ -134,7 +177,10 @@ def _tree(memory: mmap.mmap) -> Iterator[Region]:
 
 
 def _properties(tree: bytes) -> dict[str, bytes]:
-    """Return the properties of a flattened device TREE, by their paths."""
+    """Return the properties of a flattened device TREE, by their paths.
+
+    Raises struct.error, ValueError, IndexError when it is none.
+    """
     structure, strings = struct.unpack_from(">II", tree, 8)
     found: dict[str, bytes] = {}
     path: list[str] = []
@@ -143,16 +189,17 @@ def _properties(tree: bytes) -> dict[str, bytes]:
         (token,) = struct.unpack_from(">I", tree, at)
         at += 4
         if token == BEGIN_NODE:
-            end = tree.index(b"\0", at)
+            end = tree.index(b"\0", at, at + MAX_NAME)
+            if len(path) == MAX_DEPTH:
+                raise ValueError("nested too deep")
             path.append(tree[at:end].decode("ascii", "replace"))
             at = (end + 4) & ~3
         elif token == END_NODE:
             path.pop()
         elif token == PROPERTY:
             size, name = struct.unpack_from(">II", tree, at)
-            key = tree[strings + name : tree.index(b"\0", strings + name)].decode(
-                "ascii", "replace"
-            )
+            end = tree.index(b"\0", strings + name, strings + name + MAX_NAME)
+            key = tree[strings + name : end].decode("ascii", "replace")
             found["/".join([*path, key])] = tree[at + 8 : at + 8 + size]
             at = (at + 8 + size + 3) & ~3
         elif token != NOP:
@@ -162,8 +209,10 @@ def _properties(tree: bytes) -> dict[str, bytes]:
 
 def _symbols(path: Path) -> tuple[tuple[int, str], ...]:
     """Read the System.map at PATH; Debian's holds one line that says it is elsewhere."""
-    if not path.exists():
+    try:
+        text = read_bytes(path, MAX_SYMBOLS).decode("ascii", "replace")
+    except FileNotFoundError:
         return ()
-    rows = [(int(m[1], 16), m[2]) for m in SYMBOL.finditer(path.read_text(encoding="ascii"))]
+    rows = [(int(m[1], 16), m[2]) for m in SYMBOL.finditer(text)]
     start = next((address for address, name in rows if name == LINKED_AT), None)
     return () if start is None else tuple(sorted((a - start, n) for a, n in rows if a >= start))
