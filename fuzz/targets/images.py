@@ -27,7 +27,8 @@ from vcr.sandbox import cpio, eif, oci, seal, tar, users, verity
 from vcr.sandbox.eif import Image
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.oci import CONFIG, INDEX, LAYER, MANIFEST, Layout, canonical
-from vcr.sandbox.tar import apply_layer, uncompressed
+from vcr.sandbox.packed import uncompressed
+from vcr.sandbox.tar import apply_layer
 from vcr.sandbox.tree import Content, Node, Tree, directory, text_file
 
 

@@ -1,15 +1,22 @@
 """The tar reader takes nothing on trust; the writer writes the same bytes every time."""
 
+import bz2
+import gzip
 import io
+import lzma
+import os
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vcr.sandbox import packed
 from vcr.sandbox.failure import Failure
-from vcr.sandbox.tar import apply_layer, entries, is_archive, place, uncompressed, write
+from vcr.sandbox.packed import Damaged, uncompressed
+from vcr.sandbox.tar import MAX_SPARSE, apply_layer, entries, is_archive, place, write
 from vcr.sandbox.tree import Content, Node, Tree, directory, text_file
 
 EPOCH = 1_700_000_000
@@ -163,6 +170,110 @@ def test_a_sparse_bomb_is_refused(tmp_path: Path) -> None:
         tar.addfile(info)
     with pytest.raises(Failure, match="sparse"):
         layered(path)
+
+
+def test_sparse_files_of_an_archive_are_limited_together(tmp_path: Path) -> None:
+    """Ten kilobytes of headers, each of less than the limit, were gigabytes of memory."""
+    path = tmp_path / "bomb.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for number in range(3):
+            info = tarfile.TarInfo(f"bomb{number}")
+            info.pax_headers = {
+                "GNU.sparse.major": "0",
+                "GNU.sparse.minor": "1",
+                "GNU.sparse.size": str(MAX_SPARSE // 2),
+                "GNU.sparse.map": "0,0",
+            }
+            tar.addfile(info)
+    tracemalloc.start()
+    with pytest.raises(Failure, match="sparse"):
+        layered(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 16 << 20
+
+
+def test_a_sparse_file_is_what_tarfile_makes_of_it(tmp_path: Path) -> None:
+    data = b"a" * 600 + b"b" * 300
+    path = tmp_path / "sparse.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("f")
+        info.size = len(data)
+        info.pax_headers = {
+            "GNU.sparse.major": "0",
+            "GNU.sparse.minor": "1",
+            "GNU.sparse.size": "5000000",
+            "GNU.sparse.map": "512,600,4000000,300",
+        }
+        tar.addfile(info, io.BytesIO(data))
+    ((_, node),) = entries(path)
+    assert isinstance(node, Node)
+    content = node.content.read()
+    with tarfile.open(path) as tar:
+        file = tar.extractfile("f")
+        assert file is not None
+        assert content == file.read()
+    assert content[512:1112] == b"a" * 600
+    assert len(content) == 5_000_000
+
+
+@pytest.mark.parametrize(
+    "places", ["600,10,0,10", "0,600,500,10", "4999999,10", "0,900,1000,50000"]
+)
+def test_a_sparse_file_whose_pieces_cannot_be_is_refused(tmp_path: Path, places: str) -> None:
+    path = tmp_path / "sparse.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("f")
+        info.size = 900
+        info.pax_headers = {
+            "GNU.sparse.major": "0",
+            "GNU.sparse.minor": "1",
+            "GNU.sparse.size": "5000000",
+            "GNU.sparse.map": places,
+        }
+        tar.addfile(info, io.BytesIO(bytes(900)))
+    with pytest.raises(Failure, match=r"sparse|cut off"):
+        layered(path)
+
+
+PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+
+
+@pytest.mark.parametrize("name", PACKERS)
+def test_streams_after_one_another_and_zeros_between_are_one(tmp_path: Path, name: str) -> None:
+    one, two = os.urandom(3 << 20) + bytes(9 << 20), b"two"
+    path = tmp_path / f"x.{name}"
+    path.write_bytes(PACKERS[name](one) + bytes(8) + PACKERS[name](two) + bytes(512))
+    assert uncompressed(path, tmp_path / "scratch").read_bytes() == one + two
+
+
+@pytest.mark.parametrize("name", PACKERS)
+def test_what_is_cut_off_is_damaged(tmp_path: Path, name: str) -> None:
+    whole = PACKERS[name](os.urandom(1000))
+    for end in (len(whole) - 1, len(whole) // 2, 7):
+        path = tmp_path / f"x.{end}"
+        path.write_bytes(whole[:end])
+        with pytest.raises(Damaged):
+            uncompressed(path, tmp_path / "scratch")
+
+
+@pytest.mark.parametrize("name", PACKERS)
+def test_what_unpacks_without_end_is_refused(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packed, "MAX_UNPACKED", 4 << 20)
+    (tmp_path / "bomb").write_bytes(PACKERS[name](bytes(64 << 20)))
+    with pytest.raises(Failure, match="unpacks to more"):
+        uncompressed(tmp_path / "bomb", tmp_path / "scratch")
+    (left,) = (tmp_path / "scratch").iterdir()
+    assert left.stat().st_size <= 4 << 20
+
+
+def test_a_header_of_xz_cannot_ask_for_gigabytes(tmp_path: Path) -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 30}]
+    (tmp_path / "x.xz").write_bytes(lzma.compress(b"x", filters=filters))
+    with pytest.raises(Damaged, match="decompressed"):
+        uncompressed(tmp_path / "x.xz", tmp_path / "scratch")
 
 
 @FUZZ

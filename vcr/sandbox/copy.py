@@ -15,7 +15,8 @@ from typing import Any
 from .chmod import changed_mode
 from .failure import Failure
 from .match import compile_pattern, has_wildcard
-from .tar import Damaged, entries, is_archive, place, refuse_device, uncompressed
+from .packed import Damaged, uncompressed
+from .tar import entries, is_archive, place, refuse_device
 from .tree import Content, Node, Tree, directory, node_of_file, text_file, tree_of_directory
 from .users import find_owner
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .failure import Failure
-from .tar import entries, place, refuse_device, uncompressed
+from .packed import uncompressed
+from .tar import entries, place, refuse_device
 from .tree import Content, Node, Tree, directory, text_file
 
 AR_MAGIC = b"!<arch>\n"  # ar(5)

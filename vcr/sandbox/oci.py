@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .failure import Failure
-from .tar import apply_layer, uncompressed
+from .packed import uncompressed
+from .tar import apply_layer
 from .tree import Tree
 
 INDEX = "application/vnd.oci.image.index.v1+json"

@@ -5,16 +5,12 @@ everything, numeric owners and no names. Layers follow the OCI image
 specification 1.1, "Image Layer Filesystem Changeset", whiteouts included.
 """
 
-import bz2
-import gzip
 import io
-import lzma
-import shutil
 import struct
 import tarfile
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from .failure import Failure
 from .tree import Content, Kind, Node, Tree, clean, parent
@@ -27,9 +23,9 @@ XATTR = "SCHILY.xattr."
 # security module (security.selinux, ...) say nothing about the image.
 KEPT_XATTRS = ("security.capability", "user.")
 MAX_ENTRIES = 2_000_000
-MAX_SPARSE = 1 << 30  # bytes; a sparse file is expanded, and a header costs nothing
+# Bytes of all sparse files of an archive: holes are zeros in a layer, and cost nothing in it.
+MAX_SPARSE = 1 << 30
 BLOCK = 512
-ZSTD = b"\x28\xb5\x2f\xfd"  # RFC 8878
 
 _KINDS: dict[bytes, Kind] = {
     tarfile.REGTYPE: "file",
@@ -51,18 +47,9 @@ _TYPES: dict[Kind, bytes] = {
     "fifo": tarfile.FIFOTYPE,
 }
 _BROKEN = (
-    tarfile.TarError, ValueError, EOFError, OverflowError, OSError, struct.error,
-    zlib.error, lzma.LZMAError, IndexError, RecursionError,
+    tarfile.TarError, ValueError, EOFError, OverflowError, OSError, struct.error, IndexError,
+    RecursionError,
 )  # fmt: skip
-_MAGIC: dict[bytes, type[gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]] = {
-    b"\x1f\x8b": gzip.GzipFile,
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\0": lzma.LZMAFile,
-}
-
-
-class Damaged(Failure):
-    """Compressed data that is not, whatever its first bytes say."""
 
 
 def entries(path: Path) -> Iterator[tuple[str, Node | str]]:
@@ -78,10 +65,14 @@ def entries(path: Path) -> Iterator[tuple[str, Node | str]]:
 
 def _entries(path: Path) -> Iterator[tuple[str, Node | str]]:
     with tarfile.open(path, "r:", encoding="utf-8") as archive:
+        sparse = 0
         for count, info in enumerate(archive):
             if count >= MAX_ENTRIES:
                 raise Failure(f"{path.name} has more than {MAX_ENTRIES} entries")
-            yield clean(info.name), _read(archive, path, info)
+            sparse += info.size if info.issparse() else 0
+            if sparse > MAX_SPARSE:
+                raise Failure(f"{path.name} has sparse files of more than {MAX_SPARSE} bytes")
+            yield clean(info.name), _read(path, info)
         _check_end(path, archive.offset)
 
 
@@ -93,7 +84,7 @@ def _check_end(path: Path, offset: int) -> None:
             raise Failure(f"{path.name} is cut off or damaged after {offset} bytes")
 
 
-def _read(archive: tarfile.TarFile, path: Path, info: tarfile.TarInfo) -> Node | str:
+def _read(path: Path, info: tarfile.TarInfo) -> Node | str:
     if info.islnk():
         return clean(info.linkname)
     kind = _KINDS.get(info.type)
@@ -111,22 +102,24 @@ def _read(archive: tarfile.TarFile, path: Path, info: tarfile.TarInfo) -> Node |
         0o777 if kind == "link" else info.mode & 0o7777,
         info.uid,
         info.gid,
-        _content(archive, path, info) if kind == "file" else Content(0),
+        _content(path, info) if kind == "file" else Content(0),
         info.linkname if kind == "link" else "",
         (info.devmajor, info.devminor) if kind in {"char", "block"} else (0, 0),
         xattrs,
     )
 
 
-def _content(archive: tarfile.TarFile, path: Path, info: tarfile.TarInfo) -> Content:
-    if info.issparse():
-        if info.size > MAX_SPARSE:
-            raise Failure(f"{path.name}: {info.name!r} is a sparse file of {info.size} bytes")
-        file = archive.extractfile(info)
-        return Content.of_bytes(file.read() if file else b"")
-    if info.offset_data + info.size > path.stat().st_size:
+def _content(path: Path, info: tarfile.TarInfo) -> Content:
+    sparse: Any = info.sparse  # pairs of offset and size; typeshed has it otherwise
+    pieces: tuple[tuple[int, int], ...] = (tuple(sparse) or ((0, 0),)) if info.issparse() else ()
+    at = stored = 0
+    for start, length in pieces or ((0, info.size),):
+        if not at <= start <= start + length <= info.size:
+            raise Failure(f"{path.name}: {info.name!r} is no sparse file that can be")
+        at, stored = start + length, stored + length
+    if info.offset_data + stored > path.stat().st_size:
         raise Failure(f"{path.name}: {info.name!r} is cut off")
-    return Content(info.size, path, info.offset_data)
+    return Content(info.size, path, info.offset_data, pieces=pieces)
 
 
 def apply_layer(tree: Tree, path: Path) -> None:
@@ -228,28 +221,6 @@ class _Reader(io.RawIOBase):
         wanted = have if size < 0 else size
         self._left = data[wanted:]
         return data[:wanted]
-
-
-def uncompressed(path: Path, scratch: Path) -> Path:
-    """Return PATH, or a decompressed copy in SCRATCH; raises Failure for damaged data."""
-    with path.open("rb") as file:
-        head = file.read(6)
-    if head.startswith(ZSTD):
-        raise Failure(
-            f"{path.name} is compressed with zstd, which vcr cannot unpack",
-            fix="use gzip, bzip2, xz or no compression",
-        )
-    opener = next((o for magic, o in _MAGIC.items() if head.startswith(magic)), None)
-    if opener is None:
-        return path
-    scratch.mkdir(parents=True, exist_ok=True)
-    target = scratch / f"{len(list(scratch.iterdir()))}.tar"
-    try:
-        with opener(path) as source, target.open("wb") as out:
-            shutil.copyfileobj(source, out, 1 << 20)
-    except _BROKEN as error:
-        raise Damaged(f"{path.name} cannot be decompressed", why=str(error)) from None
-    return target
 
 
 def is_archive(path: Path) -> bool:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from .failure import Failure
 
@@ -26,6 +26,9 @@ class Content:
     path: Path | None = None
     offset: int = 0
     data: bytes = b""
+    # Of a sparse file: where, and how many bytes, that are one after the other in the file on
+    # disk; the rest is zeros. Without any, all of it is there.
+    pieces: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of_bytes(cls, data: bytes) -> "Content":
@@ -42,19 +45,33 @@ class Content:
         if self.path is None:
             yield self.data
             return
+        at = 0
         with self.path.open("rb") as file:
             file.seek(self.offset)
-            left = self.size
-            while left:
-                piece = file.read(min(CHUNK, left))
-                if not piece:
-                    raise Failure(f"{self.path.name} ends too early")
-                left -= len(piece)
-                yield piece
+            for start, length in self.pieces or ((0, self.size),):
+                yield from _zeros(start - at)
+                yield from _some(file, length, self.path)
+                at = start + length
+        yield from _zeros(self.size - at)
 
     def read(self) -> bytes:
         """Return all bytes."""
         return b"".join(self.chunks())
+
+
+def _some(file: BinaryIO, left: int, path: Path) -> Iterator[bytes]:
+    while left:
+        piece = file.read(min(CHUNK, left))
+        if not piece:
+            raise Failure(f"{path.name} ends too early")
+        left -= len(piece)
+        yield piece
+
+
+def _zeros(left: int) -> Iterator[bytes]:
+    while left > 0:
+        yield bytes(min(CHUNK, left))
+        left -= CHUNK
 
 
 @dataclass(frozen=True, eq=False)
