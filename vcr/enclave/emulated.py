@@ -9,6 +9,7 @@ has a /dev/nsm. Its documents are not signed, so they are for comparing what it 
 https://www.qemu.org/docs/master/system/i386/nitro-enclave.html
 """
 
+import io
 import socket
 import threading
 import time
@@ -31,6 +32,7 @@ CID = 16  # of enclaves, from 4 on
 START_SECONDS = 1800.0  # an emulator in an emulator, on a busy host
 POLL_SECONDS = 0.1
 TAIL_LINES = 15
+TAIL_BYTES = 64 << 10
 MIB = 1 << 20
 X86 = ("-cpu", "max", "-bios", "qboot.rom")  # the BIOS of microvm itself is in another package
 # virtio-mmio devices are announced on the command line, as on Nitro; acpi=off has it so.
@@ -140,7 +142,9 @@ class Emulation:
 
     def last_words(self) -> list[str]:
         """Return the end of what the kernel and the loader printed."""
-        text = self.console.read_bytes().decode("utf-8", "replace")
+        with self.console.open("rb") as file:
+            file.seek(max(0, file.seek(0, io.SEEK_END) - TAIL_BYTES))
+            text = file.read(TAIL_BYTES).decode("utf-8", "replace")
         return [line.strip() for line in text.splitlines() if line.strip()][-TAIL_LINES:]
 
     def command_line(self, vsock: Path) -> list[str]:
@@ -215,7 +219,7 @@ class Emulation:
         return connect
 
     def _spawn(self, argv: list[str], output: Path) -> process.Child:
-        with output.open("wb") as file:
+        with output.open("ab") as file:
             child = process.spawn(argv, output=file, die_with_parent=True)
         self._stack.callback(_end, child)
         return child

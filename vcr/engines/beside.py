@@ -17,6 +17,7 @@ from typing import Any
 from vcr import process
 from vcr.engines.asked import http_status, last_output
 from vcr.engines.bundle import Bind
+from vcr.engines.logs import last_lines
 from vcr.engines.machine import Channels
 from vcr.errors import ExitCode, VcrError
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
@@ -95,7 +96,7 @@ class Neighbour:
 
     def start(self, crun: Path) -> process.Child:
         """Start its container; the root is mounted."""
-        with Path(self.log).open("wb") as log:
+        with Path(self.log).open("ab") as log:
             bundle = Path(self.scratch, "bundle")
             argv = self.crun(crun, "run", "--bundle", bundle, self.name)
             return process.spawn(argv, output=log, die_with_parent=True)
@@ -110,7 +111,7 @@ class Neighbour:
         while not self._is_healthy(crun):
             ended = child.poll() is not None
             if ended or time.monotonic() > deadline:
-                lines = Path(self.log).read_text(errors="replace").splitlines()
+                lines = last_lines(Path(self.log))
                 raise VcrError(
                     f"the service {self.name} "
                     + ("ended before it was healthy" if ended else "did not become healthy"),

@@ -158,7 +158,7 @@ def main(told: str) -> None:
         process.run(remove, ok=None)  # of an earlier one that was killed
         asked, scratch = listen_unix(Path(words["agent"])), Path(words["scratch"])
         serve_door(listen_door(scratch))
-        with Path(words["log"]).open("wb") as log:
+        with Path(words["log"]).open("ab") as log:
             app = process.spawn(words["run"], output=log, die_with_parent=False)
         Answers([program, "exec", name], words["health"], stop).serve(asked)
         (scratch / "started").touch()

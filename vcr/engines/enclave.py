@@ -13,6 +13,7 @@ from vcr.enclave.emulated import START_SECONDS, Setup
 from vcr.enclave.image import read_image
 from vcr.engines.agent import Agent, NoAnswerError
 from vcr.engines.child import python_child
+from vcr.engines.logs import last_lines
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import MismatchError, UnhealthyError, UsageError
 from vcr.model.health import HealthCheck
@@ -101,12 +102,12 @@ class EnclaveMachine:
                 if time.monotonic() > patience:
                     break
             time.sleep(POLL_SECONDS)
-        text = channels.console.read_text(encoding="utf-8", errors="replace")
-        words = [line.strip() for line in text.splitlines() if "vcr: " in line]
+        lines = last_lines(channels.console)
+        words = [line.strip() for line in lines if "vcr: " in line]
         raise UnhealthyError(
             "the enclave does not serve",
             why=words[-1].removeprefix("vcr: ") if words else "it has not said why",
-            tail=text.splitlines()[-15:],
+            tail=lines[-15:],
         )
 
 

@@ -116,7 +116,7 @@ class Shim:
             self.say(f"service {service.name}: healthy")
         self.say(f"root {mount_layers(self.scratch)}")
         serve_door(door)
-        with self.log.open("wb") as log:
+        with self.log.open("ab") as log:
             app = process.spawn(
                 self._crun("run", "--bundle", self.scratch / "bundle", APP),
                 output=log,

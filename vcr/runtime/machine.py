@@ -15,6 +15,7 @@ from vcr.engines.agent import Agent, NoAnswerError, quit_qemu
 from vcr.engines.child import python_child
 from vcr.engines.container import NO_ADDITIONS, Additions
 from vcr.engines.load import load_machine
+from vcr.engines.logs import last_lines
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import HostError, UnhealthyError
 from vcr.model.project import Project
@@ -146,7 +147,7 @@ def _spawn(
     """Start QEMU or the like by ARGV; return RECORD with what process it is, which is saved."""
     output = channels.console.with_name("qemu.log")
     with (
-        output.open("wb") as file,
+        output.open("ab") as file,
         process.spawned(argv, output=file, die_with_parent=die_with_parent) as child,
     ):
         started = start_time(child.pid)
@@ -183,11 +184,7 @@ def current_health(running: Running) -> Outcome:
 
 def tail(path: Path, *, after: str = "") -> list[str]:
     """Return the last lines of the text file at PATH, none up to one that begins with AFTER."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    lines = [line.rstrip() for line in last_lines(path) if line.strip()]
     begin = max(
         (n for n, line in enumerate(lines, 1) if after and line.startswith(after)), default=0
     )
@@ -199,7 +196,9 @@ def _make_place(channels: Channels) -> None:
     shutil.rmtree(channels.agent.parent, ignore_errors=True)
     for directory in (channels.console.parent, channels.agent.parent):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for file in channels.console.parent.glob("*.log"):  # a machine's, QEMU's, and of services
+        file.unlink()
     for file in (channels.console, channels.log):
+        index_of(file).unlink(missing_ok=True)
         for path in (file, index_of(file)):
-            path.unlink(missing_ok=True)
             path.touch(mode=0o600)

@@ -2,7 +2,8 @@
 
 Nothing that writes a log says when. So a process of its own watches the logs of a machine,
 inotify(7), and adds to the index how long a log is at what time, "SECONDS BYTES", four times
-a second at most. It ends with the machine. Its imports are few: there is one a machine.
+a second at most. It also keeps these logs, and all others beside them, from growing without
+an end. It ends with the machine. Its imports are few: there is one a machine.
 """
 
 import ctypes
@@ -15,10 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from vcr.engines.logs import shorten
+
 SUFFIX = ".times"
 PAUSE_SECONDS = 0.25  # in which what is written counts as written at once
 IN_MODIFY = 2  # linux/inotify.h
 END_SECONDS = 2.0
+MOST_INDEX = 1 << 20  # bytes
 
 
 def index_of(log: Path) -> Path:
@@ -34,7 +38,7 @@ def length_at(log: Path, moment: float) -> int:
     length = 0
     for line in index_of(log).read_text().splitlines():
         seconds, _, size = line.partition(" ")
-        if float(seconds) >= moment:
+        if not size or float(seconds) >= moment:  # one without is just being written
             break
         length = int(size)
     return length
@@ -60,7 +64,9 @@ def main(told: str) -> None:
         fcntl.flock(index, fcntl.LOCK_EX)
     with suppress(ProcessLookupError):
         machine = os.pidfd_open(words["pid"])
-        _watch(machine, _changes(logs), [_Noted(*pair) for pair in zip(logs, indexes, strict=True)])
+        noted = [_Noted(*pair) for pair in zip(logs, indexes, strict=True)]
+        directory = logs[0].parent
+        _watch(machine, _changes(directory), noted, directory)
 
 
 class _Noted:
@@ -71,13 +77,23 @@ class _Noted:
 
     def note(self) -> None:
         length = self._log.stat().st_size
-        if length != self._length:
-            self._index.write(f"{time.time():.3f} {length}\n")
-            self._index.flush()
-            self._length = length
+        if length == self._length:
+            return
+        if length < self._length:  # it was emptied, and what was known of it counts no more
+            self._index.truncate(0)
+        elif self._index.tell() > MOST_INDEX:
+            self._forget_half()
+        self._index.write(f"{time.time():.3f} {length}\n")
+        self._index.flush()
+        self._length = length
+
+    def _forget_half(self) -> None:
+        lines = index_of(self._log).read_text().splitlines(keepends=True)
+        self._index.truncate(0)
+        self._index.write("".join(lines[len(lines) // 2 :]))
 
 
-def _watch(machine: int, changes: int, noted: list[_Noted]) -> None:
+def _watch(machine: int, changes: int, noted: list[_Noted], directory: Path) -> None:
     end, any_of = select.poll(), select.poll()
     end.register(machine, select.POLLIN)
     any_of.register(machine, select.POLLIN)
@@ -87,6 +103,7 @@ def _watch(machine: int, changes: int, noted: list[_Noted]) -> None:
     while not over:
         for one in noted:
             one.note()
+        _shorten_all(directory)
         any_of.poll(None if changes >= 0 else PAUSE_SECONDS * 1000)
         over = bool(end.poll(PAUSE_SECONDS * 1000))
         if changes >= 0 and not over:
@@ -95,11 +112,17 @@ def _watch(machine: int, changes: int, noted: list[_Noted]) -> None:
         one.note()
 
 
-def _changes(logs: list[Path]) -> int:
-    """Return a file descriptor that can be read when one of LOGS changes, -1 for none."""
+def _shorten_all(directory: Path) -> None:
+    """Shorten what has grown too large of all logs in DIRECTORY."""
+    for log in directory.glob("*.log"):
+        with suppress(OSError):
+            shorten(log)
+
+
+def _changes(directory: Path) -> int:
+    """Return a file descriptor that can be read when a file in DIRECTORY changes, -1 for none."""
     libc = ctypes.CDLL(None)
     changes = int(libc.inotify_init1(os.O_CLOEXEC))
-    for log in logs if changes >= 0 else ():
-        if libc.inotify_add_watch(changes, os.fsencode(log), IN_MODIFY) < 0:
-            return -1
+    if changes >= 0 and libc.inotify_add_watch(changes, os.fsencode(directory), IN_MODIFY) < 0:
+        return -1
     return changes
