@@ -54,11 +54,11 @@ class Settings:
         source = os.environ if environ is None else environ
         home = Path(source.get("HOME") or "/")
         state = _xdg(source, "XDG_STATE_HOME", home / ".local/state") / "vcr"
-        runtime = source.get("XDG_RUNTIME_DIR")
+        runtime = source.get("XDG_RUNTIME_DIR", "")
         return cls(
             cache_dir=_xdg(source, "XDG_CACHE_HOME", home / ".cache") / "vcr",
             state_dir=state,
-            runtime_dir=Path(runtime) / "vcr" if runtime else state / "run",
+            runtime_dir=Path(runtime) / "vcr" if runtime.startswith("/") else state / "run",
             pins_from=Path(source["VCR_FROM"]) if source.get("VCR_FROM") else None,
             mirrors=_pairs(source.get("VCR_MIRRORS", "")),
             substituters=tuple(source.get("VCR_SUBSTITUTERS", "").split()),

@@ -79,7 +79,7 @@ have() {
     [ -e "$roots/$attr" ] || missing="$missing $attr"
   done
   [ -n "$missing" ] || return 0
-  mkdir -p "$roots"
+  (umask 077; mkdir -p "$roots")
   # shellcheck disable=SC2086 # a list of words
   nix build -f "$root/nix/default.nix" $missing --dry-run 2>&1 | sed -n 's,^ *\(/nix/store/.*\.drv\)$,\1,p' | "$root/nix/pins/fill"
   for attr in $missing; do
@@ -87,6 +87,7 @@ have() {
   done >&2
 }
 
+umask 022 # nobody else writes what is made here, whatever it was
 export HOME="${HOME:-/}"
 ensure_nix
 ensure_store

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -109,6 +110,27 @@ def test_variables_and_volumes(vcr: Any, project: Path, tmp_path: Path) -> None:
     assert (shown / "new").read_text() == "written\n"
     assert "variables, volumes" in vcr("up", project, "-e", "A=b", code=2).stderr
     assert "there is no" in vcr("up", *DEV, project, "-v", "./none:/x", code=2).stderr
+
+
+@pytest.mark.parametrize("umask", ["000", "077"])
+def test_the_umask_lets_nobody_in_and_keeps_nothing_out(
+    vcr: Any, project: Path, tmp_path: Path, umask: str
+) -> None:
+    vcr.before = ("sh", "-c", f'umask {umask}; exec "$@"', "sh")
+    told = vcr.json("up", *DEV, project)
+    assert "verifiable machine" in get(told["forwards"][0]["host"])
+    said = vcr("exec", project, "--", "busybox", "cat", "/etc/resolv.conf", "/proc/mounts").stdout
+    assert said.startswith("nameserver")  # the app, which is somebody else, reads it
+    root = next(row.split() for row in said.splitlines() if row.split()[1:2] == ["/"])
+    assert "nodev" in root[3].split(",")
+    state, runtime = tmp_path / "state" / "vcr", Path(vcr.env["XDG_RUNTIME_DIR"]) / "vcr"
+    for place in (state, runtime):
+        assert place.stat().st_mode & 0o777 == 0o700
+    for path in (*(state / "machines").rglob("*"), *runtime.rglob("*")):
+        status = path.lstat()
+        is_socket = stat.S_ISSOCK(status.st_mode)
+        kept = "upper" in path.parts or "work" in path.parts or "root" in path.parts
+        assert kept or is_socket or path.is_symlink() or not status.st_mode & 0o022, path
 
 
 def test_other_variables_start_it_anew(vcr: Any, project: Path) -> None:

@@ -19,7 +19,7 @@ LAYERS = (
     ("lock", "dockerfile", "engines"),
     ("enclave",),
     ("tools",),
-    ("ui", "progress", "process", "atomic", "flock"),
+    ("ui", "progress", "process", "atomic", "flock", "private"),
     ("settings", "signals", "limits"),
     ("model", "sandbox"),
     ("foreign", "escape"),

@@ -6,6 +6,7 @@ that `vcr --help` stays fast; a new verb is one line in VERBS.
 
 import importlib
 import io
+import os
 import signal
 import sys
 import traceback
@@ -16,6 +17,7 @@ import click
 from vcr import __version__
 from vcr.cli.app import App, Command, Group, global_options
 from vcr.errors import ExitCode, UsageError, VcrError
+from vcr.private import UMASK
 from vcr.settings import Settings
 from vcr.ui import Ui
 
@@ -105,6 +107,7 @@ def _interrupt(_signal: int, _frame: object) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run vcr and end the process with its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    os.umask(UMASK)
     settings = Settings.load()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a locale of few letters shows the others escaped

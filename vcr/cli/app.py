@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vcr.model.arch import Arch, native_arch
+from vcr.private import keep_private
 from vcr.progress import Progress
 from vcr.settings import Settings, variable_of
 from vcr.stages import ENGINES, PROFILES
@@ -151,6 +152,13 @@ class Command(click.Command):
             if isinstance(option, click.Option) and ctx.auto_envvar_prefix:
                 option.envvar = variable_of(ctx.auto_envvar_prefix, option.opts)
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry the verb out, with what is kept for it where nobody else gets to."""
+        settings = _app(ctx).settings
+        for directory in (settings.state_dir, settings.cache_dir, settings.runtime_dir):
+            keep_private(directory)
+        return super().invoke(ctx)
 
 
 class Group(click.Group):
