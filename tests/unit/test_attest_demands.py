@@ -279,6 +279,24 @@ def test_terms_that_are_none(build: Any) -> None:
     assert error.joint in {Joint.PREDICATE, Joint.BUILD}
 
 
+def test_a_statement_says_what_it_was_built_for_in_one_place() -> None:
+    """Another word elsewhere does not hide it; and only an SBOM may leave it out."""
+    debug = {**PREDICATES["provenance"]["buildDefinition"], "externalParameters": STAGE}
+    hidden = signed("provenance", ALICE, buildDefinition=debug, build=BUILD)
+    assert rejection(TRUST, hidden).joint is Joint.BUILD
+    epochs = {**PREDICATES["provenance"]["buildDefinition"], "internalParameters": {"epoch": 2}}
+    said = signed("rebuild", BOB)
+    two = signed("provenance", ALICE, buildDefinition=epochs)
+    assert rejection(TRUST, said, two).joint is Joint.PREDICATE
+    for kind in ("root-hash", "run-once", "rebuild"):
+        content = {**PREDICATES[kind]}
+        del content["build"]
+        silent = replace(statement(kind), predicate=content)
+        unsaid = sign(silent.to_bytes(), [ALICE]).to_bytes()
+        assert rejection(TRUST, said, unsaid).joint is Joint.PREDICATE
+        assert rejection(TRUST, said, signed(kind, ALICE, build=None)).joint is Joint.PREDICATE
+
+
 @pytest.mark.parametrize("term", CHANGES)
 def test_a_ladder_of_something_else_is_not_that_of_the_statement(
     app: App,  # noqa: F811

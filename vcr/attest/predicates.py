@@ -121,7 +121,7 @@ def parse_time(text: object) -> dt.datetime:
 
 
 def build_of(statement: Statement) -> Terms | None:
-    """Return the terms of the ladder that STATEMENT is about, None if it does not say.
+    """Return the terms of the ladder that STATEMENT is about, None if an SBOM does not say.
 
     Raises KeyError, TypeError, ValueError.
     """
@@ -130,9 +130,14 @@ def build_of(statement: Statement) -> Terms | None:
         if not comment.startswith(BUILD_COMMENT):
             return None
         return read_terms(strict_json.load(comment.removeprefix(BUILD_COMMENT).encode()))
-    definition = statement.predicate.get("buildDefinition", {})
-    words = statement.predicate.get("build", definition.get("externalParameters"))
-    return None if words is None else read_terms(words)
+    if statement.predicate_type != TYPES["provenance"]:
+        return read_terms(statement.predicate["build"])
+    definition = statement.predicate["buildDefinition"]
+    terms = read_terms(definition["externalParameters"])
+    epoch = definition.get("internalParameters", {}).get("epoch", terms["epoch"])
+    if epoch != terms["epoch"]:
+        raise ValueError("it has two epochs")
+    return terms
 
 
 def check_predicate(statement: Statement) -> str:
