@@ -3,7 +3,9 @@
 { toolchain }:
 let
   directory = ../../vcr/sandbox;
-  shared = [ "__init__.py" "failure.py" "tree.py" "tar.py" "oci.py" "rungs.py" "users.py" ];
+  shared = [
+    "__init__.py" "failure.py" "oci.py" "packed.py" "rungs.py" "tar.py" "tree.py" "users.py"
+  ];
   sources = modules: builtins.path {
     path = directory;
     name = "vcr-sandbox";

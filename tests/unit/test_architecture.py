@@ -58,6 +58,16 @@ def test_the_sandbox_package_stands_alone(path: Path) -> None:
     assert not imported_parts(path), "vcr.sandbox runs in Nix builders without the rest of vcr"
 
 
+def test_builders_get_all_that_the_shared_modules_import() -> None:
+    text = (REPO / "nix" / "lib" / "sandbox.nix").read_text()
+    shared = set(re.findall(r'"(\w+)\.py"', text.partition("shared = [")[2].partition("]")[0]))
+    assert {"__init__", "failure", "tree"} <= shared
+    for name in shared:
+        tree = ast.parse((PACKAGE / "sandbox" / f"{name}.py").read_text())
+        found = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level}
+        assert found <= shared, f"{name} imports what no builder has"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_modules_and_functions_stay_small(path: Path) -> None:
     text = path.read_text()
