@@ -302,6 +302,20 @@ def test_a_step_that_learned_a_secret_cannot_have_it_in_an_address(machine: Mach
     assert_hidden(machine)
 
 
+def test_a_secret_goes_to_the_hosts_it_is_for_only(tmp_path: Path, echo: Any) -> None:
+    # A package that a step installs asks its own server, with the placeholder.
+    (tmp_path / "file").write_bytes(SECRET)
+    secrets = read_secrets([f"id=token,src={tmp_path / 'file'},host=other.test,host=Echo.Test"])
+    assert secrets.hosts == {STAND_IN: frozenset({"other.test", "echo.test"})}
+    for host, revealed in (("echo.test", SECRET), ("evil.test", STAND_IN.encode())):
+        assert secrets.sent_to(host).reveal(STAND_IN.encode()) == revealed
+    elsewhere = read_secrets([f"id=token,src={tmp_path / 'file'},host=a.test"])
+    machine = Machine(tmp_path, elsewhere, echo)
+    _, body = machine.ask("http://echo.test/plain", **{"X-Token": STAND_IN})
+    assert body == STAND_IN.encode()
+    machine.close()
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -43,8 +43,9 @@ SHOWN_CHANGES = 20
     "--secret",
     "secrets",
     multiple=True,
-    metavar="id=ID,src=FILE",
-    help="A secret that a RUN --mount=type=secret stands for; may be repeated.",
+    metavar="id=ID,src=FILE[,host=HOST]",
+    help="A secret that a RUN --mount=type=secret stands for, and, if it is not for any, the host"
+    " it is for; may be repeated.",
 )
 @click.option(
     "--export",
@@ -171,6 +172,8 @@ def _old_lock(project: "Project") -> "Lock | None":
     try:
         return read_lock_file(project.lock_file)
     except LockError:
+        if project.lock_file.is_dir():  # nothing can be written over it
+            raise
         return None  # missing or unreadable: everything is resolved anew
 
 

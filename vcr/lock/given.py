@@ -1,13 +1,13 @@
-"""Reads `--secret id=ID,src=FILE`: what a secret may be, so that it can be kept one."""
+"""Reads `--secret id=ID,src=FILE[,host=HOST]`: what a secret may be, so that it can be kept one."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vcr.dockerfile.mounts import placeholder
 from vcr.errors import UsageError
-from vcr.foreign import read_bytes
 from vcr.lock.secrets import Secrets
 
+KEYS = frozenset({"id", "src", "source", "type", "host"})
 LEAST = 8  # bytes: fewer are found where they are not meant, and are guessed at once
 MOST = 16 << 10  # bytes: more than servers take in a header
 
@@ -16,32 +16,46 @@ def read_secrets(given: Sequence[str]) -> Secrets:
     """Return the secrets of the options GIVEN; raises UsageError, which never shows one."""
     values: dict[str, bytes] = {}
     names: dict[str, str] = {}
+    hosts: dict[str, frozenset[str]] = {}
     for text in given:
-        name, path = _parsed(text)
+        name, path, allowed = _parsed(text)
         if placeholder(name) in values:
             raise UsageError(f"the secret {name} is given twice", fix="leave one out")
-        try:
-            value = read_bytes(path, MOST)
-        except OSError as error:
-            why = error.strerror or type(error).__name__
-            raise UsageError(f"cannot read the secret {name}", why=why) from None
+        value = _read(name, path)
         values[placeholder(name)] = _checked(name, value.removesuffix(b"\n"))
         names[placeholder(name)] = name
+        if allowed:
+            hosts[placeholder(name)] = allowed
     _check_apart(values, names)
-    return Secrets(values, names)
+    return Secrets(values, names, hosts)
 
 
-def _parsed(text: str) -> tuple[str, Path]:
-    """Return the id and the file of the option TEXT; raises UsageError."""
-    options = dict(field.partition("=")[::2] for field in text.split(","))
+def _read(name: str, path: Path) -> bytes:
+    """Return what is at PATH, which may be a pipe: a password manager writes to one."""
+    try:
+        with path.open("rb") as file:
+            value = file.read(MOST + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", "") or "that is no file's name"
+        raise UsageError(f"cannot read the secret {name}", why=why) from None
+    if len(value) > MOST:
+        raise UsageError(f"cannot read the secret {name}", why=f"it has more than {MOST} bytes")
+    return value
+
+
+def _parsed(text: str) -> tuple[str, Path, frozenset[str]]:
+    """Return the id, the file and the hosts of the option TEXT; raises UsageError."""
+    pairs = [field.partition("=")[::2] for field in text.split(",")]
+    hosts = frozenset(value.lower() for key, value in pairs if key == "host")
+    options = dict(pairs)
     path = options.get("src") or options.get("source")
-    if not options.get("id") or not path:
+    if not options.get("id") or not path or options.keys() - KEYS or "" in hosts:
         raise UsageError(
             "--secret is not complete",
-            why="it has no id, or no src",  # what it has may be the secret itself
-            fix="write --secret id=NAME,src=FILE",
+            why="it has no id, no src, or more",  # what it has may be the secret itself
+            fix="write --secret id=NAME,src=FILE, and ,host=HOST for whom it is for",
         )
-    return options["id"], Path(path)
+    return options["id"], Path(path), hosts
 
 
 def _checked(name: str, value: bytes) -> bytes:

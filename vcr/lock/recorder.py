@@ -10,6 +10,7 @@ import io
 import json
 import socket
 import threading
+import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,10 +153,11 @@ class Recorder:
 
     def _fetch(self, request: Request) -> Response:
         """Ask the nearest place that has it; raises FetchError of the last, URL itself."""
-        revealed = {name: self.secrets.reveal_header(v) for name, v in request.headers.items()}
-        content = self.secrets.reveal(request.content)
+        secrets = self.secrets.sent_to(urllib.parse.urlsplit(request.url).hostname or "")
+        revealed = {name: secrets.reveal_header(v) for name, v in request.headers.items()}
+        content = secrets.reveal(request.content)
         *nearer, last = (
-            self.secrets.reveal(address.encode()).decode()
+            secrets.reveal(address.encode()).decode()
             for address in self.sources.addresses(encoded(request.url))
         )
         for address in nearer:

@@ -47,6 +47,8 @@ class Secrets:
 
     values: Mapping[str, bytes] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    # → the hosts that it may be sent to; to any where there is none
+    hosts: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @functools.cached_property
     def _forms(self) -> tuple[tuple[str, Forms], ...]:
@@ -56,6 +58,15 @@ class Secrets:
 
     def _name(self, placeholder: str) -> str:
         return self.names.get(placeholder, placeholder)
+
+    def sent_to(self, host: str) -> "Secrets":
+        """Return those of the secrets that may be sent to HOST."""
+        allowed = {
+            placeholder: secret
+            for placeholder, secret in self.values.items()
+            if host.lower() in self.hosts.get(placeholder, {host.lower()})
+        }
+        return Secrets(allowed, self.names, self.hosts)
 
     def reveal(self, data: bytes) -> bytes:
         """Return DATA with each placeholder replaced by its secret."""
