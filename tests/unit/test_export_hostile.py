@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from exports import make_built
+from test_cli import errors_of, make_app
 from test_export import export, make_row, rewrite, template, verify  # noqa: F401 -- fixtures
 
+from vcr.cli import run
 from vcr.errors import FetchError, MismatchError, UsageError
 from vcr.export.check import check_export
 from vcr.export.manifest import BLOBS, MANIFEST, MAX_BYTES, Manifest, read_manifest
 from vcr.export.registry import write
+from vcr.export.write import write_export
 from vcr.model.digest import Digest
 from vcr.sandbox.oci import Layout, canonical, platform
 from vcr.tools.filling import SLACK, Filling
@@ -101,6 +105,15 @@ def test_an_export_of_something_else_than_its_ladder(
     """A debug export does not pass as a release by its manifest."""
     forge(export, lambda told: told.update({term: value}))
     assert "the ladder of the export is of another" in refused(export).what
+
+
+@pytest.mark.parametrize(("profile", "warns"), [("stage", True), ("prod", False)])
+def test_who_pushes_a_debug_export_is_told(tmp_path: Path, profile: str, *, warns: bool) -> None:
+    write_export(make_built(tmp_path / "store", profile), tmp_path / "export")
+    app = make_app(tmp_path)
+    words = ["push", "--export", str(tmp_path / "export"), "--dir", str(tmp_path / "layout")]
+    assert run(app, words) == 0
+    assert ("is a debug profile" in errors_of(app)) is warns
 
 
 @pytest.mark.parametrize("name", ["drive", "kernel", "machine.json", "verify.sh", "deploy.json"])

@@ -69,12 +69,13 @@ def push(
 def _export(app: App, profile: str, engine: str | None, given: Path | None) -> Iterator[Path]:
     """Yield the directory of an export: the one GIVEN, or one that is made."""
     from vcr.atomic import scratch_directory  # noqa: PLC0415
+    from vcr.export.check import manifest_of  # noqa: PLC0415
     from vcr.export.write import stages_for, write_export  # noqa: PLC0415
 
+    warn_of_debug(app, profile if given is None else manifest_of(given).profile)
     if given is not None:
         yield given
         return
-    warn_of_debug(app, profile)
     built = build_for(app, profile, engine, stages_for(profile))
     with scratch_directory() as scratch:
         write_export(built, scratch / "export")
@@ -100,6 +101,7 @@ def pull(app: App, *, reference: str, target: Path, expected: str) -> None:
     with app.ui.step("pull") as step:
         manifest = registry.pull(_skopeo(app), place, target, expected)
         step.because("every byte is as it was exported")
+    warn_of_debug(app, manifest.profile)
     if app.ui.is_json:
         told = {"path": str(target.resolve()), "manifest": manifest.digest}
         app.ui.json("pull", {"from": reference, **told})

@@ -35,15 +35,7 @@ def check_export(root: Path, expected: str = "") -> Manifest:
     EXPECTED is the digest that the manifest must have, if one is known. Raises
     MismatchError that names the file, UsageError when there is no export.
     """
-    try:
-        data = read_bytes(root / MANIFEST, MAX_LADDER)
-    except OSError as error:
-        raise UsageError(
-            f"{root} is no export",
-            why=error.strerror or str(error),
-            fix="`vcr export` makes one",
-        ) from None
-    manifest = read_manifest(data)
+    manifest = manifest_of(root)
     if expected and manifest.digest != expected:
         raise MismatchError(
             "this is another export",
@@ -55,6 +47,19 @@ def check_export(root: Path, expected: str = "") -> Manifest:
         _check_file(root, file)
     _check_ladder(root, manifest)
     return manifest
+
+
+def manifest_of(root: Path) -> Manifest:
+    """Return what the export at ROOT says that it is; raises as `check_export` does."""
+    try:
+        data = read_bytes(root / MANIFEST, MAX_LADDER)
+    except OSError as error:
+        raise UsageError(
+            f"{root} is no export",
+            why=error.strerror or str(error),
+            fix="`vcr export` makes one",
+        ) from None
+    return read_manifest(data)
 
 
 def _check_list(root: Path, manifest: Manifest) -> None:
