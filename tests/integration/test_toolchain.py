@@ -217,7 +217,7 @@ def test_every_pin_has_its_hash_and_every_set_its_packages() -> None:
 
 def test_the_scripts_are_plain_sh() -> None:
     shellcheck = tool("test-programs", "shellcheck")
-    scripts = ["bin/vcr", "bin/test", "bin/rebuild", "nix/pins/fill", "nix/pins/supply"]
+    scripts = ["bin/vcr", "bin/test", "bin/rebuild", "bin/fuzz", "nix/pins/fill", "nix/pins/supply"]
     scripts += ["nix/lib/go-vendor", "nix/lib/pip-download", "vcr/export/verify.sh"]
     done = subprocess.run(
         [shellcheck, "-x", "-s", "sh", *scripts, "nix/lib/setup.sh"],
