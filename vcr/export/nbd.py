@@ -4,7 +4,6 @@ https://github.com/NetworkBlockDevice/nbd/blob/master/doc/uri.md says how an add
 written for clients. The drive is checked whole before anybody gets a byte of it.
 """
 
-import json
 import re
 import socket
 import time
@@ -16,7 +15,7 @@ from urllib.parse import quote
 
 from vcr import process
 from vcr.atomic import scratch_directory
-from vcr.engines.sealed import check_drive
+from vcr.engines.sealed import check_drive, read_parameters
 from vcr.errors import HostError, UsageError, VcrError
 from vcr.export.manifest import DRIVE, VERITY
 from vcr.runtime.ports import LOOPBACK, check_port
@@ -104,7 +103,7 @@ def serve(nbdkit: Nbdkit, seal: Path, wanted: Address) -> Iterator[Server]:
     address is not to be had.
     """
     drive = seal / DRIVE
-    check_drive(drive, json.loads((seal / VERITY).read_bytes()))
+    check_drive(drive, read_parameters(seal / VERITY))
     address = _available(wanted)
     with scratch_directory() as scratch:
         pid_file, log = scratch / "pid", scratch / "log"
