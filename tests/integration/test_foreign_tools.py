@@ -253,6 +253,18 @@ def test_a_tool_that_was_changed_since_it_was_built_is_found(
     assert str(tools) in said
 
 
+def test_what_was_built_here_with_a_compiler_that_is_gone_is_built_again(
+    known: Known, host: Host, tmp_path: Path
+) -> None:
+    """The compiler was of a cache, and then collected: what it made calls itself our own."""
+    agent = known.outputs["vcr-agent-debug-riscv64"]
+    host.change(agent, "agent", told=True)
+    host.forget(known.outputs["vcr-tools-go"])
+    host.forget(known.outputs["vcr-rootfs-static"], known.outputs["vcr-squashfs-static"])
+    ladder = ladder_of(host, tmp_path)
+    assert "vcr-agent-debug-riscv64 is not what it was" in verify(host, ladder, 3)
+
+
 @pytest.mark.vm
 def test_a_machine_of_a_foreign_agent_was_not_executed_again(
     vcr: Vcr, host: Host, offered: Callable[..., Cache], tmp_path: Path

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from vcr.errors import MismatchError
 from vcr.settings import Settings
 from vcr.tools.derivation import Derivation, Output, read_closure
 from vcr.tools.nix import Nix
-from vcr.tools.nix_store import NixStore
+from vcr.tools.nix_store import Known, NixStore
 from vcr.tools.store_path import STORE, name_of, source_path, text_path
 from vcr.verify.closure import Closure
 from vcr.verify.content import check_content
+from vcr.verify.proven import Proven
 
 AGENT, IMAGE, ROOTFS, GO, DEB = (
     STORE / f"{'0' * 32}-{name}"
@@ -51,17 +53,44 @@ def test_what_is_of_the_project_is_told_from_what_made_it() -> None:
     assert closure().tools == (drv(GO), drv(AGENT))
 
 
+HERE = Known(built_here=True, since=10, nar_hash="sha256-x")
+ELSEWHERE = replace(HERE, built_here=False)
+
+
+def doubted(valid: dict[Path, Known]) -> list[Path]:
+    return [each for each in closure().derivations if closure().is_doubted(each, valid)]
+
+
 def test_foreign_is_what_no_hash_and_not_this_host_vouches_for() -> None:
-    valid = {DEB: False, GO: True, AGENT: False, ROOTFS: True}  # True: built here
+    valid = {DEB: ELSEWHERE, GO: HERE, AGENT: ELSEWHERE, IMAGE: HERE, ROOTFS: HERE}
     found = [each for each in closure().derivations if closure().is_foreign(each, valid)]
-    assert found == [drv(AGENT)]
+    assert found == doubted(valid) == [drv(AGENT)]
+
+
+def test_what_was_built_here_of_who_knows_what_is_in_doubt() -> None:
+    valid = {DEB: ELSEWHERE, GO: HERE, AGENT: HERE, IMAGE: HERE, ROOTFS: HERE}
+    assert doubted(valid) == []
+    assert doubted({path: known for path, known in valid.items() if path != GO}) == [drv(AGENT)]
+    later = replace(HERE, since=11)  # it was another one that the agent was built with
+    assert doubted({**valid, GO: later}) == [drv(AGENT)]
+    assert doubted({**valid, DEB: replace(ELSEWHERE, since=11)}) == [drv(GO)]
+    assert doubted({GO: replace(HERE, since=0)}) == [drv(GO)]
+
+
+def test_what_was_seen_to_be_the_same_is_noted(tmp_path: Path) -> None:
+    proven = Proven(tmp_path / "proven")
+    assert not proven.has(drv(AGENT), [HERE])
+    proven.note({drv(AGENT): [HERE]})
+    assert proven.has(drv(AGENT), [ELSEWHERE])
+    assert not proven.has(drv(AGENT), [replace(HERE, nar_hash="sha256-y")])
+    assert not proven.has(drv(GO), [HERE])
 
 
 def test_what_lacks_is_had_from_below() -> None:
-    valid = {AGENT: False, ROOTFS: True}
+    valid = {AGENT, ROOTFS}
     assert closure().lacking([drv(AGENT)], valid) == (drv(DEB), drv(GO))
     assert closure().lacking([drv(ROOTFS)], valid) == (drv(IMAGE),)
-    assert closure().lacking([drv(ROOTFS)], {**valid, IMAGE: True}) == ()
+    assert closure().lacking([drv(ROOTFS)], {*valid, IMAGE}) == ()
 
 
 # --- what Nix says
@@ -94,7 +123,10 @@ def answering(monkeypatch: pytest.MonkeyPatch, told: Any, invalid: str = "") -> 
 def test_only_what_nix_says_was_built_here_was(monkeypatch: pytest.MonkeyPatch, told: Any) -> None:
     store = answering(monkeypatch, told, invalid=f"{IMAGE}\n")
     is_known = str(GO) in json.dumps(told)
-    assert store.valid([GO, DEB, AGENT, IMAGE]) == {GO: is_known, DEB: False, AGENT: False}
+    found = store.valid([GO, DEB, AGENT, IMAGE])
+    assert {path: known.built_here for path, known in found.items()} == {
+        GO: is_known, DEB: False, AGENT: False,
+    }  # fmt: skip
 
 
 # --- names that are made of content

@@ -175,7 +175,7 @@ def compare_rebuilt(
         builder = Builder(app.settings, app.ui, project)
         enclave = any(rung.name == "eif" for rung in claim.ladder)
         tools = _had(git) if url or and_then is not None else ()
-        built = Rebuilder(builder, extent).rebuild(plan, enclave=enclave, tools=tools)
+        built = Rebuilder(builder, extent).rebuild(plan, enclave=enclave, others=tools)
         _report(app, compare(claim.ladder, built.ladder), extent)
         if and_then is not None:
             and_then(project, built)

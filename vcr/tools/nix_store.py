@@ -8,7 +8,7 @@ import base64
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import batched
@@ -57,6 +57,25 @@ def blaming_store(nix: Nix, outputs: Iterable[Path]) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What Nix knows of a path that is valid."""
+
+    built_here: bool  # by this host, Nix's `ultimate`; also after a build that gave the same
+    since: int  # when it came, in seconds since 1970
+    nar_hash: str  # of its bytes, then
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> "Known":
+        """Read a ROW of `nix path-info --json`; of what it does not say the worst is taken."""
+        since = row.get("registrationTime")
+        return cls(
+            row.get("ultimate") is True,
+            since if isinstance(since, int) else 0,
+            str(row.get("narHash", "")),
+        )
+
+
+@dataclass(frozen=True)
 class NixStore:
     """The store on this host."""
 
@@ -98,11 +117,11 @@ class NixStore:
         words = ("nix-store", "--query", "--requisites")
         return {p for some in batched(paths, AT_ONCE) for p in _paths(self._query(*words, *some))}
 
-    def valid(self, paths: Iterable[Path]) -> dict[Path, bool]:
-        """Return the valid ones of PATHS, none of them a .drv, and whether this host built each.
+    def valid(self, paths: Iterable[Path]) -> dict[Path, "Known"]:
+        """Return what Nix knows of the valid ones of PATHS, none of them a .drv.
 
-        Nix calls that `ultimate`. What it says of content addresses is not asked for: a
-        signature of a cache does not cover it.
+        What it says of content addresses is not asked for: a signature of a cache does not
+        cover it.
         """
         wanted = list(paths)
         left = self._invalid(wanted)  # Nix would ask caches for these
@@ -110,7 +129,7 @@ class NixStore:
         for some in batched((path for path in wanted if path not in left), AT_ONCE):
             argv: list[process.Arg] = ["nix", "path-info", "--json", *some]
             rows = dict(info_rows(json.loads(process.run(argv, env=self.nix.env()).stdout)))
-            found.update({path: rows.get(path, {}).get("ultimate") is True for path in some})
+            found.update({path: Known.of_row(rows.get(path, {})) for path in some})
         return found
 
     def nar_hashes(self, paths: Iterable[Path]) -> dict[Path, str]:

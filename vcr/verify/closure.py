@@ -1,8 +1,9 @@
 """What some derivations are made of, and which of it this host has only been told.
 
 Believed is what a name or a hash in a derivation commits to, computed again from the bytes
-(vcr.verify.content), and what this host has built itself. All else is foreign: it came from a
-cache, whoever signed it. Neither a signature nor what Nix notes as content address counts: no
+(vcr.verify.content), and what this host has built itself, of what is still there and was there
+before. All else is in doubt: it came from a cache, whoever signed it, or was built of something
+that did and is gone. Neither a signature nor what Nix notes as content address counts: no
 signature covers the latter.
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from vcr.errors import MismatchError
 from vcr.tools.derivation import Derivation, read_closure
-from vcr.tools.nix_store import NixStore, is_build
+from vcr.tools.nix_store import Known, NixStore, is_build
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,21 @@ class Closure:
                 fix="nix-store --verify --check-contents --repair",
             ) from None
 
-    def outputs(self) -> dict[Path, bool]:
-        """Return what the store has of all outputs, and whether this host built each."""
-        return self.store.valid(out for drv in self.derivations for out in self.outputs_of(drv))
+    def known(self) -> dict[Path, Known]:
+        """Return what the store has of all sources and outputs, and what it knows of them."""
+        outputs = {out for drv in self.derivations for out in self.outputs_of(drv)}
+        return self.store.valid(sorted(outputs | self.sources))
+
+    @property
+    def sources(self) -> set[Path]:
+        """Return all that was added to the store and not built."""
+        return {path for each in self.derivations.values() for path in each.sources}
+
+    @property
+    def fixed(self) -> set[Path]:
+        """Return all outputs whose content is decided by a hash."""
+        fixed = [drv for drv, derivation in self.derivations.items() if derivation.is_fixed]
+        return {out for drv in fixed for out in self.outputs_of(drv)}
 
     def outputs_of(self, drv: Path) -> tuple[Path, ...]:
         """Return the store paths that DRV makes."""
@@ -50,10 +63,26 @@ class Closure:
         """Tell whether all that DRV makes is among the VALID paths."""
         return all(out in valid for out in self.outputs_of(drv))
 
-    def is_foreign(self, drv: Path, valid: Mapping[Path, bool]) -> bool:
+    def is_foreign(self, drv: Path, valid: Mapping[Path, Known]) -> bool:
         """Tell whether something of DRV is VALID that neither a hash nor this host vouches for."""
-        is_told = any(not valid.get(out, True) for out in self.outputs_of(drv))
-        return is_told and not self.derivations[drv].is_fixed
+        outputs = [valid[out] for out in self.outputs_of(drv) if out in valid]
+        return not self.derivations[drv].is_fixed and not all(out.built_here for out in outputs)
+
+    def is_doubted(self, drv: Path, valid: Mapping[Path, Known]) -> bool:
+        """Tell whether something of DRV is VALID that is foreign, or was built of who knows what.
+
+        The latter is so when something that it is built of is not there, or came later.
+        """
+        derivation = self.derivations[drv]
+        outputs = [valid[out] for out in self.outputs_of(drv) if out in valid]
+        if derivation.is_fixed or not outputs:
+            return False
+        first = min(out.since for out in outputs)
+        inputs = [out for needed in derivation.inputs for out in self.outputs_of(needed)]
+        is_whole = all(
+            path in valid and valid[path].since <= first for path in (*inputs, *derivation.sources)
+        )
+        return not is_whole or self.is_foreign(drv, valid)
 
     @property
     def own(self) -> tuple[Path, ...]:

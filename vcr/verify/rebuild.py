@@ -15,9 +15,10 @@ from vcr.stages.build import Builder, Built, layer_attr
 from vcr.tools.git import Git, check_address, check_revision
 from vcr.tools.nix import Nix, Target
 from vcr.tools.nix_log import store_name
-from vcr.tools.nix_store import NixStore
+from vcr.tools.nix_store import Known, NixStore
 from vcr.verify.closure import Closure
 from vcr.verify.content import check_content
+from vcr.verify.proven import Proven
 
 # Neither binary caches nor other hosts that this host's Nix is set up for are asked.
 ALONE = "substitute = false\nsubstituters =\nbuilders =\n"
@@ -30,11 +31,11 @@ class Rebuilder:
     builder: Builder
     extent: Rebuilt = Rebuilt.PROJECT
 
-    def rebuild(self, plan: Plan, *, enclave: bool = False, tools: Iterable[str] = ()) -> Built:
+    def rebuild(self, plan: Plan, *, enclave: bool = False, others: Iterable[str] = ()) -> Built:
         """Return what PLAN builds to here, with its ENCLAVE if wanted.
 
         Raises MismatchError when that is not one thing, or when something that it is made
-        of, or one of the toolsets TOOLS, is not what building it here gives.
+        of, or one of the toolsets OTHERS, is not what building it here gives.
         """
         stages = stages_of(plan.profile, arch=plan.arch, enclave=enclave)
         if self.extent is Rebuilt.NOTHING:
@@ -42,11 +43,11 @@ class Rebuilder:
         layers = {layer_attr(ident): f"layer {ident}" for ident in plan.layers}
         targets = self._evaluate(plan, [*layers, *stages])
         names = {target.drv: layers.get(target.attr, target.attr) for target in targets}
-        again = self._again(names, self._evaluate(plan, tools))
-        again.prepare(again.closure.own)
+        again = self._again(names, self._evaluate(plan, others))
+        tools = again.prepare(again.closure.own)
         built = self._alone.build(plan, stages)
         again.check(again.closure.own)
-        again.conclude()
+        again.conclude(tools)
         return built
 
     def repeat(self, plan: Plan, stage: str) -> Target:
@@ -56,11 +57,11 @@ class Rebuilder:
         """
         (target,) = self._evaluate(plan, [stage])
         again = self._again({target.drv: stage})
-        wanted = {*again.foreign(again.closure.own), target.drv}
+        wanted = {*again.doubted(again.closure.own), target.drv}
         in_order = [drv for drv in again.closure.own if drv in wanted]
-        again.prepare(in_order)
+        tools = again.prepare(in_order)
         again.check(in_order)
-        again.conclude()
+        again.conclude(tools)
         return target
 
     @property
@@ -75,7 +76,8 @@ class Rebuilder:
     def _again(self, names: Mapping[Path, str], tools: Iterable[Target] = ()) -> "_Again":
         store = NixStore(Nix(self._alone.settings))
         closure = Closure.below(store, names, (tool.drv for tool in tools))
-        return _Again(self._alone, closure, names, self.extent, closure.outputs())
+        proven = Proven(self.builder.settings.state_dir / "proven")
+        return _Again(self._alone, closure, names, self.extent, closure.known(), proven)
 
 
 @dataclass(frozen=True)
@@ -86,25 +88,34 @@ class _Again:
     closure: Closure
     names: Mapping[Path, str]
     extent: Rebuilt
-    valid: Mapping[Path, bool]
+    valid: Mapping[Path, Known]
+    proven: Proven
 
-    def foreign(self, drvs: Iterable[Path]) -> list[Path]:
-        """Return those of DRVS whose outputs somebody else has built."""
-        return [drv for drv in drvs if self.closure.is_foreign(drv, self.valid)]
+    def doubted(self, drvs: Iterable[Path]) -> list[Path]:
+        """Return those of DRVS whose outputs are not known to be what a build here gives."""
+        return [
+            drv
+            for drv in drvs
+            if self.closure.is_doubted(drv, self.valid)
+            and not self.proven.has(drv, self._known(drv, self.valid))
+        ]
 
-    def prepare(self, wanted: Iterable[Path]) -> None:
+    def prepare(self, wanted: Iterable[Path]) -> list[Path]:
         """See to it that all that WANTED are made of is genuine; raises MismatchError.
 
-        What a hash closes is read; tools of others, or all of them, are built again.
+        What a hash closes is read; tools that are in doubt, or all of them, are built again,
+        and returned.
         """
         closure, nix = self.closure, self.closure.store.nix
         is_all = self.extent is Rebuilt.TOOLCHAIN
-        doubted = list(closure.tools) if is_all else self.foreign(closure.tools)
+        doubted = list(closure.tools) if is_all else self.doubted(closure.tools)
         drvs = [*doubted, *wanted]
         lacking = closure.lacking(drvs, self.valid)
         with self.builder.ui.step("store") as step:
             used = closure.given_to([*drvs, *lacking], self.valid)
-            used |= {out for drv in drvs for out in closure.outputs_of(drv) if out in self.valid}
+            outputs = {out for drv in drvs for out in closure.outputs_of(drv)}
+            closed = outputs | closure.fixed | closure.sources
+            used |= closed & self.valid.keys()
             check_content(closure, used)
             step.because(f"{len(used)} paths are what their hashes say")
         if lacking:
@@ -112,6 +123,7 @@ class _Again:
                 nix.fill(lacking, step.line)
                 step.because("every input is in the store")
         self.check(doubted)
+        return doubted
 
     def check(self, drvs: Iterable[Path]) -> None:
         """Build DRVS, in order: those that were in the store before are compared with it."""
@@ -135,16 +147,14 @@ class _Again:
                 raise self._differs(drv) from None
             step.because("built again, the same")
 
-    def conclude(self) -> None:
-        """Raise MismatchError when something foreign came into the store meanwhile."""
-        now = self.closure.outputs()
-        fixed = {d for d, derivation in self.closure.derivations.items() if derivation.is_fixed}
-        new = {out for drv in fixed for out in self.closure.outputs_of(drv) if out in now}
-        check_content(self.closure, new - self.valid.keys())
+    def conclude(self, checked: Iterable[Path]) -> None:
+        """Note what was CHECKED; raises MismatchError when something foreign came meanwhile."""
+        closure, now = self.closure, self.closure.known()
+        check_content(closure, (closure.fixed & now.keys()) - self.valid.keys())
         came = [
             drv
-            for drv in self.closure.derivations
-            if self.closure.is_foreign(drv, now) and not self.closure.is_foreign(drv, self.valid)
+            for drv in closure.derivations
+            if closure.is_foreign(drv, now) and not closure.is_foreign(drv, self.valid)
         ]
         if came:
             raise MismatchError(
@@ -153,6 +163,10 @@ class _Again:
                 why="another build on this host takes from a cache",
                 fix="run it again when that has ended",
             )
+        self.proven.note({drv: self._known(drv, now) for drv in checked})
+
+    def _known(self, drv: Path, valid: Mapping[Path, Known]) -> list[Known]:
+        return [valid[out] for out in self.closure.outputs_of(drv) if out in valid]
 
     def _name(self, drv: Path) -> str:
         return self.names.get(drv) or store_name(str(drv)).removesuffix(".drv")
@@ -166,7 +180,8 @@ class _Again:
             details=[("derivation", str(drv)), *(("in the store", out) for out in outputs)],
             why="it was built elsewhere, and came from a cache"
             if is_foreign
-            else "its build is not deterministic, or the store was changed",
+            else "it was built of something else, or of what came from a cache; or its build is"
+            " not deterministic",
             fix=f"nix-store --repair-path {' '.join(outputs)}, then verify with"
             " --rebuild-toolchain: what was built from it is not to be believed either",
         )
