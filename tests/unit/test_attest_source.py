@@ -162,6 +162,31 @@ def test_what_is_not_a_file_is_not_waited_for(project: Path, name: str) -> None:
         found(project)
 
 
+@pytest.mark.parametrize(
+    "text", [b"", b"gitdir: ", b"gitdir: a\0b", b"\xff", b"gitdir: a\nb", b"x"]
+)
+def test_what_does_not_name_a_repository_is_refused(project: Path, text: bytes) -> None:
+    (project / ".git").write_bytes(text)
+    with pytest.raises(UsageError):
+        found(project)
+
+
+@pytest.mark.parametrize("text", [b"", b"a\0b", b"a\nb"])
+def test_what_does_not_name_what_is_shared_is_refused(project: Path, text: bytes) -> None:
+    (project.parent / ".git" / "commondir").write_bytes(text)
+    with pytest.raises(UsageError, match="is no part of a repository"):
+        found(project)
+
+
+@pytest.mark.parametrize(
+    "text", [b"ref: ../../x", b"ref: refs/heads/../../x", b"ref: HEAD", b"x", b"\xff\0", b"a" * 39]
+)
+def test_a_head_that_is_none_is_refused(project: Path, text: bytes) -> None:
+    (project.parent / ".git" / "HEAD").write_bytes(text)
+    with pytest.raises(UsageError, match="cannot be read"):
+        found(project)
+
+
 # --- what is believed: what hashes say
 
 

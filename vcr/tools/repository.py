@@ -32,7 +32,7 @@ class Repository:
             own = _git_directory(tree / ".git")
             if own is not None and (own / "HEAD").exists():
                 common = own / "commondir"
-                shared = own / _read(common).strip() if common.exists() else own
+                shared = own / _named(common, _read(common)) if common.exists() else own
                 return cls(tree, own, shared)
         return None
 
@@ -88,7 +88,15 @@ def _git_directory(place: Path) -> Path | None:
     kind, _, named = _read(place).partition(": ")
     if kind != "gitdir":
         raise UsageError(f"{place} is no repository", why="it does not name a directory")
-    return place.parent / named.rstrip("\n")
+    return place.parent / _named(place, named)
+
+
+def _named(file: Path, text: str) -> str:
+    """Return the path that TEXT, of FILE, is; raises UsageError."""
+    named = text.rstrip("\n")
+    if not named or "\0" in named or "\n" in named:
+        raise UsageError(f"{file} is no part of a repository", why="it does not name a directory")
+    return named
 
 
 def _read(path: Path, most: int = MAX_LINE) -> str:
