@@ -119,10 +119,8 @@ def test_the_umask_lets_nobody_in_and_keeps_nothing_out(
     vcr.before = ("sh", "-c", f'umask {umask}; exec "$@"', "sh")
     told = vcr.json("up", *DEV, project)
     assert "verifiable machine" in get(told["forwards"][0]["host"])
-    said = vcr("exec", project, "--", "busybox", "cat", "/etc/resolv.conf", "/proc/mounts").stdout
+    said = vcr("exec", project, "--", "busybox", "cat", "/etc/resolv.conf").stdout
     assert said.startswith("nameserver")  # the app, which is somebody else, reads it
-    root = next(row.split() for row in said.splitlines() if row.split()[1:2] == ["/"])
-    assert "nodev" in root[3].split(",")
     state, runtime = tmp_path / "state" / "vcr", Path(vcr.env["XDG_RUNTIME_DIR"]) / "vcr"
     for place in (state, runtime):
         assert place.stat().st_mode & 0o777 == 0o700

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from vcr.engines.layers import merge, unpack
+from vcr.sandbox import rootfs
 from vcr.sandbox.lower import overlay_nodes
 from vcr.sandbox.oci import Layout
 from vcr.sandbox.tar import write
@@ -166,3 +167,15 @@ def test_modes_are_the_images_whatever_the_umask_is(tmp_path: Path, mask: int) -
         modes = [stat.S_IMODE((top / name).stat().st_mode) for name in ("d", "d/x", "d/p")]
         assert modes == [0o755, 0o644, 0o644]
     shutil.rmtree(tmp_path / "store")
+
+
+def test_the_machine_gets_no_device_of_an_image(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "layout")
+    nodes = [("dev", directory()), ("dev/mem", device(1, 1)), ("x", text_file("x"))]
+    nodes.append(("y", Node("block", 0o666, device=(254, 0))))
+    write(tmp_path / "layer.tar", nodes, 0)
+    layout.finish([layout.add_image([tmp_path / "layer.tar"], {}, "amd64", 0).to_json()])
+    job = {"layout": str(layout.root), "config": {}}
+    tree = rootfs._app_tree(job, tmp_path / "scratch")
+    assert {"dev", "x"} <= set(tree.nodes)
+    assert all(node.kind not in {"char", "block"} for node in tree.nodes.values())

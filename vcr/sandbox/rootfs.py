@@ -77,10 +77,17 @@ def _prepare(job: dict[str, Any], out: Path, scratch: Path) -> None:
 
 
 def _app_tree(job: dict[str, Any], scratch: Path) -> Tree:
-    """Return the app's file system with a place for everything that is mounted into it."""
+    """Return the app's file system with a place for everything that is mounted into it.
+
+    Devices that the image has stay behind: they would be the machine's, and crun, which makes
+    those that an app gets, takes `nodev` off a root that it makes read-only.
+    """
     layout = Layout(Path(job["layout"]))
     index = json.loads((layout.root / "index.json").read_bytes())
     tree = layout.flatten(index["manifests"][0]["digest"], scratch)
+    for path, node in list(tree.nodes.items()):
+        if node.kind in {"char", "block"}:
+            del tree.nodes[path]
     for path in (*MOUNT_POINTS, *(p.strip("/") for p in writable_paths(job["config"]))):
         if tree.resolve(path) not in tree:
             tree.put(tree.locate(path), directory())
