@@ -27,6 +27,7 @@ class Registry:
     tag: str = ""  # digest of what the tag names
     odd: dict[str, Send] = field(default_factory=dict)
     address: str = ""
+    asked: list[str] = field(default_factory=list)  # paths
 
     def serve_layout(self, root: Path) -> None:
         """Serve what is in the OCI layout at ROOT."""
@@ -53,6 +54,7 @@ def hostile_registry(layout: Layout) -> Iterator[Registry]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            registry.asked.append(self.path)
             name = self.path.rpartition("/")[2]
             if self.path == "/v2/":
                 send(self, b"{}", "application/json")

@@ -218,6 +218,26 @@ def test_an_artifact_that_the_export_does_not_make(
     rejected(skopeo, layout, tmp_path)
 
 
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("part", ["config", "layers"])
+def test_nothing_is_fetched_from_elsewhere(
+    skopeo: Skopeo, layout: Layout, tmp_path: Path, number: int, part: str
+) -> None:
+    """A descriptor may name addresses, and skopeo would ask them."""
+    with hostile_registry(layout) as registry:
+
+        def lead_away(told: dict[str, Any]) -> None:
+            rows = told["layers"] if part == "layers" else [told["config"]]
+            rows[0]["urls"] = [f"http://{registry.address}/elsewhere"]
+
+        edit_manifest(layout, number, lead_away)
+        registry.serve_layout(layout.root)
+        error = attempt(skopeo, registry, tmp_path)
+    assert isinstance(error, MismatchError)
+    assert "/elsewhere" not in registry.asked
+    assert not [path for path in registry.asked if "/blobs/" in path]
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"7", b"[]", b"{}", b"[" * 100_000, b'{"schemaVersion": 2}', b"\xff"]
 )

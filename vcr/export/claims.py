@@ -14,11 +14,13 @@ from vcr.export.artifact import ARTIFACT, EMPTY, NOTHING, NOWHERE, TITLE, type_o
 from vcr.export.check import MALFORMED
 from vcr.export.manifest import BLOBS, MAX_BYTES, is_path
 from vcr.foreign import MAX_LADDER, load_json
+from vcr.model.arch import Arch
 from vcr.model.digest import Digest
-from vcr.sandbox.oci import CONFIG, INDEX, LAYER, MANIFEST
+from vcr.sandbox.oci import CONFIG, INDEX, LAYER, MANIFEST, canonical, platform
 from vcr.tools.skopeo import Skopeo
 
 MAX_LAYERS = 1000  # of an image, or files of an export
+PLAIN = frozenset({"mediaType", "digest", "size"})  # no `urls`: nothing is fetched elsewhere
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,15 @@ def _read(data: bytes, media_type: str) -> dict[str, Any]:
     content = load_json(data)
     if (content["schemaVersion"], content["mediaType"]) != (2, media_type):
         raise ValueError(f"it is no {media_type}")
+    if canonical(content) != data:
+        raise ValueError("it is not written the way vcr does")
     return dict(content)
 
 
 def _check_image(row: dict[str, Any], told: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the blobs of the image in ROW, whose manifest is TOLD."""
-    _of_type(row, MANIFEST)
-    if "artifactType" in row or not isinstance(row["platform"]["architecture"], str):
+    _of_type(row, MANIFEST, "platform")
+    if row["platform"] not in map(platform, Arch):
         raise ValueError("its first manifest is not that of an image")
     _of_type(told["config"], CONFIG)
     for layer in _layers(told):
@@ -94,7 +98,7 @@ def _check_image(row: dict[str, Any], told: dict[str, Any]) -> list[dict[str, An
 
 def _check_artifact(row: dict[str, Any], told: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the blobs of the artifact in ROW, whose manifest is TOLD."""
-    _of_type(row, MANIFEST)
+    _of_type(row, MANIFEST, "artifactType", "platform")
     if (row["artifactType"], row["platform"]) != (ARTIFACT, NOWHERE):
         raise ValueError("its second manifest is not that of the export")
     config = {"mediaType": EMPTY, "digest": Digest.of_bytes(NOTHING), "size": len(NOTHING)}
@@ -104,7 +108,7 @@ def _check_artifact(row: dict[str, Any], told: dict[str, Any]) -> list[dict[str,
         title = layer["annotations"][TITLE]
         if not is_path(title) or title.startswith(f"{BLOBS}/"):
             raise ValueError(f"{title!r} is not a file of an export")
-        _of_type(layer, type_of(title))
+        _of_type(layer, type_of(title), "annotations")
     return [told["config"], *told["layers"]]
 
 
@@ -115,7 +119,10 @@ def _layers(told: dict[str, Any]) -> list[dict[str, Any]]:
     return layers
 
 
-def _of_type(descriptor: dict[str, Any], media_type: str) -> None:
+def _of_type(descriptor: dict[str, Any], media_type: str, *more: str) -> None:
+    """Raise ValueError unless DESCRIPTOR is of MEDIA_TYPE and has MORE, and nothing else."""
+    if descriptor.keys() != PLAIN | set(more):
+        raise ValueError(f"a descriptor has {', '.join(sorted(descriptor))}")
     if descriptor["mediaType"] != media_type:
         raise ValueError(f"a descriptor is of {descriptor['mediaType']!r}, not {media_type}")
 
