@@ -3,7 +3,9 @@
 Only the signature is not: whoever may sign is trusted with words, never with memory.
 """
 
+import base64
 import functools
+import gzip
 import hashlib
 import http.server
 import json
@@ -17,17 +19,23 @@ from typing import Any
 
 import pytest
 
-from vcr.errors import LockError, MismatchError, UsageError, VcrError
+from vcr.errors import FetchError, LockError, MismatchError, UsageError, VcrError
 from vcr.lock import web
 from vcr.lock.archive import Reader
 from vcr.lock.audit import Auditor
 from vcr.lock.bases import BaseLocker
-from vcr.lock.known import Known
+from vcr.lock.known import Known, unknown_runs
 from vcr.lock.read import load_lock
 from vcr.lock.sources import Sources, is_what_was_there
 from vcr.lock.write import Locker
 from vcr.model.arch import Arch
-from vcr.model.lockfile import Lock, read_lock_file
+from vcr.model.lockfile import (
+    Lock,
+    LockedBody,
+    LockedExchange,
+    LockedRun,
+    read_lock_file,
+)
 from vcr.model.project import Project, load_project
 from vcr.tools.gpgv import Gpgv
 
@@ -233,6 +241,78 @@ def test_an_older_release_of_a_mirror_judges_nothing(
     audit = Host(archive, tmp_path / "mine").audit(project, lock)
     assert audit.differences == []
     assert len(audit.unasked) == 1
+
+
+def test_a_file_of_add_from_elsewhere_is_compared_and_never_silently_another(
+    project: Project, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The project's address may not be this host; here it stands for one of the network.
+    there = {"http://add.test/f": b"as it was"}
+
+    def fetched(sources: Any, *, most: int) -> bytes:
+        if sources[0].url not in there:
+            raise FetchError("cannot download f")
+        return there[sources[0].url]
+
+    monkeypatch.setattr("vcr.lock.write.fetch", fetched)
+    monkeypatch.setattr("vcr.lock.audit.fetch", fetched)
+    (project.root / "Dockerfile").write_text("FROM x\nADD http://add.test/f /\n")
+    theirs, mine = Host(archive, tmp_path / "theirs"), Host(archive, tmp_path / "mine")
+    lock = theirs.lock(project)
+    assert mine.lock(project, lock) == lock
+    assert mine.warned == []
+    told = json.loads(lock.to_text())
+    told["urls"]["http://add.test/f"]["sha256"] = "f" * 64
+    bad = Lock.model_validate(told)
+    assert mine.lock(project, bad) == bad
+    assert "is not what is there now" in mine.warned[0]
+    assert "sha256 ffff" in mine.audit(project, bad).differences[0]
+    there.clear()
+    assert mine.lock(project, lock) == lock  # known by now
+    assert len(mine.warned) == 1
+    theirs.lock(project, bad)
+    assert "compared with nothing" in theirs.warned[0]
+    told["urls"]["http://add.test/f"]["url"] = "http://evil.test/f"
+    project.lock_file.write_text(json.dumps(told))
+    with pytest.raises(LockError, match="is not locked, or as something else"):
+        load_lock(project)
+
+
+def test_answers_of_a_step_from_elsewhere_are_named(tmp_path: Path) -> None:
+    known, key, body = Known(tmp_path), "1" * 64, "2" * 64
+    exchange = LockedExchange(url="http://h/", sha256=body)
+    run = LockedRun(command="RUN get", exchanges=(exchange,))
+    empty = Lock(epoch=1, inputs={}, bases={}, urls={})
+    theirs = empty.model_copy(
+        update={
+            "runs": {Arch.RISCV64: {key: run}},
+            "bodies": {body: LockedBody(name="b", size=1, data="x")},
+        }
+    )
+    assert unknown_runs(known, theirs, theirs) == ["RUN get"]
+    assert unknown_runs(known, empty, theirs) == []  # this host recorded it
+    assert unknown_runs(known, theirs, theirs) == []
+    other = theirs.model_copy(update={"bodies": {body: LockedBody(name="b", size=1, data="y")}})
+    assert unknown_runs(known, other, other) == ["RUN get"]
+
+
+def test_an_audit_compares_what_a_lock_holds_itself_with_its_hash(
+    archive: Archive, project: Project, tmp_path: Path
+) -> None:
+    host = Host(archive, tmp_path)
+    body = b"an answer"
+    for data, differs in (
+        (base64.b64encode(gzip.compress(body)), False),
+        (base64.b64encode(gzip.compress(b"another")), True),
+        (base64.b64encode(gzip.compress(bytes(100 << 20))), True),
+        (b"no base64 at all", True),
+        (base64.b64encode(b"no gzip"), True),
+    ):
+        told = json.loads(host.lock(project).to_text())
+        held = {"name": "b", "size": len(body), "data": data.decode()}
+        told["bodies"] = {hashlib.sha256(body).hexdigest(): held}
+        audit = host.audit(project, Lock.model_validate(told))
+        assert bool(audit.differences) is differs
 
 
 @pytest.mark.parametrize(

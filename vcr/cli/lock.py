@@ -1,7 +1,7 @@
 """`vcr lock`: resolve every input and write vcr.lock; `--check` and `--audit` compare."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,8 +84,8 @@ def lock(
         locker = Locker(_base_locker(app, step.line), _known(app), step.line, app.ui.warn)
         new = locker.lock(project, old, update=update)
         step.because(f"{len(new.inputs)} inputs closed")
-    for arch in [Arch(name) for name in archs] or sorted({Arch.RISCV64, *new.runs}):
-        new = _lock_steps(app, project, given, new, arch)
+    wanted = [Arch(name) for name in archs] or sorted({Arch.RISCV64, *new.runs})
+    new = _lock_steps(app, project, given, new, wanted)
     check_spilled(new, given, app.settings.cache_dir / "bodies")
     text = new.to_text()
     changed = old is None or text != old.to_text()
@@ -111,12 +111,19 @@ def _tell(app: App, old: "Lock | None", new: "Lock", *, changed: bool) -> None:
 
 
 def _lock_steps(
-    app: App, project: "Project", secrets: "Secrets", lock: "Lock", arch: Arch
+    app: App, project: "Project", secrets: "Secrets", lock: "Lock", archs: Sequence[Arch]
 ) -> "Lock":
-    with app.ui.step(f"steps {arch}") as step:
-        locked = _step_locker(app, project, secrets, step.line).lock(lock, arch)
-        asked = sum(len(run.exchanges) for run in locked.runs.get(arch, {}).values())
-        step.because(f"{asked} answers of the network closed")
+    """Return LOCK with what the steps of ARCHS ask for."""
+    from vcr.lock.known import unknown_runs  # noqa: PLC0415
+
+    locked = lock
+    for arch in archs:
+        with app.ui.step(f"steps {arch}") as step:
+            locked = _step_locker(app, project, secrets, step.line).lock(locked, arch)
+            asked = sum(len(run.exchanges) for run in locked.runs.get(arch, {}).values())
+            step.because(f"{asked} answers of the network closed")
+    for command in unknown_runs(_known(app), lock, locked):
+        app.ui.warn(f"answers of {command} stay as vcr.lock has them: see `vcr lock --audit`")
     return locked
 
 
@@ -133,11 +140,11 @@ def _check(app: App, project: "Project") -> None:
 def _audit(app: App, project: "Project") -> None:
     """Compare the lock of PROJECT with its sources; raises MismatchError, FetchError."""
     from vcr.lock.audit import Auditor  # noqa: PLC0415
+    from vcr.lock.read import current_lock  # noqa: PLC0415
     from vcr.lock.sources import Sources  # noqa: PLC0415
-    from vcr.model.lockfile import read_lock_file  # noqa: PLC0415
     from vcr.tools.apt import mirrors  # noqa: PLC0415
 
-    lock = read_lock_file(project.lock_file)
+    lock = current_lock(project)
     with app.ui.step("audit") as step:
         sources = Sources(mirrors(), app.settings.mirrors)
         bases, known = _base_locker(app, step.line), _known(app)

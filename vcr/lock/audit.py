@@ -19,6 +19,7 @@ from vcr.lock.inputs import wanted_inputs
 from vcr.lock.known import Known
 from vcr.lock.sources import Sources, is_permanent
 from vcr.lock.unpacked import UnreadableError, bounded, decoded
+from vcr.lock.web import LIMITS
 from vcr.model.lockfile import Lock, LockedBody
 from vcr.model.project import Project
 
@@ -87,9 +88,11 @@ class Auditor:
         self.show(f"reading {url}")
         *nearer, last = self.sources.addresses(url)
         places = [Source(address, is_mirror=True) for address in nearer] + [Source(last)]
-        data = fetch(places, most=max(2 * size, 1 << 20))
+        data = fetch(places, most=LIMITS.size)
         got = hashlib.sha256(data).hexdigest()
-        return [] if got == sha256 else [f"sha256 {sha256}, there is {got} now"]
+        if got != sha256:
+            return [f"sha256 {sha256}, there is {got} now"]
+        return [] if len(data) == size else [f"size {size}, there are {len(data)} bytes"]
 
 
 def _held_differences(sha256: str, body: LockedBody) -> list[str]:

@@ -1,7 +1,7 @@
-"""Which locked bases this host has resolved itself, or compared with their source.
+"""Which entries of locks this host has resolved itself, or compared with their source.
 
 An entry of a lock that came from elsewhere says nothing of where it is from: it is kept
-without a question only if it is one of these. A file of no content stands for each.
+without a word only if it is one of these. A file of no content stands for each.
 """
 
 import hashlib
@@ -9,9 +9,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from vcr.atomic import write_bytes
-from vcr.model.config import Base
-from vcr.model.lockfile import LockedDebian, LockedImage
+from vcr.model.lockfile import Lock, LockedRun
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,36 @@ class Known:
 
     directory: Path
 
-    def has(self, base: Base, locked: LockedDebian | LockedImage) -> bool:
-        """Tell whether LOCKED is known to be what BASE resolves to."""
-        return self._path(base, locked).is_file()
+    def has(self, *entry: BaseModel) -> bool:
+        """Tell whether ENTRY is known: what was asked for, and what is locked for it."""
+        return self._path(*entry).is_file()
 
-    def add(self, base: Base, locked: LockedDebian | LockedImage) -> None:
-        """Remember that LOCKED is what BASE resolves to; raises HostError."""
-        write_bytes(self._path(base, locked), b"")
+    def add(self, *entry: BaseModel) -> None:
+        """Remember that ENTRY was what its source had; raises HostError."""
+        write_bytes(self._path(*entry), b"")
 
-    def _path(self, base: Base, locked: LockedDebian | LockedImage) -> Path:
-        both = [base.model_dump(mode="json"), locked.model_dump(mode="json")]
-        return (
-            self.directory / hashlib.sha256(json.dumps(both, sort_keys=True).encode()).hexdigest()
-        )
+    def _path(self, *entry: BaseModel) -> Path:
+        told = [[type(part).__name__, part.model_dump(mode="json")] for part in entry]
+        name = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return self.directory / name
+
+
+def unknown_runs(known: Known, before: Lock, after: Lock) -> list[str]:
+    """Return the commands whose answers AFTER has from BEFORE, a lock from elsewhere.
+
+    What is not from there was recorded by this host, and is known from now on.
+    """
+    found = []
+    for arch, runs in after.runs.items():
+        for key, run in runs.items():
+            entry = (run, *_bodies(after, run))
+            is_kept = before.runs.get(arch, {}).get(key) == run
+            if not is_kept:
+                known.add(*entry)
+            elif not known.has(*entry):
+                found.append(run.command)
+    return found
+
+
+def _bodies(lock: Lock, run: LockedRun) -> list[BaseModel]:
+    return [lock.bodies[exchange.sha256] for exchange in run.exchanges]

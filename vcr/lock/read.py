@@ -12,6 +12,18 @@ FIX = "run `vcr lock`, and commit vcr.lock"
 
 
 def load_lock(project: Project) -> Lock:
+    """Return the lock of PROJECT; raises LockError when it is missing, stale or contradicts it."""
+    lock = current_lock(project)
+    if wrong := list(contradictions(lock, wanted_inputs(project))):
+        raise LockError(
+            "vcr.lock contradicts the project: " + ", ".join(wrong[:SHOWN]),
+            why="no `vcr lock` of this project writes that",
+            fix=FIX,
+        )
+    return lock
+
+
+def current_lock(project: Project) -> Lock:
     """Return the lock of PROJECT; raises LockError when it is missing or stale."""
     lock = read_lock_file(project.lock_file)
     changes = differences(lock, project)
@@ -19,12 +31,6 @@ def load_lock(project: Project) -> Lock:
         raise LockError(
             "vcr.lock is out of date: " + ", ".join(changes),
             why="it was made from other inputs than the project has now",
-            fix=FIX,
-        )
-    if wrong := list(contradictions(lock, wanted_inputs(project))):
-        raise LockError(
-            "vcr.lock contradicts the project: " + ", ".join(wrong[:SHOWN]),
-            why="no `vcr lock` of this project writes that",
             fix=FIX,
         )
     return lock

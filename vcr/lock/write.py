@@ -48,9 +48,7 @@ class Locker:
             before = old.bases.get(name) if old and kept.get(label) == digests[label] else None
             bases[name] = self._base(project, name, base, before)
         urls = {
-            url: old.urls[url]
-            if old is not None and url in old.urls and f"ADD {url}" in kept
-            else self._lock_url(url)
+            url: self._url(url, old.urls.get(url) if old and f"ADD {url}" in kept else None)
             for url in wanted.urls
         }
         lock = Lock(
@@ -91,6 +89,25 @@ class Locker:
                 fix="do not trust this vcr.lock; `vcr lock --update` writes it anew",
             )
         self.known.add(base, locked)
+
+    def _url(self, url: str, before: LockedFile | None) -> LockedFile:
+        """Return the file of ADD at URL locked: as it was BEFORE, if there was one."""
+        if before is None or before.url != url:
+            locked = self._lock_url(url)
+            self.known.add(locked)
+            return locked
+        if self.known.has(before):
+            return before
+        try:
+            now = self._lock_url(url)
+        except FetchError as error:
+            self.warn(f"ADD {url} stays as vcr.lock has it, compared with nothing: {error.what}")
+            return before
+        if (now.sha256, now.size) == (before.sha256, before.size):
+            self.known.add(before)
+        else:
+            self.warn(f"ADD {url} stays as vcr.lock has it, which is not what is there now")
+        return before
 
     def _lock_url(self, url: str) -> LockedFile:
         self.show(f"reading {url}")
