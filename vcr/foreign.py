@@ -96,8 +96,9 @@ def load_toml(text: str) -> dict[str, Any]:
     tomllib's time grows with the square of a key's parts, and half a MiB of `a.a.a` takes it
     hours: more than MAX_PARTS are refused, in texts, too.
     """
-    if _LONG_KEY.search(text):
-        raise ValueError(f"a key of more than {MAX_PARTS} parts")
+    if found := _LONG_KEY.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise ValueError(f"line {line}: a key of more than {MAX_PARTS} parts")
     try:
         return tomllib.loads(text)
     except RecursionError:

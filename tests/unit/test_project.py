@@ -135,7 +135,7 @@ def test_what_is_no_duration(text: str) -> None:
         ("a = " + "[" * 100_000, "nested too deep"),
         ("a = " + "{a=" * 100_000, "nested too deep"),
         ("a" + ".a" * 400_000 + " = 1\n", "a key of more than 32 parts"),
-        ("\n[" + '"a".' * 200_000 + "a]\n", "vcr.toml:2: a key of more than 32 parts"),
+        ("\n[" + '"a".' * 200_000 + "a]\n", "line 2: a key of more than 32 parts"),
         ("[machine]\nmemory = " + "9" * 5000 + "\n", "not valid TOML"),
         ("[machine]\nmemory = " + "9" * 4000 + "\n", "memory"),
         ('[machine]\nmemory = "' + "9" * 4000 + ' GiB"\n', "is not an amount of memory"),

@@ -7,7 +7,6 @@ nearest one; every message says where in the file it is about.
 import hashlib
 import os
 import re
-import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,16 +16,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from vcr.errors import UsageError
-from vcr.foreign import MAX_TEXT, read_text
+from vcr.foreign import MAX_TEXT, load_toml, read_text
 from vcr.model.config import LONGEST_NAME, Base, Config, ServiceSection
 from vcr.model.places import Places, places_of
 
 CONFIG_FILE = "vcr.toml"
 LOCK_FILE = "vcr.lock"
-# What tomllib does with a key takes time by the square of how many parts it has.
-KEY_DEPTH = 32
-_PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*"""
-_DEEP_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}\.[ \t]*){{{KEY_DEPTH}}}")
 # Tables of vcr.toml that have a name of their own: [base.NAME]
 NAMED: dict[str, Any] = {"base": Base, "services": ServiceSection}
 
@@ -117,13 +112,8 @@ def _load_config(path: Path) -> Config:
 
 def _parse(text: str) -> dict[str, Any]:
     """Return what the TEXT of vcr.toml says; raises UsageError."""
-    if found := _DEEP_KEY.search(text):
-        line = text.count("\n", 0, found.start()) + 1
-        raise UsageError(f"{CONFIG_FILE}:{line}: a key of more than {KEY_DEPTH} parts")
     try:
-        content = tomllib.loads(text)
-    except RecursionError:
-        raise UsageError(f"{CONFIG_FILE} is nested too deep") from None
+        content = load_toml(text)
     except ValueError as error:  # also for a number of too many digits
         raise UsageError(f"{CONFIG_FILE} is not valid TOML", why=str(error)) from None
     pending: list[tuple[str, Any]] = [("", content)]
