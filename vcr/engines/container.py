@@ -22,6 +22,7 @@ from vcr.engines.layers import remove_tree, unpack
 from vcr.engines.machine import Channels, Forward, read_vm
 from vcr.engines.outside import DNS_ADDRESS
 from vcr.errors import ExitCode, HostError, UsageError
+from vcr.foreign import read_bytes
 from vcr.model.health import CommandProbe, HealthCheck
 from vcr.sandbox.failure import Failure
 from vcr.sandbox.linuxkit import service
@@ -30,6 +31,7 @@ from vcr.sandbox.tree import Tree, text_file
 from vcr.sandbox.users import Account, find_account
 
 LIVE_LABEL = "vcr.dev.mount"  # of an image: where its source directory is shown, read-only
+MAX_ACCOUNTS = 16 << 20  # bytes of an image's /etc/passwd
 START_SECONDS = 20.0
 POLL_SECONDS = 0.01
 
@@ -232,6 +234,7 @@ def _accounts(layers: Sequence[Path]) -> Tree:
             path = layer / name
             inside = path.resolve().is_relative_to(layer.resolve())  # no link leads to the host's
             if inside and path.is_file():
-                tree.put(name, text_file(path.read_text(encoding="utf-8", errors="replace")))
+                text = read_bytes(path, MAX_ACCOUNTS).decode("utf-8", "replace")
+                tree.put(name, text_file(text))
                 break
     return tree
