@@ -434,3 +434,31 @@ def test_labels_of_a_hosts_security_module_are_dropped(tmp_path: Path) -> None:
     ((_, node),) = entries(tmp_path / "x.tar")
     assert isinstance(node, Node)
     assert node.xattrs == {"user.a": "1"}
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_of_a_gigabyte_is_not_read(tmp_path: Path, kind: bytes) -> None:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, 1 << 30
+    path = tmp_path / "a.tar"
+    path.write_bytes(info.tobuf())
+    os.truncate(path, (1 << 30) + 20_480)
+    assert is_archive(path)
+    with pytest.raises(Failure, match="a header in the archive has"):
+        layered(path)
+
+
+def test_headers_of_many_entries_are_not_kept(tmp_path: Path) -> None:
+    """One that holds for all was copied for each, and all were kept."""
+    path = tmp_path / "a.tar"
+    common = {f"user{number}": "x" * 20 for number in range(1000)}
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT, pax_headers=common) as tar:
+        for number in range(3000):
+            info = tarfile.TarInfo(f"{number}")
+            info.pax_headers = {"comment": "x"}
+            tar.addfile(info)
+    tracemalloc.start()
+    assert sum(1 for _ in entries(path)) == 3000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 << 20

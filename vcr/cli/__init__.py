@@ -4,6 +4,7 @@ The only place that ends the process. Verbs are imported when they are used, so
 that `vcr --help` stays fast; a new verb is one line in VERBS.
 """
 
+import errno
 import importlib
 import io
 import os
@@ -52,6 +53,11 @@ VERBS = {
     "report": ("report", "Tell about a build on one page of HTML."),
     "doctor": ("doctor", "Check this host and say how to get what is missing."),
     "completion": ("completion", "Print a script that completes vcr's words in a shell."),
+}
+# What a name that is wrong ends in, and what this host does not let do.
+FILE_ERRORS = {
+    **dict.fromkeys((errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP), ExitCode.USAGE),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC), ExitCode.HOST),
 }
 HIDDEN = {"reference": ("reference", "Write the reference.")}  # for vcr's own development
 
@@ -123,10 +129,7 @@ def run(app: App, argv: list[str] | None = None) -> int:
         # A number where the verb ends with the exit code of something else, else None.
         code = vcr.main(args=argv, prog_name="vcr", obj=app, standalone_mode=False)
     except VcrError as error:
-        app.ui.error(error)
-        if app.debug:
-            _show_traceback(app)
-        return error.code
+        return _report(app, error)
     except click.ClickException as error:
         app.ui.error(_usage(error))
         return ExitCode.USAGE
@@ -137,9 +140,20 @@ def run(app: App, argv: list[str] | None = None) -> int:
         sys.stdout = None  # nothing left to flush at exit
         return ExitCode.OK
     except Exception as error:  # noqa: BLE001 -- the last resort: say it is our bug, not theirs
-        _report_bug(app, error)
-        return ExitCode.BUG
+        return _report(app, _of_a_file(error) or _bug(error))
     return code or ExitCode.OK
+
+
+def _of_a_file(error: Exception) -> VcrError | None:
+    """Return the error about the file that ERROR is about, None when it is about none."""
+    if not isinstance(error, OSError) or not isinstance(error.filename, str | bytes):
+        return None
+    code = FILE_ERRORS.get(error.errno or 0)
+    if code is None:
+        return None
+    return VcrError(
+        f"cannot use {os.fsdecode(error.filename)}", why=error.strerror or str(error), code=code
+    )
 
 
 def _usage(error: click.ClickException) -> VcrError:
@@ -152,20 +166,20 @@ def _usage(error: click.ClickException) -> VcrError:
     )
 
 
-def _show_traceback(app: App) -> None:
-    for line in traceback.format_exc().splitlines():
-        app.ui.note(line)
-
-
-def _report_bug(app: App, error: Exception) -> None:
+def _report(app: App, error: VcrError) -> ExitCode:
+    """Show ERROR and return its exit code; where it came from only when that is asked for."""
     if app.debug:
-        _show_traceback(app)
+        for line in traceback.format_exc().splitlines():
+            app.ui.note(line)
+    app.ui.error(error)
+    return error.code
+
+
+def _bug(error: Exception) -> VcrError:
     where = traceback.extract_tb(error.__traceback__)[-1]
-    app.ui.error(
-        VcrError(
-            f"vcr failed in a way it should not: {type(error).__name__}: {error}",
-            why=f"a bug in vcr, at {Path(where.filename).name}:{where.lineno}",
-            fix="run it again with --debug and report what it prints",
-            code=ExitCode.BUG,
-        )
+    return VcrError(
+        f"vcr failed in a way it should not: {type(error).__name__}: {error}",
+        why=f"a bug in vcr, at {Path(where.filename).name}:{where.lineno}",
+        fix="run it again with --debug and report what it prints",
+        code=ExitCode.BUG,
     )

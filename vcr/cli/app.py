@@ -52,6 +52,27 @@ class App:
         return prepare(self.directory, outside=self.outside, **wanted)
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds of at least LEAST that has an end."""
+
+    def __init__(self, least: float) -> None:
+        """See click.FloatRange."""
+        super().__init__(min=least, max=10 * 365 * 24 * 3600.0)
+
+    def _describe_range(self) -> str:
+        """Say in the help what matters; ten years are no limit to tell."""
+        return f"x>={self.min:g}"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return VALUE as a number; NaN is below nothing and above nothing."""
+        seconds = float(super().convert(value, param, ctx))
+        if seconds != seconds:  # noqa: PLR0124 -- math is not needed for it
+            self.fail(f"{value!r} is not a time", param, ctx)
+        return seconds
+
+
 def _app(ctx: click.Context) -> App:
     return ctx.ensure_object(App)  # the root context always carries one
 

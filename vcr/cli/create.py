@@ -20,6 +20,7 @@ README = """\
     vcr build    # build everything, print the digests
     vcr lock     # take what is current now; commit vcr.lock, which closes every input by hash
 """
+LONGEST = 128  # characters, as of [project] name
 _NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*")
 
 
@@ -35,10 +36,11 @@ _NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*")
 @click.pass_obj
 def create(app: App, name: str, template: str) -> None:
     """Make a new project in a new directory NAME."""
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or len(name) > LONGEST:
         raise UsageError(
             f"{name!r} cannot be the name of a project",
-            why="it becomes the name of an image: small letters, digits and . _ -",
+            why="it becomes the name of an image: small letters, digits and . _ -, "
+            f"{LONGEST} characters at most",
             fix="choose a name such as my-app",
         )
     target = app.directory / name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.app import App, Group, arch_of, project_argument
+from vcr.cli.app import App, Group, Seconds, arch_of, project_argument
 from vcr.errors import UsageError
 from vcr.stages import SEALED_PROFILES, STAGES
 
@@ -42,7 +42,7 @@ def perf() -> None:
 @project_argument
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(0.1),
     metavar="N",
     help="How long; without it, until Ctrl-C.",
 )
@@ -120,7 +120,7 @@ def report(app: App, *, file: Path, svg: Path | None, lines: int) -> None:
 @perf.command(short_help="Show what a machine executes, as it does.")
 @project_argument
 @click.option(
-    "--every", type=click.FloatRange(min=0.2), default=2.0, metavar="SECONDS",
+    "--every", type=Seconds(0.2), default=2.0, metavar="SECONDS",
     help="How often the table is renewed (2).",
 )  # fmt: skip
 @frequency_option

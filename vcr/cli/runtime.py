@@ -117,7 +117,7 @@ def _follow(app: App, running: "Running", timeout: float | None) -> None:
 @click.command(cls=Command)
 @project_argument
 @click.option("--all", "everything", is_flag=True, help="Stop the VMs of all projects.")
-@click.option("-t", "--time", "grace", type=click.IntRange(0), default=10, metavar="SECONDS",
+@click.option("-t", "--time", "grace", type=click.IntRange(0, 86400), default=10, metavar="SECONDS",
               help="Between the app's stop signal and SIGKILL (10).")  # fmt: skip
 @click.pass_obj
 def down(app: App, *, everything: bool, grace: int) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.app import App, arch_of, engine_option, profile_option
+from vcr.cli.app import App, Seconds, arch_of, engine_option, profile_option
 from vcr.cli.build import check_enclave
 from vcr.errors import UsageError
+from vcr.foreign import MAX_TEXT, read_text
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.engines.bundle import Bind
@@ -61,7 +62,7 @@ _OPTIONS = (
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(min=1),
+        type=Seconds(1),
         metavar="SECONDS",
         help="Give up on an app that is not healthy by then.",
     ),
@@ -222,8 +223,12 @@ def no_place(what: str) -> UsageError:
 
 
 def read_env_file(path: Path) -> list[str]:
-    """Return the NAME=VALUE lines of PATH, comments and empty lines left out."""
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").split("\n"))
+    """Return the NAME=VALUE lines of PATH, comments and empty lines left out; raises UsageError."""
+    try:
+        text = read_text(path, MAX_TEXT)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {path}", why=str(error)) from None
+    lines = (line.strip() for line in text.split("\n"))
     return [line for line in lines if line and not line.startswith("#")]
 
 
@@ -240,13 +245,13 @@ def parse_volume(text: str) -> "Bind":
             fix="write -v ./data:/data or -v ./data:/data:ro",
         ) from None
     source = Path(host).absolute()
-    if not source.exists():
+    if not os.path.exists(source):  # noqa: PTH110 -- False for a name that is too long
         raise UsageError(f"there is no {host} to show to the app", fix="make it first")
     return Bind(source, guest, read_only=read_only)
 
 
 def _variable(text: str) -> str:
     name, equals, _ = text.partition("=")
-    if not name or not equals:
+    if not name or not equals or "\0" in text:
         raise UsageError(f"{text!r} sets no variable", fix="write -e NAME=VALUE")
     return text

@@ -25,6 +25,9 @@ KEPT_XATTRS = ("security.capability", "user.")
 MAX_ENTRIES = 2_000_000
 # Bytes of all sparse files of an archive: holes are zeros in a layer, and cost nothing in it.
 MAX_SPARSE = 1 << 30
+# Bytes of a header that goes before an entry, and of one that holds for all that follow:
+# tarfile reads them whole, and copies the latter for each entry.
+MAX_HEADER, MAX_GLOBAL = 1 << 20, 64 << 10
 BLOCK = 512
 
 _KINDS: dict[bytes, Kind] = {
@@ -46,10 +49,25 @@ _TYPES: dict[Kind, bytes] = {
     "block": tarfile.BLKTYPE,
     "fifo": tarfile.FIFOTYPE,
 }
+_HEADERS = (
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)  # fmt: skip
 _BROKEN = (
     tarfile.TarError, ValueError, EOFError, OverflowError, OSError, struct.error, IndexError,
     RecursionError,
 )  # fmt: skip
+
+
+class BoundedInfo(tarfile.TarInfo):
+    """An entry whose headers are not read whatever they claim to be."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        """Read what goes with this header: CPython's Lib/tarfile.py calls it for each."""
+        most = MAX_GLOBAL if self.type == tarfile.XGLTYPE else MAX_HEADER
+        if self.type in _HEADERS and not 0 <= self.size <= most:
+            raise Failure(f"a header in the archive has {self.size} bytes; {most} are allowed")
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
 
 
 def entries(path: Path) -> Iterator[tuple[str, Node | str]]:
@@ -64,15 +82,16 @@ def entries(path: Path) -> Iterator[tuple[str, Node | str]]:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, Node | str]]:
-    with tarfile.open(path, "r:", encoding="utf-8") as archive:
+    with tarfile.open(path, "r:", encoding="utf-8", tarinfo=BoundedInfo) as archive:
         sparse = 0
-        for count, info in enumerate(archive):
+        for count, info in enumerate(iter(archive.next, None)):
             if count >= MAX_ENTRIES:
                 raise Failure(f"{path.name} has more than {MAX_ENTRIES} entries")
             sparse += info.size if info.issparse() else 0
             if sparse > MAX_SPARSE:
                 raise Failure(f"{path.name} has sparse files of more than {MAX_SPARSE} bytes")
             yield clean(info.name), _read(path, info)
+            archive.members.clear()  # type: ignore[attr-defined]  # else all headers stay
         _check_end(path, archive.offset)
 
 
@@ -226,6 +245,9 @@ class _Reader(io.RawIOBase):
 def is_archive(path: Path) -> bool:
     """Tell whether the file at PATH is an uncompressed tar archive."""
     try:
-        return path.stat().st_size > 0 and tarfile.is_tarfile(path)
+        with tarfile.open(path, "r:", tarinfo=BoundedInfo):
+            return path.stat().st_size > 0
     except _BROKEN:
         return False
+    except Failure:  # one that `entries` refuses
+        return True

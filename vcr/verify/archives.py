@@ -5,6 +5,8 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from vcr.sandbox.tar import BoundedInfo
+
 MAX_ENTRIES = 2_000_000
 MAX_CONTENT = 64 << 20  # bytes of a file that are shown to a tool
 
@@ -71,7 +73,7 @@ def content(archive: Path, path: str) -> bytes:
 
     Raises OSError, ValueError, tarfile.TarError.
     """
-    with tarfile.open(archive, "r:") as tar:
+    with tarfile.open(archive, "r:", tarinfo=BoundedInfo) as tar:
         info = next((info for info in tar if info.name == path and not info.issparse()), None)
         file = tar.extractfile(info) if info is not None and info.size <= MAX_CONTENT else None
         return file.read() if file is not None else b""
@@ -80,8 +82,8 @@ def content(archive: Path, path: str) -> bytes:
 def _read(archive: Path) -> dict[str, Entry]:
     entries = {}
     # vcr's own are not compressed; what is expanded may be of any size.
-    with tarfile.open(archive, "r:") as tar:
-        for count, info in enumerate(tar):
+    with tarfile.open(archive, "r:", tarinfo=BoundedInfo) as tar:
+        for count, info in enumerate(iter(tar.next, None)):
             if count == MAX_ENTRIES:
                 raise tarfile.ReadError(f"it has more than {MAX_ENTRIES} entries")
             entries[info.name] = Entry(
@@ -93,6 +95,7 @@ def _read(archive: Path) -> dict[str, Entry]:
                 attributes=tuple(sorted(info.pax_headers.items())),
                 content=_digest(tar, info),
             )
+            tar.members.clear()  # type: ignore[attr-defined]  # else all headers stay
     return entries
 
 
