@@ -6,6 +6,7 @@ import mmap
 import os
 import socket
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -46,23 +47,35 @@ def _requests() -> Iterator[bytes]:
 def read_requests(data: bytes, _directory: Path) -> None:
     """Serve a stream of requests, each with its length ahead."""
     answer, _ = _peer(data, lambda sock: wire.serve_nsm(sock, lambda _: b"x"))
-    assert len(answer) <= len(data) + 64, "more answers than requests"
+    assert len(answer) <= 2 * len(data) + 64, "more answers than requests"
 
 
 def _peer[T](said: bytes, work: Callable[[socket.socket], T]) -> tuple[bytes, T]:
     """Do WORK with a socket whose other end says SAID and closes; return what that end got, too."""
     ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        theirs.sendall(said)
-        theirs.shutdown(socket.SHUT_WR)
-        theirs.settimeout(0)
-        done = work(ours)
-        got = b""
+    got = bytearray()
+
+    def read() -> None:
         with suppress(OSError):
             while piece := theirs.recv(1 << 16):
-                got += piece
-    return got, done
+                got.extend(piece)
+
+    with theirs:
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        writer = threading.Thread(target=_say, args=(theirs, said), daemon=True)
+        writer.start()
+        with ours:
+            done = work(ours)
+        writer.join()
+        reader.join()
+    return bytes(got), done
+
+
+def _say(sock: socket.socket, said: bytes) -> None:
+    with suppress(OSError):
+        sock.sendall(said)
+        sock.shutdown(socket.SHUT_WR)
 
 
 def read_answer(data: bytes, _directory: Path) -> None:

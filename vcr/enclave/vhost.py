@@ -96,7 +96,7 @@ class Backend:
         action = self._ACTIONS.get(message.request)
         try:
             answer = action(self, message, fds) if action else None
-        except (struct.error, IndexError, ValueError, OSError) as error:
+        except (struct.error, IndexError, ValueError, OverflowError, OSError) as error:
             raise GuestError(f"request {message.request}: {error}") from None
         finally:
             for fd in fds:  # what nobody took
