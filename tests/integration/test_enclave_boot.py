@@ -198,11 +198,9 @@ def test_the_parent_gets_no_key_signed_and_no_port_that_is_not_exposed(setup: Se
             assert b"verifiable machine" in page.read()
 
 
-@pytest.mark.parametrize("moved", ["reboot=k ", "reboot=k panic=-1 pci=off "])
-def test_words_that_were_moved_to_the_kernels_end_are_missed(
-    setup: Setup, tmp_path: Path, moved: str
-) -> None:
+def test_words_that_were_moved_to_the_kernels_end_are_missed(setup: Setup, tmp_path: Path) -> None:
     """T14: the registers are the same, for nothing in them says where the kernel ends."""
+    moved = "reboot=k "
     image = decode(setup.image.read_bytes())
     assert image.cmdline.startswith(moved)
     line = image.cmdline.removeprefix(moved)
