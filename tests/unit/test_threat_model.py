@@ -17,7 +17,7 @@ def rows() -> list[str]:
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [
         line
-        for above, line in zip(["", *lines], lines, strict=False)
+        for line in lines
         if not re.fullmatch(r"[|\s:-]+", line) and not line.startswith("| attack ")
     ]
 
@@ -32,4 +32,5 @@ def test_a_row_names_a_test_that_is_there(row: str) -> None:
     assert named, "no test is named"
     for name, path in named:
         text = (REPO / path).read_text(encoding="utf-8")
-        assert re.search(rf"^\s*def test_{re.escape(name)}\(", text, re.MULTILINE), f"{path}: {name}"
+        found = re.search(rf"^\s*def test_{re.escape(name)}\(", text, re.MULTILINE)
+        assert found, f"{path}: {name}"
