@@ -299,3 +299,15 @@ def test_nothing_is_made_through_a_link(tmp_path: Path) -> None:
     assert [path.name for path in outside.iterdir()] == ["file"]
     assert stat.S_IMODE(outside.stat().st_mode) == 0o755
     assert list(root.iterdir()) == []
+
+
+def test_a_copy_needs_no_proc(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container /proc is that of other processes: vcr's own is not there."""
+
+    def chmod(*_: Any, **__: Any) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "/proc/self")
+
+    monkeypatch.setattr(os, "chmod", chmod)
+    place = unpack(made(("d", DIR, "", 0o750), ("d/x", FILE, "x", 0o640)), str(home), print)
+    assert stat.S_IMODE(place.stat().st_mode) == 0o750
+    assert stat.S_IMODE((place / "x").stat().st_mode) == 0o640

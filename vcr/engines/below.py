@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -94,6 +95,11 @@ class Below:
     def set_mode(self, names: Sequence[str], mode: int) -> None:
         """Give what is at NAMES its permissions MODE; a link has none. Raises OSError."""
         above, name = self.at(names)
+        if self.kind(names) in {stat.S_IFREG, stat.S_IFDIR}:
+            with suppress(PermissionError):  # its own mode may forbid to open it
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                _set_mode(os.open(name, flags, dir_fd=above), mode)
+                return
         found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
         try:
             if not stat.S_ISLNK(os.fstat(found).st_mode):
@@ -124,6 +130,14 @@ class Below:
         if self._last[1] != self._root:
             os.close(self._last[1])
         self._last = ((), self._root)
+
+
+def _set_mode(handle: int, mode: int) -> None:
+    """Set the MODE of HANDLE and close it: without /proc, which inside is another's."""
+    try:
+        os.fchmod(handle, mode)
+    finally:
+        os.close(handle)
 
 
 def _walk(top: int, names: Sequence[str]) -> int:
