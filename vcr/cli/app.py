@@ -77,6 +77,10 @@ def _app(ctx: click.Context) -> App:
     return ctx.ensure_object(App)  # the root context always carries one
 
 
+def _own_directories(settings: Settings) -> tuple[Path, ...]:
+    return settings.state_dir, settings.cache_dir, settings.runtime_dir
+
+
 def _set_directory(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
     if value is not None:
         _app(ctx).directory = value
@@ -176,8 +180,8 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Carry the verb out, with what is kept for it where nobody else gets to."""
-        settings = _app(ctx).settings
-        for directory in (settings.state_dir, settings.cache_dir, settings.runtime_dir):
+        app = ctx.find_object(App)  # none when the help of a verb is asked for without one
+        for directory in () if app is None else _own_directories(app.settings):
             keep_private(directory)
         return super().invoke(ctx)
 
