@@ -19,7 +19,7 @@ from vcr.engines.agent import Agent, NoAnswerError
 from vcr.engines.cartesi_frames import Session, logged
 from vcr.engines.debug import Answers
 from vcr.errors import VcrError
-from vcr.lock import recorder
+from vcr.lock import recorder, web
 from vcr.lock.bodies import BodyStore
 from vcr.lock.recorder import Recorder
 from vcr.lock.request import Request
@@ -178,6 +178,7 @@ class _Offline(Recorder):
     """A recorder whose network is not there: the reader of requests is the thing."""
 
     def _fetch(self, request: Request) -> Response:
+        web._parsed(request.url)  # as the network's side begins
         return Response(200, {"content-type": "text/plain"}, request.content)
 
 
@@ -293,5 +294,7 @@ TARGETS = (
         "json",
         modules=(recorder,),
     ),
-    Target("qmp", read_monitor, lambda: [QMP], "text", modules=(qmp,), may_raise=(Failure,)),
+    Target(
+        "qmp", read_monitor, lambda: [QMP], "text", modules=(qmp,), may_raise=(Failure,), most=8192
+    ),
 )
