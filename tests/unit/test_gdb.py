@@ -44,9 +44,9 @@ def test_turbo_is_for_stage_only(profile: str) -> None:
 
 
 def test_each_cpu_has_a_thread_of_its_own() -> None:
-    paths = {name: PLACE / name for name in ("qemu", "qemu_data", "firmware", "kernel")}
+    paths = {name: PLACE / name for name in ("qemu", "qemu_data", "kernel")}
     machine = BootMachine(
-        "app", **paths, initramfs=PLACE, squashfs=PLACE, append="", memory_mib=64, cpus=5,
+        "app", **paths, firmware="", initramfs=PLACE, squashfs=PLACE, append="", memory_mib=64, cpus=5,
         ports=(), health=None,
     )  # fmt: skip
     argv = machine.command_line((), CHANNELS)
