@@ -38,7 +38,8 @@ let
   toolchain = import {nix} {{ }};
   kernel = toolchain.kernels.{arch};
   script = builtins.elemAt kernel.drvAttrs.args 1;
-  begin = builtins.head (builtins.split "make -j" script);
+  length = builtins.stringLength (builtins.head (builtins.split "make -j" script));
+  begin = builtins.substring 0 length script; # with what it refers to, which split forgets
 in
 derivation (kernel.drvAttrs // {{
   name = "vcr-compiled-{arch}";

@@ -9,6 +9,7 @@ from vcr.cli.start import Start
 from vcr.engines.boot import BootMachine
 from vcr.engines.container import NO_ADDITIONS, Additions
 from vcr.engines.machine import Channels
+from vcr.engines.network import OPEN
 from vcr.errors import UsageError
 from vcr.settings import Settings
 from vcr.tools.gdb import command_line
@@ -46,10 +47,10 @@ def test_turbo_is_for_stage_only(profile: str) -> None:
 def test_each_cpu_has_a_thread_of_its_own() -> None:
     paths = {name: PLACE / name for name in ("qemu", "qemu_data", "kernel")}
     machine = BootMachine(
-        "app", **paths, firmware="", initramfs=PLACE, squashfs=PLACE, append="", memory_mib=64, cpus=5,
-        ports=(), health=None,
+        "app", **paths, firmware="", initramfs=PLACE, squashfs=PLACE, append="", memory_mib=64,
+        cpus=5, ports=(), health=None,
     )  # fmt: skip
-    argv = machine.command_line((), CHANNELS)
+    argv = machine.qemu_argv(OPEN, CHANNELS)
     assert argv[argv.index("-smp") + 1] == "5"
     assert argv[argv.index("-accel") + 1] == "tcg,thread=multi"
     assert not NO_ADDITIONS
