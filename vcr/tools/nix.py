@@ -17,7 +17,7 @@ from pathlib import Path
 from vcr import process
 from vcr.errors import ExitCode, FetchError, HostError, MismatchError, VcrError
 from vcr.settings import Settings
-from vcr.tools.nix_log import BUILDER_ERROR, NixLog, store_name
+from vcr.tools.nix_log import NixLog, read_report, store_name
 
 type LineSink = Callable[[str], None]
 
@@ -272,10 +272,10 @@ def _build_failure(result: process.Result, log: NixLog) -> VcrError:
     drv = next((d for d in reversed(log.built) if any(d in e for e in log.errors)), "")
     drv = drv or (log.built[-1] if log.built else "")
     tail = list(log.tails.get(drv, ()))
-    for line in tail:
-        if line.startswith(BUILDER_ERROR):
+    for line in reversed(tail):  # the builder's own comes last
+        if report := read_report(line):
             said = [other for other in tail if other != line][-process.TAIL_LINES :]
-            return BuilderError(Path(drv), json.loads(line.removeprefix(BUILDER_ERROR)), said)
+            return BuilderError(Path(drv), report, said)
     text = "\n".join([*tail, *log.errors])
     if result.returncode == _TIMED_OUT:
         return TimedOutError(Path(drv), tail[-process.TAIL_LINES :])

@@ -12,6 +12,8 @@ import re
 from collections import deque
 from dataclasses import dataclass, field
 
+from vcr.foreign import load_json
+
 TAIL_LINES = 30
 BUILDER_ERROR = "vcr-error: "  # vcr.sandbox.failure reports as one JSON object after this
 
@@ -74,6 +76,22 @@ def store_name(path: str) -> str:
     """Return the readable part of a store PATH: no directory, no hash, no .drv."""
     found = _STORE_NAME.match(path)
     return found.group(1) if found else path
+
+
+def read_report(line: str) -> dict[str, str]:
+    """Return what a builder of vcr.sandbox.failure says on LINE, nothing when it is no report.
+
+    A program of a RUN can print what begins like one.
+    """
+    if not line.startswith(BUILDER_ERROR):
+        return {}
+    try:
+        report = load_json(line.removeprefix(BUILDER_ERROR))
+    except ValueError:
+        return {}
+    keys = ("what", "why", "fix", "code")
+    is_one = isinstance(report, dict) and all(isinstance(report.get(key), str) for key in keys)
+    return report if is_one else {}
 
 
 def _plain(text: str) -> str:
