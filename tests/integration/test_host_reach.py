@@ -28,9 +28,10 @@ echo; busybox timeout 8 busybox wget -q -O - "http://$QUERY_STRING" 2>&1
 """
 DOCKERFILE = """FROM busybox
 COPY --chmod=0755 try /www/cgi-bin/try
+COPY try /www/try
 USER 1000:1000
 EXPOSE 8080
-HEALTHCHECK --interval=2s CMD ["busybox", "true"]
+HEALTHCHECK --interval=2s CMD ["busybox", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/try"]
 CMD ["busybox", "httpd", "-f", "-p", "8080", "-h", "/www"]
 """
 
