@@ -143,6 +143,12 @@ def test_no_derivation_names_a_client(
         assert not canary.exists()
 
 
+def test_what_has_no_address_is_left_to_nix(tmp_path: Path) -> None:
+    """On a fresh machine busybox is such a file: Nix makes it of its package."""
+    done, _ = fill(tmp_path, ZEROS, url="")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("without", [(), ("curl",), ("curl", "wget")])
 def test_an_address_is_read_to_its_end_and_no_further(
     tmp_path: Path, without: tuple[str, ...]
