@@ -87,7 +87,7 @@ def test_a_machine_serves_and_a_session_is_replayed_to_one_hash(
     vcr: Any, static: Path, ladder: list[dict[str, Any]]
 ) -> None:
     assert ladder
-    machine = vcr.json("up", *PROD, static)
+    machine = vcr.json("up", "--allow-outside", static / "emulator.deb", *PROD, static)
     assert machine["status"] == "healthy"
     for _ in range(3):
         status, page = get(address(machine))

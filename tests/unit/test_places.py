@@ -12,11 +12,13 @@ from vcr.cli.app import App
 from vcr.dockerfile.ignore import load_ignore
 from vcr.dockerfile.inputs import load_dockerfile
 from vcr.errors import ExitCode, LockError, UsageError
-from vcr.lock.engine import own_emulator, own_kernel
+from vcr.lock.engine import current_engine, own_emulator, own_kernel
 from vcr.lock.oci import ImageStore, reference_of
+from vcr.model.lockfile import Lock
 from vcr.model.places import ANYWHERE, places_of
 from vcr.model.project import Project, load_project
 from vcr.settings import Settings
+from vcr.stages.build import Builder
 from vcr.stages.services import _bind
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
@@ -167,6 +169,48 @@ def test_what_a_service_is_shown_is_of_the_project(project: Path) -> None:
             _bind(loaded, project / "volumes", volume)
     (project / "data").mkdir()
     assert _bind(loaded, project / "volumes", "./data:/data").source == project / "data"
+
+
+@pytest.mark.parametrize("shown", ["./", "./.git", "./.git/hooks", "./sub", "./way"])
+def test_no_service_writes_what_git_runs(project: Path, shown: str) -> None:
+    """What it writes to .git of the checkout, git runs on this host, whenever it is asked."""
+    (project / ".git/hooks").mkdir(parents=True)
+    (project / "sub/module").mkdir(parents=True)
+    (project / "sub/module/.git").write_text("gitdir: ../../.git/modules/module\n")
+    link(project / "way", ".git/hooks")
+    loaded, named = load_project(project), project / "volumes"
+    with pytest.raises(UsageError, match=r"could write to \.git"):
+        _bind(loaded, named, f"{shown}:/x")
+    assert _bind(loaded, named, f"{shown}:/x:ro").read_only
+    allowed = load_project(project, outside=(project,))
+    assert not _bind(allowed, named, f"{shown}:/x").read_only
+
+
+@pytest.mark.parametrize("verb", ["up", "run"])
+def test_an_emulator_of_a_project_does_not_run_on_this_host(
+    project: Path, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was built in a sandbox, and then loaded by a process of the user's, outside of any."""
+    (project / "vcr.toml").write_text(
+        '[machine]\nengine = "cartesi"\n[engine.cartesi]\nemulator = "own.deb"\n'
+    )
+    (project / "own.deb").write_text("of a stranger")
+    (project / "Dockerfile").write_text("FROM scratch\nCOPY own.deb /\n")
+    engine = current_engine(load_project(project))
+    lock = Lock(epoch=0, inputs={}, bases={}, urls={}, engine=engine)
+    (project / "vcr.lock").write_text(lock.to_text())
+
+    def build(*_: object) -> None:
+        raise UsageError("it goes on")
+
+    monkeypatch.setattr(Builder, "build", build)
+    would, goes_on = "would run on this host", "it goes on"
+    for outside, words in (((), would), ((project / "own.deb",), goes_on)):
+        err = io.StringIO()
+        settings = Settings.load({"HOME": str(project)})
+        app = App(settings, Ui(io.StringIO(), err), project, outside=outside)
+        run(app, [verb, "--profile", "prod"])
+        assert words in err.getvalue()
 
 
 def test_the_command_line_allows_what_it_names(project: Path) -> None:

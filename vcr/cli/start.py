@@ -1,6 +1,7 @@
 """What `vcr up` and `vcr run` share: the options of a start, and building what is started."""
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.engines.bundle import Bind
     from vcr.engines.container import Additions
     from vcr.engines.machine import Forward
+    from vcr.model.plan import Machine
     from vcr.model.project import Project
     from vcr.runtime.record import Records
 
@@ -191,7 +193,7 @@ class Start:
     def build(self, app: App) -> "tuple[Project, Path, Records]":
         """Build the project; return it, what its machine is started from, and the records."""
         from vcr.runtime.record import Records  # noqa: PLC0415
-        from vcr.stages import machine_of, stages_of  # noqa: PLC0415
+        from vcr.stages import SEALED_PROFILES, machine_of, stages_of  # noqa: PLC0415
         from vcr.stages.build import Builder  # noqa: PLC0415
 
         if self.enclave and self.profile != "prod":
@@ -201,6 +203,8 @@ class Start:
         project, plan = app.prepare(arch=arch, profile=self.profile, engine=self.engine)
         if self.enclave:
             check_enclave(plan.machine.engine)
+        if self.profile in SEALED_PROFILES:
+            _check_emulator(plan.machine, app.outside)
         if vm:
             from vcr.engines.container import LIVE_LABEL, live_mount  # noqa: PLC0415
 
@@ -211,6 +215,23 @@ class Start:
         stages = (*stages_of(self.profile, enclave=self.enclave, vm=vm), machine)
         built = Builder(app.settings, app.ui, project).build(plan, stages)
         return project, built.path(machine), Records(app.settings)
+
+
+def _check_emulator(machine: "Machine", outside: tuple[Path, ...]) -> None:
+    """Raise UsageError when MACHINE goes on in an emulator of the project that is not OUTSIDE.
+
+    It is built in a sandbox and runs in none: whoever wrote vcr.toml may be a stranger.
+    """
+    if machine.engine != "cartesi" or not machine.emulator:
+        return
+    if any(Path(machine.emulator).is_relative_to(place.resolve()) for place in outside):
+        return
+    raise UsageError(
+        "vcr.toml: [engine.cartesi] emulator is a program that would run on this host, as you",
+        why="what a project brings runs in machines and sandboxes only",
+        fix="use the pinned one, or, if you trust whoever made it, allow it:"
+        f" `--allow-outside {shlex.quote(machine.emulator)}`",
+    )
 
 
 def no_place(what: str) -> UsageError:

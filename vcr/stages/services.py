@@ -94,4 +94,20 @@ def _bind(project: Project, named: Path, text: str) -> Bind:
     path = project.places.lead(source, "vcr.toml: [services] volumes")
     if not path.exists():
         raise UsageError(f"vcr.toml: there is no {source} to show to a service", fix="make it")
+    if not (read_only or any(path.is_relative_to(place) for place in project.places.outside)):
+        _check_writable(path, source)
     return Bind(path, target, read_only=read_only)
+
+
+def _check_writable(path: Path, source: str) -> None:
+    """Raise UsageError when PATH, of a volume SOURCE, is or holds a repository's own files.
+
+    git runs what is named there, on this host, as the user: githooks(5), git-config(1).
+    """
+    holds = any(".git" in (*below, *files) for _, below, files in path.walk())
+    if holds or ".git" in path.parts:
+        raise UsageError(
+            f"vcr.toml: [services] volumes: a service could write to .git of {source}",
+            why="git runs programs that are named there: what a service writes would be run",
+            fix=f"show it read-only, `{source}:PATH:ro`, or another directory",
+        )
