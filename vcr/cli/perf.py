@@ -149,10 +149,10 @@ def _recorded(app: App, options: "Options") -> "Profile":
     from vcr.perf.guest import total  # noqa: PLC0415
 
     target = _target(app)
+    reports: list[Report] = []
+    coming = _sampled(app, target, options)  # the sampler is built by now
     if not options.seconds:
         app.ui.note("until Ctrl-C")
-    reports: list[Report] = []
-    coming = _sampled(app, target, options)
     with suppress(KeyboardInterrupt):  # what was seen until then counts
         reports.extend(coming)
     return total(reports, target, options)
