@@ -126,7 +126,9 @@ def test_much_takes_no_time(tmp_path: Path, name: str) -> None:
     "config",
     [
         {"Env": "A=b"}, {"Env": [1]}, {"Env": ["a\0"]}, {"Cmd": {}}, {"Labels": {"a": 1}},
-        {"Labels": []}, {"ExposedPorts": ["80"]}, {"User": 0}, {"WorkingDir": []},
+        {"Labels": []}, {"ExposedPorts": ["80"]}, {"ExposedPorts": {"1.5/tcp": {}}},
+        {"ExposedPorts": {"0/tcp": {}}}, {"ExposedPorts": {"٨/tcp": {}}},
+        {"User": 0}, {"WorkingDir": []},
         {"Healthcheck": []}, {"Healthcheck": {"Test": "x"}}, {"Healthcheck": {"Interval": "5s"}},
         {"Healthcheck": {"Interval": 1e400}}, {"Healthcheck": {"Retries": -1}},
         {"Healthcheck": {"Timeout": True}}, {"OnBuild": "RUN x"}, {"Shell": ["\ud800"]},
@@ -136,6 +138,11 @@ def test_much_takes_no_time(tmp_path: Path, name: str) -> None:
 def test_an_image_with_a_wrong_config_is_refused(tmp_path: Path, config: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="the config of base is wrong"):
         planned(tmp_path, "FROM base\n", **config)
+
+
+def test_a_port_of_an_image_without_a_protocol_is_of_tcp(tmp_path: Path) -> None:
+    ports = {"80": {}, "80/TCP": {}, "53/udp": {}, "443/tcp": {}}
+    assert planned(tmp_path, "FROM base\n", ExposedPorts=ports).machine.ports == (80, 443)
 
 
 @pytest.mark.parametrize("trigger", ["", " ", "\n", "NOT x", "FROM x", "COPY", "ENV a\0=b"])

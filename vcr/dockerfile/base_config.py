@@ -4,8 +4,9 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md, and Docker's
 Programs write null where there is nothing.
 """
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from vcr.dockerfile.text import is_unfit
 
@@ -13,7 +14,8 @@ _TEXTS, _LISTS = (
     ("User", "WorkingDir", "StopSignal"),
     ("Env", "Cmd", "Entrypoint", "Shell", "OnBuild"),
 )
-_SETS, _MAPS = ("ExposedPorts", "Volumes"), ("Labels",)
+_SETS, _MAPS = ("Volumes",), ("Labels",)
+_PORT = re.compile(r"([0-9]{1,5})(?:/(?:tcp|udp|sctp))?", re.IGNORECASE)
 _TIMES = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
 LONGEST = 10**18  # nanoseconds that a health check's time may be: 31 years
 
@@ -25,6 +27,7 @@ def wrong_key(config: Mapping[str, Any]) -> str:
         **dict.fromkeys(_LISTS, _is_list),
         **dict.fromkeys(_SETS, _is_set),
         **dict.fromkeys(_MAPS, _is_map),
+        "ExposedPorts": _is_ports,
         "Healthcheck": _is_check,
     }
     given = ((key, config.get(key)) for key in kinds)
@@ -39,8 +42,15 @@ def _is_list(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
 
-def _is_set(value: object) -> bool:
+def _is_set(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict) and all(map(_is_text, value))
+
+
+def _is_ports(value: object) -> bool:
+    if not _is_set(value):
+        return False
+    found = [_PORT.fullmatch(port) for port in value]
+    return all(match and 1 <= int(match[1]) <= 65535 for match in found)
 
 
 def _is_map(value: object) -> bool:

@@ -108,7 +108,10 @@ def _checked(config: dict[str, Any]) -> dict[str, Any]:
 def _machine(project: Project, state: State, engine: str | None, profile: str) -> Machine:
     config = project.config
     exposed = (port.partition("/") for port in state.config.get("ExposedPorts", {}))
-    tcp = sorted(int(number) for number, _, protocol in exposed if protocol == "tcp")
+    # Without a protocol it is TCP: image-spec, config.md, ExposedPorts.
+    tcp = sorted(
+        {int(number) for number, _, protocol in exposed if protocol.lower() in {"", "tcp"}}
+    )
     ports = config.machine.ports or tuple(tcp)
     wanted = current_engine(project, engine)
     own, own_boots = own_emulator(project), own_kernel(project)
