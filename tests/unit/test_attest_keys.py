@@ -96,3 +96,9 @@ def test_keys_for_which_anybody_can_sign_are_refused(point: str) -> None:
     key = ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(point))
     with pytest.raises(UsageError, match="weak"):
         parse_public(public_pem(key), "key")
+
+
+@pytest.mark.parametrize("prefix", ["", "/", ".", "//"])
+def test_a_pair_has_a_name(prefix: str) -> None:
+    with pytest.raises(UsageError, match="is not a name"):
+        create_pair(Path(prefix))

@@ -1,6 +1,7 @@
 """ssh without a machine: the key pair, the configuration, what the machine is told."""
 
 import base64
+import json
 import shutil
 import subprocess
 from dataclasses import replace
@@ -96,3 +97,24 @@ def test_the_key_of_the_machine_is_noted(access: Access, monkeypatch: pytest.Mon
     monkeypatch.setattr(ssh, "answer", lambda *_: Answer(127, b"", b"sh: dropbearkey: not found"))
     with pytest.raises(VcrError, match="cannot be reached by ssh"):
         access.introduce(None)  # type: ignore[arg-type]
+
+
+def test_what_the_machine_says_does_not_steer_the_terminal_of_ssh(
+    access: Access, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A ProxyCommand has ssh's own stderr; the reason is what the machine's tools printed."""
+
+    def way_in(_: Access) -> None:
+        raise VcrError("the machine cannot be reached", why="\x1b]0;owned\x07\r\x9b2J\nvcr: fine")
+
+    def end(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(ssh, "way_in", way_in)
+    monkeypatch.setattr(ssh.os, "_exit", end)
+    told = {"project": str(access.project.root), "state": "/tmp/s", "runtime": "/tmp/r"}
+    with pytest.raises(SystemExit):
+        ssh.main(json.dumps(told))
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert said.rstrip("\n").isprintable()

@@ -41,6 +41,8 @@ _SMALL_ORDER = {0, 1, _P - 1, _EIGHT, _P - _EIGHT}
 
 def create_pair(prefix: Path) -> tuple[Path, Path]:
     """Make a new pair, PREFIX.key and PREFIX.pub; raises UsageError if one is there."""
+    if not prefix.name:
+        raise UsageError(f"{prefix} is not a name", fix=MAKE_ONE)
     private, public = prefix.with_name(f"{prefix.name}.key"), prefix.with_name(f"{prefix.name}.pub")
     for path in (private, public):
         if path.exists() or path.is_symlink():

@@ -65,7 +65,7 @@ def verify(  # noqa: PLR0913 -- one for each option
     Exit code 3 means a difference; the first rung that differs is named.
     """
     if image is not None:
-        _verify_drive(app, image, root, verity or image.with_name("verity.json"))
+        _verify_drive(app, image, root, verity or image.parent / "verity.json")
         return
     if ladder is None:
         raise UsageError("there is nothing to compare with", fix="vcr verify LADDER [DIR]")

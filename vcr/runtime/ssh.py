@@ -18,6 +18,7 @@ from vcr.engines.debug import Request
 from vcr.engines.inside import Inside
 from vcr.engines.session import Streams
 from vcr.errors import HostError, UsageError, VcrError
+from vcr.escape import visible
 from vcr.model.places import ANYWHERE
 from vcr.model.project import Project, load_project
 from vcr.runtime.inside import answer, carry_out, inside_of
@@ -155,7 +156,9 @@ def main(told: str) -> None:
         request = Request(SSHD, system=True, has_input=True, is_socket=True)
         code = carry_out(inside, request, Streams())
     except VcrError as error:
-        os.write(2, f"vcr: {error.what}{': ' if error.why else ''}{error.why}\n".encode())
+        # ssh's own stderr is this one's: the machine, of which the reason is, steers no terminal.
+        told = visible(f"{error.what}{': ' if error.why else ''}{error.why}")
+        os.write(2, f"vcr: {told}\n".encode())
     except (KeyboardInterrupt, BrokenPipeError):
         code = 130
     os._exit(code)
