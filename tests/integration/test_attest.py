@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -116,12 +117,10 @@ def test_a_host_without_enclaves_says_so(vcr: Any, keys: Path) -> None:
 
 def test_a_service_gets_the_statement(vcr: Any, keys: Path, project: Path) -> None:
     script = "import sys,hashlib; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())"
-    config = project / "vcr.toml"
-    config.write_text(
-        f"{config.read_text()}\n[attest]\ncommand = {json.dumps([sys.executable, '-c', script])}\n"
-    )
     output = keys / "said.json"
-    vcr("attest", project, "--key", keys / "alice.key", "--output", output, "--provider", "command")
+    words = ("--key", keys / "alice.key", "--output", output, "--provider", "command")
+    service = shlex.join([sys.executable, "-c", script])
+    vcr("attest", project, *words, "--service", service)
     receipt = output.with_name("said.json.command")
     told = vcr("attest", "verify", output, receipt, *STAGE, "--key", keys / "alice.pub").stdout
     assert "kept, not verified: 65 bytes of" in told

@@ -219,3 +219,15 @@ def test_a_report_judges_each_file_by_itself(app: App) -> None:
     assert changed.words.startswith("at the subject: ")
     (untrusted,) = judge(paths[:1], [], ladder)
     assert not untrusted.holds
+
+
+def test_a_program_of_vcr_toml_is_not_run(app: App) -> None:
+    """`--provider command` is of the user; who wrote the program's name may be a stranger."""
+    here, out = app.directory, app.directory / "said.json"
+    (here / "Dockerfile").write_text("FROM scratch\n")
+    (here / "vcr.toml").write_text(f'[attest]\ncommand = ["touch", "{here}/ran"]\n')
+    run(app, ["attest", "keygen", str(here / "dora")])
+    words = ["--key", str(here / "dora.key"), "--output", str(out), "--provider", "command"]
+    assert run(app, ["attest", str(here), *words]) is ExitCode.USAGE
+    assert "would run on this host" in errors_of(app)
+    assert not (here / "ran").exists()

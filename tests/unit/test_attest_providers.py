@@ -31,7 +31,15 @@ from vcr.attest.receipt import parse_receipt
 from vcr.attest.rejected import Joint, RejectedError
 from vcr.enclave.emulated import Setup
 from vcr.enclave.nsm import SoftwareNsm
-from vcr.errors import ExitCode, FetchError, HostError, MismatchError, UnhealthyError, VcrError
+from vcr.errors import (
+    ExitCode,
+    FetchError,
+    HostError,
+    MismatchError,
+    UnhealthyError,
+    UsageError,
+    VcrError,
+)
 from vcr.export.nbd import Address
 from vcr.sandbox import pcrs
 from vcr.sandbox.eif import Image, encode
@@ -316,12 +324,12 @@ def service() -> Iterator[str]:
 
 
 def test_an_address_gets_the_statement(service: str) -> None:
-    _, evidence = proven(Command(b"envelope", url=f"{service}/ipr"))
+    _, evidence = proven(Command(b"envelope", url=f"{service}/ipr", may_be_own=True))
     receipt = parse_receipt(evidence.blob)
     assert (receipt.service, receipt.answer) == (f"{service}/ipr", b"receipt 7")
     assert Service.taken == [("application/vnd.dsse.envelope.v1+json", b"envelope")]
     with pytest.raises(FetchError) as caught:
-        proven(Command(b"envelope", url=f"{service}/no"))
+        proven(Command(b"envelope", url=f"{service}/no", may_be_own=True))
     assert (caught.value.why, caught.value.tail) == ("it answers 403", ("receipt 7",))
 
 
@@ -337,3 +345,21 @@ def test_a_moment_is_given_never_taken() -> None:
     late = NOW + dt.timedelta(days=1)
     assert provider.verify(evidence, launch, report_data=BOUND, nonce=None, at=NOW)
     assert joint_of(provider, launch, evidence, at=late) is Joint.VALIDITY
+
+
+def test_an_address_of_vcr_toml_is_not_this_host(service: str) -> None:
+    with pytest.raises(FetchError, match="is refused") as caught:
+        proven(Command(b"envelope", url=f"{service}/ipr"))
+    assert "this host" in caught.value.why
+    assert not Service.taken
+
+
+@pytest.mark.parametrize("text", ["", "  ", "'", "http://", "https://a b/"])
+def test_what_names_no_service(text: str) -> None:
+    with pytest.raises(UsageError, match="--service"):
+        Command.of(text)
+
+
+def test_a_service_is_words_or_an_address() -> None:
+    assert Command.of("submit --to 'a b'").argv == ("submit", "--to", "a b")
+    assert Command.of("https://h/x") == Command(url="https://h/x", may_be_own=True)

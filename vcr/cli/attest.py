@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:  # pydantic and cryptography cost 300 ms at import
     from vcr.attest.dsse import Envelope
     from vcr.attest.make import Maker
     from vcr.attest.providers import Evidence, Provider
+    from vcr.attest.providers.command import Command as Service
 
 PREDICATES = ("provenance", "root-hash", "run-once", "sbom")  # `vcr verify --sign`: rebuild
 MAKE = "make"
@@ -59,6 +62,9 @@ def attest() -> None:
     help="Who vouches besides the key: nobody, an enclave that runs the build, emulated here"
     " or on Nitro, or the service of vcr.toml. What it answers is written beside the output.",
 )
+@click.option("--service", metavar="TEXT",
+              help="With --provider command: this program with its words, or this address, and not"
+              " vcr.toml's.")  # fmt: skip
 @click.option("--nonce", metavar="HEX", help="The challenge that the provider answers.")
 @click.option("--enclave", is_flag=True, help="Of its enclave image, too; an enclave implies it.")
 @click.option("--time", metavar="TIME", help="Say when: `now`, or as 2026-11-26T00:00:00Z.")
@@ -72,6 +78,7 @@ def make(  # noqa: PLR0913 -- one for each option
     key: Path | None,
     output: Path | None,
     provider: str,
+    service: str | None,
     nonce: str | None,
     enclave: bool,
     time: str | None,
@@ -93,13 +100,15 @@ def make(  # noqa: PLR0913 -- one for each option
     enclave = enclave or provider in ENCLAVE_PROVIDERS
     if enclave and profile != "prod":
         raise UsageError("an enclave goes on from a sealed snapshot", fix="add --profile prod")
+    asked = _service(app, service) if provider == "command" else None
     extra = ("emulation",) if provider == "emulated" else ()
     maker = _build(app, profile, arch, engine, enclave=enclave, extra=extra)
     statement = maker.statement(predicate, when)
     envelope = sign(statement.to_bytes(), [private])
     proof = None
     if provider != PROVIDERS[0] or challenge is not None:
-        chosen = _provider(app, provider, maker, envelope, key)
+        given = asked and replace(asked, envelope=envelope.to_bytes())
+        chosen = given or _provider(app, provider, maker, key)
         proof = _prove(app, chosen, maker, envelope, challenge)
     _write(app, envelope, output, provider, proof)
 
@@ -166,9 +175,32 @@ def _build(
     return Maker(builder, builder.build(plan, (*stages, *extra)))
 
 
-def _provider(app: App, name: str, maker: "Maker", envelope: "Envelope", key: Path) -> "Provider":
-    from vcr.attest.keys import key_id, read_private  # noqa: PLC0415
+def _service(app: App, given: str | None) -> "Service":
+    """Return the service that is GIVEN, else vcr.toml's; raises UsageError.
+
+    A program is not vcr.toml's to name: whoever wrote that may be a stranger.
+    """
     from vcr.attest.providers.command import Command as Service  # noqa: PLC0415
+
+    if given is not None:
+        return Service.of(given)
+    named = app.load_project().config.attest
+    if named.command:
+        raise UsageError(
+            "vcr.toml: [attest] command is a program that would run on this host, as you",
+            why=f"it says {shlex.join(named.command)}",
+            fix="if that is what you want, say so: --service 'PROGRAM WORD...'",
+        )
+    if not named.url:
+        raise UsageError(
+            "there is no service to give the statement to",
+            fix="name it: --service 'PROGRAM WORD...' or --service https://...",
+        )
+    return Service(url=named.url)
+
+
+def _provider(app: App, name: str, maker: "Maker", key: Path) -> "Provider":
+    from vcr.attest.keys import key_id, read_private  # noqa: PLC0415
     from vcr.attest.providers.nitro import Nitro  # noqa: PLC0415
     from vcr.attest.providers.software import Software  # noqa: PLC0415
     from vcr.tools.nbdkit import Nbdkit  # noqa: PLC0415
@@ -178,17 +210,9 @@ def _provider(app: App, name: str, maker: "Maker", envelope: "Envelope", key: Pa
         return Nitro(nbdkit=Nbdkit.of_toolset(Nix(app.settings).toolset("nbd")))
     if name == "emulated":
         return _emulated(maker)
-    if name == "software":
-        private = read_private(key)
-        public = private.public_key()
-        return Software(private, {key_id(public): public}, dt.datetime.now(dt.UTC))
-    service = maker.builder.project.config.attest
-    if not service.command and not service.url:
-        raise UsageError(
-            "there is no service to give the statement to",
-            fix='in vcr.toml: [attest] command = ["PROGRAM", ...] or url = "https://..."',
-        )
-    return Service(envelope.to_bytes(), service.command, service.url)
+    private = read_private(key)
+    public = private.public_key()
+    return Software(private, {key_id(public): public}, dt.datetime.now(dt.UTC))
 
 
 def _emulated(maker: "Maker") -> "Provider":

@@ -11,7 +11,9 @@ class AttestSection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     command: tuple[str, ...] = Field(
-        default=(), strict=False, description="a program, which gets the envelope on stdin"
+        default=(),
+        strict=False,
+        description="a program, which gets the envelope on stdin, if `--service` says so, too",
     )
     url: str = Field(default="", description="an address, to which the envelope is posted")
 

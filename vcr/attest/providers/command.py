@@ -15,9 +15,10 @@ from vcr.attest.dsse import MEDIA_TYPE
 from vcr.attest.providers import Claims, Evidence, Launch, Opened, Parts
 from vcr.attest.receipt import RECEIPT, Receipt, parse_receipt
 from vcr.attest.rejected import Joint, demand
-from vcr.errors import FetchError
+from vcr.errors import FetchError, UsageError
 from vcr.lock.connection import Limits
 from vcr.lock.web import exchange
+from vcr.model.url import check_url
 
 SECONDS = 120
 MAX_ANSWER = 1 << 20
@@ -31,6 +32,7 @@ class CommandSession(Opened):
     envelope: bytes
     argv: tuple[str, ...]
     url: str
+    may_be_own: bool  # this host
 
     def attest(self, report_data: bytes, nonce: bytes | None = None) -> Evidence:  # noqa: ARG002
         """Give it the envelope, whose statement has the digest REPORT_DATA; keep its answer.
@@ -48,8 +50,9 @@ class CommandSession(Opened):
 
     def _post(self) -> bytes:
         headers = {"Content-Type": MEDIA_TYPE, "Accept": "*/*"}
-        # The user chose the service; it may well be on this host.
-        answer = exchange("POST", self.url, headers, self.envelope, is_mirror=True, limits=LIMITS)
+        answer = exchange(
+            "POST", self.url, headers, self.envelope, is_mirror=self.may_be_own, limits=LIMITS
+        )
         if not 200 <= answer.status < 300:
             raise FetchError(
                 f"{self.url} did not take the statement",
@@ -61,12 +64,26 @@ class CommandSession(Opened):
 
 @dataclass(frozen=True)
 class Command:
-    """Gives ENVELOPE to the program ARGV or posts it to URL."""
+    """Gives ENVELOPE to the program ARGV or posts it to URL, which MAY_BE_OWN: this host."""
 
-    envelope: bytes
+    envelope: bytes = b""
     argv: Sequence[str] = ()
     url: str = ""
+    may_be_own: bool = False
     name: str = "command"
+
+    @classmethod
+    def of(cls, text: str) -> "Command":
+        """Read TEXT, which the user chose: words of a shell, or an address; raises UsageError."""
+        try:
+            if text.startswith(("http://", "https://")):
+                return cls(url=check_url(text), may_be_own=True)
+            argv = tuple(shlex.split(text))
+        except ValueError as error:
+            raise UsageError(f"--service {text} is wrong", why=str(error)) from None
+        if not argv:
+            raise UsageError("--service names nothing", fix="give a program or an address")
+        return cls(argv=argv)
 
     def measure(self, parts: Parts) -> Launch:
         """Report the root of the drive; a service measures nothing."""
@@ -74,7 +91,7 @@ class Command:
 
     def run(self, launch: Launch) -> CommandSession:  # noqa: ARG002
         """Start nothing yet."""
-        return CommandSession(self.envelope, tuple(self.argv), self.url)
+        return CommandSession(self.envelope, tuple(self.argv), self.url, self.may_be_own)
 
     def verify(
         self,
