@@ -266,3 +266,29 @@ def test_no_memory_ends_vcr(tmp_path: Path, parts: list[bytes], cut: int) -> Non
     body = tree(b"".join(parts))
     (tmp_path / "ram").write_bytes(body[: 40 + cut * 4])
     layout(tmp_path / "ram")
+
+
+def test_no_program_of_this_host_gets_a_file_unless_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """diffoscope starts R, Java and whatever else reads the kind that the file says it is of."""
+    program, ran = tmp_path / "bin/diffoscope", tmp_path / "ran"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho compared | tee {ran}\nexit 1\n")
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    monkeypatch.setenv("PATH", path)
+    ladders = []
+    for number, content in enumerate((b"a", b"b")):
+        place = tmp_path / str(number)
+        ladders.append(ladder(place, "rootfs", f"sha256:{number}" + "0" * 63, "root.tar"))
+        with tarfile.open(place / "root.tar", "w") as archive:
+            info = tarfile.TarInfo("x.rds")
+            info.size = 1
+            archive.addfile(info, io.BytesIO(content))
+    code, words = said(tmp_path, "explain", *ladders)
+    assert (code, ran.exists()) == (ExitCode.MISMATCH, False)
+    assert "its content differs" in words
+    code, words = said(tmp_path, "explain", "--diffoscope", *ladders)
+    assert (code, ran.exists()) == (ExitCode.MISMATCH, True)
+    assert "compared" in words

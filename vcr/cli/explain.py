@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from vcr.cli.app import App, Command
-from vcr.errors import MismatchError, UsageError
+from vcr.errors import HostError, MismatchError, UsageError
+from vcr.limits import Limits
 from vcr.model.ladder import ENGINE_RUNGS
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
@@ -16,17 +17,25 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 
 SHOWN = 10
 DIFFOSCOPE_LINES = 60
+SECONDS = 600.0
+LIMITS = Limits(file_bytes=4 << 30, memory_bytes=8 << 30)
 
 
 @click.command(cls=Command)
 @click.argument("first", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.argument("second", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--diffoscope",
+    "deep",
+    is_flag=True,
+    help="Have diffoscope compare a file that differs, by all programs that it knows.",
+)
 @click.pass_obj
-def explain(app: App, first: Path, second: Path) -> None:
+def explain(app: App, first: Path, second: Path, *, deep: bool) -> None:
     """Compare two ladders, which `vcr build --json` made, and say why they part.
 
     The files they name must be on this host: in the directory of their ladder, in the Nix
-    store, or what --allow-outside names. diffoscope is used when it is installed.
+    store, or what --allow-outside names.
     """
     from vcr.verify.causes import UNKNOWN  # noqa: PLC0415
     from vcr.verify.explain import explain as explain_rungs  # noqa: PLC0415
@@ -46,7 +55,7 @@ def explain(app: App, first: Path, second: Path) -> None:
             found = explain_rungs(*rungs, within=within, ladder=left.ladder)
         except UsageError as error:  # the ladders differ all the same
             why = f"{error.what}; {error.why}"
-    _show(app, row.name, found)
+    _show(app, row.name, found, deep=deep)
     known = (each for each in found if each.cause is not UNKNOWN)
     top = next(known, found[0] if found else None)
     engines = [f"{claim.engine} {claim.engine_version}" for claim in (left, right)]
@@ -64,7 +73,7 @@ def explain(app: App, first: Path, second: Path) -> None:
     )
 
 
-def _show(app: App, rung: str, found: "list[Difference]") -> None:
+def _show(app: App, rung: str, found: "list[Difference]", *, deep: bool) -> None:
     if app.ui.is_json:
         rows = [{"where": d.where, "how": d.how, "cause": asdict(d.cause)} for d in found]
         app.ui.json("explain", {"rung": rung, "differences": rows})
@@ -74,17 +83,21 @@ def _show(app: App, rung: str, found: "list[Difference]") -> None:
     if len(found) > SHOWN:
         app.ui.data(f"  and {len(found) - SHOWN} more")
     pair = next((each.pair for each in found if each.pair is not None), None)
-    if pair is not None and (program := shutil.which("diffoscope")):
-        app.ui.document(_diffoscope(program, *pair))
+    # It starts what reads a file of that kind, such as R, whose files are programs.
+    if deep and pair is not None:
+        app.ui.document(_diffoscope(*pair))
 
 
-def _diffoscope(program: str, left: bytes, right: bytes) -> str:
+def _diffoscope(left: bytes, right: bytes) -> str:
     from vcr import process  # noqa: PLC0415
     from vcr.atomic import scratch_directory  # noqa: PLC0415
 
+    if shutil.which("diffoscope") is None:
+        raise HostError("diffoscope is not on this host", fix="leave --diffoscope out")
     with scratch_directory() as scratch:
         paths = [scratch / "first", scratch / "second"]
         for path, data in zip(paths, (left, right), strict=True):
             path.write_bytes(data)
-        said = process.run([program, "--text", "-", *paths], ok=(0, 1)).text
+        argv: list[process.Arg] = ["diffoscope", "--text", "-", *paths]
+        said = process.run(LIMITS.on(argv), ok=(0, 1), timeout=SECONDS).text
     return "\n".join(said.splitlines()[:DIFFOSCOPE_LINES])
