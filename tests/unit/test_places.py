@@ -19,7 +19,7 @@ from vcr.model.places import ANYWHERE, places_of
 from vcr.model.project import Project, load_project
 from vcr.settings import Settings
 from vcr.stages.build import Builder
-from vcr.stages.services import _bind
+from vcr.stages.services import _bind, check_apart
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
 from vcr.ui import Ui
@@ -184,6 +184,38 @@ def test_no_service_writes_what_git_runs(project: Path, shown: str) -> None:
     assert _bind(loaded, named, f"{shown}:/x:ro").read_only
     allowed = load_project(project, outside=(project,))
     assert not _bind(allowed, named, f"{shown}:/x").read_only
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "context", "is_apart"),
+    [
+        ("./vol", "./vol/sub", "app", False),
+        ("./vol/sub:ro", "./vol", "app", False),
+        ("./vol", "./vol/sub/deep:ro", "app", False),
+        ("./vol", "data", "vol/sub", False),
+        ("./vol:ro", "./vol/sub", "app", True),
+        ("./vol", "./vol", "app", True),
+        ("./vol/sub", "./vol/other", "app", True),
+        ("./vol", "./volume", "app", True),
+        ("data", "./vol", "vol", True),
+    ],
+)
+def test_no_service_moves_what_the_next_one_is_shown(
+    project: Path, first: str, second: str, context: str, is_apart: bool
+) -> None:
+    """A link in place of a directory, made before that is mounted: /root/.ssh for the next one."""
+    for name in ("vol/sub/deep", "vol/other", "volume", "app"):
+        (project / name).mkdir(parents=True)
+    loaded = load_project(project)
+    forms = [
+        text.replace(":ro", "") + ":/x" + ":ro" * text.endswith(":ro") for text in (first, second)
+    ]
+    binds = [_bind(loaded, project / "named", form) for form in forms]
+    if is_apart:
+        check_apart(binds, loaded.root / context)
+        return
+    with pytest.raises(UsageError, match="to which a service writes"):
+        check_apart(binds, loaded.root / context)
 
 
 @pytest.mark.parametrize("verb", ["up", "run"])

@@ -5,6 +5,7 @@ with a lock of its own.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,14 +30,30 @@ STAGES = ("image", "container")
 def build_services(settings: Settings, ui: Ui, project: Project) -> tuple[Service, ...]:
     """Build the services of PROJECT, in the order of vcr.toml; raises VcrError."""
     lock = load_lock(project)
+    binds = {
+        name: [_bind(project, _volumes(settings, project, name), text) for text in section.volumes]
+        for name, section in project.config.services.items()
+    }
+    check_apart([bind for each in binds.values() for bind in each], project.context)
     return tuple(
-        _build(settings, ui, project, lock, name, section)
+        _build(settings, ui, project, lock, name, section, binds[name])
         for name, section in project.config.services.items()
     )
 
 
+def _volumes(settings: Settings, project: Project, name: str) -> Path:
+    """Return where volumes of the service NAME are that have names."""
+    return settings.state_dir / "volumes" / project.key / name
+
+
 def _build(
-    settings: Settings, ui: Ui, project: Project, lock: Lock, name: str, section: ServiceSection
+    settings: Settings,
+    ui: Ui,
+    project: Project,
+    lock: Lock,
+    name: str,
+    section: ServiceSection,
+    binds: Sequence[Bind],
 ) -> Service:
     ui.note(f"service {name}")
     try:
@@ -46,13 +63,12 @@ def _build(
         raise
     plan = make_plan(found, locked, arch=native_arch(), profile="dev")
     built = Builder(settings, ui, found).build(plan, STAGES)
-    named = settings.state_dir / "volumes" / project.key / name
-    binds = tuple(_bind(project, named, text) for text in section.volumes)
+    named = _volumes(settings, project, name)
     return Service(
         name,
         str(built.path("container")),
         env=tuple(f"{key}={value}" for key, value in section.env.items()),
-        binds=binds,
+        binds=tuple(binds),
         volumes=tuple(bind.source for bind in binds if bind.source.is_relative_to(named)),
         timeout=section.timeout,
     )
@@ -97,6 +113,24 @@ def _bind(project: Project, named: Path, text: str) -> Bind:
     if not (read_only or any(path.is_relative_to(place) for place in project.places.outside)):
         _check_writable(path, source)
     return Bind(path, target, read_only=read_only)
+
+
+def check_apart(binds: Sequence[Bind], context: Path) -> None:
+    """Raise UsageError when a bind, or the CONTEXT, is in a directory that a service can write to.
+
+    It is mounted when that service runs already, and has put a link in its place: what the
+    link leads to is not what was checked.
+    """
+    for outer in binds:
+        shown = () if outer.read_only else (*(bind.source for bind in binds), context)
+        for inner in shown:
+            if inner != outer.source and inner.is_relative_to(outer.source):
+                raise UsageError(
+                    f"vcr.toml: [services] volumes: {inner} is in {outer.source}, to which a"
+                    " service writes",
+                    why="it could have the next one shown any directory of this host",
+                    fix="show the outer one read-only, with `:ro`, or separate the two",
+                )
 
 
 def _check_writable(path: Path, source: str) -> None:
