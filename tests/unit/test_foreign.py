@@ -44,7 +44,8 @@ def test_a_line_has_a_bound() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "http://h/x|npm:DIR:z", "http://h/a b", "http://h/\n", "http://h/\x00", "ftp://h/", "file:///x",
+        "http://h/x|npm:DIR:z", "http://h/a b", "http://h/\n", "http://h/\x00", "ftp://h/", "httPs://h/",
+        "file:///x",
         "http:///x", "http://h:x/", "http://h/%zz", "http://h/é", "http://h/`x`", 'http://h/"', "http://h/{a}",
         "http://h/" + "a" * 8000, "",
     ],

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from vcr.foreign import MIB, load_json, read_line
+from vcr.model.lockfile import ASKED
 
 _TEXTS = ("method", "url", "accept", "body")
 MAX_BODY = 256 * MIB  # of a request
@@ -53,6 +54,8 @@ def read_request(port: io.BufferedRWPair) -> Request | None:
         raise ValueError("a request with a header that is none")
     if not _TOKEN.fullmatch(told["method"]) or not _VALUE.fullmatch(told["accept"]):
         raise ValueError("a request that is none of HTTP")
+    if not re.fullmatch(ASKED, told["url"]):
+        raise ValueError("a request for what is no address")
     content = port.read(length)
     if len(content) != length:
         raise ValueError("a request that ends early")

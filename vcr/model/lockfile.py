@@ -30,6 +30,7 @@ MAX_SHOWN = 200  # characters of where something is wrong
 # Of an int: 32 bits without a sign, as squashfs and gzip have a time.
 MAX_EPOCH = (1 << 32) - 1
 
+ASKED = r"https?://[^\x00-\x20\x7f]+"  # what a step may ask for: any address of the network
 # The descriptions of types and fields are the reference: docs/reference/vcr.lock.md.
 type Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 hex digits")]
 type Sha256Digest = Annotated[
@@ -45,9 +46,7 @@ type HeaderValue = Annotated[
     str, Field(pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]*$", description="value of a header")
 ]
 # As a step wrote it, which need not be RFC 3986; nothing but the step itself is given it.
-type AskedUrl = Annotated[
-    str, Field(pattern=r"^https?://[^\x00-\x20\x7f]+$", description="address")
-]
+type AskedUrl = Annotated[str, Field(pattern=f"^{ASKED}$", description="address")]
 # skopeo has more transports, which read what is on this host; a dash begins an option.
 type ImageReference = Annotated[
     str,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-SCHEMES = ("http", "https")
+BEGINNINGS = ("http://", "https://")
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 MAX_LENGTH = 8000  # RFC 9110, section 4.1, asks for at least that
 # Of HOST/NAME:TAG and HOST/NAME@DIGEST; whether one is well-formed is skopeo's to say.
@@ -23,9 +23,9 @@ def check_url(text: str) -> str:
     if not _CHARACTERS.fullmatch(text):
         wrong = _CHARACTERS.sub("", text)[:1]
         raise ValueError(f"{wrong!r} in an address has to be percent-encoded (RFC 3986)")
-    parts = urllib.parse.urlsplit(text)
-    if parts.scheme not in SCHEMES:
+    if not text.startswith(BEGINNINGS):
         raise ValueError("an address has to begin with http:// or https://")
+    parts = urllib.parse.urlsplit(text)
     if not parts.hostname:
         raise ValueError("an address has to name a host")
     _ = parts.port  # raises ValueError when it is not a port
