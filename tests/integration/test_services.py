@@ -208,3 +208,26 @@ def test_who_is_not_root_has_services_too(vcr: Any, both: tuple[Path, Path], hom
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "from the database\nstart\nstop\n"
+
+
+def test_a_service_does_not_choose_what_the_next_one_is_shown(
+    vcr: Any, both: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The attack that was found: the first one made a link where the second's volume was."""
+    project, db = both
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    swap = f"busybox rm -rf /v/sub; busybox ln -s {secret} /v/sub; exec busybox httpd -f -p 7000"
+    (db / "Dockerfile").write_text(f"FROM busybox\nUSER 0:0\nEXPOSE 7000\nCMD {command(swap)}\n")
+    (project / "vol/sub").mkdir(parents=True)
+    toml = (project / "vcr.toml").read_text().replace("data:/data", "./vol:/v")
+    (project / "vcr.toml").write_text(
+        f'{toml}\n[services.next]\nbuild = "../next"\nvolumes = ["./vol/sub:/v"]\n'
+    )
+    take = "echo owned > /v/owned; exec busybox httpd -f -p 7001"
+    shutil.copytree(db, project.with_name("next"))
+    (project.with_name("next") / "Dockerfile").write_text(
+        f"FROM busybox\nUSER 0:0\nEXPOSE 7001\nCMD {command(take)}\n"
+    )
+    assert "to which a service writes" in vcr("up", *DEV, project, code=2).stderr
+    assert not list(secret.iterdir())
