@@ -11,8 +11,9 @@ import pytest
 from services import tool
 
 from vcr.errors import MismatchError
+from vcr.foreign import MIB
 from vcr.lock.archive import SNAPSHOTS
-from vcr.lock.fetch import fetch
+from vcr.lock.fetch import Source, fetch
 from vcr.settings import Settings
 from vcr.tools.apt import mirrors
 from vcr.tools.gpgv import Gpgv
@@ -73,6 +74,7 @@ def test_the_installed_program_builds_what_a_checkout_builds() -> None:
 
 
 def test_the_shell_works_without_nixpkgs() -> None:
+    build("shell")  # its pins are filled; nix develop by itself would ask the network
     command = ["nix", "develop", "--offline", f"path:{REPO}", "-c", "python3", "-c"]
     done = subprocess.run(
         [*command, "import click, sys; print(sys.executable)"],
@@ -93,8 +95,9 @@ def test_bin_vcr_and_vcr_configure_nix_alike() -> None:
 
 def test_the_archive_signature_is_checked() -> None:
     gpgv = Gpgv.of_toolset(build("verify")[0])
-    bases = [*mirrors(), f"{SNAPSHOTS}/20261122T000000Z"]
-    message = fetch([f"{base}/dists/trixie/InRelease" for base in bases])
+    nearer = [Source(f"{base}/dists/trixie/InRelease", is_mirror=True) for base in mirrors()]
+    archive = Source(f"{SNAPSHOTS}/20261122T000000Z/dists/trixie/InRelease")
+    message = fetch([*nearer, archive], most=MIB)
     text = gpgv.signed_text(message, "trixie/InRelease")
     assert "Codename: trixie" in text
     assert "-----BEGIN" not in text
