@@ -16,9 +16,10 @@ from vcr.ui import Ui
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> App:
+def app(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> App:
     ui = Ui(out=io.StringIO(), err=io.StringIO())
-    return App(Settings.load({"HOME": str(tmp_path)}), ui, tmp_path)
+    home = tmp_path_factory.mktemp("home")  # what vcr keeps is there
+    return App(Settings.load({"HOME": str(home)}), ui, tmp_path)
 
 
 def said(app: App) -> str:
