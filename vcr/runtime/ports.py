@@ -10,6 +10,7 @@ from vcr.engines.machine import Forward
 from vcr.errors import HostError, UsageError
 
 LOOPBACK = "127.0.0.1"
+NETWORKS = ("passt", "pasta")  # passt(1); passt.avx2 is the same
 LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp, include/net/tcp_states.h
 _FORM = re.compile(r"(?:(?:(\d+(?:\.\d+){3}):)?(\d+):)?(\d+)")
 
@@ -73,8 +74,14 @@ def holder_of(port: int) -> str:
     for process in sorted(Path("/proc").glob("[0-9]*")):
         with suppress(OSError):  # processes end, and others' are not ours to see
             if any(str(fd.readlink()) in inodes for fd in (process / "fd").iterdir()):
-                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+                return _named((process / "comm").read_text().strip(), process.name)
     return ""
+
+
+def _named(command: str, pid: str) -> str:
+    if command.startswith(NETWORKS):
+        return f"the network of a machine or container ({command}, pid {pid}; see `vcr ps --all`)"
+    return f"{command} (pid {pid})"
 
 
 def _listeners(port: int) -> Iterable[str]:
