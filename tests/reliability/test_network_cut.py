@@ -13,10 +13,13 @@ from program import Vcr
 
 pytestmark = pytest.mark.nix
 
-# As vcr is started, but it waits for servers for a second instead of a minute.
+# As vcr is started, but it waits for servers for a second instead of a minute, and takes the
+# server of this test, which is on this host, for one of the network.
 IMPATIENT = """
-import vcr.lock.fetch, vcr.lock.web
-vcr.lock.fetch.TIMEOUT_SECONDS = vcr.lock.web.TIMEOUT_SECONDS = 1.0
+from functools import partial
+import vcr.lock.web, vcr.lock.write
+object.__setattr__(vcr.lock.web.LIMITS, "idle", 1.0)
+vcr.lock.write.Source = partial(vcr.lock.write.Source, is_mirror=True)
 from vcr.cli import main
 main()
 """
@@ -87,6 +90,7 @@ def test_while_locking(
 def test_while_building(
     private_vcr: Vcr, project: Path, chance: random.Random, tmp_path: Path, fault: str
 ) -> None:
+    private_vcr.program = [sys.executable, "-c", IMPATIENT]
     with serving(chance.randbytes(100_000)) as server:
         add(project, server)
         private_vcr("lock", project)
