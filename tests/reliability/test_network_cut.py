@@ -80,7 +80,7 @@ def test_while_locking(
         server.fault = fault
         done = private_vcr("lock", project, code=7)
         assert "error: cannot download file" in done.stderr
-        assert server.asked == 3
+        assert server.asked > 1  # it was tried again
         assert (project / "vcr.lock").read_bytes() == before
         server.fault = ""
         private_vcr("lock", project)
