@@ -26,7 +26,6 @@ def ticking(project: Path) -> Path:
 
 @pytest.mark.parametrize("profile", ["dev", "stage", "prod"])
 def test_lines_have_a_time(vcr: Any, ticking: Path, tmp_path: Path, profile: str) -> None:
-    begin = time.time()
     vcr("up", "--profile", profile, ticking)
     time.sleep(8)
     everything = vcr("logs", ticking).stdout.splitlines()
