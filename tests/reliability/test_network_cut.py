@@ -80,7 +80,8 @@ def test_while_locking(
         server.fault = fault
         done = private_vcr("lock", project, code=7)
         assert "error: cannot download file" in done.stderr
-        assert server.asked > 1  # it was tried again
+        # It was tried again; silence is not waited for twice.
+        assert server.asked == 1 if fault == "hang" else server.asked > 1
         assert (project / "vcr.lock").read_bytes() == before
         server.fault = ""
         private_vcr("lock", project)
