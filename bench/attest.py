@@ -20,17 +20,17 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
-from vcr.attest.checker import verify_files  # noqa: E402
-from vcr.attest.demand import Demand  # noqa: E402
+from vcr.attest.checks.checker import verify_files  # noqa: E402
+from vcr.attest.checks.demand import Demand  # noqa: E402
 from vcr.attest.dsse import sign  # noqa: E402
 from vcr.attest.keys import create_pair, key_id, read_private, read_public  # noqa: E402
-from vcr.attest.nitro import Expected, verify_document  # noqa: E402
+from vcr.attest.nitro.document import Expected, verify_document  # noqa: E402
 from vcr.attest.predicates import Host  # noqa: E402
 from vcr.attest.provenance import Pins, provenance  # noqa: E402
 from vcr.attest.statement import Statement  # noqa: E402
 from vcr.model.arch import Arch  # noqa: E402
 from vcr.model.digest import Digest  # noqa: E402
-from vcr.stages.prepare import prepare  # noqa: E402
+from vcr.planner.prepare import prepare  # noqa: E402
 
 DOCUMENT = REPO / "tests/golden/nitro/document.cbor"
 THEN = dt.datetime(2023, 9, 18, 15, 5, tzinfo=dt.UTC)  # when it was new

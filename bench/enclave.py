@@ -22,13 +22,13 @@ from pathlib import Path
 
 from build import REPO
 
-from vcr.enclave.emulated import Emulation, Setup
-from vcr.engines.enclave import EnclaveMachine
-from vcr.engines.load import load_machine
+from vcr.build.builder import Builder
+from vcr.engines.enclave.emulated import Emulation, Setup
+from vcr.engines.enclave.machine import EnclaveMachine
+from vcr.engines.registry import load_machine
 from vcr.model.arch import Arch
+from vcr.planner.prepare import prepare
 from vcr.settings import Settings
-from vcr.stages.build import Builder
-from vcr.stages.prepare import prepare
 from vcr.ui import Ui
 
 CHECKED = re.compile(r"drive checked, (\d+) bytes in ([\d.]+) s, ([\d.]+) MB/s")

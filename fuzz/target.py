@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from vcr.errors import ExitCode, VcrError
-from vcr.sandbox.failure import Failure
+from vcr.formats.failure import Failure
 
 MAX_INPUT = (64 << 10) - 1  # bytes; the promise is about what is shorter than 64 KiB
 

@@ -6,13 +6,13 @@ import random
 from pathlib import Path
 from typing import Any
 
+from vcr.build.builder import Built, BuiltStage
+from vcr.formats import verity
+from vcr.formats.oci import TAG, Layout, platform
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
 from vcr.model.plan import BuildMachine, Image, Machine, Plan
-from vcr.sandbox import verity
-from vcr.sandbox.oci import TAG, Layout, platform
-from vcr.stages.build import Built, BuiltStage
 
 EPOCH = 1_700_000_000
 BLOCKS = 300  # two levels of hashes

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vcr.sandbox.oci import Layout
+from vcr.formats.oci import Layout
 
 type Send = Callable[[http.server.BaseHTTPRequestHandler, bytes], None]
 

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from vcr.attest.cose import ES384, to_be_signed
-from vcr.sandbox import pcrs
+from vcr.attest.nitro.cose import ES384, to_be_signed
+from vcr.formats import pcrs
 
 NOW = dt.datetime(2026, 11, 26, 12, 0, tzinfo=dt.UTC)
 NAMES = ("NOT AWS test root", "NOT AWS test region", "NOT AWS test host", "NOT AWS test enclave")

@@ -25,10 +25,10 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from vcr.attest.chain import AWS_ROOT
+from vcr.attest.checks.rejected import RejectedError
 from vcr.attest.domains import of_app
-from vcr.attest.nitro import Expected, verify_document
-from vcr.attest.rejected import RejectedError
+from vcr.attest.nitro.chain import AWS_ROOT
+from vcr.attest.nitro.document import Expected, verify_document
 
 REGISTERS = (0, 1, 2, 16)  # three of the image, and the drive's
 SECONDS = 600.0  # an emulated enclave takes its time

@@ -16,13 +16,14 @@ from fuzz.target import Target
 from fuzz.targets.images import _blobs, _layout
 from fuzz.targets.machines import PAGE, _states
 from fuzz.targets.proofs import MODULE
-from vcr.attest import chain
-from vcr.attest.rejected import RejectedError
-from vcr.lock import connection, forms, unpacked, web
-from vcr.lock.connection import Limits
-from vcr.lock.forms import plain
-from vcr.lock.unpacked import UnreadableError, bounded, decoded, members
-from vcr.lock.web import exchange
+from vcr.attest.checks.rejected import RejectedError
+from vcr.attest.nitro import chain
+from vcr.lock.network import connection, web
+from vcr.lock.network.connection import Limits
+from vcr.lock.network.web import exchange
+from vcr.lock.secrets import forms, unpacked
+from vcr.lock.secrets.forms import plain
+from vcr.lock.secrets.unpacked import UnreadableError, bounded, decoded, members
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
 from vcr.verify import archives, explain, material, memory

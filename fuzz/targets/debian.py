@@ -11,16 +11,16 @@ from pathlib import Path
 
 from fuzz.target import Target
 from vcr.errors import VcrError
-from vcr.lock import packages, release, version
-from vcr.lock.debian import resolve
-from vcr.lock.packages import Index, Relation, paragraphs
-from vcr.lock.release import Release
+from vcr.formats import debs, dpkg
+from vcr.formats.debs import build_base, put_metadata, read_package
+from vcr.formats.dpkg import put_database
+from vcr.formats.tree import Tree
+from vcr.lock.debian import packages, release, version
+from vcr.lock.debian.packages import Index, Relation, paragraphs
+from vcr.lock.debian.release import Release
+from vcr.lock.debian.resolve import resolve
+from vcr.lock.debian.version import Version
 from vcr.lock.sources import is_what_was_there
-from vcr.lock.version import Version
-from vcr.sandbox import debs, dpkg
-from vcr.sandbox.debs import build_base, put_metadata, read_package
-from vcr.sandbox.dpkg import put_database
-from vcr.sandbox.tree import Tree
 
 INDEX = (
     b"Package: a\nEssential: yes\nVersion: 1:1.0-1+b1\nArchitecture: all\nFilename: pool/a.deb\nSize: 5\nSHA256: "

@@ -14,21 +14,24 @@ from contextlib import suppress
 from pathlib import Path
 
 from fuzz.target import Target
-from vcr.engines import agent, cartesi_frames, debug, transfer
-from vcr.engines.agent import Agent, NoAnswerError
-from vcr.engines.cartesi_frames import Session, logged
-from vcr.engines.debug import Answers
+from vcr.agent import client as agent
+from vcr.agent import debug, transfer
+from vcr.agent.client import Agent, NoAnswerError
+from vcr.agent.debug import Answers
+from vcr.engines.cartesi import frames as cartesi_frames
+from vcr.engines.cartesi.frames import Session, logged
 from vcr.errors import VcrError
-from vcr.lock import recorder, web
+from vcr.formats import qmp
+from vcr.formats.failure import Failure
+from vcr.formats.qmp import Monitor
+from vcr.lock import recorder
 from vcr.lock.bodies import BodyStore
+from vcr.lock.network import web
+from vcr.lock.network.web import Response
 from vcr.lock.recorder import Recorder
 from vcr.lock.request import Request
-from vcr.lock.secrets import Secrets
+from vcr.lock.secrets.placeholders import Secrets
 from vcr.lock.sources import Sources
-from vcr.lock.web import Response
-from vcr.sandbox import qmp
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.qmp import Monitor
 
 
 def _told(data: bytes, directory: Path, work: Callable[[Path], object]) -> None:

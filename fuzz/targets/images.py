@@ -16,20 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.target import Target
-from vcr.engines import layers as dev_layers
 from vcr.engines import sealed
+from vcr.engines.container import layers as dev_layers
 from vcr.export import artifact
 from vcr.export.artifact import unpack_layout, write_layout
 from vcr.export.manifest import File, Manifest
+from vcr.formats import cpio, eif, oci, tar, users, verity
+from vcr.formats.eif import Image
+from vcr.formats.failure import Failure
+from vcr.formats.oci import CONFIG, INDEX, LAYER, MANIFEST, Layout, canonical
+from vcr.formats.packed import uncompressed
+from vcr.formats.tar import apply_layer
+from vcr.formats.tree import Content, Node, Tree, directory, text_file
 from vcr.lock import layout as locked_layout
 from vcr.model.digest import Digest
-from vcr.sandbox import cpio, eif, oci, seal, tar, users, verity
-from vcr.sandbox.eif import Image
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.oci import CONFIG, INDEX, LAYER, MANIFEST, Layout, canonical
-from vcr.sandbox.packed import uncompressed
-from vcr.sandbox.tar import apply_layer
-from vcr.sandbox.tree import Content, Node, Tree, directory, text_file
+from vcr.sandbox import seal
 
 
 def _tree() -> Tree:

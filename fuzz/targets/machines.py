@@ -9,17 +9,19 @@ from contextlib import suppress
 from pathlib import Path
 
 from fuzz.target import Target
-from vcr.perf import boot, flame, profile, symbols
-from vcr.perf.flame import draw
+from vcr.formats import merkle, migration
+from vcr.formats.migration import MAGIC, PAGE, canonical, device_sections
+from vcr.perf import boot, profile, symbols
 from vcr.perf.guest import _report
 from vcr.perf.profile import rows
 from vcr.perf.symbols import KernelSymbols
-from vcr.sandbox import merkle, migration, run, vm
-from vcr.sandbox.migration import MAGIC, PAGE, canonical, device_sections
+from vcr.report import flame_svg as flame
+from vcr.report.flame_svg import draw
+from vcr.sandbox import build_machine, run
+from vcr.sandbox.build_machine import read_result
 from vcr.sandbox.normalize import RULES, normalize
 from vcr.sandbox.run import check, layer_nodes
 from vcr.sandbox.sampled import SAMPLES, SYMBOLS
-from vcr.sandbox.vm import read_result
 from vcr.verify import kernel_log, memory
 from vcr.verify.memory import STEP, layout
 
@@ -257,7 +259,9 @@ def _steps() -> Iterator[bytes]:
 
 
 TARGETS = (
-    Target("step", read_step, _steps, modules=(vm, run), words=(b"null", b"true", b"-1")),
+    Target(
+        "step", read_step, _steps, modules=(build_machine, run), words=(b"null", b"true", b"-1")
+    ),
     Target(
         "migration",
         read_state,

@@ -16,6 +16,7 @@ from vcr.dockerfile.words import Expander, split_words
 from vcr.errors import VcrError
 from vcr.export.nbd import parse_address
 from vcr.export.registry import Reference
+from vcr.formats.match import compile_pattern
 from vcr.lock.engine import current_engine
 from vcr.lock.inputs import wanted_inputs
 from vcr.lock.read import differences
@@ -33,8 +34,7 @@ from vcr.model.lockfile import (
     read_lock_file,
 )
 from vcr.model.project import Project, load_project
-from vcr.sandbox.match import compile_pattern
-from vcr.stages.plan import make_plan
+from vcr.planner.project import make_plan
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BASES = '[base.deb]\npackages = ["a1"]\n[base.img]\nimage = "example.org/img"\n'

@@ -11,16 +11,19 @@ import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fuzz.target import Target
-from vcr.attest import checker, cose, dsse, nitro, policy, predicates, receipt, statement
-from vcr.attest.cbor import read_cbor as read_cbor_of_documents
-from vcr.attest.checker import verify_files
-from vcr.attest.demand import Demand
+from vcr.attest import dsse, predicates, statement
+from vcr.attest.checks import checker, policy, receipt
+from vcr.attest.checks.checker import verify_files
+from vcr.attest.checks.demand import Demand
+from vcr.attest.checks.evidence import check_software
+from vcr.attest.checks.receipt import Receipt
 from vcr.attest.dsse import Envelope, read_envelope, sign
-from vcr.attest.evidence import check_software
 from vcr.attest.keys import key_id, parse_public, public_pem
-from vcr.attest.receipt import Receipt
+from vcr.attest.nitro import cose
+from vcr.attest.nitro import document as nitro
+from vcr.attest.nitro.cbor import read_cbor as read_cbor_of_documents
 from vcr.attest.statement import STATEMENT, Statement
-from vcr.enclave.nsm import SoftwareNsm
+from vcr.engines.enclave.nsm import SoftwareNsm
 from vcr.export import manifest
 from vcr.model.digest import Digest
 from vcr.tools.nitro_cli import read_enclave

@@ -29,7 +29,7 @@ const (
 	reasonAccepted = 1 // manual: what came is done with, the next one may come
 )
 
-// What the first byte of a message from the host means; vcr/engines/cartesi_frames.py
+// What the first byte of a message from the host means; vcr/engines/cartesi/frames.py
 // has the other end.
 const (
 	frameResume  = 0 // time (8 bytes, seconds since 1970), then entropy

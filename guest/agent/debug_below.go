@@ -12,7 +12,7 @@ import (
 )
 
 // below is an open directory. What is made below it is made through no link: a path is walked
-// name by name, and what is on the way has to be a directory itself, as vcr/engines/below.py
+// name by name, and what is on the way has to be a directory itself, as vcr/beneath.py
 // does it on the host.
 type below int
 

@@ -27,7 +27,7 @@ const (
 	describing = "machine.json"
 )
 
-// Restore is what vcr/sandbox/runtime.py writes: how QEMU is started. `{memory}` and
+// Restore is what vcr/sandbox/enclave_ramdisk.py writes: how QEMU is started. `{memory}` and
 // `{clock}` in its argv are the snapshot's own. The others are sockets that QEMU makes, and
 // what the kernel of the enclave was told.
 type Restore struct {

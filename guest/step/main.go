@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Names of the virtio-serial ports; vcr/sandbox/vm.py has the other ends.
+// Names of the virtio-serial ports; vcr/sandbox/build_machine.py has the other ends.
 const (
 	outputPort = "vcr.output" // the command's stdout and stderr
 	resultPort = "vcr.result" // one Result

@@ -16,7 +16,7 @@ type account struct {
 }
 
 // findAccount looks up `user[:group]`, names or numbers, in the root's own /etc/passwd
-// and /etc/group; "" is root. The same rules as vcr/sandbox/users.py.
+// and /etc/group; "" is root. The same rules as vcr/formats/users.py.
 func findAccount(text string) (*account, error) {
 	user, group, _ := strings.Cut(text, ":")
 	if user == "" {

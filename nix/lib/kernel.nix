@@ -14,7 +14,6 @@ in
 sandbox.build {
   inherit name;
   module = "kernel";
-  modules = [ "chmod" "cpio" "debs" "match" "modules" ];
   job = {
     linux = if isOurs then "${toolchain.kernels.${arch}}" else "";
     kernel_deb = if isOurs then "" else pins.deb arch package;

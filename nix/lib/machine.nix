@@ -1,4 +1,4 @@
-# What a build machine of an architecture is made of: `machine` of vcr/sandbox/vm.py.
+# What a build machine of an architecture is made of: `machine` of vcr/sandbox/build_machine.py.
 { toolchain, sandbox }:
 arch:
 let

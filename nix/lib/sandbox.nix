@@ -1,26 +1,54 @@
-# Runs builders of vcr/sandbox: `module`.main(specification, $out). Only the listed
-# modules are taken, so that changing one stage's builder rebuilds no other stage.
+# Runs builders of vcr/sandbox: `module`.main(specification, $out). A builder gets the modules
+# that it imports, by way of others too, and no more: a change of one rebuilds no other stage.
 { toolchain }:
 let
-  directory = ../../vcr/sandbox;
-  shared = [
-    "__init__.py" "failure.py" "oci.py" "packed.py" "rungs.py" "tar.py" "tree.py" "users.py"
-  ];
-  sources = modules: builtins.path {
-    path = directory;
-    name = "vcr-sandbox";
-    filter = file: _: builtins.elem (baseNameOf file) (shared ++ map (m: "${m}.py") modules);
-  };
+  package = ../../vcr;
+  # What a module imports of vcr: whole lines `from vcr.a.b import c`, and `from vcr.a import b`
+  # where b is a module.
+  imports = module:
+    let
+      text = builtins.readFile (package + "/${path module}");
+      found = builtins.filter builtins.isList
+        (builtins.split "(^|\n)from vcr\\.([a-z_.]+) import ([^\n]+)" text);
+      named = match:
+        let
+          from = builtins.elemAt match 1;
+          names = builtins.filter builtins.isString
+            (builtins.split "[^a-z_]+(as [a-z_]+)?" (builtins.elemAt match 2));
+        in
+        if isModule from then [ from ] else map (name: "${from}.${name}") names;
+    in
+    builtins.filter isModule (builtins.concatMap named found);
+  path = module: "${builtins.replaceStrings [ "." ] [ "/" ] module}.py";
+  isModule = module: builtins.pathExists (package + "/${path module}");
+  closure = module: map (entry: entry.key) (builtins.genericClosure {
+    startSet = [ { key = module; } ];
+    operator = entry: map (key: { inherit key; }) (imports entry.key);
+  });
+
+  # Without any __init__.py: packages of the same names, with nothing in them but these.
+  sources = module:
+    let
+      files = map path (closure module);
+      folders = map dirOf files;
+      root = toString package + "/";
+      below = file: builtins.substring (builtins.stringLength root) (-1) file;
+    in
+    builtins.path {
+      path = package;
+      name = "vcr-sandbox";
+      filter = file: _: builtins.elem (below file) (files ++ folders);
+    };
 
   # Shell text that runs `entry` of a module on a specification file.
-  call = { module, entry ? "main", modules ? [ ] }: specification: out: ''
+  call = { module, entry ? "main" }: specification: out: ''
     rm -rf /tmp/lib
     mkdir /tmp/lib
-    ln -s ${sources ([ module ] ++ modules)} /tmp/lib/vcr_sandbox
+    ln -s ${sources "sandbox.${module}"} /tmp/lib/vcr
     ${toolchain.python}/usr/bin/python3 -I -B -c '
     import sys
     sys.path.insert(0, "/tmp/lib")
-    from vcr_sandbox.${module} import ${entry}
+    from vcr.sandbox.${module} import ${entry}
     ${entry}(sys.argv[1], sys.argv[2])
     ' "${specification}" "${out}"
   '';
@@ -29,14 +57,14 @@ in
   inherit call;
 
   # A derivation that is one call. name: of the derivation. module: the entry point.
-  # modules: what it imports besides the shared ones. job: its specification; store
-  # paths in it become dependencies. features: what the host must have.
+  # job: its specification; store paths in it become dependencies. features: what the
+  # host must have.
   build =
-    { name, module, modules ? [ ], job, features ? [ ] }:
+    { name, module, job, features ? [ ] }:
     toolchain.run {
       inherit name;
       requiredSystemFeatures = features;
       job = builtins.toJSON job;
       passAsFile = [ "job" ];
-    } (call { inherit module modules; } "$jobPath" "$out");
+    } (call { inherit module; } "$jobPath" "$out");
 }

@@ -7,8 +7,7 @@ let
   # The same for every app, so that PCR1 is.
   runtime = sandbox.build {
     name = "vcr-enclave-runtime-${arch}";
-    module = "runtime";
-    modules = [ "boundary" "cpio" "merkle" "migration" "prod" "qmp" "vm" ];
+    module = "enclave_ramdisk";
     job = {
       loader = "${toolchain.loader arch}/loader";
       qemu = "${qemu-riscv}/usr/bin/qemu-system-riscv64";
@@ -20,7 +19,6 @@ in
 sandbox.build {
   name = "vcr-enclave-${plan.name}";
   module = "enclave";
-  modules = [ "boundary" "cpio" "eif" "pcrs" "verity" ];
   job = {
     inherit (plan) name;
     inherit arch;

@@ -55,7 +55,7 @@ let
     } "base64 -d < $dataPath | gunzip > $out";
 
   # A locked OCI image. vcr has put it into the store before Nix looks for it; the
-  # error is in the form of vcr/sandbox/failure.py.
+  # error is in the form of vcr/formats/failure.py.
   ociLayout =
     spec:
     derivation {
@@ -129,7 +129,6 @@ let
       shown = sandbox.build {
         name = "vcr-mounted";
         module = "mounted";
-        modules = [ "chmod" "copy" "layer" "lower" "match" ];
         job = {
           inherit (plan) epoch;
           inherit mksquashfs;
@@ -167,7 +166,6 @@ let
     sandbox.build {
       name = "vcr-layer-run";
       module = "run";
-      modules = [ "cpio" "lower" "normalize" "vm" ];
       job = runJob spec;
       features = if plan.build.kvm then [ "kvm" ] else [ ];
     };
@@ -189,7 +187,6 @@ let
       name = "vcr-layer-${spec.op}";
       # A base depends on no code that copies, so that a change there rebuilds none.
       module = if isBase spec then "base" else "layer";
-      modules = if isBase spec then [ "debs" "dpkg" ] else [ "chmod" "copy" "match" ];
       job = {
         inherit (plan) arch epoch;
         spec = essential spec;

@@ -1,6 +1,6 @@
 # The prod machine on either engine: `machine` before its first instruction, `snapshot` at the
-# instant its app is healthy. Output: as vcr/sandbox/prod.py and cartesi.py say. And `samples`
-# of the way between them, for `vcr perf record --boot`: vcr/sandbox/sampled.py.
+# instant its app is healthy. Output: as vcr/sandbox/prod_machine.py and cartesi.py say. And
+# `samples` of the way between them, for `vcr perf record --boot`: vcr/sandbox/sampled.py.
 { toolchain, plan, sandbox, squashfs, kernel, ... }:
 let
   inherit (plan.machine) engine;
@@ -12,8 +12,7 @@ let
 
   qemu = toolchain.qemu-riscv;
   onQemu = step0: {
-    module = "prod";
-    modules = [ "cpio" "merkle" "migration" "qmp" "vm" ];
+    module = "prod_machine";
     job = onQemuJob // { inherit step0; };
   };
   onQemuJob = given // {
@@ -56,7 +55,6 @@ rec {
   samples = sandbox.build {
     name = "vcr-samples-${plan.name}";
     module = "sampled";
-    modules = [ "cpio" "merkle" "migration" "prod" "qmp" "vm" ];
     job = onQemuJob // {
       step0 = "${machine}";
       plugin = "${toolchain.plugin}/samples.so";

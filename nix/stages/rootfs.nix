@@ -2,7 +2,6 @@
 # Output: root.tar (normalised), rungs.json.
 { toolchain, plan, sandbox, guest, image, ... }:
 let
-  modules = [ "chmod" "debs" "linuxkit" "match" ];
   inherit (plan.machine) debug;
   agent = if debug then toolchain.debugAgent else toolchain.agent;
   sets = [ "guest" ] ++ (if debug then [ "guest-debug" ] else [ ]);
@@ -26,9 +25,9 @@ toolchain.run {
   passAsFile = [ "job" "finish" ];
 } ''
   mkdir /tmp/work
-  ${sandbox.call { module = "rootfs"; entry = "prepare"; inherit modules; } "$jobPath" "/tmp/work"}
+  ${sandbox.call { module = "rootfs"; entry = "prepare"; } "$jobPath" "/tmp/work"}
   # --no-sbom: the SBOM has a random UUID in it
   HOME=/tmp TMPDIR=/tmp ${toolchain.linuxkit}/usr/bin/linuxkit build --cache /tmp/work/cache \
     --format tar --arch ${plan.arch} --no-sbom --o /tmp/linuxkit.tar /tmp/work/linuxkit.yml
-  ${sandbox.call { module = "rootfs"; entry = "finish"; inherit modules; } "$finishPath" "$out"}
+  ${sandbox.call { module = "rootfs"; entry = "finish"; } "$finishPath" "$out"}
 ''

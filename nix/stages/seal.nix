@@ -3,7 +3,6 @@
 sandbox.build {
   name = "vcr-seal-${plan.name}";
   module = "seal";
-  modules = [ "verity" ];
   job = {
     inherit (plan) epoch;
     inherit snapshot;

@@ -16,7 +16,7 @@ from determinism import assert_same_again, busy_host, deriver
 from program import runner_in
 from test_examples import address, get
 
-from vcr.engines.cartesi_frames import replay
+from vcr.engines.cartesi.frames import replay
 
 FILES = os.environ.get("VCR_CARTESI_MACHINE", "")
 pytestmark = [

@@ -10,9 +10,9 @@ from determinism import assert_same_again, busy_host, deriver, pinned
 from test_examples import address, digests, get
 from test_prod import STATIC, stage
 
-from vcr.engines.agent import Agent
+from vcr.agent.client import Agent
 from vcr.runtime.record import Records
-from vcr.sandbox.prod import debug_sockets
+from vcr.sandbox.prod_machine import debug_sockets
 from vcr.settings import Settings
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]

@@ -309,7 +309,7 @@ def test_without_user_namespaces_it_is_exit_code_5(vcr: Any, project: Path, home
 def test_whether_a_container_can_be_made_is_found_by_trying(home: Path) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); "
-        "from vcr.engines.possible import why_no_container; print(why_no_container())"
+        "from vcr.engines.container.probe import why_no_container; print(why_no_container())"
     )
     assert start_as(home, "", script=script).stdout == "\n"
     assert (

@@ -19,22 +19,22 @@ from eif_reader import read_eif
 from nitro_document import read_document
 from test_prod import stage
 
+from vcr.agent.client import Agent
 from vcr.attest.domains import of_parent
-from vcr.enclave import wire
-from vcr.enclave.emulated import Emulation, Setup
-from vcr.enclave.image import measure_image, read_image
-from vcr.engines.agent import Agent
-from vcr.engines.load import load_machine
+from vcr.build.builder import Builder
+from vcr.engines.enclave import wire
+from vcr.engines.enclave.emulated import Emulation, Setup
+from vcr.engines.enclave.image import measure_image, read_image
+from vcr.engines.registry import load_machine
 from vcr.errors import MismatchError, UnhealthyError
+from vcr.formats.eif import decode, encode
+from vcr.formats.pcrs import of_root
+from vcr.formats.verity import BLOCK, Verity
 from vcr.model.arch import Arch
+from vcr.planner.prepare import prepare
 from vcr.runtime.record import Records
-from vcr.sandbox.eif import decode, encode
 from vcr.sandbox.enclave import parameters
-from vcr.sandbox.pcrs import of_root
-from vcr.sandbox.verity import BLOCK, Verity
 from vcr.settings import Settings
-from vcr.stages.build import Builder
-from vcr.stages.prepare import prepare
 from vcr.ui import Ui
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]

@@ -20,9 +20,9 @@ from middle import in_the_middle
 from test_enclave_boot import ask, opened
 from test_prod import stage
 
+from vcr.attest.checks.rejected import RejectedError
 from vcr.attest.domains import of_app, of_parent
-from vcr.attest.nitro import Expected, verify_document
-from vcr.attest.rejected import RejectedError
+from vcr.attest.nitro.document import Expected, verify_document
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
 

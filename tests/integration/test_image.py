@@ -12,13 +12,13 @@ import pytest
 from determinism import assert_same_again
 
 from vcr import process
+from vcr.build.builder import Builder, Built
 from vcr.errors import VcrError
 from vcr.lock.oci import ImageStore
 from vcr.model.arch import Arch
 from vcr.model.places import Places
+from vcr.planner.prepare import prepare
 from vcr.settings import Settings
-from vcr.stages.build import Builder, Built
-from vcr.stages.prepare import prepare
 from vcr.tools.nix import Nix
 from vcr.ui import Ui
 

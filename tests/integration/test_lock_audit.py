@@ -11,8 +11,8 @@ import pytest
 from program import PROGRAM
 
 from vcr.errors import FetchError
-from vcr.lock.fetch import Source, fetch
-from vcr.lock.release import MAX_SIZE, Release
+from vcr.lock.debian.release import MAX_SIZE, Release
+from vcr.lock.network.fetch import Source, fetch
 from vcr.tools.apt import mirrors
 
 pytestmark = pytest.mark.nix

@@ -17,7 +17,7 @@ from vcr.export.check import check_export
 from vcr.export.manifest import DRIVE
 from vcr.export.registry import Reference, pull, push
 from vcr.export.write import write_export
-from vcr.sandbox.oci import INDEX, MANIFEST, Layout, canonical, platform
+from vcr.formats.oci import INDEX, MANIFEST, Layout, canonical, platform
 from vcr.tools.skopeo import Skopeo
 
 pytestmark = pytest.mark.nix

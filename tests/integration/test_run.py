@@ -13,10 +13,10 @@ import pytest
 from determinism import assert_same_again, busy_host
 from test_dockerfiles import make_project
 
+from vcr.build.builder import Builder
 from vcr.model.arch import Arch
+from vcr.planner.prepare import prepare
 from vcr.settings import Settings
-from vcr.stages.build import Builder
-from vcr.stages.prepare import prepare
 from vcr.tools.nix import Nix
 from vcr.ui import Ui
 

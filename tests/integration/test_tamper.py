@@ -16,11 +16,11 @@ import pytest
 from test_prod import STATIC, stage
 
 from vcr.engines.machine import Channels
+from vcr.engines.qemu.snapshot import SnapshotMachine
 from vcr.engines.sealed import check_drive, check_machine, read_parameters
-from vcr.engines.snapshot import SnapshotMachine
 from vcr.errors import ExitCode, MismatchError
-from vcr.sandbox.merkle import machine_hash
-from vcr.sandbox.verity import BLOCK
+from vcr.formats.merkle import machine_hash
+from vcr.formats.verity import BLOCK
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
 

@@ -12,8 +12,8 @@ from services import tool
 
 from vcr.errors import MismatchError
 from vcr.foreign import MIB
-from vcr.lock.archive import SNAPSHOTS
-from vcr.lock.fetch import Source, fetch
+from vcr.lock.debian.archive import SNAPSHOTS
+from vcr.lock.network.fetch import Source, fetch
 from vcr.settings import Settings
 from vcr.tools.apt import mirrors
 from vcr.tools.gpgv import Gpgv

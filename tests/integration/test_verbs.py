@@ -23,8 +23,8 @@ from test_dev import until
 from test_examples import GOLDEN, address, digests, get
 
 from vcr.cli import VERBS
+from vcr.model.stage import DEBUG_PROFILES, PROFILES, SEALED_PROFILES
 from vcr.perf.profile import read
-from vcr.stages import DEBUG_PROFILES, PROFILES, SEALED_PROFILES
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
 

@@ -12,8 +12,8 @@ from flips import every_byte
 from nitro_pki import NOW, TestModule
 
 from vcr.attest import domains
-from vcr.attest.nitro import Expected, verify_document
-from vcr.attest.rejected import RejectedError
+from vcr.attest.checks.rejected import RejectedError
+from vcr.attest.nitro.document import Expected, verify_document
 
 REPO = Path(__file__).resolve().parents[2]
 MODULE = TestModule()

@@ -131,7 +131,7 @@ def assert_only_machines_run(known: set[int], vcr: Vcr, below: list[int]) -> Non
         pid
         for pid in descendants(os.getpid())
         for words in [words_of(pid)]
-        if "vcr.runtime.times" in words and any(f'"pid": {each},' in words for each in machines)
+        if "vcr.runtime.log_index" in words and any(f'"pid": {each},' in words for each in machines)
     }
     assert wait_until_alone({*known, *trees, *watchers}) == []
 

@@ -13,7 +13,7 @@ from processes import assert_nothing_runs, parents
 from program import REPO, Vcr
 
 from vcr.cli import run
-from vcr.cli.app import App
+from vcr.cli.context import App
 from vcr.model.project import load_project
 from vcr.runtime.machine import Running, current_health
 from vcr.runtime.ports import holder_of

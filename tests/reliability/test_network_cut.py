@@ -17,8 +17,8 @@ pytestmark = pytest.mark.nix
 # server of this test, which is on this host, for one of the network.
 IMPATIENT = """
 from functools import partial
-import vcr.lock.web, vcr.lock.write
-object.__setattr__(vcr.lock.web.LIMITS, "idle", {idle})
+import vcr.lock.network.web, vcr.lock.write
+object.__setattr__(vcr.lock.network.web.LIMITS, "idle", {idle})
 vcr.lock.write.Source = partial(vcr.lock.write.Source, is_mirror=True)
 from vcr.cli import main
 main()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from vcr.model.arch import Arch
-from vcr.sandbox import vm
+from vcr.sandbox import build_machine
 
 pytestmark = pytest.mark.nix
 
@@ -62,8 +62,12 @@ def plain(value: Any) -> Any:
 def test_a_machine_is_started_alike_on_every_host(arch: Arch, tmp_path: Path) -> None:
     argvs = []
     for host in HOSTS:
-        machine = vm.Machine.of({**machine_of(host, arch), "memory_mib": 512})
-        argvs.append(plain(vm.command_line(machine, tmp_path, tmp_path, clock=vm.COUNTED)))
+        machine = build_machine.Machine.of({**machine_of(host, arch), "memory_mib": 512})
+        argvs.append(
+            plain(
+                build_machine.command_line(machine, tmp_path, tmp_path, clock=build_machine.COUNTED)
+            )
+        )
     assert argvs[0] == argvs[1]
 
 

@@ -18,11 +18,11 @@ from hostile_machine import build_there
 from private_store import needs_private_store
 from program import runner_in
 
+from vcr.build.builder import Builder
 from vcr.model.arch import Arch
+from vcr.model.stage import PROD_STAGES, STAGES
+from vcr.planner.prepare import prepare
 from vcr.settings import Settings
-from vcr.stages import PROD_STAGES, STAGES
-from vcr.stages.build import Builder
-from vcr.stages.prepare import prepare
 from vcr.tools.nix import Nix, Target
 from vcr.tools.nix_log import store_name
 from vcr.ui import Ui

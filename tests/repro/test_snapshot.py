@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from determinism import busy_host, closure, copy_to, strange
 
+from vcr.build.builder import Builder
 from vcr.model.arch import Arch
 from vcr.model.ladder import read_rungs
+from vcr.model.stage import PROD_STAGES, STAGES
+from vcr.planner.prepare import prepare
 from vcr.settings import Settings
-from vcr.stages import PROD_STAGES, STAGES
-from vcr.stages.build import Builder
-from vcr.stages.prepare import prepare
 from vcr.tools.nix import Nix, Target
 from vcr.ui import Ui
 

@@ -16,7 +16,7 @@ from vcr.export.check import check_export
 from vcr.export.manifest import MANIFEST
 from vcr.export.registry import Reference, write
 from vcr.export.write import write_export
-from vcr.sandbox.oci import Layout, canonical
+from vcr.formats.oci import Layout, canonical
 from vcr.tools.skopeo import Skopeo
 
 

@@ -16,19 +16,19 @@ from test_attest_dsse import ALICE, BOB, MALLORY, trusted
 from test_attest_statement import BUILD, LADDER, statement
 
 from vcr.attest import strict_json
-from vcr.attest.checker import Verdict, verify_files
-from vcr.attest.demand import Demand, NitroDemand
+from vcr.attest.checks.checker import Verdict, verify_files
+from vcr.attest.checks.demand import Demand, NitroDemand
+from vcr.attest.checks.evidence import SOFTWARE_PAYLOAD
+from vcr.attest.checks.policy import read_policy
+from vcr.attest.checks.receipt import Receipt
+from vcr.attest.checks.rejected import Joint, RejectedError
 from vcr.attest.domains import PARENT, of_app, of_parent
 from vcr.attest.dsse import sign
-from vcr.attest.evidence import SOFTWARE_PAYLOAD
 from vcr.attest.keys import create_pair, key_id, public_pem
-from vcr.attest.policy import read_policy
 from vcr.attest.predicates import TYPES
-from vcr.attest.receipt import Receipt
-from vcr.attest.rejected import Joint, RejectedError
 from vcr.errors import UsageError
+from vcr.formats import pcrs
 from vcr.model.digest import Digest
-from vcr.sandbox import pcrs
 
 MODULE = TestModule()
 IMAGE = {number: MODULE.pcrs[number] for number in range(3)}

@@ -16,8 +16,8 @@ from test_cli import errors_of, make_app
 from vcr.attest.domains import of_parent
 from vcr.attest.keys import public_pem
 from vcr.cli import run, vcr
-from vcr.cli.app import App
-from vcr.cli.attestations import judge
+from vcr.cli.context import App
+from vcr.cli.proving.attestations import judge
 from vcr.errors import ExitCode
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung

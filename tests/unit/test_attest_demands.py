@@ -26,13 +26,13 @@ from test_attest_dsse import ALICE, BOB, MALLORY
 from test_attest_statement import BUILD, LADDER, PREDICATES, statement
 from test_cli import errors_of
 
-from vcr.attest.demand import Demand, NitroDemand
+from vcr.attest.checks.demand import Demand, NitroDemand
+from vcr.attest.checks.rejected import Joint
 from vcr.attest.domains import of_parent
 from vcr.attest.dsse import sign
 from vcr.attest.predicates import BUILD_COMMENT
-from vcr.attest.rejected import Joint
-from vcr.cli.app import App
-from vcr.cli.attestations import judge
+from vcr.cli.context import App
+from vcr.cli.proving.attestations import judge
 from vcr.errors import ExitCode, UsageError
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
@@ -180,7 +180,7 @@ def test_a_report_does_not_take_a_document_of_anybody(
     bound = hashlib.sha256(statement("root-hash").to_bytes()).digest()
     (app.directory / "nitro").write_bytes(module.document(user_data=of_parent(bound)))
     aws = partial(Demand, nitro=NitroDemand(root=module.root))
-    monkeypatch.setattr("vcr.cli.attestations.Demand", aws)
+    monkeypatch.setattr("vcr.cli.proving.attestations.Demand", aws)
     ladder = [Rung(name, Digest(digest), 1, Path("x")) for name, digest in LADDER.items()]
     paths = [app.directory / name for name in ("root.json", "nitro")]
     said, proof = judge(paths, [app.directory / "alice.pub"], ladder)
@@ -196,8 +196,8 @@ def test_a_report_does_not_take_a_document_of_anybody(
 
 
 def test_a_receipt_in_a_report_is_kept_and_not_verified(app: App) -> None:  # noqa: F811
-    from vcr.attest.receipt import Receipt  # noqa: PLC0415
-    from vcr.stages.page import _attested  # noqa: PLC0415
+    from vcr.attest.checks.receipt import Receipt  # noqa: PLC0415
+    from vcr.report.page import _attested  # noqa: PLC0415
 
     bound = hashlib.sha256(statement("rebuild").to_bytes()).digest()
     path = app.directory / "alice.json.command"

@@ -13,10 +13,10 @@ from test_attest_checker import MODULE, TRUST, check, digest_of, rejection, sign
 from test_attest_dsse import ALICE
 from test_cli import make_app
 
-from vcr.attest.demand import Demand, NitroDemand
+from vcr.attest.checks.demand import Demand, NitroDemand
+from vcr.attest.checks.policy import read_policy
+from vcr.attest.checks.rejected import Joint
 from vcr.attest.domains import APP, MAX_DATA, PARENT, of_app, of_parent
-from vcr.attest.policy import read_policy
-from vcr.attest.rejected import Joint
 from vcr.cli import run
 
 KEY = b"k" * 32  # the SHA-256 of a public key, say

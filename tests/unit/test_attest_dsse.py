@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vcr.attest import strict_json
+from vcr.attest.checks.rejected import Joint, RejectedError
 from vcr.attest.dsse import Signature, Trusted, pae, read_envelope, sign, signers
 from vcr.attest.keys import key_id
-from vcr.attest.rejected import Joint, RejectedError
 
 ALICE, BOB, MALLORY = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2, 3))
 PAYLOAD = strict_json.dump({"_type": "test", "text": "what is said"})

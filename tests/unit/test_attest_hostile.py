@@ -21,14 +21,14 @@ from test_attest_statement import BUILD, LADDER, PREDICATES, statement
 from test_cli import errors_of
 
 from vcr.attest import strict_json
-from vcr.attest.cbor import read_cbor
-from vcr.attest.checker import verify_files
+from vcr.attest.checks.checker import verify_files
+from vcr.attest.checks.evidence import SOFTWARE_PAYLOAD
+from vcr.attest.checks.receipt import MEDIA_TYPE, Receipt
+from vcr.attest.checks.rejected import Joint, RejectedError
 from vcr.attest.dsse import sign
-from vcr.attest.evidence import SOFTWARE_PAYLOAD
+from vcr.attest.nitro.cbor import read_cbor
 from vcr.attest.predicates import TYPES, parse_time
-from vcr.attest.receipt import MEDIA_TYPE, Receipt
-from vcr.attest.rejected import Joint, RejectedError
-from vcr.cli.app import App
+from vcr.cli.context import App
 from vcr.errors import ExitCode
 
 NO = {ExitCode.USAGE, ExitCode.MISMATCH}

@@ -16,7 +16,7 @@ from vcr.attest.statement import Statement
 from vcr.lock.read import load_lock
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
-from vcr.stages.prepare import prepare
+from vcr.planner.prepare import prepare
 from vcr.tools.git import public_uri
 
 REPO = Path(__file__).resolve().parents[2]

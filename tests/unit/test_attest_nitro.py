@@ -21,9 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nitro_pki import NOW, TestModule, certificate
 
-from vcr.attest.chain import AWS_ROOT
-from vcr.attest.nitro import Expected, document_bytes, verify_document
-from vcr.attest.rejected import Joint, RejectedError
+from vcr.attest.checks.rejected import Joint, RejectedError
+from vcr.attest.nitro.chain import AWS_ROOT
+from vcr.attest.nitro.document import Expected, document_bytes, verify_document
 
 MODULE = TestModule()
 EXPECTED = Expected(root=MODULE.root, nonce=b"n" * 16, user_data=b"u" * 32)

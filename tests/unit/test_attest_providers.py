@@ -21,16 +21,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from nitro_pki import NOW, TestModule
 from test_attest_dsse import ALICE, MALLORY, trusted
 
+from vcr.attest.checks.receipt import parse_receipt
+from vcr.attest.checks.rejected import Joint, RejectedError
 from vcr.attest.domains import of_parent
 from vcr.attest.providers import Evidence, Launch, Parts, Provider, nitro, report_data
 from vcr.attest.providers.command import Command
 from vcr.attest.providers.emulated import Emulated
 from vcr.attest.providers.nitro import Beside, Nitro
 from vcr.attest.providers.software import Software
-from vcr.attest.receipt import parse_receipt
-from vcr.attest.rejected import Joint, RejectedError
-from vcr.enclave.emulated import Setup
-from vcr.enclave.nsm import SoftwareNsm
+from vcr.engines.enclave.emulated import Setup
+from vcr.engines.enclave.nsm import SoftwareNsm
 from vcr.errors import (
     ExitCode,
     FetchError,
@@ -41,8 +41,8 @@ from vcr.errors import (
     VcrError,
 )
 from vcr.export.nbd import Address
-from vcr.sandbox import pcrs
-from vcr.sandbox.eif import Image, encode
+from vcr.formats import pcrs
+from vcr.formats.eif import Image, encode
 from vcr.tools import nitro_cli, nsm
 from vcr.tools.nbdkit import Nbdkit
 

@@ -14,7 +14,7 @@ from vcr.attest.provenance import MAX_CHANGED, source_descriptor
 from vcr.attest.source import Revision, revision_of
 from vcr.errors import MismatchError, UsageError
 from vcr.model.arch import Arch
-from vcr.stages.prepare import prepare
+from vcr.planner.prepare import prepare
 from vcr.tools.git import Git
 from vcr.tools.git_objects import Objects
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from vcr.attest.checks.rejected import Joint, RejectedError
 from vcr.attest.dsse import Envelope
 from vcr.attest.predicates import (
     BUILD_TYPE,
@@ -18,7 +19,6 @@ from vcr.attest.predicates import (
     time_of,
     with_time,
 )
-from vcr.attest.rejected import Joint, RejectedError
 from vcr.attest.statement import Statement, check_subjects, read_statement, subjects_of
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from vcr.sandbox import vm
-from vcr.sandbox.failure import Failure
+from vcr.formats.failure import Failure
+from vcr.sandbox import build_machine
 from vcr.sandbox.run import check, layer_nodes
 
 WELL: dict[str, Any] = {
@@ -19,7 +19,7 @@ WELL: dict[str, Any] = {
 
 def test_a_result_is_that_of_guest_step(tmp_path: Path) -> None:
     (tmp_path / "r").write_text(json.dumps(WELL))
-    check(vm.read_result(tmp_path / "r"), {"argv": ["/bin/sh", "-c", "x"]})
+    check(build_machine.read_result(tmp_path / "r"), {"argv": ["/bin/sh", "-c", "x"]})
 
 
 @pytest.mark.parametrize(
@@ -32,20 +32,20 @@ def test_a_result_is_that_of_guest_step(tmp_path: Path) -> None:
 def test_a_result_that_the_command_forged_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "r").write_bytes(data)
     with pytest.raises(Failure, match="no result"):
-        vm.read_result(tmp_path / "r")
+        build_machine.read_result(tmp_path / "r")
 
 
 def test_a_layer_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command writes to the port of the layer, or leaves a file of zeros that costs nothing."""
-    monkeypatch.setattr(vm, "MAX_FILES", 1 << 20)
+    monkeypatch.setattr(build_machine, "MAX_FILES", 1 << 20)
     code = (
         "import sys, time\n"
-        f"open({str(tmp_path / vm.OUTPUT)!r}, 'w')\n"
-        f"file = open({str(tmp_path / vm.LAYER)!r}, 'wb')\n"
+        f"open({str(tmp_path / build_machine.OUTPUT)!r}, 'w')\n"
+        f"file = open({str(tmp_path / build_machine.LAYER)!r}, 'wb')\n"
         "while True: file.write(bytes(1 << 16)); time.sleep(0.001)"
     )
     with pytest.raises(Failure, match="changes more than"):
-        vm.run([sys.executable, "-c", code], tmp_path, lambda _: None)
+        build_machine.run([sys.executable, "-c", code], tmp_path, lambda _: None)
 
 
 def test_a_hard_link_to_what_is_not_there_is_refused(tmp_path: Path) -> None:

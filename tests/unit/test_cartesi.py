@@ -1,6 +1,6 @@
 """The Cartesi engine as far as it can be tried without the emulator: what it is told, how
 its end is read, what is said to a machine. The driver here is a stand-in that speaks
-cartesi_driver.lua's protocol; tests/integration/test_cartesi_machine.py needs the emulator."""
+driver.lua's protocol; tests/integration/test_cartesi_machine.py needs the emulator."""
 
 import http.client
 import io
@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 
-from vcr.engines import cartesi_server
-from vcr.engines.agent import Agent
-from vcr.engines.cartesi_frames import PIECE, Session, logged, messages, replay
-from vcr.engines.load import load_machine
+from vcr.agent.client import Agent
+from vcr.engines.cartesi import server as cartesi_server
+from vcr.engines.cartesi.frames import PIECE, Session, logged, messages, replay
 from vcr.engines.machine import Channels, Forward
+from vcr.engines.registry import load_machine
 from vcr.errors import VcrError
+from vcr.formats.failure import Failure
 from vcr.sandbox import cartesi
-from vcr.sandbox.failure import Failure
 
 JOB: dict[str, Any] = {
     "name": "app", "kernel": "/k", "squashfs": "/s", "memory_mib": 256, "healthy": True,

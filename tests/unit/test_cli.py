@@ -9,7 +9,7 @@ import click
 import pytest
 
 from vcr.cli import VERBS, run, vcr
-from vcr.cli.app import App
+from vcr.cli.context import App
 from vcr.errors import ExitCode, LockError
 from vcr.settings import Settings
 from vcr.ui import Ui

@@ -13,23 +13,23 @@ from typing import Any
 
 import pytest
 
-from vcr.cli.start import parse_volume, read_env_file
-from vcr.engines.bundle import Bind, runtime_config
-from vcr.engines.container import Additions, ContainerMachine, merged_env
-from vcr.engines.docker import DockerMachine
-from vcr.engines.layers import merge, remove_tree, unpack
-from vcr.engines.load import load_machine
+from vcr.cli.running.start import parse_volume, read_env_file
+from vcr.engines.container.bundle import Bind, runtime_config
+from vcr.engines.container.docker import DockerMachine
+from vcr.engines.container.layers import merge, remove_tree, unpack
+from vcr.engines.container.machine import Additions, ContainerMachine, merged_env
+from vcr.engines.container.pasta import id_map, pasta_argv
 from vcr.engines.machine import Channels, Forward
-from vcr.engines.outside import id_map, pasta_argv
+from vcr.engines.registry import load_machine
 from vcr.engines.relay import Relay, listen
 from vcr.errors import UsageError
+from vcr.formats.oci import Layout
+from vcr.formats.tar import write
+from vcr.formats.tree import Node, directory, text_file
+from vcr.formats.users import Account
 from vcr.model.project import load_project
 from vcr.runtime.watch import Changes, Filter
 from vcr.sandbox.linuxkit import ROOT_CAPABILITIES, service
-from vcr.sandbox.oci import Layout
-from vcr.sandbox.tar import write
-from vcr.sandbox.tree import Node, directory, text_file
-from vcr.sandbox.users import Account
 
 CONFIG = {"Cmd": ["/app"], "Env": ["A=1"], "WorkingDir": "/w", "Volumes": {"/data": {}}}
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from vcr.cli import run
-from vcr.cli.app import App
-from vcr.cli.create import TEMPLATES
+from vcr.cli.building.create import TEMPLATES
+from vcr.cli.context import App
 from vcr.errors import ExitCode
 from vcr.model.arch import Arch
+from vcr.planner.prepare import prepare
 from vcr.settings import Settings
-from vcr.stages.prepare import prepare
 from vcr.ui import Ui
 
 

@@ -17,7 +17,7 @@ from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, LockedImage, LockedManifest
 from vcr.model.plan import Plan
 from vcr.model.project import load_project
-from vcr.stages.plan import make_plan
+from vcr.planner.project import make_plan
 
 SECONDS = 20
 NAR = "sha256-" + "A" * 43 + "="

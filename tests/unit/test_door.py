@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vcr.engines.bundle import Bind
-from vcr.engines.door import (
+from vcr.engines.container.bundle import Bind
+from vcr.engines.container.door import (
     MAX_CLIENTS,
     MAX_LINE,
     NO_ENCLAVE,

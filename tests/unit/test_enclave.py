@@ -16,18 +16,18 @@ import pytest
 pytest.importorskip("cbor2", reason="needs cbor2")
 pytest.importorskip("cryptography", reason="needs cryptography")
 
-from vcr.enclave import wire
-from vcr.enclave.emulated import Emulation, Setup
-from vcr.enclave.image import read_image
-from vcr.engines.enclave import EnclaveMachine
+from vcr.engines.enclave import wire
+from vcr.engines.enclave.emulated import Emulation, Setup
+from vcr.engines.enclave.image import read_image
+from vcr.engines.enclave.machine import EnclaveMachine
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import MismatchError, UnhealthyError, UsageError, VcrError
+from vcr.formats.boundary import CMDLINE
+from vcr.formats.eif import Image, encode, metadata
+from vcr.formats.pcrs import measure
+from vcr.formats.verity import Verity
 from vcr.model.health import HealthCheck, HttpProbe
-from vcr.sandbox.boundary import CMDLINE
-from vcr.sandbox.eif import Image, encode, metadata
 from vcr.sandbox.enclave import parameters
-from vcr.sandbox.pcrs import measure
-from vcr.sandbox.verity import Verity
 
 VERITY = Verity("ab" * 32, "cd" * 32, "cdcdcdcd-cdcd-8dcd-8dcd-cdcdcdcdcdcd", 7, 7 * 4096)
 IMAGE = Image(

@@ -13,7 +13,7 @@ from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.lockfile import Lock
 from vcr.model.project import Project, load_project
-from vcr.stages.plan import make_plan
+from vcr.planner.project import make_plan
 
 
 def write(tmp_path: Path, toml: str) -> Project:

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from middle import in_the_middle
 
 from vcr.attest.domains import of_app, of_parent
-from vcr.enclave.nsm import SoftwareNsm
-from vcr.sandbox import pcrs
+from vcr.engines.enclave.nsm import SoftwareNsm
+from vcr.formats import pcrs
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 pytestmark = needs_openssl

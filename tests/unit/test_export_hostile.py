@@ -19,8 +19,8 @@ from vcr.export.check import check_export
 from vcr.export.manifest import BLOBS, MANIFEST, MAX_BYTES, Manifest, read_manifest
 from vcr.export.registry import write
 from vcr.export.write import write_export
+from vcr.formats.oci import Layout, canonical, platform
 from vcr.model.digest import Digest
-from vcr.sandbox.oci import Layout, canonical, platform
 from vcr.tools.filling import SLACK, Filling
 
 

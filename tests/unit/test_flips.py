@@ -19,20 +19,20 @@ from test_attest_checker import TRUST, software
 from test_attest_dsse import ALICE, BOB
 from test_attest_statement import statement
 
-from vcr.attest.checker import verify_files
-from vcr.attest.demand import Demand
+from vcr.attest.checks.checker import verify_files
+from vcr.attest.checks.demand import Demand
+from vcr.attest.checks.receipt import Receipt
+from vcr.attest.checks.rejected import RejectedError
 from vcr.attest.dsse import sign
-from vcr.attest.receipt import Receipt
-from vcr.attest.rejected import RejectedError
 from vcr.engines.sealed import check_drive, read_parameters
 from vcr.errors import MismatchError
 from vcr.export.artifact import unpack_layout, write_layout
 from vcr.export.check import check_export
 from vcr.export.manifest import MANIFEST, read_manifest
 from vcr.export.write import write_export
-from vcr.sandbox import verity
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.oci import Layout
+from vcr.formats import verity
+from vcr.formats.failure import Failure
+from vcr.formats.oci import Layout
 
 SAID = sign(statement("provenance").to_bytes(), [ALICE, BOB]).to_bytes()
 BOUND = hashlib.sha256(statement("provenance").to_bytes()).digest()

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vcr.cli import run
-from vcr.cli.app import App
+from vcr.cli.context import App
 from vcr.errors import ExitCode, UsageError
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung

@@ -16,7 +16,7 @@ from fuzz.engine import fuzz, replay
 from fuzz.target import Read, Target
 from fuzz.targets import TARGETS
 from vcr.errors import ExitCode, VcrError
-from vcr.sandbox.failure import Failure
+from vcr.formats.failure import Failure
 
 # pytest-xdist has threads; the child uses none of what they hold.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")

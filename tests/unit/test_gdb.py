@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from vcr.cli.app import App
-from vcr.cli.start import Start
-from vcr.engines.boot import BootMachine
-from vcr.engines.container import NO_ADDITIONS, Additions
+from vcr.cli.context import App
+from vcr.cli.running.start import Start
+from vcr.engines.container.machine import NO_ADDITIONS, Additions
 from vcr.engines.machine import Channels
-from vcr.engines.network import OPEN
+from vcr.engines.qemu.boot import BootMachine
+from vcr.engines.qemu.network import OPEN
 from vcr.errors import UsageError
 from vcr.settings import Settings
 from vcr.tools.gdb import command_line

@@ -3,8 +3,8 @@
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from vcr.stages.drawing import draw
-from vcr.stages.graph import Node, graph_of, roots_of
+from vcr.report.graph import Node, graph_of, roots_of
+from vcr.report.graph_svg import draw
 from vcr.tools.nix import Target
 
 

@@ -14,19 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from vcr.engines import asked, debug, session
-from vcr.engines.agent import Agent, NoAnswerError, exit_code
-from vcr.engines.answers import Answers, listen_unix
-from vcr.engines.asked import KILLED, http_status, last_output
-from vcr.engines.debug import Request, ask
-from vcr.engines.inside import MachineInside
+from vcr.agent import deadline as asked
+from vcr.agent import debug, session
+from vcr.agent.client import Agent, NoAnswerError, exit_code
+from vcr.agent.deadline import KILLED, http_status, last_output
+from vcr.agent.debug import Request, ask
+from vcr.agent.server import Answers, listen_unix
+from vcr.agent.session import Streams
+from vcr.engines.exec import MachineInside
 from vcr.engines.machine import Forward
-from vcr.engines.session import Streams
 from vcr.errors import VcrError
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
-from vcr.runtime import inside
+from vcr.runtime import exec as inside
 from vcr.runtime.health import Prober
-from vcr.sandbox.prod import debug_sockets
+from vcr.sandbox.prod_machine import debug_sockets
 
 MEMORY = 64 << 10  # KiB that an answer may cost, whatever it has
 

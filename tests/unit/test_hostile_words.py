@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vcr.cli import VERBS, run
-from vcr.cli.app import App
+from vcr.cli.context import App
 from vcr.errors import ExitCode
 from vcr.settings import Settings
 from vcr.ui import Ui

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vcr.dockerfile.ignore import Ignore, load_ignore
 from vcr.errors import UsageError
-from vcr.sandbox.match import compile_pattern, has_wildcard
+from vcr.formats.match import compile_pattern, has_wildcard
 
 
 @pytest.mark.parametrize(

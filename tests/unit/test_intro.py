@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from test_cli import errors_of, make_app
 
+from vcr.build.builder import Builder
 from vcr.cli import VERBS, run
-from vcr.cli.app import App
-from vcr.cli.intro import NEXT, TOUR
+from vcr.cli.building.intro import NEXT, TOUR
+from vcr.cli.context import App
 from vcr.errors import ExitCode
 from vcr.model.answers import ANSWERS
 from vcr.model.project import load_project
-from vcr.stages.build import Builder
 
 
 @pytest.fixture

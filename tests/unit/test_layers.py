@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from vcr.engines.layers import merge, unpack
+from vcr.engines.container.layers import merge, unpack
+from vcr.formats.oci import Layout
+from vcr.formats.tar import write
+from vcr.formats.tree import Node, Tree, directory, text_file
 from vcr.sandbox import rootfs
 from vcr.sandbox.lower import overlay_nodes
-from vcr.sandbox.oci import Layout
-from vcr.sandbox.tar import write
-from vcr.sandbox.tree import Node, Tree, directory, text_file
 
 GONE = text_file("")  # of a file whose name says that another is gone
 
@@ -121,7 +121,7 @@ def test_no_layer_makes_a_device(tmp_path: Path) -> None:
 MOUNTS = """
 import os, sys
 from pathlib import Path
-from vcr.engines import namespaces
+from vcr.engines.container import namespaces
 ids = f"0 {os.getuid()} 1", f"0 {os.getgid()} 1"
 os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNS)
 for name, text in zip(("setgroups", "uid_map", "gid_map"), ("deny", *ids)):

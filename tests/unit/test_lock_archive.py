@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 
 from vcr.errors import FetchError, LockError, MismatchError, UsageError, VcrError
-from vcr.lock import web
-from vcr.lock.archive import Reader
 from vcr.lock.audit import Auditor
 from vcr.lock.bases import BaseLocker
+from vcr.lock.debian.archive import Reader
 from vcr.lock.known import Known, unknown_runs
+from vcr.lock.network import web
 from vcr.lock.read import load_lock
 from vcr.lock.sources import Sources, is_what_was_there
 from vcr.lock.write import Locker
@@ -106,7 +106,7 @@ class Files(http.server.SimpleHTTPRequestHandler):
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
     # The archive of snapshots does not answer.
     monkeypatch.setattr(web, "ATTEMPTS", 1)
-    monkeypatch.setattr("vcr.lock.archive.SNAPSHOTS", "http://127.0.0.1:9/archive/debian")
+    monkeypatch.setattr("vcr.lock.debian.archive.SNAPSHOTS", "http://127.0.0.1:9/archive/debian")
     root = tmp_path / "mirror"
     root.mkdir()
     handler = functools.partial(Files, directory=str(root))

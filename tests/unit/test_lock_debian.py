@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vcr.errors import UsageError
-from vcr.lock.debian import resolve
-from vcr.lock.packages import Index, Relation, paragraphs
-from vcr.lock.version import Version
+from vcr.lock.debian.packages import Index, Relation, paragraphs
+from vcr.lock.debian.resolve import resolve
+from vcr.lock.debian.version import Version
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from vcr.errors import FetchError
-from vcr.lock import reach, web
-from vcr.lock.connection import Limits
-from vcr.lock.fetch import Source, fetch, fetch_checked
-from vcr.lock.web import exchange
+from vcr.lock.network import reach, web
+from vcr.lock.network.connection import Limits
+from vcr.lock.network.fetch import Source, fetch, fetch_checked
+from vcr.lock.network.web import exchange
 
 LIMITS = Limits(connect=2, idle=0.5, slowest=1000, total=2, size=1 << 20)
 SECONDS = 15.0  # for three attempts and what is between them, on a busy machine

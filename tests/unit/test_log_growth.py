@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from vcr.engines import logs
-from vcr.engines.child import python_child
 from vcr.engines.logs import KEPT_BYTES, MOST_BYTES, last_lines, shorten
+from vcr.engines.python_child import python_child
 from vcr.runtime import follow as following
-from vcr.runtime import times
+from vcr.runtime import log_index
 from vcr.runtime.follow import follow, read_log
+from vcr.runtime.log_index import index_of, length_at
 from vcr.runtime.machine import tail
-from vcr.runtime.times import index_of, length_at
 
 MIB = 1 << 20
 
@@ -141,7 +141,7 @@ def test_the_watcher_of_a_machine_bounds_its_logs(log: Path) -> None:
     services = directory / "service-db.log"  # nobody tells of it, and it begins later
     machine = subprocess.Popen(["sleep", "1000"])
     told = json.dumps({"pid": machine.pid, "logs": [str(path) for path in told_logs]})
-    watcher = subprocess.Popen(python_child("vcr.runtime.times", told))
+    watcher = subprocess.Popen(python_child("vcr.runtime.log_index", told))
     deadline = time.monotonic() + 60
     try:
         for _ in range(3):
@@ -159,10 +159,10 @@ def test_the_watcher_of_a_machine_bounds_its_logs(log: Path) -> None:
 
 
 def test_an_index_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(times, "MOST_INDEX", 1000)
+    monkeypatch.setattr(log_index, "MOST_INDEX", 1000)
     log = tmp_path / "log"
     with log.open("wb", buffering=0) as file, index_of(log).open("a") as index:
-        noted = times._Noted(log, index)
+        noted = log_index._Noted(log, index)
         for _ in range(200):
             file.write(b"x")
             noted.note()

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcr.sandbox import verity as module
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.merkle import PAGE, machine_hash, memory_root, proof, proven_root
-from vcr.sandbox.verity import BLOCK, Verity, check, parameters
+from vcr.formats import verity as module
+from vcr.formats.failure import Failure
+from vcr.formats.merkle import PAGE, machine_hash, memory_root, proof, proven_root
+from vcr.formats.verity import BLOCK, Verity, check, parameters
 
 HASH = "sha256:" + "ab" * 32
 

@@ -14,22 +14,22 @@ from pathlib import Path
 
 import pytest
 
-from vcr.cli.watch import parse_since
-from vcr.engines import boot, kvm, network
-from vcr.engines.agent import Agent, NoAnswerError
-from vcr.engines.boot import BootMachine
-from vcr.engines.child import python_child
-from vcr.engines.load import load_machine
+from vcr.agent.client import Agent, NoAnswerError
+from vcr.cli.running.logs import parse_since
 from vcr.engines.machine import Channels, Forward
+from vcr.engines.python_child import python_child
+from vcr.engines.qemu import boot, kvm, network
+from vcr.engines.qemu.boot import BootMachine
+from vcr.engines.registry import load_machine
 from vcr.errors import HostError, UsageError
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.runtime.follow import Read, follow, read_log
 from vcr.runtime.health import Prober, wait_until_healthy
+from vcr.runtime.log_index import index_of, length_at, wait_for_end
 from vcr.runtime.machine import tail
 from vcr.runtime.ports import choose_forwards, holder_of, parse_forward
 from vcr.runtime.record import Record, Records, start_time
-from vcr.runtime.times import index_of, length_at, wait_for_end
-from vcr.sandbox.prod import DEBUG_PORTS
+from vcr.sandbox.prod_machine import DEBUG_PORTS
 from vcr.settings import Settings
 
 MACHINE = {
@@ -294,7 +294,7 @@ def test_logs_are_watched_until_the_machine_ends(tmp_path: Path) -> None:
         index_of(log).touch()
     machine = subprocess.Popen(["sleep", "1000"])
     told = json.dumps({"pid": machine.pid, "logs": [str(log) for log in logs]})
-    watcher = subprocess.Popen(python_child("vcr.runtime.times", told))
+    watcher = subprocess.Popen(python_child("vcr.runtime.log_index", told))
     deadline = time.monotonic() + 20
     while not index_of(logs[1]).read_text():
         assert time.monotonic() < deadline

@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.migration import MAGIC, PAGE, canonical, device_sections
+from vcr.formats.failure import Failure
+from vcr.formats.migration import MAGIC, PAGE, canonical, device_sections
 
 NEVER = (1 << 64) - 1
 FOOTER = b"\x7e" + struct.pack(">I", 2)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from vcr.build.lock_runs import check_runs
 from vcr.errors import LockError, UsageError
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, LockedBody, LockedDebian, LockedExchange, LockedRun
 from vcr.model.plan import Run
 from vcr.model.project import load_project
-from vcr.stages.plan import make_plan
-from vcr.stages.record import check_runs
+from vcr.planner.project import make_plan
 
 DEBIAN = LockedDebian(suite="s", snapshot="20260101T000000Z", archs=dict.fromkeys(Arch, ()))
 

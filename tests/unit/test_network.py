@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vcr.engines.machine import Channels, Forward
-from vcr.engines.network import CARD, OPEN, closed, connected, passt_argv
+from vcr.engines.qemu.network import CARD, OPEN, closed, connected, passt_argv
 
 FORWARDS = [Forward("127.0.0.1", 8080, 80), Forward("0.0.0.0", 53, 5353)]
 

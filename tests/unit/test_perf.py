@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from vcr.errors import UsageError, VcrError
+from vcr.formats.failure import Failure
 from vcr.perf import boot, guest, profile
-from vcr.perf.flame import draw
 from vcr.perf.profile import Profile, Row
 from vcr.perf.symbols import KernelSymbols
 from vcr.perf.target import Target
-from vcr.sandbox.failure import Failure
+from vcr.report.flame_svg import draw
 from vcr.sandbox.sampled import name_offset
 
 SYSTEM_MAP = (

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from vcr.build.builder import Builder
+from vcr.build.services import _bind, check_apart
 from vcr.cli import run
-from vcr.cli.app import App
+from vcr.cli.context import App
 from vcr.dockerfile.ignore import load_ignore
 from vcr.dockerfile.inputs import load_dockerfile
 from vcr.errors import ExitCode, LockError, UsageError
@@ -18,8 +20,6 @@ from vcr.model.lockfile import Lock
 from vcr.model.places import ANYWHERE, places_of
 from vcr.model.project import Project, load_project
 from vcr.settings import Settings
-from vcr.stages.build import Builder
-from vcr.stages.services import _bind, check_apart
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
 from vcr.ui import Ui

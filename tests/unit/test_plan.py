@@ -27,7 +27,7 @@ from vcr.model.lockfile import (
 )
 from vcr.model.plan import Copy, Debs, Plan, Run, StageSource, UrlSource, Workdir
 from vcr.model.project import load_project
-from vcr.stages.plan import make_plan
+from vcr.planner.project import make_plan
 
 DIGEST = "sha256:" + "a" * 64
 EPOCH = 1767225600  # of the snapshot 20260101T000000Z

@@ -12,17 +12,11 @@ from pathlib import Path
 
 import pytest
 
-import vcr.runtime.leftovers
+import vcr.runtime.prune
 from vcr import process
 from vcr.atomic import SCRATCH, new_directory, scratch_directory
-from vcr.cli import run
-from vcr.cli.app import App
-from vcr.cli.prune import _prune_local
-from vcr.flock import flocked
-from vcr.runtime.leftovers import exclusive, find_leftovers
-from vcr.runtime.record import Record, Records, start_time
-from vcr.settings import Settings
-from vcr.stages.history import (
+from vcr.build.gc_roots import Roots, Rule, layers_beside, locked, olds_of
+from vcr.build.history import (
     BUILDS,
     LOCK,
     PROJECT,
@@ -32,7 +26,13 @@ from vcr.stages.history import (
     remember,
     write_builds,
 )
-from vcr.stages.roots import Roots, Rule, layers_beside, locked, olds_of
+from vcr.cli import run
+from vcr.cli.context import App
+from vcr.cli.hosting.prune import _prune_local
+from vcr.flock import flocked
+from vcr.runtime.prune import exclusive, find_leftovers
+from vcr.runtime.record import Record, Records, start_time
+from vcr.settings import Settings
 from vcr.tools.nix import Nix
 from vcr.tools.nix_store import NixStore, is_build
 from vcr.ui import Ui
@@ -327,7 +327,7 @@ def test_where_a_killed_nix_has_built_goes(
     assert leftovers(Records(settings)) == {}  # they are just being made
     for name in names:
         os.utime(tmp_path / name, (1, 1))
-    monkeypatch.setattr(vcr.runtime.leftovers, "_mounted", lambda: f"1 2 8:1 /t/{names[1]} /build")
+    monkeypatch.setattr(vcr.runtime.prune, "_mounted", lambda: f"1 2 8:1 /t/{names[1]} /build")
     assert leftovers(Records(settings))["scratch"] == {names[0]}
 
 

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from vcr.stages.reason import FIRST, why_built
+from vcr.build.reason import FIRST, why_built
 from vcr.tools.derivation import Derivation
 
 HASHES = iter(f"{n:032d}" for n in range(10_000))

@@ -13,10 +13,10 @@ import pytest
 from vcr.errors import FetchError
 from vcr.lock import recorder as module
 from vcr.lock.bodies import MAX_HELD, BodyStore
+from vcr.lock.network.web import Response, exchange
 from vcr.lock.recorder import Recorder
-from vcr.lock.secrets import Secrets
+from vcr.lock.secrets.placeholders import Secrets
 from vcr.lock.sources import Sources, is_permanent, is_what_was_there
-from vcr.lock.web import Response, exchange
 
 SNAPSHOT = "http://snapshot.debian.org/archive/debian/20260601T000000Z"
 

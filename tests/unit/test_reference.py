@@ -82,7 +82,7 @@ def test_the_variable_of_an_option_is_called_like_the_option(
 def test_every_kind_of_answer_is_told_of(repo: Path) -> None:
     printed = {
         node.args[0].value
-        for path in (repo / "vcr/cli").glob("*.py")
+        for path in (repo / "vcr/cli").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)

@@ -7,12 +7,12 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+from vcr.build.builder import BuiltStage
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
-from vcr.stages.build import BuiltStage
-from vcr.stages.contents import File, largest_files
-from vcr.stages.graph import Node
-from vcr.stages.page import Attested, Component, Milestone, Report, page
+from vcr.report.files import File, largest_files
+from vcr.report.graph import Node
+from vcr.report.page import Attested, Component, Milestone, Report, page
 
 VOID = {"meta", "link"}
 DIGEST = Digest("sha256:" + "ab" * 32)

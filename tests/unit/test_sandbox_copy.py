@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from vcr.sandbox.chmod import changed_mode
+from vcr.formats.chmod import changed_mode
+from vcr.formats.failure import Failure
+from vcr.formats.tar import apply_layer, write
+from vcr.formats.tree import Content, Node, Tree, directory, text_file
 from vcr.sandbox.copy import Copy
-from vcr.sandbox.failure import Failure
 from vcr.sandbox.layer import main
-from vcr.sandbox.tar import apply_layer, write
-from vcr.sandbox.tree import Content, Node, Tree, directory, text_file
 
 SPEC = {"chown": "", "chmod": "", "exclude": [], "parents": False, "extract": False}
 

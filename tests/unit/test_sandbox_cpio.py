@@ -2,9 +2,9 @@
 
 import pytest
 
-from vcr.sandbox.cpio import cpio_bytes
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.tree import Content, Node, Tree, text_file
+from vcr.formats.cpio import cpio_bytes
+from vcr.formats.failure import Failure
+from vcr.formats.tree import Content, Node, Tree, text_file
 
 
 def test_numbers_of_more_than_32_bits_are_refused() -> None:

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vcr.sandbox.debs import build_base, put_metadata, read_package
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.tar import write
-from vcr.sandbox.tree import Node, Tree, directory
+from vcr.formats.debs import build_base, put_metadata, read_package
+from vcr.formats.failure import Failure
+from vcr.formats.tar import write
+from vcr.formats.tree import Node, Tree, directory
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -149,8 +149,8 @@ def test_a_base_is_the_same_under_another_hash_seed_and_umask(tmp_path: Path) ->
     package = deb(tmp_path, "python", MODULES)
     script = (
         "import sys; from pathlib import Path\n"
-        "from vcr.sandbox.debs import build_base, read_package\n"
-        "from vcr.sandbox.tar import write\n"
+        "from vcr.formats.debs import build_base, read_package\n"
+        "from vcr.formats.tar import write\n"
         "package = read_package(Path(sys.argv[1]), Path(sys.argv[2]) / 'scratch')\n"
         "tree = build_base([package], 'amd64')\n"
         "write(Path(sys.argv[2]) / 'out.tar', tree.walk(), 7)\n"

@@ -10,14 +10,14 @@ from eif_reader import NotAnImageError, read_eif
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcr.sandbox.boundary import CMDLINE
-from vcr.sandbox.eif import Image, decode, encode, metadata
+from vcr.formats.boundary import CMDLINE
+from vcr.formats.eif import Image, decode, encode, metadata
+from vcr.formats.failure import Failure
+from vcr.formats.pcrs import measure, of_root
+from vcr.formats.verity import Verity
 from vcr.sandbox.enclave import main, parameters
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.pcrs import measure, of_root
-from vcr.sandbox.prod import Prod, Sockets, restored
-from vcr.sandbox.runtime import _restore
-from vcr.sandbox.verity import Verity
+from vcr.sandbox.enclave_ramdisk import _restore
+from vcr.sandbox.prod_machine import Prod, Sockets, restored
 
 VERITY = Verity("ab" * 32, "cd" * 32, "cdcdcdcd-cdcd-8dcd-8dcd-cdcdcdcdcdcd", 7, 7 * 4096)
 IMAGE = Image(

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from vcr.formats.cpio import write_cpio
+from vcr.formats.failure import Failure
+from vcr.formats.kernel_modules import load_modules
+from vcr.formats.tree import Content, Node, Tree, directory, text_file
+from vcr.formats.users import Account
 from vcr.sandbox import kernel, rootfs
-from vcr.sandbox.cpio import write_cpio
-from vcr.sandbox.failure import Failure
 from vcr.sandbox.linuxkit import ROOT_CAPABILITIES, command_of, service
-from vcr.sandbox.modules import load_modules
-from vcr.sandbox.tree import Content, Node, Tree, directory, text_file
-from vcr.sandbox.users import Account
 
 # --- cpio
 

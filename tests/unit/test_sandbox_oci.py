@@ -7,18 +7,11 @@ from typing import Any
 
 import pytest
 
-from vcr.sandbox.failure import Failure
+from vcr.formats.failure import Failure
+from vcr.formats.oci import INDEX, MAX_DOCUMENT, MAX_MANIFESTS, Layout, canonical, sha256_of
+from vcr.formats.tar import write
+from vcr.formats.tree import Tree, text_file
 from vcr.sandbox.image import main
-from vcr.sandbox.oci import (
-    INDEX,
-    MAX_DOCUMENT,
-    MAX_MANIFESTS,
-    Layout,
-    canonical,
-    sha256_of,
-)
-from vcr.sandbox.tar import write
-from vcr.sandbox.tree import Tree, text_file
 
 EPOCH = 1_700_000_000
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
+from vcr.formats.failure import Failure
+from vcr.formats.kernel_modules import SIGNED, unsigned
+from vcr.formats.tar import write
+from vcr.formats.tree import Node, Tree, directory, text_file
 from vcr.model.config import Config
-from vcr.sandbox import vm
-from vcr.sandbox.failure import Failure
+from vcr.sandbox import build_machine
 from vcr.sandbox.lower import OVERLAY_OPAQUE, overlay_nodes
-from vcr.sandbox.modules import SIGNED, unsigned
 from vcr.sandbox.normalize import RULES, normalize
 from vcr.sandbox.run import check, layer_nodes, title
-from vcr.sandbox.tar import write
-from vcr.sandbox.tree import Node, Tree, directory, text_file
 
 WELL = {"exit": 0, "signal": 0, "error": "", "oom": False, "full": False, "refused": None}
 
@@ -101,35 +101,39 @@ def test_a_module_loses_its_signature() -> None:
 
 
 def test_a_machine_counts_instructions_and_reaches_nothing(tmp_path: Path) -> None:
-    machine = vm.Machine(
+    machine = build_machine.Machine(
         "riscv64", "qemu", "data", "fw", "kernel", "initrd", debian=False, memory_mib=512
     )
-    argv = vm.command_line(machine, tmp_path / "initrd", tmp_path, clock=vm.COUNTED)
+    argv = build_machine.command_line(
+        machine, tmp_path / "initrd", tmp_path, clock=build_machine.COUNTED
+    )
     assert argv[argv.index("-icount") + 1] == "shift=0,sleep=off"
     assert not {"-netdev", "-nic", "-drive", "-fsdev"} & set(argv)
     assert not any(word.startswith("socket,") for word in argv)
 
 
 def test_only_debians_kernel_is_told_what_to_leave_out() -> None:
-    assert vm.kernel_line("quiet", debian=False) == "quiet"
-    assert "initcall_blacklist=jent_mod_init," in vm.kernel_line("quiet", debian=True)
+    assert build_machine.kernel_line("quiet", debian=False) == "quiet"
+    assert "initcall_blacklist=jent_mod_init," in build_machine.kernel_line("quiet", debian=True)
 
 
 def test_amd64_has_one_board(tmp_path: Path) -> None:
-    machine = vm.Machine("amd64", "", "", "", "", "", debian=False, memory_mib=512)
-    argv = vm.command_line(machine, tmp_path / "initrd", tmp_path, clock=vm.COUNTED)
+    machine = build_machine.Machine("amd64", "", "", "", "", "", debian=False, memory_mib=512)
+    argv = build_machine.command_line(
+        machine, tmp_path / "initrd", tmp_path, clock=build_machine.COUNTED
+    )
     assert argv[argv.index("-M") + 1] == "microvm,acpi=off,rtc=on"
     # Measuring that timer takes longer than all else in such a machine.
     assert "nolapic_timer" in argv[argv.index("-append") + 1].split()
 
 
 def test_what_a_step_may_write_fits_into_memory(tmp_path: Path) -> None:
-    machine = vm.Machine("riscv64", "", "", "", "", "", debian=False, memory_mib=512)
+    machine = build_machine.Machine("riscv64", "", "", "", "", "", debian=False, memory_mib=512)
     (tmp_path / "x").write_bytes(bytes(1 << 20))
-    size = vm.disk_size(machine, {"x": tmp_path / "x"})
+    size = build_machine.disk_size(machine, {"x": tmp_path / "x"})
     assert size == ((512 - 160 - 1) << 20) * 4 // 5
-    small = vm.Machine("", "", "", "", "", "", debian=False, memory_mib=64)
-    assert vm.disk_size(small, {}) == vm.MIN_DISK
+    small = build_machine.Machine("", "", "", "", "", "", debian=False, memory_mib=64)
+    assert build_machine.disk_size(small, {}) == build_machine.MIN_DISK
 
 
 def machine_that(script: str, files: Path) -> list[str]:
@@ -140,19 +144,19 @@ def test_a_machine_that_ends_early_is_told(tmp_path: Path) -> None:
     shown: list[bytes] = []
     script = 'printf hi > "$0/vcr.output"; echo "vcr: FATAL no root" > "$0/console"'
     with pytest.raises(Failure, match="ended before") as failure:
-        vm.run(machine_that(script, tmp_path), tmp_path, shown.append)
+        build_machine.run(machine_that(script, tmp_path), tmp_path, shown.append)
     assert (b"".join(shown), failure.value.report["why"]) == (b"hi", "vcr: FATAL no root")
     with pytest.raises(Failure) as failure:
-        vm.run(machine_that("kill -9 $$", tmp_path), tmp_path, shown.append)
+        build_machine.run(machine_that("kill -9 $$", tmp_path), tmp_path, shown.append)
     assert failure.value.report["why"] == "QEMU was ended by SIGKILL"
     (tmp_path / "vcr.result").write_text(json.dumps(WELL))
-    assert vm.run(machine_that("true", tmp_path), tmp_path, shown.append) == WELL
+    assert build_machine.run(machine_that("true", tmp_path), tmp_path, shown.append) == WELL
 
 
 def test_too_much_output_ends_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vm, "MAX_OUTPUT", 1000)
+    monkeypatch.setattr(build_machine, "MAX_OUTPUT", 1000)
     with pytest.raises(Failure, match="printed more than"):
-        vm.run(
+        build_machine.run(
             machine_that('echo $$ > "$0/pid"; exec yes > "$0/vcr.output"', tmp_path),
             tmp_path,
             lambda _: None,

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vcr.sandbox import packed
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.packed import Damaged, uncompressed
-from vcr.sandbox.tar import MAX_SPARSE, apply_layer, entries, is_archive, place, write
-from vcr.sandbox.tree import Content, Node, Tree, directory, text_file
+from vcr.formats import packed
+from vcr.formats.failure import Failure
+from vcr.formats.packed import Damaged, uncompressed
+from vcr.formats.tar import MAX_SPARSE, apply_layer, entries, is_archive, place, write
+from vcr.formats.tree import Content, Node, Tree, directory, text_file
 
 EPOCH = 1_700_000_000
 FUZZ = settings(

@@ -2,9 +2,9 @@
 
 import pytest
 
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.tree import Node, Tree, text_file
-from vcr.sandbox.users import Account, find_account, find_owner
+from vcr.formats.failure import Failure
+from vcr.formats.tree import Node, Tree, text_file
+from vcr.formats.users import Account, find_account, find_owner
 
 USERS = "root:x:0:0:root:/root:/bin/sh\napp:x:100:200:App:/srv:/bin/sh\nbroken\n"
 GROUP = "root:x:0:\napp:x:200:\nmedia:x:300:other,app\nlog:x:301:app\n"

@@ -9,8 +9,8 @@ import pytest
 
 from vcr.engines import sealed
 from vcr.errors import HostError, MismatchError
-from vcr.sandbox import verity
-from vcr.sandbox.verity import BLOCK
+from vcr.formats import verity
+from vcr.formats.verity import BLOCK
 
 SALT = "ab" * 32
 

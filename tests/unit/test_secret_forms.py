@@ -26,11 +26,11 @@ import pytest
 from vcr.dockerfile.mounts import placeholder
 from vcr.errors import LockError, UsageError, VcrError
 from vcr.lock.bodies import BodyStore
-from vcr.lock.given import read_secrets
 from vcr.lock.recorder import Recorder
-from vcr.lock.secrets import LeakError, Secrets
+from vcr.lock.secrets.given import read_secrets
+from vcr.lock.secrets.placeholders import LeakError, Secrets
+from vcr.lock.secrets.spilled import check_spilled
 from vcr.lock.sources import Sources
-from vcr.lock.spilled import check_spilled
 from vcr.model.lockfile import Lock, LockedBody
 
 SECRET = b"hunter2+the/real one&only"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from vcr.engines.bundle import Bind
-from vcr.engines.docker import env_file
+from vcr.engines.container.bundle import Bind
+from vcr.engines.container.docker import env_file
 from vcr.errors import HostError, UsageError
 from vcr.model.config import Base, Config, HealthSection, ServiceSection
 from vcr.model.file_name import MAX_LENGTH, check_store_name, last_part, store_name
@@ -26,8 +26,8 @@ from vcr.model.project import load_project
 from vcr.model.url import check_image, check_url, encoded
 from vcr.model.volume import split_volume
 from vcr.runtime.ssh import Access
-from vcr.sandbox.prod import Prod, Sockets, restored
-from vcr.sandbox.vm import option
+from vcr.sandbox.build_machine import option
+from vcr.sandbox.prod_machine import Prod, Sockets, restored
 from vcr.settings import Settings
 from vcr.tools.binary_cache import BinaryCache
 from vcr.tools.nix import Nix

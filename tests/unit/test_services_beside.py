@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from vcr.cli.app import App
-from vcr.cli.start import Start
-from vcr.engines.beside import Neighbour, Service, hosts
-from vcr.engines.bundle import Bind
-from vcr.engines.container import NO_ADDITIONS, Additions
+from vcr.cli.context import App
+from vcr.cli.running.start import Start
+from vcr.engines.container.bundle import Bind
+from vcr.engines.container.machine import NO_ADDITIONS, Additions
+from vcr.engines.container.services import Neighbour, Service, hosts
 from vcr.engines.machine import Channels
 from vcr.errors import ExitCode, UsageError, VcrError
 from vcr.lock.inputs import wanted_inputs

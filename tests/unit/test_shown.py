@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vcr.cli import run
-from vcr.cli.app import App
+from vcr.cli.context import App
 from vcr.errors import VcrError
 from vcr.progress import Progress, Step
 from vcr.settings import Settings

@@ -13,8 +13,8 @@ from cryptography import x509  # noqa: E402
 from cryptography.exceptions import InvalidSignature  # noqa: E402
 from nitro_document import read_document  # noqa: E402
 
-from vcr.enclave.nsm import LABEL, SoftwareNsm  # noqa: E402
-from vcr.sandbox.pcrs import of_root  # noqa: E402
+from vcr.engines.enclave.nsm import LABEL, SoftwareNsm  # noqa: E402
+from vcr.formats.pcrs import of_root  # noqa: E402
 
 PCRS = {0: b"\x01" * 48, 1: b"\x02" * 48, 2: b"\x03" * 48}
 NOW = 1_790_000_000.0

@@ -13,7 +13,7 @@ import pytest
 from vcr.errors import VcrError
 from vcr.model.project import load_project
 from vcr.runtime import ssh
-from vcr.runtime.inside import Answer
+from vcr.runtime.exec import Answer
 from vcr.runtime.ssh import Access
 from vcr.settings import Settings
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from vcr.engines import archive
-from vcr.engines.archive import MAX_HEADER, Stream
-from vcr.engines.below import Below
-from vcr.engines.transfer import pack, stays_inside, unpack
+from vcr.agent import archive
+from vcr.agent.archive import MAX_HEADER, Stream
+from vcr.agent.transfer import pack, stays_inside, unpack
+from vcr.beneath import Below
 from vcr.errors import VcrError
 
 FILE, DIR, SYM, HARD = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE

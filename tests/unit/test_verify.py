@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from vcr.cli import run
-from vcr.cli.app import App
+from vcr.cli.context import App
 from vcr.errors import ExitCode, MismatchError, UsageError
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from vcr.engines.sealed import check_drive, read_parameters
 from vcr.errors import MismatchError
+from vcr.formats.verity import Verity, _superblock, _tree, parameters
 from vcr.sandbox.seal import SCHEMA
-from vcr.sandbox.verity import Verity, _superblock, _tree, parameters
 
 HASH = "sha256:" + "5a" * 32
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcr.enclave.device import Device
-from vcr.enclave.packet import Op, Packet
-from vcr.enclave.vhost import receive
-from vcr.enclave.vring import MAX_CHAIN, MAX_PIECES, GuestError, Memory, Queue, Region
-from vcr.enclave.vsock import (
+from vcr.engines.enclave.device import Device
+from vcr.engines.enclave.packet import Op, Packet
+from vcr.engines.enclave.vhost import receive
+from vcr.engines.enclave.vring import MAX_CHAIN, MAX_PIECES, GuestError, Memory, Queue, Region
+from vcr.engines.enclave.vsock import (
     BUFFER,
     HOST_CID,
     MAX_CALLS,

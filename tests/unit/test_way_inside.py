@@ -18,17 +18,17 @@ from typing import Any
 
 import pytest
 
-from vcr.engines import session
-from vcr.engines.agent import NoAnswerError
-from vcr.engines.debug import PIECE, WINDOW, Piece, Request, ask, connected
-from vcr.engines.inside import ContainerInside, DockerInside, MachineInside
-from vcr.engines.session import Streams
-from vcr.engines.transfer import pack, unpack
+from vcr.agent import session
+from vcr.agent.client import NoAnswerError
+from vcr.agent.debug import PIECE, WINDOW, Piece, Request, ask, connected
+from vcr.agent.session import Streams
+from vcr.agent.transfer import pack, unpack
+from vcr.engines.exec import ContainerInside, DockerInside, MachineInside
 from vcr.errors import UsageError, VcrError
 from vcr.model.project import load_project
-from vcr.runtime.inside import Answer, check_system, find_shell, inside_of
+from vcr.runtime.exec import Answer, check_system, find_shell, inside_of
 from vcr.runtime.record import Record, Records, start_time
-from vcr.sandbox.prod import DEBUG_PORTS, debug_sockets
+from vcr.sandbox.prod_machine import DEBUG_PORTS, debug_sockets
 from vcr.settings import Settings
 
 type Talk = Callable[[Any], None]
@@ -401,7 +401,7 @@ def test_a_shell_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         shell = request.argv[: request.argv.index("-c")]
         return Answer(0, has.get(shell, b""), b"not found")
 
-    monkeypatch.setattr("vcr.runtime.inside.answer", answer)
+    monkeypatch.setattr("vcr.runtime.exec.answer", answer)
     inside = DockerInside("docker", "name")
     with pytest.raises(UsageError, match="the app's image has no shell"):
         find_shell(inside)

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from vcr.attest import strict_json
+from vcr.attest.checks.rejected import Joint, RejectedError, demand
 from vcr.attest.keys import key_id
-from vcr.attest.rejected import Joint, RejectedError, demand
 
 STATEMENT_TYPE = "application/vnd.in-toto+json"
 MEDIA_TYPE = "application/vnd.dsse.envelope.v1+json"

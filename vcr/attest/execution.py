@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vcr.build.builder import Built
 from vcr.errors import MismatchError, VcrError
+from vcr.formats.merkle import machine_hash
 from vcr.model.digest import Digest
 from vcr.model.plan import Plan
-from vcr.sandbox.merkle import machine_hash
-from vcr.stages.build import Built
 from vcr.verify.rebuild import Rebuilder
 
 SNAPSHOT = "snapshot"

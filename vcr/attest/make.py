@@ -13,6 +13,7 @@ from vcr.attest.providers import Parts
 from vcr.attest.sbom import sbom
 from vcr.attest.source import Revision, revision_of, warn_of_changes
 from vcr.attest.statement import DRIVE, Statement, subjects_of
+from vcr.build.builder import Builder, Built
 from vcr.errors import UsageError
 from vcr.lock.read import load_lock
 from vcr.model.digest import Digest
@@ -20,7 +21,6 @@ from vcr.model.ladder import UNKNOWN, Rung
 from vcr.model.project import Project
 from vcr.model.rebuilt import Rebuilt
 from vcr.sandbox.enclave import EIF
-from vcr.stages.build import Builder, Built
 from vcr.tools.git import Git
 from vcr.tools.nix import Nix
 from vcr.verify.rebuild import Rebuilder

@@ -12,7 +12,7 @@ from typing import Any
 
 from vcr import __version__
 from vcr.attest import strict_json
-from vcr.attest.rejected import Joint, RejectedError, demand
+from vcr.attest.checks.rejected import Joint, RejectedError, demand
 from vcr.attest.statement import DRIVE, Statement
 from vcr.attest.terms import Terms, read_terms
 from vcr.model.digest import Digest

@@ -20,7 +20,7 @@ from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.lockfile import Lock, LockedDebian, LockedPackage
 from vcr.model.plan import Copy, Debs, Fetched, OciBase, Plan, Run, UrlSource
-from vcr.stages import SEALED_PROFILES
+from vcr.model.stage import SEALED_PROFILES
 
 ROOT, MACHINE = "SPDXRef-image", "SPDXRef-machine"
 # What RUN is answered with is a package when it looks like one; indexes are not.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vcr.attest import strict_json
+from vcr.attest.checks.rejected import Joint, RejectedError, demand
 from vcr.attest.dsse import STATEMENT_TYPE, Envelope
-from vcr.attest.rejected import Joint, RejectedError, demand
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
 

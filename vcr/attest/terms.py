@@ -8,9 +8,9 @@ for, the profile of a release.
 from collections.abc import Mapping
 from typing import Any
 
-from vcr.attest.rejected import Joint, RejectedError
+from vcr.attest.checks.rejected import Joint, RejectedError
 from vcr.model.ladder import MAX_EPOCH
-from vcr.stages import RELEASE_OF
+from vcr.model.stage import RELEASE_OF
 from vcr.verify.ladders import IN_MESSAGES, TERMS, WORDS, Claim
 
 type Terms = Mapping[str, str | int]

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from vcr import __version__
-from vcr.cli.app import App, Command, Group, global_options
+from vcr.cli.context import App, Command, Group, global_options
 from vcr.errors import ExitCode, UsageError, VcrError
 from vcr.private import UMASK
 from vcr.settings import Settings
@@ -24,42 +24,45 @@ from vcr.ui import Ui
 
 # verb → (module under vcr.cli, one line for `vcr --help`)
 VERBS = {
-    "intro": ("intro", "Say what vcr is, and what to do next here."),
-    "create": ("create", "Make a new project from a template."),
-    "lock": ("lock", "Resolve every input and write vcr.lock."),
-    "build": ("build", "Build the stages and print the digest ladder."),
-    "inspect": ("inspect", "Show the plan, the ladder, sizes and effective configuration."),
-    "run": ("runtime", "Run the app in a VM in the foreground."),
-    "up": ("runtime", "Start the app in a VM and return when it is healthy."),
-    "down": ("runtime", "Stop the VM."),
-    "logs": ("watch", "Show what the app printed."),
-    "ps": ("watch", "List VMs and their health."),
-    "exec": ("inside", "Run a command in the app's container, or in the machine."),
-    "shell": ("inside", "Open a shell there."),
-    "cat": ("inside", "Print a file of it."),
-    "cp": ("inside", "Copy files out of it or into it."),
-    "ssh-config": ("inside", "Print how ssh reaches the machine."),
-    "perf": ("perf", "Find out where the time of a machine goes."),
-    "gdb": ("gdb", "Debug a machine: its kernel, or all that runs on it."),
-    "verify": ("verify", "Rebuild and compare with what somebody else built."),
-    "attest": ("attest", "State what a build is, signed; verify what others state."),
-    "explain": ("explain", "Say where two builds part, and why."),
-    "export": ("export", "Write all that a deployment needs, or serve the drive over NBD."),
-    "push": ("push", "Put the image and the sealed drive into a registry."),
-    "pull": ("push", "Get from a registry what was pushed, and check it."),
-    "prune": ("prune", "Remove what vcr keeps that nothing needs any more."),
-    "cache": ("cache", "Share what was built through a signed binary cache."),
-    "graph": ("graph", "Draw what is built of what."),
-    "report": ("report", "Tell about a build on one page of HTML."),
-    "doctor": ("doctor", "Check this host and say how to get what is missing."),
-    "completion": ("completion", "Print a script that completes vcr's words in a shell."),
+    "intro": ("building.intro", "Say what vcr is, and what to do next here."),
+    "create": ("building.create", "Make a new project from a template."),
+    "lock": ("building.lock", "Resolve every input and write vcr.lock."),
+    "build": ("building.build", "Build the stages and print the digest ladder."),
+    "inspect": (
+        "building.inspect",
+        "Show the plan, the ladder, sizes and effective configuration.",
+    ),
+    "run": ("running.up", "Run the app in a VM in the foreground."),
+    "up": ("running.up", "Start the app in a VM and return when it is healthy."),
+    "down": ("running.up", "Stop the VM."),
+    "logs": ("running.logs", "Show what the app printed."),
+    "ps": ("running.logs", "List VMs and their health."),
+    "exec": ("running.exec", "Run a command in the app's container, or in the machine."),
+    "shell": ("running.exec", "Open a shell there."),
+    "cat": ("running.exec", "Print a file of it."),
+    "cp": ("running.exec", "Copy files out of it or into it."),
+    "ssh-config": ("running.exec", "Print how ssh reaches the machine."),
+    "perf": ("looking.perf", "Find out where the time of a machine goes."),
+    "gdb": ("looking.gdb", "Debug a machine: its kernel, or all that runs on it."),
+    "verify": ("proving.verify", "Rebuild and compare with what somebody else built."),
+    "attest": ("proving.attest", "State what a build is, signed; verify what others state."),
+    "explain": ("proving.explain", "Say where two builds part, and why."),
+    "export": ("sharing.export", "Write all that a deployment needs, or serve the drive over NBD."),
+    "push": ("sharing.push", "Put the image and the sealed drive into a registry."),
+    "pull": ("sharing.push", "Get from a registry what was pushed, and check it."),
+    "prune": ("hosting.prune", "Remove what vcr keeps that nothing needs any more."),
+    "cache": ("sharing.cache", "Share what was built through a signed binary cache."),
+    "graph": ("building.graph", "Draw what is built of what."),
+    "report": ("building.report", "Tell about a build on one page of HTML."),
+    "doctor": ("hosting.doctor", "Check this host and say how to get what is missing."),
+    "completion": ("hosting.completion", "Print a script that completes vcr's words in a shell."),
 }
 # What a name that is wrong ends in, and what this host does not let do.
 FILE_ERRORS = {
     **dict.fromkeys((errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP), ExitCode.USAGE),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC), ExitCode.HOST),
 }
-HIDDEN = {"reference": ("reference", "Write the reference.")}  # for vcr's own development
+HIDDEN = {"reference": ("hosting.reference", "Write the reference.")}  # for vcr's own development
 
 
 class _Verbs(click.Group):

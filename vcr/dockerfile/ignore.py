@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, read_text
-from vcr.sandbox.match import Pattern, compile_pattern
+from vcr.formats.match import Pattern, compile_pattern
 
 MAX_RULES = 2000  # each is compared with every path
 

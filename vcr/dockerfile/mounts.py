@@ -24,7 +24,7 @@ SYNONYMS = {
 }
 FALSE = frozenset({"false", "0"})
 _SIZE = re.compile(r"([0-9]{1,15})([kmg]?)b?", re.IGNORECASE)
-MAX_NUMBER = (1 << 31) - 1  # as of owners: vcr.sandbox.users
+MAX_NUMBER = (1 << 31) - 1  # as of owners: vcr.formats.users
 
 
 def parse_mount(state: State, instruction: Instruction, text: str) -> dict[str, str]:

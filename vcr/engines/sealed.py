@@ -11,9 +11,9 @@ from typing import IO, Any
 from vcr import process
 from vcr.errors import HostError, MismatchError
 from vcr.foreign import CHUNK, MAX_TEXT, load_json, open_regular, read_bytes
-from vcr.sandbox.failure import Failure
+from vcr.formats.failure import Failure
+from vcr.formats.verity import Verity, check
 from vcr.sandbox.seal import SCHEMA
-from vcr.sandbox.verity import Verity, check
 
 # A hash tree has the 128th part of its data and a little more, rounded up to whole blocks.
 TREE_PART, LEAST_TREE = 64, 1 << 20

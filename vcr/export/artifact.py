@@ -28,10 +28,10 @@ from vcr.export.manifest import (
     read_manifest,
 )
 from vcr.foreign import MAX_LADDER, load_json, read_bytes
+from vcr.formats.failure import Failure
+from vcr.formats.oci import INDEX, TAG, Descriptor, Layout, canonical
+from vcr.formats.oci import MANIFEST as MANIFEST_TYPE
 from vcr.model.digest import Digest
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.oci import INDEX, TAG, Descriptor, Layout, canonical
-from vcr.sandbox.oci import MANIFEST as MANIFEST_TYPE
 
 ARTIFACT = "application/vnd.vcr.export.v1"
 EMPTY = "application/vnd.oci.empty.v1+json"

@@ -14,9 +14,9 @@ from vcr.export.artifact import ARTIFACT, EMPTY, NOTHING, NOWHERE, TITLE, type_o
 from vcr.export.check import MALFORMED
 from vcr.export.manifest import BLOBS, MAX_BYTES, is_path
 from vcr.foreign import MAX_LADDER, load_json
+from vcr.formats.oci import CONFIG, INDEX, LAYER, MANIFEST, canonical, platform
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
-from vcr.sandbox.oci import CONFIG, INDEX, LAYER, MANIFEST, canonical, platform
 from vcr.tools.skopeo import Skopeo
 
 MAX_LAYERS = 1000  # of an image, or files of an export

@@ -16,10 +16,10 @@ from vcr.export.manifest import (
     Manifest,
 )
 from vcr.foreign import MAX_LADDER, load_json, read_bytes
-from vcr.sandbox.oci import CONFIG, INDEX, canonical, platform
-from vcr.sandbox.oci import MANIFEST as MANIFEST_TYPE
+from vcr.formats.oci import CONFIG, INDEX, canonical, platform
+from vcr.formats.oci import MANIFEST as MANIFEST_TYPE
+from vcr.model.stage import PROFILES, SEALED_PROFILES
 from vcr.sandbox.squashfs import SQUASHFS
-from vcr.stages import PROFILES, SEALED_PROFILES
 
 VERIFY = "verify.sh"
 INDEX_FILE, LAYOUT_FILE = f"{IMAGE}/index.json", f"{IMAGE}/oci-layout"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vcr.atomic import new_directory
+from vcr.build.builder import Built
 from vcr.engines.machine import VM_FILE
 from vcr.errors import HostError
 from vcr.export.check import check_export
@@ -27,9 +28,8 @@ from vcr.export.manifest import (
     File,
     Manifest,
 )
+from vcr.model.stage import machine_of, stages_of
 from vcr.sandbox.squashfs import SQUASHFS
-from vcr.stages import machine_of, stages_of
-from vcr.stages.build import Built
 
 SCHEMA = 1
 VERIFY = Path(__file__).with_name("verify.sh")

@@ -14,12 +14,12 @@ from functools import partial
 from vcr.errors import FetchError
 from vcr.lock.bases import BaseLocker
 from vcr.lock.consistent import contradictions
-from vcr.lock.fetch import Source, fetch
 from vcr.lock.inputs import wanted_inputs
 from vcr.lock.known import Known
+from vcr.lock.network.fetch import Source, fetch
+from vcr.lock.network.web import LIMITS
+from vcr.lock.secrets.unpacked import UnreadableError, bounded, decoded
 from vcr.lock.sources import Sources, is_permanent
-from vcr.lock.unpacked import UnreadableError, bounded, decoded
-from vcr.lock.web import LIMITS
 from vcr.model.lockfile import Lock, LockedBody
 from vcr.model.project import Project
 

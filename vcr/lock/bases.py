@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from vcr.errors import FetchError, MismatchError, UsageError
-from vcr.lock.archive import IMPORT_DELAY, SNAPSHOT_FORM, Reader, Suite
-from vcr.lock.debian import resolve
+from vcr.lock.debian.archive import IMPORT_DELAY, SNAPSHOT_FORM, Reader, Suite
+from vcr.lock.debian.resolve import resolve
 from vcr.lock.oci import ImageStore, reference_of
 from vcr.model.arch import Arch
 from vcr.model.config import Base

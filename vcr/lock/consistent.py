@@ -7,7 +7,7 @@ the project; whether they are what a source has, `vcr lock --audit` asks.
 import datetime as dt
 from collections.abc import Iterator
 
-from vcr.lock.archive import SNAPSHOT_FORM
+from vcr.lock.debian.archive import SNAPSHOT_FORM
 from vcr.lock.inputs import Wanted
 from vcr.lock.oci import LAYOUT, REGISTRY
 from vcr.model.arch import Arch

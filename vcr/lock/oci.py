@@ -14,7 +14,7 @@ from pathlib import Path
 from vcr.atomic import scratch_directory
 from vcr.errors import FetchError, LockError, MismatchError, UsageError
 from vcr.lock.layout import image, images, top_digests
-from vcr.lock.outlet import outlet
+from vcr.lock.network.outlet import outlet
 from vcr.model.arch import Arch
 from vcr.model.config import Base
 from vcr.model.digest import Digest

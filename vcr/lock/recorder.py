@@ -18,10 +18,10 @@ from pathlib import Path
 from vcr.errors import ExitCode, FetchError, VcrError
 from vcr.foreign import MIB
 from vcr.lock.bodies import BodyStore
+from vcr.lock.network.web import Response, exchange
 from vcr.lock.request import Request, read_request
-from vcr.lock.secrets import LeakError, Secrets
+from vcr.lock.secrets.placeholders import LeakError, Secrets
 from vcr.lock.sources import Sources
-from vcr.lock.web import Response, exchange
 from vcr.model.lockfile import LockedBody, LockedExchange
 from vcr.model.url import encoded
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vcr.lock.archive import SNAPSHOT_FORM
-from vcr.lock.release import Release
+from vcr.lock.debian.archive import SNAPSHOT_FORM
+from vcr.lock.debian.release import Release
 
 _SNAPSHOT = re.compile(r"https?://snapshot\.debian\.org/archive/debian/(\d{8}T\d{6}Z)/(.*)")
 _RELEASE = re.compile(r"dists/([^/]+)/InRelease")

@@ -12,10 +12,10 @@ from vcr.errors import FetchError, HostError, MismatchError
 from vcr.lock.bases import BaseLocker, Locked
 from vcr.lock.consistent import epoch_of, of_base
 from vcr.lock.engine import current_engine
-from vcr.lock.fetch import Source, fetch
 from vcr.lock.inputs import wanted_inputs
 from vcr.lock.known import Known
-from vcr.lock.web import LIMITS
+from vcr.lock.network.fetch import Source, fetch
+from vcr.lock.network.web import LIMITS
 from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.file_name import last_part, store_name

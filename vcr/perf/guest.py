@@ -17,15 +17,15 @@ from pydantic import (
     ValidationError,
 )
 
-from vcr.engines.agent import NoAnswerError
-from vcr.engines.debug import Request, ask
-from vcr.engines.inside import MachineInside
+from vcr.agent.client import NoAnswerError
+from vcr.agent.debug import Request, ask
+from vcr.engines.exec import MachineInside
 from vcr.errors import VcrError
 from vcr.foreign import MAX_LINE
 from vcr.perf.profile import Profile, fold
 from vcr.perf.symbols import KernelSymbols
 from vcr.perf.target import Target
-from vcr.runtime.inside import answer
+from vcr.runtime.exec import answer
 
 PLACE = "/run/vcr"  # memory of the machine
 NANOSECONDS = 1_000_000_000

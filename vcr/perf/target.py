@@ -7,9 +7,9 @@ from typing import Self
 from vcr.engines.machine import Channels, read_vm
 from vcr.errors import UsageError
 from vcr.model.project import Project
+from vcr.model.stage import DEBUG_PROFILES
 from vcr.runtime.record import Records
 from vcr.settings import Settings
-from vcr.stages import DEBUG_PROFILES
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vcr.engines.agent import Agent, NoAnswerError
-from vcr.engines.asked import http_status
+from vcr.agent.client import Agent, NoAnswerError
+from vcr.agent.deadline import http_status
 from vcr.engines.machine import Forward
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vcr.engines.container import Additions, ContainerMachine
-from vcr.engines.load import load_machine
+from vcr.engines.container.machine import Additions, ContainerMachine
 from vcr.engines.machine import Forward
+from vcr.engines.registry import load_machine
 from vcr.engines.relay import Relay, listen
 from vcr.errors import HostError
 from vcr.model.project import Project

@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vcr import process
-from vcr.engines.agent import Agent, NoAnswerError, quit_qemu
-from vcr.engines.child import python_child
-from vcr.engines.container import NO_ADDITIONS, Additions
-from vcr.engines.load import load_machine
+from vcr.agent.client import Agent, NoAnswerError, quit_qemu
+from vcr.engines.container.machine import NO_ADDITIONS, Additions
 from vcr.engines.logs import last_lines
 from vcr.engines.machine import Channels, Forward
+from vcr.engines.python_child import python_child
+from vcr.engines.registry import load_machine
 from vcr.errors import HostError, UnhealthyError
 from vcr.model.project import Project
 from vcr.runtime.health import Outcome, Prober, wait_until_healthy
+from vcr.runtime.log_index import index_of, wait_for_end
 from vcr.runtime.ports import choose_forwards
 from vcr.runtime.record import Record, Records, start_time
-from vcr.runtime.times import index_of, wait_for_end
 
 TAIL_LINES = 15
 FIRMWARE = "Boot HART"  # how the lines of OpenSBI's banner begin, down to its last
@@ -163,7 +163,7 @@ def _spawn(
 def _watch_logs(pid: int, channels: Channels) -> None:
     """Have it noted when the logs of the machine that is process PID are written."""
     told = {"pid": pid, "logs": [str(channels.log), str(channels.console)]}
-    argv = python_child("vcr.runtime.times", json.dumps(told))
+    argv = python_child("vcr.runtime.log_index", json.dumps(told))
     with Path(os.devnull).open("wb") as nothing:
         process.spawn(argv, output=nothing, die_with_parent=False)
 

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vcr.atomic import write_text
-from vcr.engines.layers import remove_tree
+from vcr.engines.container.layers import remove_tree
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import HostError, UsageError
 from vcr.flock import flocked
 from vcr.model.project import Project
-from vcr.sandbox.prod import debug_sockets
+from vcr.sandbox.prod_machine import debug_sockets
 from vcr.settings import Settings
 
 SCHEMA = 1

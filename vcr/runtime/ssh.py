@@ -12,16 +12,16 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vcr.agent.debug import Request
+from vcr.agent.session import Streams
 from vcr.atomic import write_bytes, write_text
-from vcr.engines.child import python_child
-from vcr.engines.debug import Request
-from vcr.engines.inside import Inside
-from vcr.engines.session import Streams
+from vcr.engines.exec import Inside
+from vcr.engines.python_child import python_child
 from vcr.errors import HostError, UsageError, VcrError
 from vcr.escape import visible
 from vcr.model.places import ANYWHERE
 from vcr.model.project import Project, load_project
-from vcr.runtime.inside import answer, carry_out, inside_of
+from vcr.runtime.exec import answer, carry_out, inside_of
 from vcr.runtime.record import Records
 from vcr.settings import Settings, without_legacy_ciphers
 

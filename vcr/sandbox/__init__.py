@@ -1,4 +1,5 @@
-"""What runs inside the Nix sandbox, on the standard library alone.
+"""What Nix builders run: one builder a module, on the standard library alone.
 
-Nix imports this directory by itself; nothing here may import the rest of vcr.
+Nix takes the modules that a builder imports (nix/lib/sandbox.nix), from here and from
+vcr.formats; nothing here may import the rest of vcr.
 """

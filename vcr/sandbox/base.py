@@ -9,12 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .debs import build_base, put_metadata, read_package
-from .dpkg import put_apt, put_database
-from .failure import guarded
-from .oci import Layout
-from .tar import LAYER_FILE, write
-from .tree import Tree
+from vcr.formats.debs import build_base, put_metadata, read_package
+from vcr.formats.dpkg import put_apt, put_database
+from vcr.formats.failure import guarded
+from vcr.formats.oci import Layout
+from vcr.formats.tar import LAYER_FILE, write
+from vcr.formats.tree import Tree
 
 
 def main(specification: str, out: str) -> None:

@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .failure import Failure, guarded
-from .oci import sha256_of
-from .rungs import Rung, write_rungs
+from vcr.formats.failure import Failure, guarded
+from vcr.formats.oci import sha256_of
+from vcr.formats.rungs import Rung, write_rungs
 
 SCHEMA = 1
 STORED, DESCRIPTION, CONSOLE = "machine", "machine.json", "console.log"

@@ -12,13 +12,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .chmod import changed_mode
-from .failure import Failure
-from .match import compile_pattern, has_wildcard
-from .packed import Damaged, uncompressed
-from .tar import entries, is_archive, place, refuse_device
-from .tree import Content, Node, Tree, directory, node_of_file, text_file, tree_of_directory
-from .users import find_owner
+from vcr.formats.chmod import changed_mode
+from vcr.formats.failure import Failure
+from vcr.formats.match import compile_pattern, has_wildcard
+from vcr.formats.packed import Damaged, uncompressed
+from vcr.formats.tar import entries, is_archive, place, refuse_device
+from vcr.formats.tree import (
+    Content,
+    Node,
+    Tree,
+    directory,
+    node_of_file,
+    text_file,
+    tree_of_directory,
+)
+from vcr.formats.users import find_owner
 
 URL_MODE = 0o600  # Docker's for a file from an address
 

@@ -11,14 +11,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .boundary import CMDLINE
-from .cpio import cpio_bytes
-from .eif import Image, encode, metadata
-from .failure import guarded
-from .pcrs import measure, of_root
-from .rungs import Rung, rung_of_file, write_rungs
-from .tree import Tree, text_file
-from .verity import Verity
+from vcr.formats.boundary import CMDLINE
+from vcr.formats.cpio import cpio_bytes
+from vcr.formats.eif import Image, encode, metadata
+from vcr.formats.failure import guarded
+from vcr.formats.pcrs import measure, of_root
+from vcr.formats.rungs import Rung, rung_of_file, write_rungs
+from vcr.formats.tree import Tree, text_file
+from vcr.formats.verity import Verity
 
 EIF, PCRS = "enclave.eif", "pcrs.json"
 PARAMETERS = "vcr/verity.json"  # in the second ramdisk

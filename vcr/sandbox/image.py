@@ -5,9 +5,9 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from .failure import guarded
-from .oci import TAG, Layout, platform
-from .rungs import Rung, write_rungs
+from vcr.formats.failure import guarded
+from vcr.formats.oci import TAG, Layout, platform
+from vcr.formats.rungs import Rung, write_rungs
 
 REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"

@@ -9,13 +9,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from .cpio import write_cpio
-from .debs import read_package
-from .failure import Failure, guarded
-from .modules import load_modules
-from .rungs import rung_of_file, write_rungs
-from .tar import entries
-from .tree import Content, Node, Tree, directory, text_file
+from vcr.formats.cpio import write_cpio
+from vcr.formats.debs import read_package
+from vcr.formats.failure import Failure, guarded
+from vcr.formats.kernel_modules import load_modules
+from vcr.formats.rungs import rung_of_file, write_rungs
+from vcr.formats.tar import entries
+from vcr.formats.tree import Content, Node, Tree, directory, text_file
 
 KERNEL = "kernel"
 INITRAMFS = "initramfs"

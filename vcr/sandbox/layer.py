@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .copy import Copy
-from .failure import Failure, guarded
-from .tar import LAYER_FILE, apply_layer, write
-from .tree import Node, Tree, directory, parent
-from .users import find_account
+from vcr.formats.failure import Failure, guarded
+from vcr.formats.tar import LAYER_FILE, apply_layer, write
+from vcr.formats.tree import Node, Tree, directory, parent
+from vcr.formats.users import find_account
+from vcr.sandbox.copy import Copy
 
 
 def main(specification: str, out: str) -> None:

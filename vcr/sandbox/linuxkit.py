@@ -7,9 +7,9 @@ nothing is pulled. https://github.com/linuxkit/linuxkit/blob/v1.8.2/docs/yaml.md
 from pathlib import Path
 from typing import Any
 
-from .failure import Failure
-from .oci import INDEX, Descriptor, Layout, canonical, platform
-from .users import Account
+from vcr.formats.failure import Failure
+from vcr.formats.oci import INDEX, Descriptor, Layout, canonical, platform
+from vcr.formats.users import Account
 
 REF_NAME = "org.opencontainers.image.ref.name"
 INIT_IMAGE = "vcr.local/init:v1"

@@ -12,9 +12,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from .failure import guarded
-from .tar import OPAQUE, WHITEOUT, entries, place, write
-from .tree import Node, Tree, directory, parent
+from vcr.formats.failure import guarded
+from vcr.formats.tar import OPAQUE, WHITEOUT, entries, place, write
+from vcr.formats.tree import Node, Tree, directory, parent
 
 SQUASHFS = "lower.squashfs"
 SKELETON = "skeleton.json"

@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .failure import guarded
-from .layer import flatten
-from .lower import make_squashfs
-from .tree import tree_of_directory
+from vcr.formats.failure import guarded
+from vcr.formats.tree import tree_of_directory
+from vcr.sandbox.layer import flatten
+from vcr.sandbox.lower import make_squashfs
 
 SQUASHFS = "mounted.squashfs"
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from .tree import Content, Node
+from vcr.formats.tree import Content, Node
 
 
 @dataclass(frozen=True)

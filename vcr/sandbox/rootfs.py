@@ -8,9 +8,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .debs import build_base, read_package
-from .failure import Failure, guarded
-from .linuxkit import (
+from vcr.formats.debs import build_base, read_package
+from vcr.formats.failure import Failure, guarded
+from vcr.formats.oci import Layout
+from vcr.formats.rungs import rung_of_file, write_rungs
+from vcr.formats.tar import entries, place, write
+from vcr.formats.tree import Content, Node, Tree, directory, text_file
+from vcr.formats.users import find_account
+from vcr.sandbox.linuxkit import (
     APP_IMAGE,
     INIT_IMAGE,
     add_to_cache,
@@ -18,11 +23,6 @@ from .linuxkit import (
     service,
     writable_paths,
 )
-from .oci import Layout
-from .rungs import rung_of_file, write_rungs
-from .tar import entries, place, write
-from .tree import Content, Node, Tree, directory, text_file
-from .users import find_account
 
 ROOT_TAR = "root.tar"
 MOUNT_POINTS = ("dev", "proc", "sys")

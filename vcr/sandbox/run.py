@@ -12,13 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .cpio import write_initrd
-from .failure import Failure, guarded
-from .lower import make_squashfs
-from .normalize import normalize
-from .tar import LAYER_FILE, entries, write
-from .tree import Node, Tree, parent
-from .vm import (
+from vcr.formats.cpio import write_initrd
+from vcr.formats.failure import Failure, guarded
+from vcr.formats.tar import LAYER_FILE, entries, write
+from vcr.formats.tree import Node, Tree, parent
+from vcr.sandbox.build_machine import (
     CACHE,
     COUNTED,
     KVM,
@@ -30,6 +28,8 @@ from .vm import (
     job_tree,
     run,
 )
+from vcr.sandbox.lower import make_squashfs
+from vcr.sandbox.normalize import normalize
 
 LOCK = "lock"  # the failure means: vcr.lock is out of date
 SIGNALS = {9: "SIGKILL", 15: "SIGTERM", 11: "SIGSEGV", 6: "SIGABRT", 2: "SIGINT", 4: "SIGILL"}

@@ -11,11 +11,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from .failure import Failure, guarded
-from .merkle import memory_root
-from .prod import MONITOR, RAM, SECONDS_TO_END, at_step0, run, running
-from .qmp import Monitor
-from .vm import option
+from vcr.formats.failure import Failure, guarded
+from vcr.formats.merkle import memory_root
+from vcr.formats.qmp import Monitor
+from vcr.sandbox.build_machine import option
+from vcr.sandbox.prod_machine import MONITOR, RAM, SECONDS_TO_END, at_step0, run, running
 
 SAMPLES = "samples"
 SYMBOLS = "System.map"  # beside the kernel

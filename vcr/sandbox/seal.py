@@ -10,9 +10,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from .failure import Failure, guarded
-from .rungs import RUNGS_FILE, Rung, write_rungs
-from .verity import ALGORITHM, BLOCK, Verity, check, parameters
+from vcr.formats.failure import Failure, guarded
+from vcr.formats.rungs import RUNGS_FILE, Rung, write_rungs
+from vcr.formats.verity import ALGORITHM, BLOCK, Verity, check, parameters
 
 DRIVE, VERITY = "drive", "verity.json"
 SCHEMA = 1

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .rungs import rung_of_file, write_rungs
+from vcr.formats.rungs import rung_of_file, write_rungs
 
 SQUASHFS = "root.squashfs"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from vcr import process
 from vcr.errors import VcrError
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.qmp import Monitor
-from vcr.sandbox.vm import option
+from vcr.formats.failure import Failure
+from vcr.formats.qmp import Monitor
+from vcr.sandbox.build_machine import option
 
 # Programs that may know riscv64, the more likely first.
 PROGRAMS = ("gdb-multiarch", "riscv64-unknown-elf-gdb", "riscv64-linux-gnu-gdb", "gdb")

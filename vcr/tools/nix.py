@@ -25,7 +25,7 @@ type LineSink = Callable[[str], None]
 # (102: a fixed-output hash differs; 104: a rebuild was not bit for bit the same).
 _TIMED_OUT = 101
 _EXIT_CODES = {102: ExitCode.FETCH, 104: ExitCode.MISMATCH}
-_REPORTED_CODES = {"lock": ExitCode.LOCK, "unhealthy": ExitCode.UNHEALTHY}  # of vcr.sandbox.failure
+_REPORTED_CODES = {"lock": ExitCode.LOCK, "unhealthy": ExitCode.UNHEALTHY}  # of vcr.formats.failure
 _MISSING_DRV = re.compile(r"^\s+(/nix/store/\S+\.drv)$")
 
 # What nix/lib/setup.sh sets, too; here for those who start with `nix run`. It comes

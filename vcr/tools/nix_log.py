@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from vcr.foreign import load_json
 
 TAIL_LINES = 30
-BUILDER_ERROR = "vcr-error: "  # vcr.sandbox.failure reports as one JSON object after this
+BUILDER_ERROR = "vcr-error: "  # vcr.formats.failure reports as one JSON object after this
 
 REFUSED = "not signed by any of the keys"  # src/libstore/build/substitution-goal.cc
 
@@ -79,7 +79,7 @@ def store_name(path: str) -> str:
 
 
 def read_report(line: str) -> dict[str, str]:
-    """Return what a builder of vcr.sandbox.failure says on LINE, nothing when it is no report.
+    """Return what a builder of vcr.formats.failure says on LINE, nothing when it is no report.
 
     A program of a RUN can print what begins like one.
     """

@@ -5,7 +5,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from vcr.sandbox.tar import BoundedInfo
+from vcr.formats.tar import BoundedInfo
 
 MAX_ENTRIES = 2_000_000
 MAX_CONTENT = 64 << 20  # bytes of a file that are shown to a tool

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from vcr.foreign import MAX_LADDER, load_json
+from vcr.formats.failure import Failure
+from vcr.formats.migration import Section, device_sections
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
-from vcr.sandbox.failure import Failure
-from vcr.sandbox.migration import Section, device_sections
 from vcr.verify.archives import changes, content
 from vcr.verify.causes import UNKNOWN, Cause, cause_of, cause_of_memory
 from vcr.verify.material import Material

@@ -11,7 +11,7 @@ from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.ladder import MAX_EPOCH, UNKNOWN, Rung
 from vcr.model.plan import Plan
-from vcr.stages import ENGINES, PROFILES
+from vcr.model.stage import ENGINES, PROFILES
 from vcr.ui import JSON_SCHEMA
 
 MADE_BY = "vcr build --json > ladder.json"

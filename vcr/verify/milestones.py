@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from vcr.stages.page import Milestone
+from vcr.report.page import Milestone
 from vcr.verify.kernel_log import KernelLog, mapped, read_log
 
 # In the log; each is written when it has happened, or just before.

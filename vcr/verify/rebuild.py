@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vcr.build.builder import Builder, Built, layer_attr
 from vcr.errors import ExitCode, MismatchError, UsageError, VcrError
 from vcr.model.places import places_of
 from vcr.model.plan import Plan
 from vcr.model.rebuilt import Rebuilt
+from vcr.model.stage import stages_of
 from vcr.settings import Settings
-from vcr.stages import stages_of
-from vcr.stages.build import Builder, Built, layer_attr
 from vcr.tools.git import Git, check_address, check_revision
 from vcr.tools.nix import Nix, Target
 from vcr.tools.nix_log import store_name

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vcr import process
+from vcr.attest.checks.receipt import RECEIPT, Receipt, parse_receipt
+from vcr.attest.checks.rejected import Joint, demand
 from vcr.attest.dsse import MEDIA_TYPE
 from vcr.attest.providers import Claims, Evidence, Launch, Opened, Parts
-from vcr.attest.receipt import RECEIPT, Receipt, parse_receipt
-from vcr.attest.rejected import Joint, demand
 from vcr.errors import FetchError, UsageError
-from vcr.lock.connection import Limits
-from vcr.lock.web import exchange
+from vcr.lock.network.connection import Limits
+from vcr.lock.network.web import exchange
 from vcr.model.url import check_url
 
 SECONDS = 120

@@ -1,7 +1,7 @@
 """The provider `emulated`: the enclave image in stock QEMU, for everybody. NOT AWS.
 
 What is measured and checked is what `nitro` measures and checks; only the security module
-is software (vcr/enclave/nsm.py). Its root certificate is made for one run and comes with
+is software (vcr/engines/enclave/nsm.py). Its root certificate is made for one run and comes with
 the evidence: that the chain leads to it says nothing of who ran the enclave.
 """
 
@@ -14,11 +14,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from vcr.atomic import scratch_directory
-from vcr.attest.nitro import EVIDENCE_TYPE
+from vcr.attest.checks.rejected import Joint, RejectedError
+from vcr.attest.nitro.document import EVIDENCE_TYPE
 from vcr.attest.providers import Claims, Evidence, Launch, Parts, Started
 from vcr.attest.providers.nitro import Nitro
-from vcr.attest.rejected import Joint, RejectedError
-from vcr.enclave.emulated import Emulation, Setup
+from vcr.engines.enclave.emulated import Emulation, Setup
 
 ROOT = "root.pem"  # in the collateral
 

@@ -1,7 +1,7 @@
 """The provider `nitro`: an AWS Nitro enclave, and the documents its security module signs.
 
 Inside an enclave /dev/nsm is asked directly; on the instance beside it, the drive is served
-over vsock, nitro-cli starts the enclave and its loader is asked (vcr/enclave/wire.py). On
+over vsock, nitro-cli starts the enclave and its loader is asked (vcr/engines/enclave/wire.py). On
 any other host the error says what is missing.
 """
 
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.attest import domains
-from vcr.attest.chain import AWS_ROOT
-from vcr.attest.nitro import EVIDENCE_TYPE, Expected, verify_document
+from vcr.attest.nitro.chain import AWS_ROOT
+from vcr.attest.nitro.document import EVIDENCE_TYPE, Expected, verify_document
 from vcr.attest.providers import Claims, Evidence, Launch, Opened, Parts, Session, Started
-from vcr.enclave import wire
-from vcr.enclave.image import measure_image, read_image
+from vcr.engines.enclave import wire
+from vcr.engines.enclave.image import measure_image, read_image
 from vcr.errors import HostError, UnhealthyError, UsageError
 from vcr.export.nbd import Address, serve
-from vcr.sandbox import pcrs
+from vcr.formats import pcrs
 from vcr.tools import nitro_cli, nsm
 from vcr.tools.nbdkit import Nbdkit
 

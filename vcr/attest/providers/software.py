@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from vcr.attest.age import check_age
+from vcr.attest.checks.age import check_age
+from vcr.attest.checks.evidence import SOFTWARE, SOFTWARE_PAYLOAD, check_software, software_payload
+from vcr.attest.checks.rejected import Joint, demand
 from vcr.attest.dsse import Trusted, read_envelope, sign, signers
-from vcr.attest.evidence import SOFTWARE, SOFTWARE_PAYLOAD, check_software, software_payload
 from vcr.attest.providers import Claims, Evidence, Launch, Opened, Parts
-from vcr.attest.rejected import Joint, demand
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""Answers about a container of this host what guest/agent answers about a machine."""
+
+import base64
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vcr import process
+from vcr.agent.deadline import last_output
+from vcr.foreign import read_line
+
+TAIL_BYTES = 1024
+MAX_REQUEST = 4096  # bytes
+
+
+def listen_unix(path: Path) -> socket.socket:
+    """Return a socket that listens at PATH; raises OSError."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+    return listener
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The protocol of guest/agent/main.go, as far as it makes sense here."""
+
+    exec_argv: Sequence[process.Arg]  # what a command in the container comes after
+    health: Sequence[str]  # that command
+    stop: Callable[[float], None]  # with seconds of grace
+
+    def serve(self, listener: socket.socket) -> None:
+        """Answer on LISTENER in threads that end with the process."""
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def _accept(self, asked: socket.socket) -> None:
+        while True:
+            connection, _ = asked.accept()
+            threading.Thread(target=self._answer_one, args=(connection,), daemon=True).start()
+
+    def _answer_one(self, connection: socket.socket) -> None:
+        with suppress(OSError, ValueError), connection, connection.makefile("rwb") as lines:
+            while line := read_line(lines, MAX_REQUEST):
+                lines.write(f"{self._answer(line.decode().split())}\n".encode())
+                lines.flush()
+
+    def _answer(self, words: list[str]) -> str:
+        match words:
+            case ["ping"]:
+                return "pong"
+            case ["state"]:
+                return "running"
+            case ["health", seconds]:
+                code, output = self._health(float(seconds))
+                return f"health {code} {base64.b64encode(output).decode()}"
+            case ["stop", seconds]:
+                threading.Thread(target=self.stop, args=(float(seconds),), daemon=True).start()
+                return "stopping"
+        return "error unknown request"
+
+    def _health(self, limit: float) -> tuple[int, bytes]:
+        if not self.health:
+            return 127, b"there is no health command\n"
+        return last_output([*self.exec_argv, *self.health], limit, TAIL_BYTES)

@@ -1,0 +1,1 @@
+"""Documents of AWS Nitro enclaves, read and verified offline."""

@@ -1,0 +1,185 @@
+"""Builds a project: project and lock → plan → Nix → digest ladder.
+
+The plan is written to the cache under its own hash; each stage is realised in
+turn, so that what was cached says so and what was built says why. GC roots and
+the derivations of the last build are kept per project under the state directory.
+"""
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vcr.atomic import write_text
+from vcr.build.history import LAYERS, LOCK, PROJECT, last_drvs, read_builds, remember
+from vcr.build.reason import why_built
+from vcr.errors import VcrError
+from vcr.flock import flocked
+from vcr.lock.oci import ImageStore
+from vcr.model.ladder import Rung, read_rungs
+from vcr.model.plan import OciBase, Plan
+from vcr.model.project import Project
+from vcr.model.stage import ALL_STAGES, STAGES
+from vcr.settings import Settings
+from vcr.tools.nix import BuilderError, Nix, Target, TimedOutError
+from vcr.tools.skopeo import Skopeo
+from vcr.ui import Ui
+
+
+@dataclass(frozen=True)
+class BuiltStage:
+    """One stage of a build that succeeded."""
+
+    name: str
+    path: Path  # in the Nix store
+    cached: bool
+    reason: str  # why it was built, or which cache it is from; "" when it was there
+    seconds: float = 0.0  # that it took
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build produced."""
+
+    plan: Plan
+    stages: tuple[BuiltStage, ...]
+    ladder: tuple[Rung, ...]
+
+    def path(self, stage: str) -> Path:
+        """Return the output of STAGE; raises KeyError if the build did not reach it."""
+        return {built.name: built.path for built in self.stages}[stage]
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Builds plans of one project."""
+
+    settings: Settings
+    ui: Ui
+    project: Project
+    timeout: float = 0  # seconds that one derivation may take; 0 for any
+
+    @property
+    def roots(self) -> Path:
+        """Return the directory of this project's GC roots."""
+        return self.settings.state_dir / "roots" / self.project.key
+
+    def build(self, plan: Plan, stages: Sequence[str] = STAGES) -> Built:
+        """Build STAGES of PLAN in order; raises UsageError, FetchError, VcrError."""
+        nix = Nix(self.settings)
+        self._provide_images(plan, nix)
+        with self._at_work():
+            evaluation = nix.evaluate(stages, self.write_plan(plan))
+            if not all(target.is_built for target in evaluation.targets):
+                with self.ui.step("inputs") as step:
+                    nix.fill(evaluation.missing, step.line)
+                    step.because("every input is in the store")
+            roots = self.roots / f"{plan.profile}-{plan.arch}"
+            earlier = last_drvs(read_builds(roots))
+            with self._explained(plan, nix):
+                built = tuple(
+                    self._build_stage(nix, target, roots, earlier.get(target.attr))
+                    for target in evaluation.targets
+                )
+            remember(roots, {target.attr: target.drv for target in evaluation.targets})
+        ladder = [
+            rung for stage in built if stage.name in ALL_STAGES for rung in read_rungs(stage.path)
+        ]
+        return Built(plan, built, tuple(ladder))
+
+    def build_layer(
+        self, plan: Plan, ident: str, show: Callable[[str], None], *, part: str = "layers"
+    ) -> Path:
+        """Build one layer of PLAN (or, of a RUN, its "jobs" PART) and return its output.
+
+        Raises as `build` does.
+        """
+        nix = Nix(self.settings)
+        self._provide_images(plan, nix)
+        name = hashlib.sha256(f"{part} {ident}".encode()).hexdigest()[:16]
+        root = self.roots / f"{LAYERS}{plan.arch}" / name
+        with self._at_work():
+            evaluation = nix.evaluate([layer_attr(ident, part)], self.write_plan(plan))
+            (target,) = evaluation.targets
+            nix.fill(evaluation.missing, show)
+            with self._explained(plan, nix):
+                nix.realise(target.drv, root, show, timeout=self.timeout)
+        return target.out
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Keep `vcr prune` away from what this project has in the store."""
+        with flocked(self.roots / LOCK, shared=True, wait=True):
+            place = self.roots / PROJECT
+            if not place.exists():
+                write_text(place, f"{self.project.root}\n")
+            yield
+
+    @contextlib.contextmanager
+    def _explained(self, plan: Plan, nix: Nix) -> Iterator[None]:
+        """Say of a builder's error which line of the Dockerfile it is about."""
+        try:
+            yield
+        except (BuilderError, TimedOutError) as error:
+            raise VcrError(
+                f"{self._origin_of(error.drv, plan, nix)}{error.what}",
+                why=error.why,
+                fix=error.fix,
+                tail=error.tail,
+                code=error.code,
+            ) from None
+
+    def _provide_images(self, plan: Plan, nix: Nix) -> None:
+        """Bring base images into the store; Nix itself cannot fetch them."""
+        for layer in plan.layers.values():
+            if isinstance(layer, OciBase):
+                store = ImageStore(Skopeo.of_toolset(nix.toolset("oci")), nix)
+                store.provide(layer.reference, layer.nar_sha256, self.project.places)
+                store.check(layer)
+
+    def _origin_of(self, drv: Path, plan: Plan, nix: Nix) -> str:
+        """Return "Dockerfile:LINE: " for the layer that DRV builds, "" for another."""
+        # Lines are not part of a layer's derivation: moving one rebuilds nothing.
+        attrs = [layer_attr(ident) for ident in plan.layers]
+        targets = nix.evaluate(attrs, self.write_plan(plan)).targets
+        for layer, target in zip(plan.layers.values(), targets, strict=True):
+            if target.drv == drv and (origin := getattr(layer, "origin", "")):
+                return f"{origin}: "
+        return ""
+
+    def write_plan(self, plan: Plan) -> Path:
+        """Write PLAN to the cache, named by its hash, for Nix to read."""
+        text = plan.to_json()
+        name = hashlib.sha256(text.encode()).hexdigest()
+        path = self.settings.cache_dir / "plans" / f"{name}.json"
+        if not path.exists():
+            write_text(path, text)
+        return path
+
+    def _build_stage(
+        self, nix: Nix, target: Target, roots: Path, earlier: Path | None
+    ) -> BuiltStage:
+        root = roots / target.attr
+        with self.ui.step(target.attr) as step:
+            if target.is_built:
+                step.cached()
+                if not root.exists() or root.resolve() != target.out:
+                    nix.realise(target.drv, root, step.line)
+                return BuiltStage(target.attr, target.out, cached=True, reason="")
+            reason = why_built(earlier, target.drv)
+            begun = time.monotonic()
+            log = nix.realise(target.drv, root, step.line, timeout=self.timeout)
+            took = round(time.monotonic() - begun, 1)
+            cache = log.copied.get(str(target.out), "")
+            reason = f"from {cache}" if cache else reason
+            step.because(reason)
+        for refusal in log.refused:
+            self.ui.warn(refusal)
+        return BuiltStage(target.attr, target.out, cached=False, reason=reason, seconds=took)
+
+
+def layer_attr(ident: str, part: str = "layers") -> str:
+    """Return the attribute of the layer IDENT, or of another PART of nix/stages/image.nix."""
+    return f'image.{part}."{ident}"'

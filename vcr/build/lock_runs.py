@@ -1,0 +1,182 @@
+"""Locks what RUN steps ask the network for: carries them out once, recording.
+
+Steps are tried in order, offline and with what is locked already; only one that asks
+for more is carried out with a network. What succeeds stays in the Nix store, so that
+the build after `vcr lock` finds it there.
+"""
+
+import json
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vcr.atomic import scratch_directory
+from vcr.build.builder import Builder
+from vcr.errors import ExitCode, LockError, VcrError
+from vcr.formats.cpio import write_initrd
+from vcr.formats.failure import Failure
+from vcr.lock.recorder import Recorder
+from vcr.lock.secrets.placeholders import Secrets
+from vcr.model.arch import Arch
+from vcr.model.lockfile import Lock, LockedRun
+from vcr.model.plan import Plan, Run
+from vcr.model.project import Project
+from vcr.planner.project import make_plan
+from vcr.sandbox import build_machine
+from vcr.sandbox import run as step
+
+PROFILE = "stage"
+
+
+@dataclass
+class StepLocker:
+    """Locks the steps of one project, an architecture at a time."""
+
+    builder: Builder
+    project: Project
+    recorder: Callable[[Callable[[str], None]], Recorder]
+    secrets: Secrets
+    show: Callable[[str], None]
+    # keys of what was recorded → the layers it was recorded for
+    _recorded: dict[str, set[str]] = field(default_factory=dict)
+
+    def lock(self, lock: Lock, arch: Arch) -> Lock:
+        """Return LOCK with all that the steps for ARCH ask for; raises VcrError without secrets."""
+        try:
+            return self._lock(lock, arch)
+        except VcrError as error:
+            raise self.secrets.hidden(error) from None
+
+    def _say(self, line: str) -> None:
+        self.show(self.secrets.hide_text(line))
+
+    def _lock(self, lock: Lock, arch: Arch) -> Lock:
+        done: set[str] = set()
+        while True:
+            plan = make_plan(self.project, lock, arch=arch, profile=PROFILE)
+            runs = {i: layer for i, layer in plan.layers.items() if isinstance(layer, Run)}
+            ident = next((ident for ident in runs if ident not in done), None)
+            if ident is None:
+                return _pruned(lock, arch, {run.key for run in runs.values()})
+            run = runs[ident]
+            self._say(step.title({"argv": run.argv}))
+            try:
+                layer = self.builder.build_layer(plan, ident, self._say)
+                self._look_through(layer, run)
+                done.add(ident)
+            except VcrError as error:
+                if error.code is not ExitCode.LOCK:
+                    raise
+                lock = self._record(lock, plan, ident, run, error)
+
+    def _look_through(self, layer: Path, run: Run) -> None:
+        """Raise VcrError when a secret is in LAYER, the output of RUN, all the same."""
+        for file in sorted(path for path in layer.rglob("*") if path.is_file()):
+            if name := self.secrets.find_in_file(file):
+                raise VcrError(
+                    f"{run.origin}: {step.title({'argv': run.argv})} has the secret {name}"
+                    " in its layer",
+                    why="the step was told it in a form that the recorder did not see",
+                    fix=f"remove it with `nix-store --delete {layer}`, and replace the secret",
+                )
+
+    def _record(self, lock: Lock, plan: Plan, ident: str, run: Run, why: VcrError) -> Lock:
+        before = self._recorded.setdefault(run.key, set())
+        if ident in before:
+            raise LockError(
+                f"{run.origin}: {step.title({'argv': run.argv})} cannot be locked",
+                why=f"what it asks for is different each time: {why.why}",
+                fix="make it ask for fixed addresses, or ADD the file with --checksum",
+            )
+        recorder = self._carry_out(plan, ident, run)
+        known = lock.runs.get(run.arch, {})
+        # The same command on other layers may ask for something else: both are kept.
+        told = known[run.key].exchanges if before else ()
+        before.add(ident)
+        asked = (*told, *(e for e in recorder.exchanges if e not in told))
+        entry = LockedRun(command=step.title({"argv": run.argv}), exchanges=asked)
+        runs = {**lock.runs, run.arch: {**known, run.key: entry}}
+        return lock.model_copy(update={"runs": runs, "bodies": {**lock.bodies, **recorder.bodies}})
+
+    def _carry_out(self, plan: Plan, ident: str, run: Run) -> Recorder:
+        """Carry out a step with a recorder for its network; raises VcrError when it fails."""
+        job = json.loads(self.builder.build_layer(plan, ident, self._say, part="jobs").read_bytes())
+        recorder = self.recorder(self._say)
+        tail: list[str] = []
+        try:
+            with scratch_directory() as scratch:
+                result = self._boot(job, scratch, recorder, tail)
+            step.check({**result, "refused": []}, job["spec"])
+        except Failure as failure:
+            report = failure.report
+            problem = recorder.problem
+            raise VcrError(
+                f"{run.origin}: {report['what']}",
+                why=report["why"] or (f"{problem.what}: {problem.why}" if problem else ""),
+                fix=(problem.fix if problem else "") or report["fix"],
+                tail=tail,
+                code=problem.code if problem else None,
+            ) from None
+        finally:
+            if recorder.crash is not None:
+                raise recorder.crash
+        if recorder.problem is not None:  # the step did not mind, but its layer depends on it
+            problem = recorder.problem
+            raise VcrError(
+                f"{run.origin}: {step.title(job['spec'])} asks for what cannot be had",
+                why=f"{problem.what}: {problem.why}",
+                fix=problem.fix,
+                code=problem.code,
+            )
+        return recorder
+
+    def _boot(
+        self, job: Mapping[str, object], scratch: Path, recorder: Recorder, tail: list[str]
+    ) -> dict[str, object]:
+        machine = build_machine.Machine.of(dict(job["machine"]))  # type: ignore[call-overload]
+        initrd = scratch / "initrd"
+        told = step.machine_job(dict(job), network="record")
+        tree = build_machine.job_tree(told, step.machine_files(dict(job)))
+        write_initrd(initrd, Path(machine.initramfs), tree, int(str(job["epoch"])))
+
+        def show(piece: bytes) -> None:
+            lines = piece.decode("utf-8", "replace").splitlines()
+            for line in self.secrets.hide_lines(lines):
+                tail.append(line)
+                del tail[:-30]
+                self.show(line)
+
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(scratch / "fetch"))
+            listener.listen(1)
+            recorder.start(listener)
+            # Its time is the host's: a client that waits for the network must not time out.
+            argv = build_machine.command_line(
+                machine, initrd, scratch, clock=build_machine.FREE, fetch=scratch / "fetch"
+            )
+            return build_machine.run(argv, scratch, show)
+
+
+def _pruned(lock: Lock, arch: Arch, keys: set[str]) -> Lock:
+    """Drop what no step of ARCH asks for any more, and bodies nobody refers to."""
+    kept = {key: run for key, run in lock.runs.get(arch, {}).items() if key in keys}
+    runs = {**lock.runs, arch: kept}
+    runs = {each: found for each, found in runs.items() if found}
+    used = {e.sha256 for found in runs.values() for run in found.values() for e in run.exchanges}
+    bodies = {sha256: body for sha256, body in lock.bodies.items() if sha256 in used}
+    return lock.model_copy(update={"runs": runs, "bodies": bodies})
+
+
+def check_runs(project: Project, lock: Lock) -> None:
+    """Raise LockError when LOCK has answers for a RUN that PROJECT has no more."""
+    for arch, runs in lock.runs.items():
+        plan = make_plan(project, lock, arch=arch, profile=PROFILE)
+        keys = {layer.key for layer in plan.layers.values() if isinstance(layer, Run)}
+        for key, run in runs.items():
+            if key not in keys:
+                raise LockError(
+                    "vcr.lock is out of date",
+                    why=f"{run.command} changed since it was locked",
+                    fix="run `vcr lock`",
+                )

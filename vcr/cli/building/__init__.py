@@ -1,0 +1,1 @@
+"""Verbs about projects and what is built of them."""

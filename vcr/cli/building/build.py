@@ -1,0 +1,127 @@
+"""`vcr build`: build the stages of a project and print the digest ladder."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vcr.cli.context import App, Command, arch_of, engine_option, plan_options
+from vcr.errors import UsageError
+from vcr.model.arch import Arch
+from vcr.model.duration import parse_duration
+from vcr.model.stage import ALL_STAGES, SEALED_PROFILES, stages_of
+from vcr.ui import Ui, human_size
+
+
+@click.command(cls=Command)
+@click.argument("words", nargs=-1, metavar="[DIR] [STAGE]")
+@plan_options
+@engine_option
+@click.option("--target", metavar="NAME", help="Stop at this stage of the Dockerfile.")
+@click.option(
+    "--timeout", metavar="TIME", default="0s", help="End a step that takes longer, such as 30m."
+)
+@click.pass_obj
+def build(
+    app: App,
+    words: tuple[str, ...],
+    *,
+    profile: str,
+    arch: str | None,
+    engine: str | None,
+    target: str | None,
+    timeout: str,
+) -> None:
+    """Build up to STAGE and print the digest ladder.
+
+    Stages are image, rootfs, squashfs, kernel and, for the profile prod, machine,
+    snapshot, seal; an enclave is built only when it is asked for.
+
+    DIR is the project's directory; a directory named like a stage is written ./image.
+    """
+    last = _take_words(app, words)
+    chosen = arch_of(arch, profile)
+    wanted = _stages_up_to(last, chosen, profile)
+    try:
+        limit = parse_duration(timeout)
+    except ValueError as error:
+        raise UsageError(f"--timeout {timeout} is wrong", why=str(error)) from None
+
+    from vcr.build.builder import Builder  # noqa: PLC0415 -- pydantic costs 200 ms at import
+
+    project, plan = app.prepare(arch=chosen, profile=profile, target=target, engine=engine)
+    if "enclave" in wanted:
+        check_enclave(plan.machine.engine)
+    built = Builder(app.settings, app.ui, project, limit).build(plan, wanted)
+    if app.ui.is_json:
+        app.ui.json("build", _as_json(built))
+        return
+    sealed = profile in SEALED_PROFILES
+    print_ladder(app.ui, built.ladder, _engine_words(built.plan, project) if sealed else "")
+
+
+def print_ladder(ui: Ui, ladder: "tuple[Any, ...]", engine: str = "") -> None:
+    """Print the ENGINE, if any, and the rungs of LADDER, one a line: name, digest, size."""
+    rows = [("engine", engine, "")] if engine else []
+    ui.table([*rows, *((rung.name, rung.digest, human_size(rung.size)) for rung in ladder)])
+
+
+def _engine_words(plan: Any, project: Any) -> str:
+    """Name the engine, and the one of vcr.lock if --engine chose another."""
+    machine, locked = plan.machine, project.config.machine.engine
+    other = "" if machine.engine == locked else f", not {locked} as in vcr.lock"
+    return f"{machine.engine} {machine.engine_version}{other}"
+
+
+def check_enclave(engine: str) -> None:
+    """Raise UsageError unless an enclave can run what ENGINE has made."""
+    if engine != "qemu":
+        raise UsageError(
+            f"there is no enclave for the engine {engine}",
+            why="what an enclave carries goes on from snapshots of the engine qemu",
+            fix="add --engine qemu",
+        )
+
+
+def _take_words(app: App, words: tuple[str, ...]) -> str | None:
+    """Sort the positional words into a directory (kept in APP) and a stage."""
+    stages = [word for word in words if word in ALL_STAGES]
+    directories = [word for word in words if word not in ALL_STAGES]
+    if len(stages) > 1 or len(directories) > 1:
+        raise UsageError(
+            f"too many arguments: {' '.join(words)}",
+            why="`vcr build` takes at most one directory and one stage",
+            fix=f"stages are {', '.join(ALL_STAGES)}",
+        )
+    if directories:
+        app.directory = Path(directories[0])
+        if not app.directory.is_dir():
+            raise UsageError(
+                f"{directories[0]!r} is neither a stage nor a directory",
+                fix=f"stages are {', '.join(ALL_STAGES)}",
+            )
+    return stages[0] if stages else None
+
+
+def _stages_up_to(last: str | None, arch: Arch, profile: str) -> tuple[str, ...]:
+    if arch is not Arch.RISCV64:
+        if last not in {None, "image"}:
+            raise UsageError(
+                f"there is no {last} for {arch}",
+                why="machines are riscv64; for other architectures vcr builds the image",
+                fix=f"`vcr build image --arch {arch}`",
+            )
+        return ("image",)
+    stages = stages_of(profile, enclave=profile == "prod" and last == "enclave")
+    if last and last not in stages:
+        raise UsageError(f"the profile {profile} has no stage {last}", fix="use --profile prod")
+    return stages[: stages.index(last) + 1] if last else stages
+
+
+def _as_json(built: Any) -> dict[str, Any]:
+    return {
+        **built.plan.terms,
+        "ladder": [{**asdict(rung), "path": str(rung.path)} for rung in built.ladder],
+        "stages": [{**asdict(stage), "path": str(stage.path)} for stage in built.stages],
+    }

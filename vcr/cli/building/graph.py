@@ -1,0 +1,77 @@
+"""`vcr graph`: what is built of what, as a tree on the terminal or as an SVG."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vcr.cli.building.inspect import layer_words
+from vcr.cli.context import App, Command, arch_of, plan_options, project_argument
+from vcr.model.stage import stages_of
+
+if TYPE_CHECKING:  # pydantic costs 200 ms at import
+    from vcr.model.plan import Plan
+    from vcr.model.project import Project
+    from vcr.report.graph import Graph
+
+
+@click.command(cls=Command)
+@project_argument
+@click.option(
+    "--svg", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Draw it into FILE instead.",
+)  # fmt: skip
+@plan_options
+@click.pass_obj
+def graph(app: App, *, svg: Path | None, profile: str, arch: str | None) -> None:
+    """Draw which stages and layers are built of which, and what is built already."""
+    from vcr.atomic import write_text  # noqa: PLC0415
+    from vcr.report.graph_svg import draw  # noqa: PLC0415
+
+    found = read_graph(app, *app.prepare(arch=arch_of(arch, profile), profile=profile))
+    if svg is not None:
+        write_text(svg, draw(found))
+    elif app.ui.is_json:
+        app.ui.json("graph", {"nodes": [asdict(node) for node in found.values()]})
+    else:
+        app.ui.table(list(_rows(found)))
+
+
+def read_graph(app: App, project: "Project", plan: "Plan") -> "Graph":
+    """Return the graph of PLAN."""
+    from vcr.build.builder import Builder, layer_attr  # noqa: PLC0415
+    from vcr.report.graph import graph_of  # noqa: PLC0415
+    from vcr.tools.nix import Nix  # noqa: PLC0415
+
+    stages = stages_of(plan.profile, arch=plan.arch)
+    attrs = [*map(layer_attr, plan.layers), *stages]
+    path = Builder(app.settings, app.ui, project).write_plan(plan)
+    targets = Nix(app.settings).evaluate(attrs, path).targets
+    named = dict(zip([*plan.layers, *stages], targets, strict=True))
+    labels = {ident: layer_words(asdict(layer))[0] for ident, layer in plan.layers.items()}
+    return graph_of(named, labels)
+
+
+def _rows(found: "Graph") -> Iterator[tuple[str, str, str]]:
+    """Yield the lines of the tree: from what is built last down to what it needs."""
+    from vcr.report.graph import roots_of  # noqa: PLC0415
+
+    shown: set[str] = set()
+
+    def below(name: str, first: str, rest: str) -> Iterator[tuple[str, str, str]]:
+        node = found[name]
+        if name in shown and node.needs:
+            yield first + name, "as above", ""
+            return
+        shown.add(name)
+        yield first + name, "built" if node.is_built else "not built", node.label
+        for needed in node.needs:
+            last = needed == node.needs[-1]
+            yield from below(
+                needed, rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  ")
+            )
+
+    for root in roots_of(found):
+        yield from below(root, "", "")

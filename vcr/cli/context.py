@@ -1,0 +1,243 @@
+"""What every command shares: the App object, the global options, the project argument."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vcr.model.arch import Arch, native_arch
+from vcr.model.stage import ENGINES, PROFILES
+from vcr.private import keep_private
+from vcr.progress import Progress
+from vcr.settings import Settings, variable_of
+from vcr.ui import Ui
+
+if TYPE_CHECKING:  # pydantic costs 200 ms at import
+    from vcr.model.plan import Plan
+    from vcr.model.project import Project
+
+
+@dataclass
+class App:
+    """What a command works with; options fill it in before the command runs."""
+
+    settings: Settings
+    ui: Ui = field(default_factory=Ui)
+    directory: Path = field(default_factory=Path)
+    debug: bool = False
+    outside: tuple[Path, ...] = ()  # what a project may name besides its own files
+
+    def load_project(self) -> "Project":
+        """Read the project; raises UsageError."""
+        from vcr.model.project import load_project  # noqa: PLC0415 -- pydantic costs 200 ms
+
+        return load_project(self.directory, outside=self.outside)
+
+    def started_project(self) -> "Project":
+        """Read the project to find what of it is up; raises UsageError.
+
+        Nothing is read of where its paths lead, and that was allowed when it was started.
+        """
+        from vcr.model.places import ANYWHERE  # noqa: PLC0415
+        from vcr.model.project import load_project  # noqa: PLC0415
+
+        return load_project(self.directory, outside=ANYWHERE)
+
+    def prepare(self, **wanted: Any) -> "tuple[Project, Plan]":
+        """Read the project and plan what is WANTED: vcr.planner.prepare."""
+        from vcr.planner.prepare import prepare  # noqa: PLC0415
+
+        return prepare(self.directory, outside=self.outside, **wanted)
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds of at least LEAST that has an end."""
+
+    def __init__(self, least: float) -> None:
+        """See click.FloatRange."""
+        super().__init__(min=least, max=10 * 365 * 24 * 3600.0)
+
+    def _describe_range(self) -> str:
+        """Say in the help what matters; ten years are no limit to tell."""
+        return f"x>={self.min:g}"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return VALUE as a number; NaN is below nothing and above nothing."""
+        seconds = float(super().convert(value, param, ctx))
+        if seconds != seconds:  # noqa: PLR0124 -- math is not needed for it
+            self.fail(f"{value!r} is not a time", param, ctx)
+        return seconds
+
+
+def _app(ctx: click.Context) -> App:
+    return ctx.ensure_object(App)  # the root context always carries one
+
+
+def _own_directories(settings: Settings) -> tuple[Path, ...]:
+    return settings.state_dir, settings.cache_dir, settings.runtime_dir
+
+
+def _set_directory(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        _app(ctx).directory = value
+
+
+def _set_verbosity(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    if value:
+        _app(ctx).ui.verbosity = value if param.name == "verbose" else -value
+
+
+def _set_from(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        app = _app(ctx)
+        app.settings = replace(app.settings, pins_from=value)
+
+
+def _allow_outside(ctx: click.Context, _: click.Parameter, value: tuple[Path, ...]) -> None:
+    if value:
+        app = _app(ctx)
+        app.outside = (*app.outside, *value)
+
+
+def _set_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    if value:
+        _app(ctx).ui.is_json = True
+
+
+def _set_progress(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        _app(ctx).ui.progress = Progress(value)
+
+
+def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    if value:
+        _app(ctx).debug = True
+
+
+def global_options() -> list[click.Option]:
+    """Return fresh copies of the options that are accepted before and after the verb."""
+    shared: dict[str, Any] = {"expose_value": False, "is_eager": True}
+    return [
+        click.Option(
+            ["-C", "--directory"], type=click.Path(path_type=Path), metavar="DIR",
+            callback=_set_directory, help="The project's directory (default: here).", **shared,
+        ),
+        click.Option(
+            ["-v", "--verbose"], count=True, callback=_set_verbosity,
+            help="Say more; show the output of every step.", **shared,
+        ),
+        click.Option(
+            ["-q", "--quiet"], count=True, callback=_set_verbosity,
+            help="Say only what was asked for.", **shared,
+        ),
+        click.Option(
+            ["--json"], is_flag=True, callback=_set_json,
+            help="Print one versioned JSON object.", **shared,
+        ),
+        click.Option(
+            ["--progress"], type=click.Choice([p.value for p in Progress]),
+            callback=_set_progress, help="How long work shows itself.", **shared,
+        ),
+        click.Option(
+            ["--from"], type=click.Path(path_type=Path, exists=True, file_okay=False),
+            metavar="DIR", callback=_set_from,
+            help="Take input files from here first; each is verified by its hash.", **shared,
+        ),
+        click.Option(
+            ["--allow-outside"], type=click.Path(path_type=Path, exists=True), multiple=True,
+            metavar="PATH", callback=_allow_outside,
+            help="Let vcr.toml, the lock and links lead to this file or directory, too.", **shared,
+        ),
+        click.Option(
+            ["--debug"], is_flag=True, callback=_set_debug,
+            help="Show a traceback when vcr itself fails.", **shared,
+        ),
+    ]  # fmt: skip
+
+
+class Command(click.Command):
+    """A command that takes the global options after its name, too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """See click.Command."""
+        kwargs.setdefault("context_settings", {})["help_option_names"] = ["-h", "--help"]
+        super().__init__(*args, **kwargs)
+        taken = {name for param in self.params for name in param.opts}
+        for option in global_options():  # a verb may have another use for a letter
+            option.opts = [name for name in option.opts if name not in taken]
+            self.params.append(option)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Let each option's variable be called like the option."""
+        for option in self.params:
+            if isinstance(option, click.Option) and ctx.auto_envvar_prefix:
+                option.envvar = variable_of(ctx.auto_envvar_prefix, option.opts)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry the verb out, with what is kept for it where nobody else gets to."""
+        app = ctx.find_object(App)  # none when the help of a verb is asked for without one
+        for directory in () if app is None else _own_directories(app.settings):
+            keep_private(directory)
+        return super().invoke(ctx)
+
+
+class Group(click.Group):
+    """A verb of several commands, which takes the global options before their names, too."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """See click.Group."""
+        kwargs.setdefault("context_settings", {})["help_option_names"] = ["-h", "--help"]
+        super().__init__(*args, **kwargs)
+        self.params.extend(global_options())
+
+
+def project_argument[F: Callable[..., object]](function: F) -> F:
+    """Add the optional positional DIR, which wins over -C."""
+
+    def choose(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+        if value is not None:
+            _app(ctx).directory = value
+
+    return click.argument(
+        "project",
+        metavar="[DIR]",
+        required=False,
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=choose,
+    )(function)
+
+
+profile_option = click.option(
+    "--profile", type=click.Choice(PROFILES), default=PROFILES[0], help="What to build for."
+)
+
+
+engine_option = click.option(
+    "--engine", type=click.Choice(ENGINES), help="What runs a prod machine, instead of vcr.toml's."
+)
+
+
+def arch_of(chosen: str | None, profile: str) -> Arch:
+    """Return the architecture that was CHOSEN, else the one of PROFILE; raises HostError."""
+    if chosen is not None:
+        return Arch(chosen)
+    return native_arch() if profile == "dev" else Arch.RISCV64
+
+
+def plan_options[F: Callable[..., object]](function: F) -> F:
+    """Add --profile and --arch, which decide what is planned."""
+    arch = click.option(
+        "--arch",
+        type=click.Choice([arch.value for arch in Arch]),
+        help="Architecture of the image: riscv64, for the profile dev this host's. "
+        "Stages above it exist for riscv64 only.",
+    )
+    return profile_option(arch(function))

@@ -1,0 +1,1 @@
+"""Verbs about this host and vcr itself."""

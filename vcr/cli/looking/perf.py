@@ -1,0 +1,227 @@
+"""`vcr perf record|report|top`: what a machine's CPUs execute."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vcr.cli.context import App, Group, Seconds, arch_of, project_argument
+from vcr.errors import UsageError
+from vcr.model.stage import SEALED_PROFILES, STAGES
+
+if TYPE_CHECKING:  # pydantic costs 200 ms at import
+    from vcr.perf.guest import Options, Report
+    from vcr.perf.profile import Profile
+    from vcr.perf.target import Target
+
+FILE = Path("profile.json")
+FREQUENCY = 99  # a second; not a divisor of what programs do once a second
+LINES = 20  # of a table
+
+frequency_option = click.option(
+    "--frequency", type=click.IntRange(1, 1000), default=FREQUENCY, metavar="HZ",
+    help=f"Samples a second of the machine's time ({FREQUENCY}).",
+)  # fmt: skip
+scope_option = click.option(
+    "--system/--app", "system", default=False,
+    help="The whole machine, or only the app's container (--app).",
+)  # fmt: skip
+
+
+@click.group(cls=Group)
+def perf() -> None:
+    """Find out where a machine's time goes.
+
+    It must be up, of the profile stage or prod-debug.
+    """
+
+
+@perf.command(short_help="Sample a machine, and write a profile.")
+@project_argument
+@click.option(
+    "--seconds",
+    type=Seconds(0.1),
+    metavar="N",
+    help="How long; without it, until Ctrl-C.",
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), default=FILE, metavar="FILE",
+    help=f"Where to write the profile ({FILE}).",
+)  # fmt: skip
+@frequency_option
+@scope_option
+@click.option(
+    "--boot", is_flag=True,
+    help="Instead, the machine of a release from its first instruction until it is healthy, by"
+    " counting instructions: the same each time.",
+)  # fmt: skip
+@click.option(
+    "--profile", type=click.Choice(SEALED_PROFILES), default=SEALED_PROFILES[0],
+    help="Of --boot: which release.",
+)  # fmt: skip
+@click.pass_obj
+def record(
+    app: App,
+    *,
+    seconds: float | None,
+    output: Path,
+    frequency: int,
+    system: bool,
+    boot: bool,
+    profile: str,
+) -> None:
+    """Sample what the machine executes, and write a profile to a file.
+
+    With --boot nothing has to be up.
+    """
+    from vcr.perf.guest import Options  # noqa: PLC0415
+    from vcr.perf.profile import write  # noqa: PLC0415
+
+    if boot and (seconds is not None or system):
+        raise UsageError("--boot takes all of the boot", fix="leave --seconds and --system out")
+    if boot:
+        found = _booted(app, profile)
+    else:
+        found = _recorded(app, Options(frequency, seconds or 0, 1.0, only_app=not system))
+    write(found, output)
+    if app.ui.is_json:
+        told = {"file": str(output), "samples": found.samples, "lost": found.lost}
+        app.ui.json("perf-record", told)
+    else:
+        app.ui.data(f"{found.samples} samples in {_duration(found)} → {output}")
+
+
+@perf.command(short_help="Show what is in a profile.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
+@click.option(
+    "--svg", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.svg",
+    help="Draw a flame graph into OUT.svg instead.",
+)  # fmt: skip
+@click.option("-n", "--lines", type=click.IntRange(0), default=0, metavar="N",
+              help="Only the first N functions.")  # fmt: skip
+@click.pass_obj
+def report(app: App, *, file: Path, svg: Path | None, lines: int) -> None:
+    """Show the functions of a profile: in which of them samples were most."""
+    from vcr.atomic import write_text  # noqa: PLC0415
+    from vcr.perf.profile import read  # noqa: PLC0415
+    from vcr.report.flame_svg import draw  # noqa: PLC0415
+
+    profile = read(file)
+    if svg is not None:
+        write_text(svg, draw(profile))
+    if app.ui.is_json:
+        app.ui.json("perf", _as_json(profile, lines))
+    elif svg is None:
+        app.ui.table(_table(profile, lines))
+
+
+@perf.command(short_help="Show what a machine executes, as it does.")
+@project_argument
+@click.option(
+    "--every", type=Seconds(0.2), default=2.0, metavar="SECONDS",
+    help="How often the table is renewed (2).",
+)  # fmt: skip
+@frequency_option
+@scope_option
+@click.pass_obj
+def top(app: App, *, every: float, frequency: int, system: bool) -> None:
+    """Show the functions that the machine executes most, again and again, until Ctrl-C."""
+    from vcr.perf.guest import Options, total  # noqa: PLC0415
+
+    target = _target(app)
+    options = Options(frequency, 0, every, only_app=not system)
+    reports = _sampled(app, target, options)
+    with suppress(KeyboardInterrupt):  # which is how it ends
+        for seen in reports:
+            profile = total([seen], target, options)
+            if app.ui.is_json:
+                app.ui.json("perf", _as_json(profile, LINES))
+                continue
+            app.ui.clear()
+            app.ui.data(f"{target.name}: {profile.samples} samples in {_duration(profile)}")
+            app.ui.table(_table(profile, LINES))
+
+
+def _recorded(app: App, options: "Options") -> "Profile":
+    """Return the profile of the machine that is up."""
+    from vcr.perf.guest import total  # noqa: PLC0415
+
+    target = _target(app)
+    reports: list[Report] = []
+    coming = _sampled(app, target, options)  # the sampler is built by now
+    if not options.seconds:
+        app.ui.note("until Ctrl-C")
+    with suppress(KeyboardInterrupt):  # what was seen until then counts
+        reports.extend(coming)
+    return total(reports, target, options)
+
+
+def _booted(app: App, profile: str) -> "Profile":
+    """Return the profile of a release's boot; raises UsageError where there is none."""
+    from vcr.build.builder import Builder  # noqa: PLC0415
+    from vcr.perf.boot import read_samples  # noqa: PLC0415
+
+    project, plan = app.prepare(arch=arch_of(None, profile), profile=profile)
+    if plan.machine.engine != "qemu" or plan.machine.kernel != "vcr":
+        raise UsageError(
+            "only QEMU counts instructions, and only of vcr's own kernel",
+            why=f"vcr.toml has engine {plan.machine.engine}, kernel {plan.machine.kernel}",
+        )
+    built = Builder(app.settings, app.ui, project).build(plan, (*STAGES, "machine", "samples"))
+    return read_samples(built.path("samples"), project.name, profile)
+
+
+def _duration(profile: "Profile") -> str:
+    if profile.clock == "instructions":
+        return f"{profile.duration / 1e6:.1f} M instructions"
+    return f"{profile.duration:.1f} s"
+
+
+def _target(app: App) -> "Target":
+    from vcr.perf.target import Target  # noqa: PLC0415
+
+    return Target.of(app.started_project(), app.settings)
+
+
+def _sampled(app: App, target: "Target", options: "Options") -> "Iterator[Report]":
+    """Return what is seen in TARGET, as it comes."""
+    from vcr.perf.guest import sample  # noqa: PLC0415
+    from vcr.perf.symbols import KernelSymbols  # noqa: PLC0415
+    from vcr.tools.nix import Nix  # noqa: PLC0415
+
+    with app.ui.step("sampler") as step:
+        program = (Nix(app.settings).build("sampler", step.line) / "sampler").read_bytes()
+    kernel = (
+        KernelSymbols.read(target.symbols / "System.map") if target.symbols else KernelSymbols()
+    )
+    return sample(target.channels.debug, program, options, kernel)
+
+
+def _table(profile: "Profile", lines: int) -> list[tuple[str, ...]]:
+    from vcr.perf.profile import rows  # noqa: PLC0415
+
+    whole = max(profile.samples, 1)
+    head = ("SELF", "TOTAL", "PROCESS", "OBJECT", "SYMBOL")
+    shown = [
+        (f"{100 * row.own / whole:5.1f} %", f"{100 * row.total / whole:5.1f} %",
+         row.process, row.object or "-", row.symbol or "-")
+        for row in rows(profile)[: lines or None]
+    ]  # fmt: skip
+    return [head, *shown]
+
+
+def _as_json(profile: "Profile", lines: int) -> dict[str, object]:
+    from vcr.perf.profile import rows  # noqa: PLC0415
+
+    return {
+        "name": profile.name,
+        "profile": profile.profile,
+        "clock": profile.clock,
+        "every": profile.every,
+        "duration": profile.duration,
+        "samples": profile.samples,
+        "lost": profile.lost,
+        "functions": [vars(row) for row in rows(profile)[: lines or None]],
+    }

@@ -1,0 +1,1 @@
+"""Verbs that compare, state and verify."""

@@ -1,0 +1,1 @@
+"""Verbs about machines that are up."""

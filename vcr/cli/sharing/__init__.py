@@ -1,0 +1,1 @@
+"""Verbs about exports, registries and caches."""

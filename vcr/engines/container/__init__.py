@@ -1,0 +1,1 @@
+"""The profile dev: the image as a container of this host."""

@@ -1,0 +1,170 @@
+"""The dev image run by Docker or Podman, for who asks for that: `--runtime`.
+
+The program is the user's own, the image vcr's: its layout becomes an archive that both
+load. A process beside the program answers what guest/agent answers, and removes the
+container when vcr ends, however it ends. docker-run(1), podman-run(1)
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vcr import process
+from vcr.agent.server import Answers, listen_unix
+from vcr.engines.container.door import door_bind, lay_out_door, listen_door, serve_door
+from vcr.engines.container.layers import remove_tree
+from vcr.engines.container.machine import ContainerMachine, wait_until_started
+from vcr.engines.container.namespaces import death_signal, die_with_parent
+from vcr.engines.container.shim import guarded
+from vcr.engines.machine import Channels, Forward
+from vcr.engines.python_child import python_child
+from vcr.errors import HostError, UsageError
+from vcr.model.health import CommandProbe, HealthCheck
+from vcr.sandbox.linuxkit import writable_paths
+
+ARCHIVE = "image.tar"
+
+
+@dataclass(frozen=True)
+class DockerMachine:
+    """A container of the program PROGRAM, from what a ContainerMachine is made of."""
+
+    container: ContainerMachine
+    program: str  # docker or podman
+    skopeo: Path
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """TCP ports of the app."""
+        return self.container.ports
+
+    @property
+    def health(self) -> HealthCheck | None:
+        """How its health is asked for."""
+        return self.container.health
+
+    @property
+    def reference(self) -> str:
+        """Return the name of the image, which says what is in it."""
+        index = json.loads((self.container.layout / "index.json").read_bytes())
+        digest = index["manifests"][0]["digest"].removeprefix("sha256:")
+        return f"vcr.local/{self.container.name}:{digest[:32]}"
+
+    def prepare(self, channels: Channels) -> None:
+        """Load the image into the program's store; raises HostError."""
+        check_program(self.program)
+        remove_tree(channels.scratch)
+        channels.scratch.mkdir(parents=True, mode=0o700)
+        lay_out_door(channels.scratch)
+        (channels.scratch / "env").write_text(env_file(self.container.additions.env))
+        if process.run([self.program, "image", "inspect", self.reference], ok=None).returncode:
+            # By a name without a directory: a colon in one would end the path.
+            source, target = f"oci:{self.container.layout}", f"docker-archive:{ARCHIVE}"
+            copy: list[process.Arg] = [self.skopeo, "--insecure-policy", "copy", "--quiet"]
+            process.run([*copy, source, f"{target}:{self.reference}"], cwd=channels.scratch)
+            archive = channels.scratch / ARCHIVE
+            process.run([self.program, "load", "--quiet", "--input", archive])
+            archive.unlink()
+
+    def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
+        """Return the argv that runs it."""
+        probe = self.health.probe if self.health else None
+        name = container_name(channels)
+        told = {
+            "program": self.program,
+            "name": name,
+            "run": self.run_argv(name, forwards, channels.scratch),
+            "scratch": str(channels.scratch),
+            "log": str(channels.log),
+            "agent": str(channels.agent),
+            "health": list(probe.argv) if isinstance(probe, CommandProbe) else [],
+        }
+        return python_child("vcr.engines.container.docker", json.dumps(told))
+
+    def run_argv(self, name: str, forwards: Sequence[Forward], scratch: Path) -> list[str]:
+        """Return the argv of the program; SCRATCH has what `prepare` made."""
+        config = self.container.config
+        binds = [*self.container.binds(), door_bind(scratch)]
+        return [
+            *(self.program, "run", "--rm", "--name", name, "--env-file", str(scratch / "env")),
+            "--no-healthcheck",  # vcr asks itself
+            *("--security-opt", "no-new-privileges"),
+            *(() if self.container.writable else ("--read-only",)),
+            *(word for path in writable_paths(config) for word in ("--tmpfs", path)),
+            *(word for f in forwards for word in ("-p", f"{f.address}:{f.host}:{f.guest}")),
+            *(word for bind in binds for word in ("--mount", bind.to_option())),
+            self.reference,
+        ]
+
+    def begin(self, channels: Channels) -> None:
+        """Wait until the program was started; raises HostError."""
+        wait_until_started(channels)
+
+
+def container_name(channels: Channels) -> str:
+    """Return the name of the container with these CHANNELS."""
+    return f"vcr-{hashlib.sha256(str(channels.console).encode()).hexdigest()[:16]}"
+
+
+def env_file(variables: Sequence[str]) -> str:
+    """Return VARIABLES, NAME=value each, as a file for --env-file; raises UsageError."""
+    for variable in variables:
+        if "\n" in variable or "\r" in variable:
+            raise UsageError(
+                f"the variable {variable.partition('=')[0]} has more than one line",
+                why="the file in which docker and podman take variables has one a line",
+                fix="leave --runtime out, which takes any value",
+            )
+    return "".join(f"{variable}\n" for variable in variables)
+
+
+def check_program(program: str) -> None:
+    """Raise HostError unless PROGRAM is there and can run containers."""
+    if shutil.which(program, path=process.child_env().get("PATH")) is None:
+        raise HostError(
+            f"{program} is not on this host",
+            why=f"--runtime {program} asks for it",
+            fix=f"install {program}, or leave --runtime out: vcr brings what it needs itself",
+        )
+    done = process.run([program, "info"], ok=None)
+    if done.returncode:
+        said = [line for line in f"{done.text}\n{done.stderr}".splitlines() if line.strip()]
+        raise HostError(
+            f"{program} does not work here",
+            why=said[-1].strip() if said else "",
+            fix=f"start its service, or leave --runtime out: `{program} info` has to succeed",
+        )
+
+
+def main(told: str) -> None:
+    """Run the container that the JSON text TOLD is about, and remove it at the end."""
+    words = json.loads(told)
+    program, name = words["program"], words["name"]
+    remove = [program, "rm", "--force", name]
+
+    def end(_signal: int, _frame: object) -> None:
+        process.run(remove, ok=None)
+        os._exit(1)
+
+    def stop(grace: float) -> None:
+        process.run([program, "stop", "--time", str(round(grace)), name], ok=None)
+
+    def run() -> None:
+        process.run(remove, ok=None)  # of an earlier one that was killed
+        asked, scratch = listen_unix(Path(words["agent"])), Path(words["scratch"])
+        serve_door(listen_door(scratch))
+        with Path(words["log"]).open("ab") as log:
+            app = process.spawn(words["run"], output=log, die_with_parent=False)
+        Answers([program, "exec", name], words["health"], stop).serve(asked)
+        (scratch / "started").touch()
+        app.wait()
+
+    signal.signal(signal.SIGTERM, end)
+    if death_signal():
+        die_with_parent(signal.SIGTERM)  # killed at once it could not remove the container
+    guarded(Path(words["scratch"]), run)

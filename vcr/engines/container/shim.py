@@ -1,0 +1,179 @@
+"""The process that a dev container lives in: started by vcr, ends with the container.
+
+It listens on this host's ports, makes the namespaces, and in them runs crun, passes
+connections on to the app, and answers the protocol of guest/agent on a socket. All of it
+ends when this process ends, however that happens: the first process of the inner process
+namespace dies with it, and the kernel then kills the rest.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vcr import process
+from vcr.agent.server import Answers, listen_unix
+from vcr.engines.container.door import listen_door, serve_door
+from vcr.engines.container.namespaces import (
+    die_with_parent,
+    enter_namespaces,
+    enter_network,
+    go_on_below_reaper,
+    mount_root,
+    mount_system,
+    report,
+    trying,
+)
+from vcr.engines.container.pasta import Outside, has_tun, wait_for_route
+from vcr.engines.container.services import STOP_SECONDS, Neighbour, heeds
+from vcr.engines.relay import Relay, listen
+
+APP = "app"
+INNER = "inner"  # file in the scratch directory: process ID of what is inside the namespaces
+
+
+@dataclass(frozen=True)
+class Shim:
+    """What `ContainerMachine.command_line` tells."""
+
+    crun: Path
+    pasta: Path
+    scratch: Path
+    log: Path
+    console: Path
+    agent: Path
+    forwards: tuple[tuple[str, int, int], ...]
+    health: tuple[str, ...]
+    stop_signal: str
+    services: tuple[Neighbour, ...] = ()
+    _started: list[tuple[Neighbour, process.Child]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> "Shim":
+        """Read what was told."""
+        paths = ("crun", "pasta", "scratch", "log", "console", "agent")
+        lists = {
+            "forwards": tuple((str(a), int(h), int(g)) for a, h, g in told["forwards"]),
+            "health": tuple(told["health"]),
+            "services": tuple(Neighbour.of(row) for row in told["services"]),
+        }
+        return cls(**{**told, **lists, **{key: Path(told[key]) for key in paths}})
+
+    def say(self, text: str) -> None:
+        """Add a line to the console."""
+        with self.console.open("a") as file:
+            file.write(f"vcr: {text}\n")
+
+    def run(self) -> None:
+        """Make the namespaces and wait for the end of what runs in them."""
+        with trying(f"listen on {self.forwards}"):
+            listeners = [listen(address, host) for address, host, _ in self.forwards]
+        asked, door = listen_unix(self.agent), listen_door(self.scratch)
+        outside = Outside(self.pasta, self.console)
+        enter_namespaces(outside.write_maps)
+        ready, is_ready = os.pipe()
+        inner = os.fork()
+        if inner == 0:
+            die_with_parent()
+            guarded(self.scratch, lambda: self._inside(listeners, asked, door, is_ready))
+            os._exit(0)
+        (self.scratch / INNER).write_text(str(inner))
+        for one in (*listeners, asked, door):
+            one.close()
+        os.close(is_ready)
+        if os.read(ready, 1) and has_tun():
+            outside.connect_network(inner)
+        os.waitpid(inner, 0)
+        outside.end()
+
+    def _inside(
+        self,
+        listeners: list[socket.socket],
+        asked: socket.socket,
+        door: socket.socket,
+        ready: int,
+    ) -> None:
+        """Be the first process of the container's surroundings."""
+        enter_network()
+        os.write(ready, b"1")
+        os.close(ready)
+        mount_system()
+        go_on_below_reaper()
+        if not (has_tun() and wait_for_route()):
+            self.say("there is no way out of the container's network")
+        for service in self.services:
+            self.say(f"service {service.name}: root {mount_layers(Path(service.scratch))}")
+            child = service.start(self.crun)
+            self._started.append((service, child))
+            service.wait_until_healthy(self.crun, child)
+            self.say(f"service {service.name}: healthy")
+        self.say(f"root {mount_layers(self.scratch)}")
+        serve_door(door)
+        with self.log.open("ab") as log:
+            app = process.spawn(
+                self._crun("run", "--bundle", self.scratch / "bundle", APP),
+                output=log,
+                die_with_parent=True,
+            )
+        self.say("start app")
+        (self.scratch / "started").touch()
+        for listener, (_, _, guest) in zip(listeners, self.forwards, strict=True):
+            Relay(listener, lambda port=guest: socket.create_connection(("127.0.0.1", port), 5.0))  # type: ignore[misc]
+        Answers(self._crun("exec", APP), self.health, self._stop).serve(asked)
+        self.say(f"exit app rc={app.wait()}")
+        self._stop_services(STOP_SECONDS)
+
+    def _crun(self, *words: str | Path) -> list[str | Path]:
+        return crun_argv(self.crun, self.scratch, *words)
+
+    def _stop(self, grace: float) -> None:
+        with suppress(OSError):  # it is not there yet, or not any more
+            if heeds(self.scratch / "crun" / APP / "status", self.stop_signal):
+                process.run(self._crun("kill", APP, self.stop_signal), ok=None)
+                time.sleep(grace)
+        self._stop_services(grace)
+        os._exit(0)  # the reaper then ends, too, and the kernel kills all others
+
+    def _stop_services(self, grace: float) -> None:
+        """Tell services to end, the last one first, and wait for each up to GRACE seconds."""
+        with suppress(IndexError):  # there is none left
+            while True:
+                service, child = self._started.pop()
+                service.stop(self.crun, child, grace)
+
+
+def mount_layers(scratch: Path) -> str:
+    """Mount the root that the file `layers` in SCRATCH tells of; return how."""
+    layers = [Path(path) for path in json.loads((scratch / "layers").read_text())]
+    return mount_root(layers, scratch)
+
+
+def crun_argv(crun: Path, scratch: Path, *words: str | Path) -> list[str | Path]:
+    """Return the argv of CRUN for the container with this SCRATCH directory."""
+    return [crun, "--root", scratch / "crun", "--cgroup-manager=disabled", *words]
+
+
+def guarded(scratch: Path, work: Callable[[], None]) -> None:
+    """Do WORK; leave word in SCRATCH, for who waits for the container, of what cannot be done."""
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 -- nobody else is there to hear of it
+        failed = scratch / "failed"
+        failed.with_suffix(".new").write_text(json.dumps(report(error)))
+        failed.with_suffix(".new").rename(failed)
+
+
+def main(told: str) -> None:
+    """Run the container that the JSON text TOLD is about."""
+    shim = Shim.of(json.loads(told))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    guarded(shim.scratch, shim.run)
+    sys.stdout.flush()

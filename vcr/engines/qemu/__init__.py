@@ -1,0 +1,1 @@
+"""Machines of QEMU: booted, or continued from a sealed snapshot."""

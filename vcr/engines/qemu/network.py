@@ -1,0 +1,117 @@
+"""The network of a machine of QEMU: passt, between its card and sockets of this host.
+
+passt, of the pinned toolchain, opens sockets for what the machine asks for and listens on the
+ports that lead to it. It reaches what this host reaches, and nothing that listens on this
+host's loopback: no address stands for it, and packets to 127.0.0.0/8 are dropped. QEMU's own
+user network has no such choice: 10.0.2.2, and what a machine makes up, lead to 127.0.0.1.
+
+passt keeps itself in namespaces. Where this host does not let it, QEMU's network is there for
+the ports alone (`restrict`), and the machine has no way out. https://passt.top, passt(1)
+"""
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from vcr.engines.container.namespaces import die_with_parent
+from vcr.engines.container.pasta import DNS_ADDRESS, GATEWAY
+from vcr.engines.machine import Channels, Forward
+from vcr.engines.python_child import python_child
+
+ADDRESS, PREFIX = (
+    "10.0.2.15",
+    "24",
+)  # of the machine, as its kernel is told: vcr.sandbox.prod_machine
+CARD = 10  # file descriptor that QEMU has the network at
+OPEN = f"stream,addr.type=fd,addr.str={CARD}"  # QEMU's backend, with passt at the other end
+READY_SECONDS = 10.0  # for passt to begin
+POLL_SECONDS = 0.005
+
+type Argv = Callable[[str], list[str]]  # of QEMU, by the backend of its card
+
+
+def closed(forwards: Sequence[Forward]) -> str:
+    """Return QEMU's backend that lets in what FORWARDS name, and nothing out."""
+    ports = "".join(f",hostfwd=tcp:{f.address}:{f.host}-:{f.guest}" for f in forwards)
+    return f"user,restrict=on{ports}"
+
+
+def connected(passt: str, forwards: Sequence[Forward], channels: Channels, qemu: Argv) -> list[str]:
+    """Return the argv of a process that starts PASST and becomes QEMU."""
+    told = {
+        "passt": passt,
+        "pid": str(channels.agent.with_name("passt.pid")),
+        "console": str(channels.console),
+        "forwards": [[f.address, f.host, f.guest] for f in forwards],
+        "open": qemu(OPEN),
+        "closed": qemu(closed(forwards)),
+    }
+    return python_child("vcr.engines.qemu.network", json.dumps(told))
+
+
+def passt_argv(passt: str, fd: int, pid: Path, forwards: Sequence[Forward]) -> list[str]:
+    """Return the argv of PASST for the machine at the socket FD; its process ID goes to PID."""
+    ports = [word for f in forwards for word in ("-t", f"{f.address}/{f.host}:{f.guest}")]
+    return [
+        *(passt, "--fd", str(fd), "--foreground", "--quiet", "--pid", str(pid)),
+        *("--ipv4-only", "--no-dhcp"),
+        *("--address", ADDRESS, "--netmask", PREFIX, "--gateway", GATEWAY),
+        *("--map-host-loopback", "none", "--map-guest-addr", "none"),
+        *("--dns-forward", DNS_ADDRESS),
+        *(ports or ("-t", "none")),
+        *("-u", "none"),
+    ]
+
+
+def main(told: str) -> None:
+    """Start passt, and become QEMU as the JSON text TOLD says."""
+    words = json.loads(told)
+    forwards = [Forward(*each) for each in words["forwards"]]
+    has_way_out = bool(words["passt"]) and _start(words["passt"], Path(words["pid"]), forwards)
+    if not has_way_out:
+        with suppress(OSError), Path(words["console"]).open("a") as console:
+            console.write("vcr: there is no way out of the machine's network\n")
+    argv = words["open" if has_way_out else "closed"]
+    os.execv(argv[0], argv)  # noqa: S606 -- no shell is meant
+
+
+def _start(passt: str, pid: Path, forwards: Sequence[Forward]) -> bool:
+    """Start PASST with one end of a connection, and keep the other as CARD; tell whether it runs.
+
+    It ends with the connection, so with QEMU, however that ends.
+    """
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        ours.close()
+        theirs.set_inheritable(True)
+        die_with_parent()
+        with suppress(OSError):
+            argv = passt_argv(passt, theirs.fileno(), pid, forwards)
+            os.execv(passt, argv)  # noqa: S606 -- no shell is meant
+        os._exit(1)
+    theirs.close()
+    if _is_ready(child, pid):
+        os.dup2(ours.fileno(), CARD)
+        return True
+    with suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    return False
+
+
+def _is_ready(child: int, pid: Path) -> bool:
+    """Wait until passt, the process CHILD, has written to PID; tell whether it goes on."""
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        written = pid.exists() and pid.stat().st_size > 0
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return False
+        if written:
+            return True
+        time.sleep(POLL_SECONDS)
+    return False

@@ -1,0 +1,1 @@
+"""The Debian archive: signed, indexed, resolved to a closed set of packages."""

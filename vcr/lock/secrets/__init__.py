@@ -1,0 +1,1 @@
+"""Secrets while locking: known in every form, in no lock."""

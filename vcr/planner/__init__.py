@@ -1,0 +1,1 @@
+"""From a project to a plan: a pure function of project, lock and context."""

@@ -1,0 +1,165 @@
+"""Plans the image: walks the stages of the Dockerfile that the target needs.
+
+The result is layers, each an operation of vcr.model.plan, and the image's config.
+"""
+
+from collections.abc import Collection
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from vcr.dockerfile import config
+from vcr.dockerfile.base_config import wrong_key
+from vcr.dockerfile.context import Context
+from vcr.dockerfile.stages import Resolver
+from vcr.dockerfile.state import DEFAULT_PATH, Budget, State
+from vcr.dockerfile.syntax import SCRATCH, Instruction, Stage, parse_instruction
+from vcr.dockerfile.text import LogicalLine
+from vcr.errors import LockError, UsageError
+from vcr.model.arch import Arch
+from vcr.model.lockfile import Lock, LockedDebian
+from vcr.model.plan import Copy, Layer, OciBase, Run, Workdir
+from vcr.planner.base import configuration, debian_layer
+from vcr.planner.copy import Copier
+from vcr.planner.run import Runner
+
+MAX_LAYERS = 500  # as many as an overlay may have: fs/overlayfs/params.h, OVL_MAX_STACK
+
+
+@dataclass
+class ImagePlanner:
+    """Plans images of one Dockerfile; `layers` collects what is needed, in build order."""
+
+    resolver: Resolver
+    context: Context
+    lock: Lock
+    pure_caches: Collection[str] = ()
+    layers: dict[str, Layer] = field(default_factory=dict)
+    _done: dict[int, State] = field(default_factory=dict)
+    _budget: Budget = field(default_factory=Budget)
+
+    @cached_property
+    def _runner(self) -> Runner:
+        return Runner(self.context, self.lock, self.pure_caches, self._layers_of)
+
+    def plan(self, target: Stage) -> State:
+        """Plan TARGET and all it needs; return its final state. Raises UsageError."""
+        if target.index not in self._done:
+            state = self._start(target)
+            for number, instruction in enumerate(target.instructions, 1):
+                self._apply(state, instruction, f"{target.label}.{number}")
+            self._done[target.index] = state
+        return self._done[target.index]
+
+    def _start(self, stage: Stage) -> State:
+        image, arch = self.resolver.image_of(stage), self.resolver.arch_of(stage)
+        state = State(stage, arch, self.resolver.dockerfile.escape, self._budget)
+        earlier = self.resolver.earlier(image, stage.index)
+        if earlier is not None:
+            below = self.plan(earlier)
+            state.config, state.layers = deepcopy(below.config), list(below.layers)
+        elif image != SCRATCH:
+            state.config = self._base_config(image, arch, stage.start)
+            state.layers = list(self._base_layers(image, arch, stage.start))
+        if "PATH" not in state.env:
+            state.section("Env", []).insert(0, f"PATH={DEFAULT_PATH}")
+        for number, text in enumerate(state.config.pop("OnBuild", None) or [], 1):
+            line = LogicalLine(f"ONBUILD of {image}", text, ((0, number, 1),))
+            trigger = parse_instruction(line, state.escape)
+            self._apply(state, trigger, f"{stage.label}.onbuild{number}")
+        return state
+
+    def _apply(self, state: State, instruction: Instruction, ident: str) -> None:
+        keyword = instruction.keyword
+        if keyword in config.HANDLERS:
+            config.HANDLERS[keyword](state, instruction)
+        elif keyword == "ARG":
+            config.arg(state, instruction, self.resolver.given, self._known(state))
+        elif keyword == "WORKDIR":
+            self._workdir(state, instruction, ident)
+        elif keyword == "RUN":
+            ident = f"{ident}.run"
+            self._add(state, ident, self._runner.plan(state, instruction, ident))
+        else:
+            copier = Copier(self.context, self.lock, self._layers_of)
+            self._add(state, f"{ident}.copy", copier.plan(state, instruction))
+
+    def _known(self, state: State) -> dict[str, str]:
+        """Return the values an ARG without a default takes, when none is given."""
+        return {
+            **self.resolver.platform_args(state.arch),
+            "SOURCE_DATE_EPOCH": str(self.lock.epoch),
+            **self.resolver.global_args(),
+        }
+
+    def _workdir(self, state: State, instruction: Instruction, ident: str) -> None:
+        path = state.absolute(state.expand(instruction.rest, instruction.at))
+        state.config["WorkingDir"] = path
+        if path != "/":
+            owner = state.config.get("User", "")  # BuildKit's rule: the USER in force owns it
+            layer = Workdir(path, tuple(state.layers), owner, origin=instruction.at.origin)
+            self._add(state, f"{ident}.workdir", layer)
+
+    def _add(self, state: State, ident: str, layer: Workdir | Run | Copy) -> None:
+        if len(state.layers) >= MAX_LAYERS:
+            raise UsageError(
+                f"{layer.origin}: there are more than {MAX_LAYERS} layers",
+                fix="let one RUN or COPY do what several do",
+            )
+        self.layers[ident] = layer
+        state.layers.append(ident)
+
+    def _layers_of(self, name: str, state: State, instruction: Instruction) -> tuple[str, ...]:
+        """Return the layers of what `--from=NAME` means: an earlier stage, else an image."""
+        stage = self.resolver.numbered(name, state.stage.index, instruction)
+        if stage is not None:
+            return tuple(self.plan(stage).layers)
+        return self._base_layers(name, state.arch, instruction)
+
+    def _locked(self, image: str, instruction: Instruction) -> Any:
+        base = self.lock.bases.get(image)
+        if base is None:
+            raise LockError(
+                f"{instruction.at}: {image} is not locked",
+                why=f"there is no stage and no [base.{image}] of that name",
+                fix="run `vcr lock`",
+            )
+        return base
+
+    def _base_layers(self, image: str, arch: Arch, instruction: Instruction) -> tuple[str, ...]:
+        base = self._locked(image, instruction)
+        ident = f"base.{image}" if arch is self.resolver.arch else f"base.{image}.{arch}"
+        if not isinstance(base, LockedDebian):
+            manifest = self._manifest(base, image, arch, instruction)
+            self.layers[ident] = OciBase(
+                base.reference, base.nar_sha256, manifest.manifest, dict(manifest.config)
+            )
+            return (ident,)
+        self.layers[ident] = debian_layer(base, arch)
+        if not base.configure:
+            return (ident,)
+        configured = f"{ident}.configured"
+        origin = instruction.at.origin
+        self.layers[configured] = configuration(ident, arch, self.lock.epoch, origin)
+        return ident, configured
+
+    def _base_config(self, image: str, arch: Arch, instruction: Instruction) -> dict[str, Any]:
+        base = self._locked(image, instruction)
+        if isinstance(base, LockedDebian):
+            return {}
+        config = dict(self._manifest(base, image, arch, instruction).config)
+        if wrong := wrong_key(config):
+            raise instruction.mistake(
+                f"the config of {image} is wrong",
+                why=f"its {wrong} is of another kind than the OCI image specification says",
+                fix="use another image",
+            )
+        return deepcopy(config)
+
+    def _manifest(self, base: Any, image: str, arch: Arch, instruction: Instruction) -> Any:
+        if arch not in base.archs:
+            raise instruction.mistake(
+                f"{image} has no image for {arch}", fix=f"it has {', '.join(sorted(base.archs))}"
+            )
+        return base.archs[arch]

@@ -1,0 +1,192 @@
+"""Makes the plan of a project: a pure function of project, lock and context."""
+
+from difflib import get_close_matches
+from typing import Any
+
+from vcr.dockerfile.config import NANOSECONDS
+from vcr.dockerfile.context import Context
+from vcr.dockerfile.ignore import load_ignore
+from vcr.dockerfile.inputs import load_dockerfile
+from vcr.dockerfile.stages import Resolver
+from vcr.dockerfile.state import DEFAULT_SHELL, State
+from vcr.dockerfile.syntax import Dockerfile, Stage
+from vcr.errors import UsageError
+from vcr.lock.engine import current_engine, own_emulator, own_kernel
+from vcr.model.arch import Arch, has_kvm
+from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
+from vcr.model.lockfile import Lock
+from vcr.model.plan import BuildMachine, Image, Machine, Plan
+from vcr.model.project import Project
+from vcr.model.stage import DEBUG_PROFILES, RELEASE_OF, SEALED_PROFILES
+from vcr.planner.image import ImagePlanner
+from vcr.planner.run import PROXY_ARGS
+
+# With less, Debian's kernel, which takes 60 MiB, does not come to mount its root when it has
+# a debug profile's ports, too.
+DEBIAN_DEBUG_MIB = 160
+
+
+def make_plan(
+    project: Project,
+    lock: Lock,
+    *,
+    arch: Arch,
+    profile: str,
+    target: str | None = None,
+    engine: str | None = None,
+) -> Plan:
+    """Plan PROJECT for ARCH and PROFILE, up to Dockerfile stage TARGET; raises UsageError.
+
+    ENGINE replaces the one of vcr.toml.
+    """
+    dockerfile = load_dockerfile(project)
+    args = project.config.args
+    resolver = Resolver(dockerfile, arch, args)
+    _check_args(args, dockerfile, resolver)
+    context = Context(project.context, load_ignore(project.ignore_file))
+    planner = ImagePlanner(resolver, context, lock, project.config.build.pure_caches)
+    state = _planned(planner, resolver.target(target or project.config.project.target))
+    return Plan(
+        name=project.name,
+        profile=profile,
+        arch=state.arch,
+        epoch=lock.epoch,
+        context=str(project.context),
+        layers=planner.layers,
+        image=Image(tuple(state.layers), _checked(state.config)),
+        machine=_machine(project, state, engine, profile),
+        build=BuildMachine(
+            project.config.build.memory,
+            project.config.normalize.rules,
+            kvm=profile == "dev" and has_kvm(state.arch),
+        ),
+    )
+
+
+def _planned(planner: ImagePlanner, target: Stage) -> State:
+    try:
+        return planner.plan(target)
+    except RecursionError:
+        raise target.start.mistake(
+            "its stages are made of each other too many times",
+            fix="leave out stages that only pass files on",
+        ) from None
+
+
+def _check_args(args: dict[str, str], dockerfile: Dockerfile, resolver: Resolver) -> None:
+    """Refuse a value for an ARG that the Dockerfile does not have: surely a typo."""
+    instructions = [
+        *dockerfile.global_args,
+        *(i for s in dockerfile.stages for i in s.instructions),
+    ]
+    declared = {
+        word.partition("=")[0]
+        for instruction in instructions
+        if instruction.keyword == "ARG"
+        for _, word in instruction.words()
+    }
+    for name in sorted(set(args) - declared - PROXY_ARGS - set(resolver.platform_args())):
+        near = get_close_matches(name, declared, n=1)
+        raise UsageError(
+            f"vcr.toml: [args] {name} is not an ARG of {dockerfile.file}",
+            fix=f"did you mean {near[0]}?" if near else "remove it, or declare it with ARG",
+        )
+
+
+def _checked(config: dict[str, Any]) -> dict[str, Any]:
+    """Return CONFIG of an image, whose base may be anybody's; raises UsageError."""
+    for path in config.get("Volumes") or {}:
+        if ":" in path:  # linuxkit's form of a tmpfs is PATH:OPTIONS, and so is docker's
+            raise UsageError(
+                f"the volume {path!r} has a colon in its path",
+                why="what follows a colon would be options of a mount",
+                fix="choose another path in VOLUME",
+            )
+    return config
+
+
+def _machine(project: Project, state: State, engine: str | None, profile: str) -> Machine:
+    config = project.config
+    exposed = (port.partition("/") for port in state.config.get("ExposedPorts", {}))
+    # Without a protocol it is TCP: image-spec, config.md, ExposedPorts.
+    tcp = sorted(
+        {int(number) for number, _, protocol in exposed if protocol.lower() in {"", "tcp"}}
+    )
+    ports = config.machine.ports or tuple(tcp)
+    wanted = current_engine(project, engine)
+    own, own_boots = own_emulator(project), own_kernel(project)
+    debug = profile in DEBUG_PROFILES
+    if debug and profile in SEALED_PROFILES and wanted.name != "qemu":
+        raise UsageError(
+            f"there is no {profile} on {wanted.name}",
+            why="its machines have no port that a command could come through",
+            fix=f"use --profile {profile} --engine qemu",
+        )
+    if debug and config.machine.kernel == "debian" and config.machine.memory < DEBIAN_DEBUG_MIB:
+        raise UsageError(
+            f"{config.machine.memory} MiB are too little for Debian's kernel in {profile}",
+            why="the kernel takes 60 MiB, and a debug profile has more devices",
+            fix=f'set memory = "{DEBIAN_DEBUG_MIB} MiB", or use --profile {RELEASE_OF[profile]}',
+        )
+    return Machine(
+        memory_mib=config.machine.memory,
+        cpus=config.machine.cpus,
+        ports=ports,
+        health=_health(project, state, ports),
+        writable=config.machine.writable,
+        engine=wanted.name,
+        engine_version=wanted.words,
+        debug=debug,
+        emulator=str(own) if own else "",
+        emulator_kernel=str(own_boots) if own_boots else "",
+        kernel=config.machine.kernel,
+    )
+
+
+def _health(project: Project, state: State, ports: tuple[int, ...]) -> HealthCheck | None:
+    """Return vcr.toml's health check, else the Dockerfile's."""
+    wanted = project.config.health
+    if not wanted.http and not wanted.command:
+        return _dockerfile_health(state)
+    probe: HttpProbe | CommandProbe
+    if wanted.http:
+        port = wanted.port or (ports[0] if ports else None)
+        if port is None:
+            raise UsageError(
+                "vcr.toml: [health] http needs a port",
+                why="the app exposes none",
+                fix="set port in [health], or EXPOSE one in the Dockerfile",
+            )
+        probe = HttpProbe(port, wanted.http)
+    else:
+        probe = CommandProbe(wanted.command)
+    return HealthCheck(
+        probe,
+        wanted.interval,
+        wanted.timeout,
+        wanted.start_period,
+        wanted.start_interval,
+        wanted.retries,
+    )
+
+
+def _dockerfile_health(state: State) -> HealthCheck | None:
+    check = state.config.get("Healthcheck") or {}
+    kind, *words = check.get("Test") or ["NONE"]
+    if kind == "NONE":
+        return None
+    shell = state.config.get("Shell") or DEFAULT_SHELL
+    probe = CommandProbe((*shell, *words) if kind == "CMD-SHELL" else tuple(words))
+
+    def seconds(key: str, default: float) -> float:
+        # Docker takes 0, like a missing value, for the default.
+        return check[key] / NANOSECONDS if check.get(key) else default
+
+    return HealthCheck(
+        probe,
+        interval=seconds("Interval", 30.0),
+        timeout=seconds("Timeout", 30.0),
+        start_period=seconds("StartPeriod", 0.0),
+        start_interval=seconds("StartInterval", 5.0),
+        retries=check.get("Retries") or 3,
+    )

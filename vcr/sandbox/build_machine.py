@@ -1,0 +1,273 @@
+"""A build machine: QEMU that boots guest/step with a job, and what came of it.
+
+Deterministic by construction: the clock counts instructions, one CPU, fixed seeds, no
+device that works on its own. Everything the machine reads is in its initramfs; what it
+says goes to files, which never make it wait. A machine that records has one more port,
+over which it asks for what it wants of the network.
+"""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vcr.formats.failure import Failure
+from vcr.formats.tree import Content, Node, Tree, directory, text_file
+
+# Ports of guest/step; each is a file on this side.
+OUTPUT, RESULT, LAYER, CACHE, FETCH = (
+    "vcr.output", "vcr.result", "vcr.layer", "vcr.cache", "vcr.fetch",
+)  # fmt: skip
+PORTS = ("console", OUTPUT, RESULT, LAYER, CACHE)
+POLL_SECONDS = 0.05
+MAX_OUTPUT = 16 << 20  # bytes a step may print
+MAX_RESULT = 1 << 20  # bytes
+# Of a Result of guest/step/main.go, which also has `refused`: lines, or null.
+RESULT_FIELDS = {"exit": int, "signal": int, "error": str, "oom": bool, "full": bool}
+# Bytes that all ports together may take on this host. A file of zeros costs the machine
+# nothing, and is sent whole.
+MAX_FILES = 32 << 30
+TAIL = 2000  # bytes of the console that are worth showing
+# What of its memory a machine keeps for itself and for programs, at least; the rest, less
+# what it reads, is what a step may write.
+RESERVED = 160 << 20
+MIN_DISK = 16 << 20
+
+# What Debian's kernel, which is for every machine, does at boot that none of ours needs:
+# self-tests of random number generators, certificates for signed modules, tracing, BPF.
+NEEDLESS = (
+    "jent_mod_init", "load_system_certificate_list", "bpf_tcp_ca_kfunc_init",
+    "init_kprobe_trace", "bpf_dummy_struct_ops_init", "lockup_detector_check",
+)  # fmt: skip
+# norandmaps, nokaslr: addresses are the same whatever ran before.
+# init_on_alloc: clearing pages twice only costs time.
+# rootfstype: the initramfs may fill more than half the memory.
+KERNEL_LINE = (
+    "quiet panic=-1 norandmaps nokaslr init_on_alloc=0 rootfstype=ramfs rdinit=/init "
+    "mitigations=off"
+)
+# Of QEMU: https://www.qemu.org/docs/master/system/invocation.html
+# shift=0: an instruction takes a nanosecond of the machine's time. sleep=off: while it
+# waits, its time jumps ahead.
+COUNTED = ("-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-seed", "1")
+FREE = ("-accel", "tcg,thread=single")
+KVM = ("-accel", "kvm")
+# ioeventfd=off: a request is served while the CPU waits, not some time later.
+SERIAL_PCI = ("-device", "virtio-serial-pci,ioeventfd=off")
+SERIAL_MMIO = ("-global", "virtio-mmio.ioeventfd=off", "-device", "virtio-serial-device")
+
+
+@dataclass(frozen=True)
+class Board:
+    """A machine of QEMU, how its ports are attached, and what its kernel is told."""
+
+    argv: tuple[str, ...]
+    console: str = "ttyS0"
+    ports: tuple[str, ...] = SERIAL_PCI
+    words: str = ""
+
+
+BOARDS = {
+    # The profile that Linux distributions agree on: https://github.com/riscv/riscv-profiles
+    "riscv64": Board(("-M", "virt", "-cpu", "rva22s64")),
+    # Not `max`: pointer authentication is slow to emulate.
+    "arm64": Board(("-M", "virt", "-cpu", "cortex-a76"), "ttyAMA0"),
+    # The command line says where devices are, so that nothing has to be looked for. Without
+    # ACPI or a keyboard's controller it is a triple fault that resets it. A kernel that
+    # measures its timers reads clocks in a loop, which is what an emulator that counts is
+    # slowest at: it took 20 of 22 s.
+    "amd64": Board(
+        ("-M", "microvm,acpi=off,rtc=on", "-cpu", "max"),
+        ports=SERIAL_MMIO,
+        words=" reboot=t nolapic_timer no_timer_check",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a build machine is made of: store paths of nix/lib/machine.nix."""
+
+    arch: str
+    qemu: str
+    data: str  # QEMU's directory of firmware
+    firmware: str  # "" for the machine's own
+    kernel: str
+    initramfs: str
+    debian: bool  # the kernel is Debian's
+    memory_mib: int
+
+    @classmethod
+    def of(cls, job: dict[str, Any]) -> "Machine":
+        """Take it from a job's JSON."""
+        return cls(**job)
+
+    @property
+    def board(self) -> Board:
+        """Return the board that the kernel is for, whichever host emulates it."""
+        return BOARDS[self.arch]
+
+
+def option(value: Path | str) -> str:
+    """Return VALUE as the value of one of QEMU's options: a comma would begin the next one.
+
+    https://www.qemu.org/docs/master/system/invocation.html, "-drive"
+    """
+    return str(value).replace(",", ",,")
+
+
+def kernel_line(words: str, *, debian: bool) -> str:
+    """Return WORDS as a kernel's command line; a DEBIAN kernel is told what to leave out."""
+    less = f" cryptomgr.notests initcall_blacklist={','.join(NEEDLESS)}" if debian else ""
+    return words + less
+
+
+def command_line(
+    machine: Machine, initrd: Path, files: Path, *, clock: Sequence[str], fetch: Path | None = None
+) -> list[str]:
+    """Return the argv that runs MACHINE; FILES is the directory its ports write to.
+
+    FETCH is the socket of a machine that records.
+    """
+    argv = [machine.qemu, "-L", machine.data, "-nodefaults", "-no-user-config", "-no-reboot"]
+    argv += ["-display", "none", *machine.board.argv, "-smp", "1"]
+    argv += ["-m", f"{machine.memory_mib}M", *clock]
+    argv += ["-bios", machine.firmware] if machine.firmware else []
+    argv += ["-kernel", machine.kernel, "-initrd", str(initrd)]
+    words = f"console={machine.board.console} {KERNEL_LINE}{machine.board.words}"
+    argv += ["-append", kernel_line(words, debian=machine.debian)]
+    # The clock starts at a fixed moment; the job sets it to the lock's.
+    argv += ["-rtc", "base=2000-01-01T00:00:00,clock=vm"]
+    argv += [
+        "-chardev",
+        f"file,id=console,path={option(files / 'console')}",
+        "-serial",
+        "chardev:console",
+    ]
+    argv += machine.board.ports
+    for name in (OUTPUT, RESULT, LAYER, CACHE):
+        argv += ["-chardev", f"file,id={name},path={option(files / name)}"]
+        argv += ["-device", f"virtserialport,chardev={name},name={name}"]
+    if fetch is not None:
+        argv += ["-chardev", f"socket,id={FETCH},path={option(fetch)}"]
+        argv += ["-device", f"virtserialport,chardev={FETCH},name={FETCH}"]
+    return argv
+
+
+def job_tree(job: dict[str, Any], files: dict[str, Path]) -> Tree:
+    """Return what the machine reads: the JOB and FILES (path in the machine → on this host)."""
+    tree = Tree()
+    tree.put("job.json", text_file(json.dumps(job, sort_keys=True)))
+    for name, file in files.items():
+        tree.put(name, Node("file", 0o600, content=Content.of_file(file)), parents=directory(0o700))
+    return tree
+
+
+def disk_size(machine: Machine, files: dict[str, Path]) -> int:
+    """Return the bytes that a step on MACHINE, which is given FILES, may write."""
+    left = (machine.memory_mib << 20) - sum(path.stat().st_size for path in files.values())
+    return max(MIN_DISK, (left - RESERVED) * 4 // 5)
+
+
+def run(argv: list[str], files: Path, show: Callable[[bytes], None]) -> dict[str, Any]:
+    """Run a machine to its end, give its output to SHOW as it comes, return its result.
+
+    Raises Failure when it ends without one, and when it prints too much.
+    """
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as qemu:
+        try:
+            _relay(_follow(files / OUTPUT, qemu), show)
+        finally:
+            qemu.kill()
+        complaint = qemu.stderr.read().decode("utf-8", "replace") if qemu.stderr else ""
+    code = qemu.wait()
+    result = files / RESULT
+    if code == 0 and result.exists() and result.stat().st_size:
+        return read_result(result)
+    raise Failure(
+        "the build machine ended before the command did", why=_why(code, complaint, files)
+    )
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read the result that guest/step left at PATH; raises Failure.
+
+    The command of the step is root in that machine, and can write there as well.
+    """
+    with path.open("rb") as file:
+        data = file.read(MAX_RESULT + 1)
+    try:
+        told = json.loads(data) if len(data) <= MAX_RESULT else None
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict) or not _is_result(told):
+        raise Failure("the build machine gave no result", why="the command wrote to its port")
+    return told
+
+
+def _is_result(told: dict[str, Any]) -> bool:
+    refused = told.get("refused", "")
+    return (
+        all(type(told.get(name)) is kind for name, kind in RESULT_FIELDS.items())
+        and (refused is None or isinstance(refused, list))
+        and all(isinstance(line, str) for line in refused or [])
+    )
+
+
+def _relay(pieces: Iterator[bytes], show: Callable[[bytes], None]) -> None:
+    """Give PIECES to SHOW; raises Failure when there are too many."""
+    printed = 0
+    for piece in pieces:
+        printed += len(piece)
+        if printed > MAX_OUTPUT:
+            raise Failure(
+                f"the command printed more than {MAX_OUTPUT >> 20} MiB",
+                why="output without end is most likely a loop",
+                fix="let it print less, or send what it prints to a file",
+            )
+        show(piece)
+
+
+def _check_files(files: Path) -> None:
+    written = [path.stat().st_size for path in (files / name for name in PORTS) if path.exists()]
+    if sum(written) > MAX_FILES:
+        raise Failure(
+            f"the command changes more than {MAX_FILES >> 30} GiB",
+            why="a layer holds files as long as they are, also where they are empty",
+            fix="let it write less",
+        )
+
+
+def _follow(path: Path, qemu: "subprocess.Popen[bytes]") -> Iterator[bytes]:
+    """Yield what appears in the file at PATH until QEMU has ended."""
+    while not path.exists() and qemu.poll() is None:
+        time.sleep(POLL_SECONDS)
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        ended = False
+        while True:
+            piece = file.read(1 << 16)
+            if piece:
+                yield piece
+            elif ended:
+                return
+            else:
+                _check_files(path.parent)
+                ended = qemu.poll() is not None
+                time.sleep(0 if ended else POLL_SECONDS)
+
+
+def _why(code: int, complaint: str, files: Path) -> str:
+    if complaint.strip():
+        return complaint.strip()[-TAIL:]
+    if code < 0:
+        return f"QEMU was ended by {signal.Signals(-code).name}"
+    console = files / "console"
+    text = console.read_bytes().decode("utf-8", "replace") if console.exists() else ""
+    fatal = [line for line in text.splitlines() if "FATAL" in line or "Kernel panic" in line]
+    return "; ".join(fatal)[-TAIL:] or text.strip()[-TAIL:] or "it said nothing"

@@ -1,0 +1,64 @@
+"""Builder of the enclave's first ramdisk: the loader and QEMU, for every app the same.
+
+QEMU and the libraries it loads lie where they lie in the store, since it looks for them
+there. How it is started is restore.json, made by what starts it on a host, too; the loader
+puts in what is a snapshot's own: `{memory}` and `{clock}`. It has the command line, too, which
+the loader compares with the one that there is. Output: `runtime`, a cpio archive.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from vcr.formats.boundary import CMDLINE
+from vcr.formats.cpio import write_cpio
+from vcr.formats.failure import Failure, guarded
+from vcr.formats.tree import Content, Node, Tree, directory, text_file
+from vcr.sandbox.prod_machine import RAM, Prod, Sockets, restored
+
+RUNTIME = "runtime"
+RESTORE = "vcr/restore.json"
+DRIVE = Path("/drive")  # where the loader mounts it
+AGENT, DOOR, MONITOR = Path("/run/agent"), Path("/run/door"), Path("/run/qmp")
+CONSOLE = Path("/dev/console")
+
+
+def main(specification: str, out: str) -> None:
+    """Build what the JSON file SPECIFICATION describes into directory OUT."""
+    job = json.loads(Path(specification).read_bytes())
+    guarded(lambda: _build(job, Path(out)))
+
+
+def _build(job: dict[str, Any], out: Path) -> None:
+    out.mkdir(parents=True)
+    tree = Tree()
+    for name in ("dev", "proc", "sys", "run", "tmp", str(DRIVE).lstrip("/")):
+        tree.put(name, directory())
+    tree.put("dev/console", Node("char", 0o600, device=(5, 1)))
+    tree.put("init", Node("file", 0o755, content=Content.of_file(Path(job["loader"]))))
+    loader = Path(job["ld"])
+    for path in (loader, Path(job["qemu"]), *_libraries(loader, Path(job["qemu"]))):
+        content = Content.of_file(path.resolve())
+        tree.put(str(path).lstrip("/"), Node("file", 0o755, content=content))
+    tree.put(RESTORE, text_file(json.dumps(_restore(job), indent=1, sort_keys=True) + "\n"))
+    write_cpio(out / RUNTIME, tree, 0)
+
+
+def _libraries(loader: Path, program: Path) -> list[Path]:
+    """Return the shared libraries of PROGRAM, as its LOADER finds them."""
+    argv = [str(loader), "--inhibit-cache", "--list", str(program)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failure(f"{program.name} cannot be loaded", why=done.stderr)
+    found = (line.partition("=> ")[2].split() for line in done.stdout.splitlines())
+    return sorted({Path(words[0]) for words in found if words})
+
+
+def _restore(job: dict[str, Any]) -> dict[str, Any]:
+    """Return restore.json; the argv is that of `vcr up`, with other paths."""
+    machine = Prod(job["qemu"], job["data"], "{memory}", "{clock}")
+    made = Sockets(AGENT, MONITOR, door=DOOR)
+    argv = restored(machine, DRIVE / RAM, CONSOLE, CONSOLE, made, "user")
+    sockets = {"agent": str(AGENT), "door": str(DOOR), "monitor": str(MONITOR)}
+    return {"argv": argv, "cmdline": CMDLINE, **sockets}
