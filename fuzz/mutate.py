@@ -9,6 +9,8 @@ from contextlib import suppress
 from types import CodeType, ModuleType
 from typing import Any
 
+import cbor2
+
 from fuzz.target import Target
 from vcr.model import cbor
 
@@ -343,8 +345,6 @@ def _dump(value: Any, form: str) -> bytes:
     if form == "json":
         text = json.dumps(value, ensure_ascii=random.random() < 0.5)
         return text.encode("utf-8", "surrogatepass")
-    import cbor2  # noqa: PLC0415 -- few targets need it
-
     return bytes(cbor2.dumps(value))
 
 

@@ -14,6 +14,7 @@ import signal
 import struct
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,6 @@ def _child(target: Target, job: Job, shared: mmap.mmap, out: int, directory: Pat
         job(Inputs(target, shared, out, directory))
         code = 0
     except BaseException:
-        import traceback  # noqa: PLC0415
-
         os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(code)

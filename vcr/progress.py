@@ -144,8 +144,8 @@ class Live:
     @contextmanager
     def show(self, name: str) -> Iterator[Step]:
         """Show a live status line on the terminal."""
-        from rich.console import Console  # noqa: PLC0415 -- costs 100 ms, needed here only
-        from rich.text import Text  # noqa: PLC0415
+        from rich.console import Console  # costs 100 ms, needed here only
+        from rich.text import Text
 
         console = Console(file=self.err, highlight=False)
         step = _LiveStep(name)

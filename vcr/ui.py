@@ -81,8 +81,8 @@ class Ui:
 
     def lines(self, lines: Iterable[Sequence[tuple[str, Tint]]]) -> None:
         """Write LINES to stdout, each of pieces that are tinted where there are colours."""
-        from rich.console import Console  # noqa: PLC0415 -- costs 100 ms, needed here only
-        from rich.text import Text  # noqa: PLC0415
+        from rich.console import Console  # costs 100 ms, needed here only
+        from rich.text import Text
 
         console = Console(file=self.out, highlight=False)
         for pieces in lines:

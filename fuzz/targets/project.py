@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -233,8 +234,6 @@ def read_lock(data: bytes, directory: Path) -> None:
 
 
 def _locks() -> Iterator[bytes]:
-    import tempfile  # noqa: PLC0415
-
     root = Path(tempfile.mkdtemp(prefix="vcr-fuzz-"))
     try:
         project = _project(

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -249,8 +250,6 @@ def test_an_index_that_is_none(skopeo: Skopeo, layout: Layout, tmp_path: Path, d
 
 
 def hostile_registry_of(layout: Layout, data: bytes) -> Any:
-    from contextlib import contextmanager  # noqa: PLC0415
-
     @contextmanager
     def served() -> Iterator[Registry]:
         whole = {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}

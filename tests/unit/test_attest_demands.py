@@ -27,6 +27,7 @@ from test_attest_statement import BUILD, LADDER, PREDICATES, statement
 from test_cli import errors_of
 
 from vcr.attest.checks.demand import Demand, NitroDemand
+from vcr.attest.checks.receipt import Receipt
 from vcr.attest.checks.rejected import Joint
 from vcr.attest.domains import of_parent
 from vcr.attest.dsse import sign
@@ -36,6 +37,7 @@ from vcr.cli.proving.attestations import judge
 from vcr.errors import ExitCode, UsageError
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
+from vcr.report.page import _attested
 
 MINUTE = 60.0
 NEW, OLD = "2026-11-26T11:59:30Z", "2026-11-26T11:58:00Z"
@@ -196,9 +198,6 @@ def test_a_report_does_not_take_a_document_of_anybody(
 
 
 def test_a_receipt_in_a_report_is_kept_and_not_verified(app: App) -> None:  # noqa: F811
-    from vcr.attest.checks.receipt import Receipt  # noqa: PLC0415
-    from vcr.report.page import _attested  # noqa: PLC0415
-
     bound = hashlib.sha256(statement("rebuild").to_bytes()).digest()
     path = app.directory / "alice.json.command"
     path.write_bytes(Receipt("ipr", bound, b"number 7").to_bytes())

@@ -16,7 +16,7 @@ from exports import EPOCH, make_built, state_of
 
 from vcr.errors import HostError, MismatchError, UsageError, VcrError
 from vcr.export.check import check_export
-from vcr.export.manifest import MANIFEST, Manifest, read_manifest
+from vcr.export.manifest import MANIFEST, File, Manifest, read_manifest
 from vcr.export.write import write_export
 from vcr.verify.ladders import read_claim
 
@@ -227,8 +227,6 @@ def rewrite(export: Path) -> None:
 
 
 def make_row(export: Path, path: str) -> dict[str, object]:
-    from vcr.export.manifest import File  # noqa: PLC0415
-
     return File.of(export, path).model_dump()
 
 

@@ -83,7 +83,7 @@ class _Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in VERBS | HIDDEN and not ctx.resilient_parsing:  # as completion parses
-            from difflib import get_close_matches  # noqa: PLC0415 -- only for a mistyped verb
+            from difflib import get_close_matches  # only for a mistyped verb
 
             near = get_close_matches(args[0], VERBS, n=1)
             raise UsageError(

@@ -31,7 +31,7 @@ class App:
 
     def load_project(self) -> "Project":
         """Read the project; raises UsageError."""
-        from vcr.model.project import load_project  # noqa: PLC0415 -- pydantic costs 200 ms
+        from vcr.model.project import load_project  # pydantic costs 200 ms
 
         return load_project(self.directory, outside=self.outside)
 
@@ -40,14 +40,14 @@ class App:
 
         Nothing is read of where its paths lead, and that was allowed when it was started.
         """
-        from vcr.model.places import ANYWHERE  # noqa: PLC0415
-        from vcr.model.project import load_project  # noqa: PLC0415
+        from vcr.model.places import ANYWHERE
+        from vcr.model.project import load_project
 
         return load_project(self.directory, outside=ANYWHERE)
 
     def prepare(self, **wanted: Any) -> "tuple[Project, Plan]":
         """Read the project and plan what is WANTED: vcr.planner.prepare."""
-        from vcr.planner.prepare import prepare  # noqa: PLC0415
+        from vcr.planner.prepare import prepare
 
         return prepare(self.directory, outside=self.outside, **wanted)
 

@@ -183,8 +183,8 @@ def _check_place(directory: Path) -> None:
 def _make_key(path: Path, comment: str) -> None:
     """Make an Ed25519 pair at PATH and PATH.pub in OpenSSH's form."""
     without_legacy_ciphers()
-    from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415 -- slow
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization as form  # slow
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PrivateKey,
     )
 

@@ -33,7 +33,7 @@ def attest(device: Path, user_data: bytes, nonce: bytes | None) -> bytes:
 
 def request(user_data: bytes, nonce: bytes | None) -> bytes:
     """Return the request for a document, as serde writes an enum's variant: a map of one."""
-    import cbor2  # noqa: PLC0415 -- only an enclave needs it
+    import cbor2  # only an enclave needs it
 
     fields = {"user_data": user_data, "nonce": nonce, "public_key": None}
     return cbor2.dumps({"Attestation": fields})

@@ -48,7 +48,7 @@ def build(
     except ValueError as error:
         raise UsageError(f"--timeout {timeout} is wrong", why=str(error)) from None
 
-    from vcr.build.builder import Builder  # noqa: PLC0415 -- pydantic costs 200 ms at import
+    from vcr.build.builder import Builder  # pydantic costs 200 ms at import
 
     project, plan = app.prepare(arch=chosen, profile=profile, target=target, engine=engine)
     if "enclave" in wanted:

@@ -56,7 +56,7 @@ def create(app: App, name: str, template: str) -> None:
 
 def _write(template: Path, target: Path, name: str) -> None:
     """Fill a directory beside TARGET, then rename it into place."""
-    from vcr.atomic import new_directory  # noqa: PLC0415
+    from vcr.atomic import new_directory
 
     with new_directory(target) as scratch:
         _fill(template, scratch, name)

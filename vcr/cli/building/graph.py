@@ -27,8 +27,8 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 @click.pass_obj
 def graph(app: App, *, svg: Path | None, profile: str, arch: str | None) -> None:
     """Draw which stages and layers are built of which, and what is built already."""
-    from vcr.atomic import write_text  # noqa: PLC0415
-    from vcr.report.graph_svg import draw  # noqa: PLC0415
+    from vcr.atomic import write_text
+    from vcr.report.graph_svg import draw
 
     found = read_graph(app, *app.prepare(arch=arch_of(arch, profile), profile=profile))
     if svg is not None:
@@ -41,9 +41,9 @@ def graph(app: App, *, svg: Path | None, profile: str, arch: str | None) -> None
 
 def read_graph(app: App, project: "Project", plan: "Plan") -> "Graph":
     """Return the graph of PLAN."""
-    from vcr.build.builder import Builder, layer_attr  # noqa: PLC0415
-    from vcr.report.graph import graph_of  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.build.builder import Builder, layer_attr
+    from vcr.report.graph import graph_of
+    from vcr.tools.nix import Nix
 
     stages = stages_of(plan.profile, arch=plan.arch)
     attrs = [*map(layer_attr, plan.layers), *stages]
@@ -56,7 +56,7 @@ def read_graph(app: App, project: "Project", plan: "Plan") -> "Graph":
 
 def _rows(found: "Graph") -> Iterator[tuple[str, str, str]]:
     """Yield the lines of the tree: from what is built last down to what it needs."""
-    from vcr.report.graph import roots_of  # noqa: PLC0415
+    from vcr.report.graph import roots_of
 
     shown: set[str] = set()
 

@@ -37,9 +37,9 @@ def inspect(app: App, *, config: bool, profile: str, arch: str | None) -> None:
 
 
 def _show_plan(app: App, project: "Project", plan: "Plan") -> None:
-    from vcr.build.builder import Builder  # noqa: PLC0415
-    from vcr.model.ladder import read_rungs  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.build.builder import Builder
+    from vcr.model.ladder import read_rungs
+    from vcr.tools.nix import Nix
 
     stages = stages_of(plan.profile, arch=plan.arch)
     nix = Nix(app.settings)
@@ -141,7 +141,7 @@ def _show_config(app: App, project: "Project") -> None:
 
 def _values(model: "BaseModel", prefix: str = "") -> Iterator[tuple[str, Any, str]]:
     """Yield (dotted key, value, origin) of every setting, defaults included."""
-    from pydantic import BaseModel  # noqa: PLC0415
+    from pydantic import BaseModel
 
     for name in sorted(type(model).model_fields):
         value = getattr(model, name)

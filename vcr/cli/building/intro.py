@@ -102,8 +102,8 @@ def standing(app: App) -> tuple[Standing, str]:
 
     Raises UsageError when what is there cannot be read.
     """
-    from vcr.lock.read import load_lock  # noqa: PLC0415
-    from vcr.model.project import CONFIG_FILE  # noqa: PLC0415
+    from vcr.lock.read import load_lock
+    from vcr.model.project import CONFIG_FILE
 
     if not app.directory.is_dir():
         raise UsageError(f"{app.directory} is not a directory")
@@ -122,7 +122,7 @@ def standing(app: App) -> tuple[Standing, str]:
 
 def _is_built(app: App, project: "Project") -> bool:
     """Tell whether an output of a build of PROJECT is still in the store."""
-    from vcr.build.builder import Builder  # noqa: PLC0415
+    from vcr.build.builder import Builder
 
     roots: Iterable[Path] = Builder(app.settings, app.ui, project).roots.glob("*/*")
     return any(root.is_symlink() and root.exists() for root in roots)

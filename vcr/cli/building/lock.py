@@ -66,10 +66,10 @@ def lock(
     export: Path | None,
 ) -> None:
     """Resolve every input of the project and write vcr.lock; builds only read it."""
-    from vcr.atomic import write_text  # noqa: PLC0415
-    from vcr.lock.secrets.given import read_secrets  # noqa: PLC0415
-    from vcr.lock.secrets.spilled import check_spilled  # noqa: PLC0415
-    from vcr.lock.write import Locker  # noqa: PLC0415
+    from vcr.atomic import write_text
+    from vcr.lock.secrets.given import read_secrets
+    from vcr.lock.secrets.spilled import check_spilled
+    from vcr.lock.write import Locker
 
     project = app.load_project()
     if check:
@@ -98,7 +98,7 @@ def lock(
 
 def _tell(app: App, old: "Lock | None", new: "Lock", *, changed: bool) -> None:
     """Say what NEW, which was written if it CHANGED, has that OLD has not."""
-    from vcr.lock.write import summarise  # noqa: PLC0415
+    from vcr.lock.write import summarise
 
     lines = summarise(old, new)
     for line in lines[:SHOWN_CHANGES]:
@@ -114,7 +114,7 @@ def _lock_steps(
     app: App, project: "Project", secrets: "Secrets", lock: "Lock", archs: Sequence[Arch]
 ) -> "Lock":
     """Return LOCK with what the steps of ARCHS ask for."""
-    from vcr.lock.known import unknown_runs  # noqa: PLC0415
+    from vcr.lock.known import unknown_runs
 
     locked = lock
     for arch in archs:
@@ -128,8 +128,8 @@ def _lock_steps(
 
 
 def _check(app: App, project: "Project") -> None:
-    from vcr.build.lock_runs import check_runs  # noqa: PLC0415
-    from vcr.lock.read import load_lock  # noqa: PLC0415
+    from vcr.build.lock_runs import check_runs
+    from vcr.lock.read import load_lock
 
     check_runs(project, load_lock(project))
     app.ui.note("vcr.lock is up to date")
@@ -139,10 +139,10 @@ def _check(app: App, project: "Project") -> None:
 
 def _audit(app: App, project: "Project") -> None:
     """Compare the lock of PROJECT with its sources; raises MismatchError, FetchError."""
-    from vcr.lock.audit import Auditor  # noqa: PLC0415
-    from vcr.lock.read import current_lock  # noqa: PLC0415
-    from vcr.lock.sources import Sources  # noqa: PLC0415
-    from vcr.tools.apt import mirrors  # noqa: PLC0415
+    from vcr.lock.audit import Auditor
+    from vcr.lock.read import current_lock
+    from vcr.lock.sources import Sources
+    from vcr.tools.apt import mirrors
 
     lock = current_lock(project)
     with app.ui.step("audit") as step:
@@ -174,7 +174,7 @@ def _audit(app: App, project: "Project") -> None:
 
 
 def _old_lock(project: "Project") -> "Lock | None":
-    from vcr.model.lockfile import read_lock_file  # noqa: PLC0415
+    from vcr.model.lockfile import read_lock_file
 
     try:
         return read_lock_file(project.lock_file)
@@ -185,19 +185,19 @@ def _old_lock(project: "Project") -> "Lock | None":
 
 
 def _known(app: App) -> "Known":
-    from vcr.lock.known import Known  # noqa: PLC0415
+    from vcr.lock.known import Known
 
     return Known(app.settings.cache_dir / "resolved")
 
 
 def _base_locker(app: App, show: Callable[[str], None]) -> "BaseLocker":
-    from vcr.lock.bases import BaseLocker  # noqa: PLC0415
-    from vcr.lock.debian.archive import Reader  # noqa: PLC0415
-    from vcr.lock.oci import ImageStore  # noqa: PLC0415
-    from vcr.tools.apt import mirrors  # noqa: PLC0415
-    from vcr.tools.gpgv import Gpgv  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
-    from vcr.tools.skopeo import Skopeo  # noqa: PLC0415
+    from vcr.lock.bases import BaseLocker
+    from vcr.lock.debian.archive import Reader
+    from vcr.lock.oci import ImageStore
+    from vcr.tools.apt import mirrors
+    from vcr.tools.gpgv import Gpgv
+    from vcr.tools.nix import Nix
+    from vcr.tools.skopeo import Skopeo
 
     nix = Nix(app.settings)
 
@@ -213,13 +213,13 @@ def _base_locker(app: App, show: Callable[[str], None]) -> "BaseLocker":
 def _step_locker(
     app: App, project: "Project", secrets: "Secrets", show: Callable[[str], None]
 ) -> "StepLocker":
-    from vcr.build.builder import Builder  # noqa: PLC0415
-    from vcr.build.lock_runs import StepLocker  # noqa: PLC0415
-    from vcr.lock.bodies import BodyStore  # noqa: PLC0415
-    from vcr.lock.recorder import Recorder  # noqa: PLC0415
-    from vcr.lock.sources import Sources  # noqa: PLC0415
-    from vcr.tools.apt import mirrors  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.build.builder import Builder
+    from vcr.build.lock_runs import StepLocker
+    from vcr.lock.bodies import BodyStore
+    from vcr.lock.recorder import Recorder
+    from vcr.lock.sources import Sources
+    from vcr.tools.apt import mirrors
+    from vcr.tools.nix import Nix
 
     settings = app.settings
     sources = Sources(mirrors(), settings.mirrors)
@@ -233,7 +233,7 @@ def _step_locker(
 
 def _export(app: App, lock: "Lock", directory: Path) -> None:
     """Copy the bodies of LOCK to DIRECTORY, each called by its hash; raises LockError."""
-    from vcr.atomic import write_bytes  # noqa: PLC0415
+    from vcr.atomic import write_bytes
 
     for sha256, body in lock.bodies.items():
         kept = app.settings.cache_dir / "bodies" / sha256 / body.name

@@ -65,12 +65,12 @@ def report(
     is made of, and whether attestations hold: one file without scripts, to keep beside a
     release.
     """
-    from vcr.atomic import write_text  # noqa: PLC0415
-    from vcr.build.builder import Builder  # noqa: PLC0415
-    from vcr.cli.proving.attest_inputs import read_registers  # noqa: PLC0415
-    from vcr.cli.proving.attestations import judge  # noqa: PLC0415
-    from vcr.model.stage import stages_of  # noqa: PLC0415
-    from vcr.report.page import page  # noqa: PLC0415
+    from vcr.atomic import write_text
+    from vcr.build.builder import Builder
+    from vcr.cli.proving.attest_inputs import read_registers
+    from vcr.cli.proving.attestations import judge
+    from vcr.model.stage import stages_of
+    from vcr.report.page import page
 
     project, plan = app.prepare(arch=arch_of(None, profile), profile=profile, engine=engine)
     builder = Builder(app.settings, app.ui, project)
@@ -91,11 +91,11 @@ def report(
 def _report(
     app: App, builder: "Builder", built: "Built", judged: "tuple[Attested, ...]"
 ) -> "Report":
-    from vcr.attest.make import Maker  # noqa: PLC0415
-    from vcr.cli.building.components import components_of  # noqa: PLC0415
-    from vcr.report.files import largest_files  # noqa: PLC0415
-    from vcr.report.page import Report  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.attest.make import Maker
+    from vcr.cli.building.components import components_of
+    from vcr.report.files import largest_files
+    from vcr.report.page import Report
+    from vcr.tools.nix import Nix
 
     plan, nix = built.plan, Nix(app.settings)
     epoch = dt.datetime.fromtimestamp(plan.epoch, dt.UTC)
@@ -128,7 +128,7 @@ def _machine(built: "Built") -> tuple[tuple[str, str], ...]:
 
 
 def _boot(built: "Built") -> "tuple[Milestone, ...]":
-    from vcr.verify.milestones import milestones  # noqa: PLC0415
+    from vcr.verify.milestones import milestones
 
     snapshot = _snapshot(built)
     return () if snapshot is None else milestones(snapshot)

@@ -17,7 +17,7 @@ def completion(app: App, shell: str) -> None:
 
       source <(vcr completion bash)
     """
-    from click.shell_completion import get_completion_class  # noqa: PLC0415
+    from click.shell_completion import get_completion_class
 
     completer = get_completion_class(shell)
     assert completer is not None  # noqa: S101 -- click knows the three

@@ -54,7 +54,7 @@ def doctor(app: App) -> None:
 
 def check_nix(_: "Settings") -> Iterator[Finding]:
     """Nix is there and new enough."""
-    from vcr import process  # noqa: PLC0415
+    from vcr import process
 
     get = "apt-get install --no-install-recommends nix-bin, or https://nixos.org/download"
     try:
@@ -83,7 +83,7 @@ def check_store(settings: "Settings") -> Iterator[Finding]:
 
 def check_sandbox(settings: "Settings") -> Iterator[Finding]:
     """Nix can build in its sandbox here."""
-    from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.tools.nix import Nix
 
     try:
         Nix(settings).try_sandbox()

@@ -46,8 +46,8 @@ def prune(app: App, *, keep: int, age: str | None, local: bool, dry_run: bool) -
     whose directory is gone, and old toolchains. What a running machine or a running build
     uses stays in any case.
     """
-    from vcr.build.gc_roots import Rule  # noqa: PLC0415
-    from vcr.runtime.record import Records  # noqa: PLC0415
+    from vcr.build.gc_roots import Rule
+    from vcr.runtime.record import Records
 
     records = Records(app.settings)
     running = [record for record in records.all() if record.is_running]
@@ -61,9 +61,9 @@ def prune(app: App, *, keep: int, age: str | None, local: bool, dry_run: bool) -
 
 def _prune_builds(app: App, rule: "Rule", in_use: list[Path], *, dry_run: bool) -> list[Row]:
     """Remove roots and what they alone have kept in the store."""
-    from vcr.build.gc_roots import Roots, layers_beside, locked, olds_of  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
-    from vcr.tools.nix_store import NixStore, is_build  # noqa: PLC0415
+    from vcr.build.gc_roots import Roots, layers_beside, locked, olds_of
+    from vcr.tools.nix import Nix
+    from vcr.tools.nix_store import NixStore, is_build
 
     roots, store = Roots(app.settings), NixStore(Nix(app.settings))
     with locked(roots.projects()) as projects:
@@ -85,7 +85,7 @@ def _prune_builds(app: App, rule: "Rule", in_use: list[Path], *, dry_run: bool) 
 
 def _prune_local(records: "Records", *, dry_run: bool) -> list[Row]:
     """Remove what is on this host beside the store."""
-    from vcr.runtime.prune import exclusive, find_leftovers  # noqa: PLC0415
+    from vcr.runtime.prune import exclusive, find_leftovers
 
     with exclusive(records):
         found = [(each, each.size) for each in find_leftovers(records)]
@@ -106,7 +106,7 @@ def _tell(app: App, rows: list[Row], *, dry_run: bool) -> None:
 
 
 def _seconds(age: str | None) -> float:
-    from vcr.model.duration import parse_duration  # noqa: PLC0415
+    from vcr.model.duration import parse_duration
 
     try:
         return parse_duration(age) if age else 0.0

@@ -16,10 +16,10 @@ from vcr.cli.context import App, Command
 @click.pass_obj
 def reference(app: App, form: str, target: Path) -> None:
     """Write the reference into DIR, as pages of Markdown or for man."""
-    from vcr.atomic import write_text  # noqa: PLC0415
-    from vcr.reference.command import read_command  # noqa: PLC0415
-    from vcr.reference.man import man_pages  # noqa: PLC0415
-    from vcr.reference.pages import markdown_pages  # noqa: PLC0415
+    from vcr.atomic import write_text
+    from vcr.reference.command import read_command
+    from vcr.reference.man import man_pages
+    from vcr.reference.pages import markdown_pages
 
     root = read_command(click.get_current_context().find_root().command)
     pages = markdown_pages(root) if form == "markdown" else man_pages(root)

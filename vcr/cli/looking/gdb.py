@@ -23,9 +23,9 @@ def gdb(ctx: click.Context, *, only_print: bool) -> None:
     It must be up, of the profile stage or prod-debug. It stands still while the debugger
     is connected and says nothing else; what runs in it cannot tell.
     """
-    from vcr.perf.target import Target  # noqa: PLC0415
-    from vcr.process import foreground  # noqa: PLC0415
-    from vcr.tools.gdb import Stub, command_line, find_program  # noqa: PLC0415
+    from vcr.perf.target import Target
+    from vcr.process import foreground
+    from vcr.tools.gdb import Stub, command_line, find_program
 
     app: App = ctx.obj
     target = Target.of(app.started_project(), app.settings)

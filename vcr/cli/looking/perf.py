@@ -76,8 +76,8 @@ def record(
 
     With --boot nothing has to be up.
     """
-    from vcr.perf.guest import Options  # noqa: PLC0415
-    from vcr.perf.profile import write  # noqa: PLC0415
+    from vcr.perf.guest import Options
+    from vcr.perf.profile import write
 
     if boot and (seconds is not None or system):
         raise UsageError("--boot takes all of the boot", fix="leave --seconds and --system out")
@@ -104,9 +104,9 @@ def record(
 @click.pass_obj
 def report(app: App, *, file: Path, svg: Path | None, lines: int) -> None:
     """Show the functions of a profile: in which of them samples were most."""
-    from vcr.atomic import write_text  # noqa: PLC0415
-    from vcr.perf.profile import read  # noqa: PLC0415
-    from vcr.report.flame_svg import draw  # noqa: PLC0415
+    from vcr.atomic import write_text
+    from vcr.perf.profile import read
+    from vcr.report.flame_svg import draw
 
     profile = read(file)
     if svg is not None:
@@ -128,7 +128,7 @@ def report(app: App, *, file: Path, svg: Path | None, lines: int) -> None:
 @click.pass_obj
 def top(app: App, *, every: float, frequency: int, system: bool) -> None:
     """Show the functions that the machine executes most, again and again, until Ctrl-C."""
-    from vcr.perf.guest import Options, total  # noqa: PLC0415
+    from vcr.perf.guest import Options, total
 
     target = _target(app)
     options = Options(frequency, 0, every, only_app=not system)
@@ -146,7 +146,7 @@ def top(app: App, *, every: float, frequency: int, system: bool) -> None:
 
 def _recorded(app: App, options: "Options") -> "Profile":
     """Return the profile of the machine that is up."""
-    from vcr.perf.guest import total  # noqa: PLC0415
+    from vcr.perf.guest import total
 
     target = _target(app)
     reports: list[Report] = []
@@ -160,8 +160,8 @@ def _recorded(app: App, options: "Options") -> "Profile":
 
 def _booted(app: App, profile: str) -> "Profile":
     """Return the profile of a release's boot; raises UsageError where there is none."""
-    from vcr.build.builder import Builder  # noqa: PLC0415
-    from vcr.perf.boot import read_samples  # noqa: PLC0415
+    from vcr.build.builder import Builder
+    from vcr.perf.boot import read_samples
 
     project, plan = app.prepare(arch=arch_of(None, profile), profile=profile)
     if plan.machine.engine != "qemu" or plan.machine.kernel != "vcr":
@@ -180,16 +180,16 @@ def _duration(profile: "Profile") -> str:
 
 
 def _target(app: App) -> "Target":
-    from vcr.perf.target import Target  # noqa: PLC0415
+    from vcr.perf.target import Target
 
     return Target.of(app.started_project(), app.settings)
 
 
 def _sampled(app: App, target: "Target", options: "Options") -> "Iterator[Report]":
     """Return what is seen in TARGET, as it comes."""
-    from vcr.perf.guest import sample  # noqa: PLC0415
-    from vcr.perf.symbols import KernelSymbols  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.perf.guest import sample
+    from vcr.perf.symbols import KernelSymbols
+    from vcr.tools.nix import Nix
 
     with app.ui.step("sampler") as step:
         program = (Nix(app.settings).build("sampler", step.line) / "sampler").read_bytes()
@@ -200,7 +200,7 @@ def _sampled(app: App, target: "Target", options: "Options") -> "Iterator[Report
 
 
 def _table(profile: "Profile", lines: int) -> list[tuple[str, ...]]:
-    from vcr.perf.profile import rows  # noqa: PLC0415
+    from vcr.perf.profile import rows
 
     whole = max(profile.samples, 1)
     head = ("SELF", "TOTAL", "PROCESS", "OBJECT", "SYMBOL")
@@ -213,7 +213,7 @@ def _table(profile: "Profile", lines: int) -> list[tuple[str, ...]]:
 
 
 def _as_json(profile: "Profile", lines: int) -> dict[str, object]:
-    from vcr.perf.profile import rows  # noqa: PLC0415
+    from vcr.perf.profile import rows
 
     return {
         "name": profile.name,

@@ -87,8 +87,8 @@ def make(  # noqa: PLR0913 -- one for each option
     engine: str | None,
 ) -> None:
     """Build the project in DIR and state something about its ladder, signed."""
-    from vcr.attest.dsse import sign  # noqa: PLC0415
-    from vcr.attest.keys import read_private  # noqa: PLC0415
+    from vcr.attest.dsse import sign
+    from vcr.attest.keys import read_private
 
     if key is None:
         raise UsageError(
@@ -118,7 +118,7 @@ def make(  # noqa: PLR0913 -- one for each option
 @click.pass_obj
 def keygen(app: App, name: Path) -> None:
     """Make a new key pair, NAME.key (keep it) and NAME.pub (give it away)."""
-    from vcr.attest.keys import create_pair, key_id, read_public  # noqa: PLC0415
+    from vcr.attest.keys import create_pair, key_id, read_public
 
     private, public = create_pair(name)
     ident = key_id(read_public(public))
@@ -141,8 +141,8 @@ def read_nonce(text: str | None) -> bytes | None:
 
 def read_time(text: str | None) -> str | None:
     """Return the time that a statement is said to be of; raises UsageError."""
-    from vcr.attest.checks.rejected import RejectedError  # noqa: PLC0415
-    from vcr.attest.predicates import parse_time  # noqa: PLC0415
+    from vcr.attest.checks.rejected import RejectedError
+    from vcr.attest.predicates import parse_time
 
     if text == "now":
         return f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -163,9 +163,9 @@ def _build(
     enclave: bool,
     extra: tuple[str, ...],
 ) -> "Maker":
-    from vcr.attest.make import Maker  # noqa: PLC0415
-    from vcr.build.builder import Builder  # noqa: PLC0415
-    from vcr.model.stage import stages_of  # noqa: PLC0415
+    from vcr.attest.make import Maker
+    from vcr.build.builder import Builder
+    from vcr.model.stage import stages_of
 
     project, plan = app.prepare(arch=arch_of(arch, profile), profile=profile, engine=engine)
     if enclave:
@@ -180,7 +180,7 @@ def _service(app: App, given: str | None) -> "Service":
 
     A program is not vcr.toml's to name: whoever wrote that may be a stranger.
     """
-    from vcr.attest.providers.command import Command as Service  # noqa: PLC0415
+    from vcr.attest.providers.command import Command as Service
 
     if given is not None:
         return Service.of(given)
@@ -200,11 +200,11 @@ def _service(app: App, given: str | None) -> "Service":
 
 
 def _provider(app: App, name: str, maker: "Maker", key: Path) -> "Provider":
-    from vcr.attest.keys import key_id, read_private  # noqa: PLC0415
-    from vcr.attest.providers.nitro import Nitro  # noqa: PLC0415
-    from vcr.attest.providers.software import Software  # noqa: PLC0415
-    from vcr.tools.nbdkit import Nbdkit  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.attest.keys import key_id, read_private
+    from vcr.attest.providers.nitro import Nitro
+    from vcr.attest.providers.software import Software
+    from vcr.tools.nbdkit import Nbdkit
+    from vcr.tools.nix import Nix
 
     if name == "nitro":
         return Nitro(nbdkit=Nbdkit.of_toolset(Nix(app.settings).toolset("nbd")))
@@ -216,9 +216,9 @@ def _provider(app: App, name: str, maker: "Maker", key: Path) -> "Provider":
 
 
 def _emulated(maker: "Maker") -> "Provider":
-    from vcr.attest.providers.emulated import Emulated  # noqa: PLC0415
-    from vcr.engines.enclave.machine import EnclaveMachine  # noqa: PLC0415
-    from vcr.engines.registry import load_machine  # noqa: PLC0415
+    from vcr.attest.providers.emulated import Emulated
+    from vcr.engines.enclave.machine import EnclaveMachine
+    from vcr.engines.registry import load_machine
 
     machine = load_machine(maker.built.path("emulation"))
     assert isinstance(machine, EnclaveMachine)  # noqa: S101 -- for mypy: it is of that stage
@@ -229,7 +229,7 @@ def _prove(
     app: App, provider: "Provider", maker: "Maker", envelope: "Envelope", nonce: bytes | None
 ) -> "Evidence":
     """Get evidence that binds to ENVELOPE's statement, and check it before it is kept."""
-    from vcr.attest.providers import report_data  # noqa: PLC0415
+    from vcr.attest.providers import report_data
 
     launch = provider.measure(maker.parts)
     bound = report_data(envelope.payload)
@@ -245,7 +245,7 @@ def _prove(
 def _write(
     app: App, envelope: "Envelope", output: Path | None, provider: str, proof: "Evidence | None"
 ) -> None:
-    from vcr.atomic import write_bytes  # noqa: PLC0415
+    from vcr.atomic import write_bytes
 
     files = []
     if output is not None and proof is not None:

@@ -22,7 +22,7 @@ def read_input(path: Path, most: int = MAX_PROOF) -> bytes:
 
 def read_registers(words: tuple[str, ...], file: Path | None) -> dict[int, bytes]:
     """Read --pcr and --pcrs; raises UsageError, also when they contradict one another."""
-    from vcr.attest.nitro.pcr import parse_index, parse_register  # noqa: PLC0415
+    from vcr.attest.nitro.pcr import parse_index, parse_register
 
     told = list(_measurements(file)) if file else []
     told += [(index, value) for index, _, value in (word.partition("=") for word in words)]
@@ -40,7 +40,7 @@ def read_registers(words: tuple[str, ...], file: Path | None) -> dict[int, bytes
 
 def _measurements(file: Path) -> list[tuple[str, str]]:
     """Read {"Measurements": {"PCR0": HEX, ...}}, or what is inside it; raises UsageError."""
-    from vcr.attest import strict_json  # noqa: PLC0415
+    from vcr.attest import strict_json
 
     try:
         content = strict_json.load(read_input(file, MAX_TEXT))
@@ -55,7 +55,7 @@ def _measurements(file: Path) -> list[tuple[str, str]]:
 
 def read_root(path: Path) -> "Certificate":
     """Return the certificate at PATH, in PEM; raises UsageError."""
-    from cryptography import x509  # noqa: PLC0415
+    from cryptography import x509
 
     data = read_input(path, MAX_TEXT)
     try:
@@ -74,7 +74,7 @@ def read_hex(text: str, option: str) -> bytes:
 
 def read_age(text: str) -> float:
     """Return --max-age in seconds; raises UsageError."""
-    from vcr.model.duration import parse_duration  # noqa: PLC0415
+    from vcr.model.duration import parse_duration
 
     try:
         seconds = parse_duration(text)

@@ -83,7 +83,7 @@ def verify(  # noqa: PLR0913 -- one for each option
 
     A FILE is an envelope, a Nitro document, or what a service answered.
     """
-    from vcr.attest.checks.checker import verify_files  # noqa: PLC0415
+    from vcr.attest.checks.checker import verify_files
 
     given = bool(registers or pcrs)
     wanted = _about(_demand(policy, keys, threshold, may_be_none=given), ladder, profile)
@@ -114,8 +114,8 @@ def _bound(wanted: "NitroDemand", nonce: str | None, app_data: str | None) -> "N
 def _demand(
     policy: Path | None, keys: tuple[Path, ...], threshold: int | None, *, may_be_none: bool
 ) -> "Demand":
-    from vcr.attest.checks.demand import Demand  # noqa: PLC0415
-    from vcr.attest.keys import read_trusted  # noqa: PLC0415
+    from vcr.attest.checks.demand import Demand
+    from vcr.attest.keys import read_trusted
 
     if policy is None and not keys and not may_be_none:
         raise UsageError(
@@ -133,8 +133,8 @@ def _about(wanted: "Demand", ladder: Path | None, profile: str | None) -> "Deman
 
     Raises UsageError, MismatchError.
     """
-    from vcr.attest.terms import terms_of  # noqa: PLC0415
-    from vcr.verify.ladders import MADE_BY, read_claim  # noqa: PLC0415
+    from vcr.attest.terms import terms_of
+    from vcr.verify.ladders import MADE_BY, read_claim
 
     if profile is not None:
         wanted = replace(wanted, build={**wanted.build, "profile": profile})
@@ -158,16 +158,16 @@ def _about(wanted: "Demand", ladder: Path | None, profile: str | None) -> "Deman
 
 
 def _policy(path: Path) -> "Demand":
-    from vcr.attest.checks.policy import read_policy  # noqa: PLC0415 -- pydantic costs 200 ms
+    from vcr.attest.checks.policy import read_policy  # pydantic costs 200 ms
 
     return read_policy(path)
 
 
 def _test_root(app: App, path: Path) -> str:
     """Return the digest of the root certificate at PATH, and warn; raises UsageError."""
-    import hashlib  # noqa: PLC0415
+    import hashlib
 
-    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding
 
     certificate = read_root(path)
     app.ui.warn(
@@ -179,10 +179,10 @@ def _test_root(app: App, path: Path) -> str:
 
 def _rebuild(app: App, verdict: "Verdict") -> None:
     """Build what the statements are about anew; raises MismatchError when it differs."""
-    from vcr.attest.make import ladder_of  # noqa: PLC0415
-    from vcr.attest.predicates import build_of  # noqa: PLC0415
-    from vcr.cli.proving.verify import compare_rebuilt  # noqa: PLC0415
-    from vcr.verify.ladders import claim_of  # noqa: PLC0415
+    from vcr.attest.make import ladder_of
+    from vcr.attest.predicates import build_of
+    from vcr.cli.proving.verify import compare_rebuilt
+    from vcr.verify.ladders import claim_of
 
     for said in verdict.said:
         words = build_of(said.statement)

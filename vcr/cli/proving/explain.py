@@ -37,10 +37,10 @@ def explain(app: App, first: Path, second: Path, *, deep: bool) -> None:
     The files they name must be on this host: in the directory of their ladder, in the Nix
     store, or what --allow-outside names.
     """
-    from vcr.verify.causes import UNKNOWN  # noqa: PLC0415
-    from vcr.verify.explain import explain as explain_rungs  # noqa: PLC0415
-    from vcr.verify.ladders import compare, first_difference, read_claim  # noqa: PLC0415
-    from vcr.verify.material import Material  # noqa: PLC0415
+    from vcr.verify.causes import UNKNOWN
+    from vcr.verify.explain import explain as explain_rungs
+    from vcr.verify.ladders import compare, first_difference, read_claim
+    from vcr.verify.material import Material
 
     left, right = read_claim(first), read_claim(second)
     row = first_difference(compare(left.ladder, right.ladder))
@@ -89,8 +89,8 @@ def _show(app: App, rung: str, found: "list[Difference]", *, deep: bool) -> None
 
 
 def _diffoscope(left: bytes, right: bytes) -> str:
-    from vcr import process  # noqa: PLC0415
-    from vcr.atomic import scratch_directory  # noqa: PLC0415
+    from vcr import process
+    from vcr.atomic import scratch_directory
 
     if shutil.which("diffoscope") is None:
         raise HostError("diffoscope is not on this host", fix="leave --diffoscope out")

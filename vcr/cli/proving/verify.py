@@ -69,7 +69,7 @@ def verify(  # noqa: PLR0913 -- one for each option
         return
     if ladder is None:
         raise UsageError("there is nothing to compare with", fix="vcr verify LADDER [DIR]")
-    from vcr.verify.ladders import read_claim  # noqa: PLC0415
+    from vcr.verify.ladders import read_claim
 
     claim, extent = read_claim(ladder), _extent(rebuild=rebuild, toolchain=toolchain)
     if key is None:
@@ -100,8 +100,8 @@ class _Signing:
     @classmethod
     def check(cls, key: Path, output: Path | None, time: str | None, extent: Rebuilt) -> "_Signing":
         """Check the options before anything is built; raises UsageError."""
-        from vcr.attest.keys import read_private  # noqa: PLC0415
-        from vcr.cli.proving.attest import read_time  # noqa: PLC0415
+        from vcr.attest.keys import read_private
+        from vcr.cli.proving.attest import read_time
 
         if extent is Rebuilt.NOTHING:
             raise UsageError("who takes caches as they are has rebuilt nothing to state")
@@ -115,17 +115,17 @@ def _witness(
     app: App, claim: "Claim", git: tuple[str | None, str | None], signing: _Signing
 ) -> None:
     """Rebuild what CLAIM is about and, if it is the same, state that it is."""
-    from vcr.atomic import write_bytes  # noqa: PLC0415
-    from vcr.attest.dsse import sign  # noqa: PLC0415
-    from vcr.attest.keys import read_private  # noqa: PLC0415
+    from vcr.atomic import write_bytes
+    from vcr.attest.dsse import sign
+    from vcr.attest.keys import read_private
 
     made: list[Statement] = []
 
     def state(project: "Project", built: "Built") -> None:
-        from vcr.attest.make import git_of, witness  # noqa: PLC0415
-        from vcr.attest.source import revision_of, warn_of_changes  # noqa: PLC0415
-        from vcr.tools.git import public_uri  # noqa: PLC0415
-        from vcr.tools.nix import Nix  # noqa: PLC0415
+        from vcr.attest.make import git_of, witness
+        from vcr.attest.source import revision_of, warn_of_changes
+        from vcr.tools.git import public_uri
+        from vcr.tools.nix import Nix
 
         source = revision_of(project, built.plan, lambda: git_of(Nix(app.settings)))
         warn_of_changes(app.ui, source)
@@ -152,13 +152,13 @@ def compare_rebuilt(
 
     AND_THEN is called when all is the same, while the source is there. Raises MismatchError.
     """
-    from vcr.build.builder import Builder  # noqa: PLC0415
-    from vcr.model.arch import Arch  # noqa: PLC0415
-    from vcr.planner.prepare import prepare  # noqa: PLC0415
-    from vcr.tools.git import Git  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
-    from vcr.verify.ladders import check_terms, compare  # noqa: PLC0415
-    from vcr.verify.rebuild import Rebuilder, source_of  # noqa: PLC0415
+    from vcr.build.builder import Builder
+    from vcr.model.arch import Arch
+    from vcr.planner.prepare import prepare
+    from vcr.tools.git import Git
+    from vcr.tools.nix import Nix
+    from vcr.verify.ladders import check_terms, compare
+    from vcr.verify.rebuild import Rebuilder, source_of
 
     def git() -> Git:
         return Git(Nix(app.settings).toolset("git") / "usr/bin/git")
@@ -197,7 +197,7 @@ def _check_outside(app: App, url: str | None) -> None:
 
 
 def _report(app: App, rows: "tuple[Compared, ...]", extent: Rebuilt) -> None:
-    from vcr.verify.ladders import first_difference  # noqa: PLC0415
+    from vcr.verify.ladders import first_difference
 
     first = first_difference(rows)
     if app.ui.is_json:
@@ -221,7 +221,7 @@ def _report(app: App, rows: "tuple[Compared, ...]", extent: Rebuilt) -> None:
 
 
 def _verify_drive(app: App, drive: Path, root: str | None, parameters: Path) -> None:
-    from vcr.engines.sealed import check_drive, read_parameters  # noqa: PLC0415
+    from vcr.engines.sealed import check_drive, read_parameters
 
     if root is None:
         raise UsageError("--image needs --root", why="a drive cannot vouch for itself")

@@ -47,7 +47,7 @@ def exec_(ctx: click.Context, *, system: bool, interactive: bool, tty: bool) -> 
     It must be up: with the profile stage, prod-debug or dev. vcr ends with the command's
     exit code.
     """
-    from vcr.agent.debug import Request  # noqa: PLC0415
+    from vcr.agent.debug import Request
 
     app, argv = ctx.obj, ctx.meta[COMMAND]
     if not argv:
@@ -71,8 +71,8 @@ def shell(ctx: click.Context, *, system: bool) -> None:
     It must be up: with the profile stage, prod-debug or dev. What comes on stdin that is no
     terminal is carried out as a script. vcr ends with the shell's exit code.
     """
-    from vcr.agent.debug import Request  # noqa: PLC0415
-    from vcr.runtime.exec import check_system, find_shell  # noqa: PLC0415
+    from vcr.agent.debug import Request
+    from vcr.runtime.exec import check_system, find_shell
 
     app: App = ctx.obj
     inside = _inside(app)
@@ -92,7 +92,7 @@ def cat(ctx: click.Context, *, words: tuple[str, ...], system: bool) -> None:
 
     It must be up: with the profile stage, prod-debug or dev.
     """
-    from vcr.agent.debug import Request  # noqa: PLC0415
+    from vcr.agent.debug import Request
 
     if len(words) > 2:
         raise UsageError("too many arguments", fix="vcr cat [DIR] PATH")
@@ -111,9 +111,9 @@ def cp(app: App, *, words: tuple[str, ...], system: bool) -> None:
     The side that is inside is written as :PATH or app:PATH. A TARGET that is a directory
     gets the copy into it. It must be up: with the profile stage, prod-debug or dev.
     """
-    from pathlib import Path  # noqa: PLC0415
+    from pathlib import Path
 
-    from vcr.runtime.exec import copy_in, copy_out  # noqa: PLC0415
+    from vcr.runtime.exec import copy_in, copy_out
 
     usage = "vcr cp [DIR] :PATH TARGET, or vcr cp [DIR] SOURCE :PATH"
     if len(words) not in {2, 3}:
@@ -146,7 +146,7 @@ def ssh_config(app: App) -> None:
     The machine must be up with the profile stage or prod-debug. `vcr ssh-config > FILE`, then
     `ssh -F FILE vcr-NAME`. It opens no port, and holds for machines that come later, too.
     """
-    from vcr.runtime.ssh import Access, way_in  # noqa: PLC0415
+    from vcr.runtime.ssh import Access, way_in
 
     access = Access(app.started_project(), app.settings)
     inside = way_in(access)
@@ -159,7 +159,7 @@ def ssh_config(app: App) -> None:
 
 
 def _choose_directory(app: App, words: tuple[str, ...]) -> None:
-    from pathlib import Path  # noqa: PLC0415
+    from pathlib import Path
 
     for word in words:
         app.directory = Path(word)
@@ -167,8 +167,8 @@ def _choose_directory(app: App, words: tuple[str, ...]) -> None:
 
 def _inside(app: App) -> "Inside":
     """Return the way into what the project has up; raises UsageError when there is none."""
-    from vcr.runtime.exec import inside_of  # noqa: PLC0415
-    from vcr.runtime.record import Records  # noqa: PLC0415
+    from vcr.runtime.exec import inside_of
+    from vcr.runtime.record import Records
 
     project, records = app.started_project(), Records(app.settings)
     return inside_of(project, records, lambda: app.ui.note("waiting: all its ports are in use"))
@@ -176,8 +176,8 @@ def _inside(app: App) -> "Inside":
 
 def _carry_out(app: App, inside: "Inside", request: "Request") -> int:
     """Carry REQUEST out with the streams of this process, and return its exit code."""
-    from vcr.agent.session import Streams  # noqa: PLC0415
-    from vcr.runtime.exec import answer, carry_out  # noqa: PLC0415
+    from vcr.agent.session import Streams
+    from vcr.runtime.exec import answer, carry_out
 
     if not app.ui.is_json:
         return carry_out(inside, request, Streams())

@@ -101,7 +101,7 @@ def run_hot(
     announce: Callable[[Hot], None],
 ) -> None:
     """Run what was BUILT, and what comes of each change, until an interrupt."""
-    from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.tools.nix import Nix
 
     project, vm, records = built
     toolset = Nix(app.settings).toolset("watch")

@@ -34,9 +34,9 @@ def logs(
     service: str | None,
 ) -> None:  # fmt: skip
     """Show what the app printed."""
-    from vcr.engines.container.services import log_of  # noqa: PLC0415
-    from vcr.runtime.follow import follow, read_log  # noqa: PLC0415
-    from vcr.runtime.record import Records  # noqa: PLC0415
+    from vcr.engines.container.services import log_of
+    from vcr.runtime.follow import follow, read_log
+    from vcr.runtime.record import Records
 
     records, key = Records(app.settings), app.started_project().key
     channels, record = records.last_channels(key), records.load(key)
@@ -61,7 +61,7 @@ def parse_since(text: str, now: float) -> float:
 
     Both are in seconds since 1970. A time without a zone is this host's.
     """
-    from vcr.model.duration import parse_duration  # noqa: PLC0415
+    from vcr.model.duration import parse_duration
 
     with suppress(ValueError):
         return now - parse_duration(text)
@@ -76,7 +76,7 @@ def parse_since(text: str, now: float) -> float:
 
 def _length_at(path: "Path", moment: float) -> int:
     """Return how long the log at PATH was at MOMENT; raises UsageError when nobody noted it."""
-    from vcr.runtime.log_index import length_at  # noqa: PLC0415
+    from vcr.runtime.log_index import length_at
 
     try:
         return length_at(path, moment)
@@ -93,7 +93,7 @@ def _length_at(path: "Path", moment: float) -> int:
 @click.pass_obj
 def ps(app: App, *, everything: bool) -> None:
     """List the VMs of all projects and their health."""
-    from vcr.runtime.record import Records  # noqa: PLC0415
+    from vcr.runtime.record import Records
 
     records = Records(app.settings)
     rows = [(record, _status(record, records)) for record in records.all()]
@@ -112,7 +112,7 @@ def ps(app: App, *, everything: bool) -> None:
 
 
 def _status(record: "Record", records: "Records") -> str:
-    from vcr.runtime.machine import Running, current_health  # noqa: PLC0415
+    from vcr.runtime.machine import Running, current_health
 
     if not record.is_running:
         return "exited"

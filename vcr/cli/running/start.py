@@ -97,7 +97,7 @@ class Start:
         """Return it with a VM as its runtime, and say why, where no container can be made."""
         if self.profile != "dev" or self.runtime:
             return self
-        from vcr.engines.container.probe import why_no_container  # noqa: PLC0415
+        from vcr.engines.container.probe import why_no_container
 
         why = why_no_container()
         if not why:
@@ -107,13 +107,13 @@ class Start:
 
     def forwards(self) -> "list[Forward]":
         """Return the forwards that were asked for; raises UsageError."""
-        from vcr.runtime.ports import parse_forward  # noqa: PLC0415
+        from vcr.runtime.ports import parse_forward
 
         return [parse_forward(text) for text in self.publish]
 
     def additions(self, app: App) -> "Additions":
         """Return what is given at the start; raises UsageError where there is no place for it."""
-        from vcr.engines.container.machine import Additions  # noqa: PLC0415
+        from vcr.engines.container.machine import Additions
 
         lines = read_env_file(self.env_file) if self.env_file else []
         env = [_variable(text) for text in (*lines, *self.env)]
@@ -141,7 +141,7 @@ class Start:
                 why="its CPUs would race each other; dev has those of this host anyway",
                 fix="use --profile stage, or leave it out",
             )
-        from vcr.engines.qemu.boot import BOARDS  # noqa: PLC0415
+        from vcr.engines.qemu.boot import BOARDS
 
         cpus = min(len(os.sched_getaffinity(0)), BOARDS["riscv64"].max_cpus)
         app.ui.warn(
@@ -176,15 +176,15 @@ class Start:
                 why="a new version starts beside the old one: its services would be there twice",
                 fix="`vcr run` without --hot; `LABEL vcr.dev.mount` shows an app its source",
             )
-        from vcr.build.services import build_services  # noqa: PLC0415
+        from vcr.build.services import build_services
 
         return replace(additions, services=build_services(app.settings, app.ui, project))
 
     def _with_skopeo(self, additions: "Additions", app: App) -> "Additions":
         """Check the program that was asked for, and bring what fills its store."""
-        from vcr.engines.container.docker import check_program  # noqa: PLC0415
-        from vcr.tools.nix import Nix  # noqa: PLC0415
-        from vcr.tools.skopeo import Skopeo  # noqa: PLC0415
+        from vcr.engines.container.docker import check_program
+        from vcr.tools.nix import Nix
+        from vcr.tools.skopeo import Skopeo
 
         check_program(additions.runtime)
         skopeo = Skopeo.of_toolset(Nix(app.settings).toolset("oci")).program
@@ -192,9 +192,9 @@ class Start:
 
     def build(self, app: App) -> "tuple[Project, Path, Records]":
         """Build the project; return it, what its machine is started from, and the records."""
-        from vcr.build.builder import Builder  # noqa: PLC0415
-        from vcr.model.stage import SEALED_PROFILES, machine_of, stages_of  # noqa: PLC0415
-        from vcr.runtime.record import Records  # noqa: PLC0415
+        from vcr.build.builder import Builder
+        from vcr.model.stage import SEALED_PROFILES, machine_of, stages_of
+        from vcr.runtime.record import Records
 
         if self.enclave and self.profile != "prod":
             raise UsageError("an enclave goes on from a sealed snapshot", fix="add --profile prod")
@@ -206,7 +206,7 @@ class Start:
         if self.profile in SEALED_PROFILES:
             _check_emulator(plan.machine, app.outside)
         if vm:
-            from vcr.engines.container.machine import LIVE_LABEL, live_mount  # noqa: PLC0415
+            from vcr.engines.container.machine import LIVE_LABEL, live_mount
 
             if live_mount(plan.image.config):
                 raise no_place(f"LABEL {LIVE_LABEL}")
@@ -255,8 +255,8 @@ def read_env_file(path: Path) -> list[str]:
 
 def parse_volume(text: str) -> "Bind":
     """Read HOST:GUEST[:ro]; HOST is relative to the working directory. Raises UsageError."""
-    from vcr.engines.container.bundle import Bind  # noqa: PLC0415
-    from vcr.model.volume import split_volume  # noqa: PLC0415
+    from vcr.engines.container.bundle import Bind
+    from vcr.model.volume import split_volume
 
     try:
         host, guest, read_only = split_volume(text)

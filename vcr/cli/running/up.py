@@ -31,9 +31,9 @@ def up(app: App, /, **options: Any) -> None:
 
     It runs in a VM or, with the profile dev, in a container of this host.
     """
-    from vcr.runtime.machine import start  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
-    from vcr.tools.nix_store import blaming_store  # noqa: PLC0415
+    from vcr.runtime.machine import start
+    from vcr.tools.nix import Nix
+    from vcr.tools.nix_store import blaming_store
 
     wanted = Start(**options).chosen(app)
     given, forwards = wanted.additions(app), wanted.forwards()
@@ -66,8 +66,8 @@ def run(app: App, /, *, hot: bool, **options: Any) -> None:
     It runs in a VM or, with the profile dev, in a container of this host. With --hot
     the app that runs goes on serving until one with the change is healthy.
     """
-    from vcr.tools.nix import Nix  # noqa: PLC0415
-    from vcr.tools.nix_store import blaming_store  # noqa: PLC0415
+    from vcr.tools.nix import Nix
+    from vcr.tools.nix_store import blaming_store
 
     wanted = Start(**options).chosen(app)
     given, forwards = wanted.additions(app), wanted.forwards()
@@ -77,11 +77,11 @@ def run(app: App, /, *, hot: bool, **options: Any) -> None:
         if _still_up(records, project, vm, additions) is not None:
             raise UsageError(f"{project.name} is up already", fix="`vcr down`, or `vcr logs -f`")
         if hot:
-            from vcr.cli.running.hot import run_hot  # noqa: PLC0415
+            from vcr.cli.running.hot import run_hot
 
             run_hot(app, wanted, built, lambda hot: announce(app, hot.record))
         else:
-            from vcr.runtime.machine import start  # noqa: PLC0415
+            from vcr.runtime.machine import start
 
             _follow(
                 app,
@@ -100,7 +100,7 @@ def run(app: App, /, *, hot: bool, **options: Any) -> None:
 
 def _follow(app: App, running: "Running", timeout: float | None) -> None:
     """Show the app's log until it ends or is interrupted; then it is stopped."""
-    from vcr.runtime.follow import follow  # noqa: PLC0415
+    from vcr.runtime.follow import follow
 
     watch = _Watch(app, running, timeout)
     try:
@@ -122,8 +122,8 @@ def _follow(app: App, running: "Running", timeout: float | None) -> None:
 @click.pass_obj
 def down(app: App, *, everything: bool, grace: int) -> None:
     """Stop the VM of the project."""
-    from vcr.runtime.machine import Running  # noqa: PLC0415
-    from vcr.runtime.record import Records  # noqa: PLC0415
+    from vcr.runtime.machine import Running
+    from vcr.runtime.record import Records
 
     records = Records(app.settings)
     found = records.all() if everything else _records_here(app, records)
@@ -162,7 +162,7 @@ def _still_up(
     records: "Records", project: "Project", vm: "Path", additions: "Additions"
 ) -> "Running | None":
     """Return the machine if it runs and is the one just built; stop another one."""
-    from vcr.runtime.machine import Running  # noqa: PLC0415
+    from vcr.runtime.machine import Running
 
     record = records.load(project.key)
     if record is None:
@@ -209,11 +209,11 @@ def announce(app: App, record: "Record") -> None:
 
 def _name_root(app: App, record: "Record") -> None:
     """Say where the root of an emulated enclave's documents is."""
-    from pathlib import Path  # noqa: PLC0415
+    from pathlib import Path
 
-    from vcr.engines.enclave.machine import root_of_run  # noqa: PLC0415
-    from vcr.engines.machine import read_vm  # noqa: PLC0415
-    from vcr.runtime.record import Records  # noqa: PLC0415
+    from vcr.engines.enclave.machine import root_of_run
+    from vcr.engines.machine import read_vm
+    from vcr.runtime.record import Records
 
     if read_vm(Path(record.vm))["kind"] == "enclave":
         root = root_of_run(Records(app.settings).channels(record.where))

@@ -45,10 +45,10 @@ def push(
 
     TO is a directory, or a URL: file://, http(s):// or s3://.
     """
-    from vcr.cli.sharing.export import build_for  # noqa: PLC0415
-    from vcr.export.write import stages_for  # noqa: PLC0415
-    from vcr.tools.binary_cache import BinaryCache, SigningKey  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.cli.sharing.export import build_for
+    from vcr.export.write import stages_for
+    from vcr.tools.binary_cache import BinaryCache, SigningKey
+    from vcr.tools.nix import Nix
 
     nix = Nix(app.settings)
     place, signer = BinaryCache.at(to, nix), SigningKey.load(key)
@@ -71,10 +71,10 @@ def push(
 @click.pass_obj
 def info(app: App, *, profile: str, engine: str | None) -> None:
     """Show which stages of the project in DIR are here, and which caches have them."""
-    from vcr.build.builder import Builder  # noqa: PLC0415
-    from vcr.export.write import stages_for  # noqa: PLC0415
-    from vcr.tools.binary_cache import BinaryCache  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
+    from vcr.build.builder import Builder
+    from vcr.export.write import stages_for
+    from vcr.tools.binary_cache import BinaryCache
+    from vcr.tools.nix import Nix
 
     project, plan = app.prepare(arch=arch_of(None, profile), profile=profile, engine=engine)
     nix = Nix(app.settings)

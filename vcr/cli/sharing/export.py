@@ -38,9 +38,9 @@ def export(
         raise UsageError("no directory to export to", fix=f"vcr export {profile} TARGET [DIR]")
     target, *rest = words
     _choose_project(app, rest)
-    from vcr.export.write import stages_for, write_export  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
-    from vcr.tools.nix_store import blaming_store  # noqa: PLC0415
+    from vcr.export.write import stages_for, write_export
+    from vcr.tools.nix import Nix
+    from vcr.tools.nix_store import blaming_store
 
     warn_of_debug(app, profile)
     built = build_for(app, profile, engine, stages_for(profile))
@@ -67,18 +67,18 @@ def warn_of_debug(app: App, profile: str) -> None:
 
 def build_for(app: App, profile: str, engine: str | None, stages: tuple[str, ...]) -> "Built":
     """Build STAGES of the app's project."""
-    from vcr.build.builder import Builder  # noqa: PLC0415
+    from vcr.build.builder import Builder
 
     project, plan = app.prepare(arch=arch_of(None, profile), profile=profile, engine=engine)
     return Builder(app.settings, app.ui, project).build(plan, stages)
 
 
 def _serve(app: App, profile: str, words: tuple[str, ...], engine: str | None, where: str) -> None:
-    from vcr.export.nbd import parse_address, serve  # noqa: PLC0415
-    from vcr.model.stage import stages_of  # noqa: PLC0415
-    from vcr.tools.nbdkit import Nbdkit  # noqa: PLC0415
-    from vcr.tools.nix import Nix  # noqa: PLC0415
-    from vcr.tools.nix_store import blaming_store  # noqa: PLC0415
+    from vcr.export.nbd import parse_address, serve
+    from vcr.model.stage import stages_of
+    from vcr.tools.nbdkit import Nbdkit
+    from vcr.tools.nix import Nix
+    from vcr.tools.nix_store import blaming_store
 
     address = parse_address(where)
     if "seal" not in stages_of(profile):

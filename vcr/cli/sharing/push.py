@@ -40,7 +40,7 @@ def push(
     index. Registries other than on this host are spoken to by TLS only; `skopeo login`
     keeps credentials.
     """
-    from vcr.export import registry  # noqa: PLC0415
+    from vcr.export import registry
 
     rest = list(words)
     reference = None
@@ -68,9 +68,9 @@ def push(
 @contextmanager
 def _export(app: App, profile: str, engine: str | None, given: Path | None) -> Iterator[Path]:
     """Yield the directory of an export: the one GIVEN, or one that is made."""
-    from vcr.atomic import scratch_directory  # noqa: PLC0415
-    from vcr.export.check import manifest_of  # noqa: PLC0415
-    from vcr.export.write import stages_for, write_export  # noqa: PLC0415
+    from vcr.atomic import scratch_directory
+    from vcr.export.check import manifest_of
+    from vcr.export.write import stages_for, write_export
 
     warn_of_debug(app, profile if given is None else manifest_of(given).profile)
     if given is not None:
@@ -95,7 +95,7 @@ def _export(app: App, profile: str, engine: str | None, given: Path | None) -> I
 @click.pass_obj
 def pull(app: App, *, reference: str, target: Path, expected: str) -> None:
     """Pull an export from REF into the new directory TARGET, and check every byte of it."""
-    from vcr.export import registry  # noqa: PLC0415
+    from vcr.export import registry
 
     place = registry.Reference.parse(reference)
     with app.ui.step("pull") as step:
@@ -110,7 +110,7 @@ def pull(app: App, *, reference: str, target: Path, expected: str) -> None:
 
 
 def _skopeo(app: App) -> "Skopeo":
-    from vcr.tools.nix import Nix  # noqa: PLC0415
-    from vcr.tools.skopeo import Skopeo  # noqa: PLC0415
+    from vcr.tools.nix import Nix
+    from vcr.tools.skopeo import Skopeo
 
     return Skopeo.of_toolset(Nix(app.settings).toolset("oci"))

@@ -72,7 +72,7 @@ class Emulation:
         QEMU with the machine nitro-enclave, to be used in place of SETUP's.
         """
         # Signing takes packages that nothing else here needs.
-        from vcr.engines.enclave.nsm import SoftwareNsm  # noqa: PLC0415
+        from vcr.engines.enclave.nsm import SoftwareNsm
 
         self.setup = setup
         self.console = console
