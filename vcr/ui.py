@@ -6,6 +6,7 @@ terminal or forge a line is written out here (vcr.escape), so that no caller can
 """
 
 import enum
+import io
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -134,6 +135,18 @@ class Ui:
     def _write(stream: IO[str], text: str) -> None:
         stream.write(text + "\n")
         stream.flush()
+
+
+class _Nowhere(io.StringIO):
+    """A stream that keeps nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def silent() -> Ui:
+    """Return a Ui of which nothing is seen, for programs that use vcr as a library."""
+    return Ui(_Nowhere(), _Nowhere(), Progress.QUIET, verbosity=-1)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -14,6 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("cli",),
     ("reference",),
+    ("app",),
     ("attest", "export", "perf", "verify", "report"),
     ("build", "runtime"),
     ("planner",),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vcr.app.context import Context, Variant
 from vcr.model.arch import Arch, native_arch
 from vcr.model.stage import ENGINES, PROFILES
 from vcr.private import keep_private
@@ -28,6 +29,11 @@ class App:
     directory: Path = field(default_factory=Path)
     debug: bool = False
     outside: tuple[Path, ...] = ()  # what a project may name besides its own files
+
+    @property
+    def context(self) -> Context:
+        """Return what the use-cases of vcr.app work with."""
+        return Context(self.directory, self.settings, self.ui, self.outside)
 
     def load_project(self) -> "Project":
         """Read the project; raises UsageError."""
@@ -223,6 +229,13 @@ profile_option = click.option(
 engine_option = click.option(
     "--engine", type=click.Choice(ENGINES), help="What runs a prod machine, instead of vcr.toml's."
 )
+
+
+def variant_of(
+    profile: str, arch: str | None = None, engine: str | None = None, target: str | None = None
+) -> Variant:
+    """Return the variant that the options of a verb name."""
+    return Variant(profile, None if arch is None else Arch(arch), engine, target)
 
 
 def arch_of(chosen: str | None, profile: str) -> Arch:

@@ -2,16 +2,20 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vcr.cli.context import App, Command, arch_of, engine_option, plan_options
+import vcr.app
+from vcr.cli.context import App, Command, engine_option, plan_options, variant_of
 from vcr.errors import UsageError
-from vcr.model.arch import Arch
 from vcr.model.duration import parse_duration
-from vcr.model.stage import ALL_STAGES, SEALED_PROFILES, stages_of
+from vcr.model.stage import ALL_STAGES, SEALED_PROFILES
 from vcr.ui import Ui, human_size
+
+if TYPE_CHECKING:  # pydantic costs 200 ms at import
+    from vcr.build.builder import Built
+    from vcr.model.ladder import Rung
 
 
 @click.command(cls=Command)
@@ -41,47 +45,30 @@ def build(
     DIR is the project's directory; a directory named like a stage is written ./image.
     """
     last = _take_words(app, words)
-    chosen = arch_of(arch, profile)
-    wanted = _stages_up_to(last, chosen, profile)
     try:
         limit = parse_duration(timeout)
     except ValueError as error:
         raise UsageError(f"--timeout {timeout} is wrong", why=str(error)) from None
-
-    from vcr.build.builder import Builder  # pydantic costs 200 ms at import
-
-    project, plan = app.prepare(arch=chosen, profile=profile, target=target, engine=engine)
-    if "enclave" in wanted:
-        check_enclave(plan.machine.engine)
-    built = Builder(app.settings, app.ui, project, limit).build(plan, wanted)
+    variant = variant_of(profile, arch, engine, target)
+    built = vcr.app.build(app.context, variant, last=last, timeout=limit)
     if app.ui.is_json:
         app.ui.json("build", _as_json(built))
         return
     sealed = profile in SEALED_PROFILES
-    print_ladder(app.ui, built.ladder, _engine_words(built.plan, project) if sealed else "")
+    print_ladder(app.ui, built.ladder, _engine_words(app, built) if sealed else "")
 
 
-def print_ladder(ui: Ui, ladder: "tuple[Any, ...]", engine: str = "") -> None:
+def print_ladder(ui: Ui, ladder: "tuple[Rung, ...]", engine: str = "") -> None:
     """Print the ENGINE, if any, and the rungs of LADDER, one a line: name, digest, size."""
     rows = [("engine", engine, "")] if engine else []
     ui.table([*rows, *((rung.name, rung.digest, human_size(rung.size)) for rung in ladder)])
 
 
-def _engine_words(plan: Any, project: Any) -> str:
+def _engine_words(app: App, built: "Built") -> str:
     """Name the engine, and the one of vcr.lock if --engine chose another."""
-    machine, locked = plan.machine, project.config.machine.engine
+    machine, locked = built.plan.machine, app.context.load_project().config.machine.engine
     other = "" if machine.engine == locked else f", not {locked} as in vcr.lock"
     return f"{machine.engine} {machine.engine_version}{other}"
-
-
-def check_enclave(engine: str) -> None:
-    """Raise UsageError unless an enclave can run what ENGINE has made."""
-    if engine != "qemu":
-        raise UsageError(
-            f"there is no enclave for the engine {engine}",
-            why="what an enclave carries goes on from snapshots of the engine qemu",
-            fix="add --engine qemu",
-        )
 
 
 def _take_words(app: App, words: tuple[str, ...]) -> str | None:
@@ -104,22 +91,7 @@ def _take_words(app: App, words: tuple[str, ...]) -> str | None:
     return stages[0] if stages else None
 
 
-def _stages_up_to(last: str | None, arch: Arch, profile: str) -> tuple[str, ...]:
-    if arch is not Arch.RISCV64:
-        if last not in {None, "image"}:
-            raise UsageError(
-                f"there is no {last} for {arch}",
-                why="machines are riscv64; for other architectures vcr builds the image",
-                fix=f"`vcr build image --arch {arch}`",
-            )
-        return ("image",)
-    stages = stages_of(profile, enclave=profile == "prod" and last == "enclave")
-    if last and last not in stages:
-        raise UsageError(f"the profile {profile} has no stage {last}", fix="use --profile prod")
-    return stages[: stages.index(last) + 1] if last else stages
-
-
-def _as_json(built: Any) -> dict[str, Any]:
+def _as_json(built: "Built") -> dict[str, Any]:
     return {
         **built.plan.terms,
         "ladder": [{**asdict(rung), "path": str(rung.path)} for rung in built.ladder],

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from vcr.attest.providers import ENCLAVE_PROVIDERS, PROVIDERS
-from vcr.cli.building.build import check_enclave
 from vcr.cli.context import App, Command, arch_of, engine_option, plan_options, project_argument
 from vcr.cli.proving.attest_verify import verify
 from vcr.errors import UsageError
@@ -169,6 +168,8 @@ def _build(
 
     project, plan = app.prepare(arch=arch_of(arch, profile), profile=profile, engine=engine)
     if enclave:
+        from vcr.app.building.build import check_enclave
+
         check_enclave(plan.machine.engine)
     stages = stages_of(profile, arch=plan.arch, enclave=enclave)
     builder = Builder(app.settings, app.ui, project)

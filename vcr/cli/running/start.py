@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.building.build import check_enclave
 from vcr.cli.context import App, Seconds, arch_of, engine_option, profile_option
 from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, read_text
@@ -202,6 +201,8 @@ class Start:
         arch = arch_of(None, self.profile)
         project, plan = app.prepare(arch=arch, profile=self.profile, engine=self.engine)
         if self.enclave:
+            from vcr.app.building.build import check_enclave
+
             check_enclave(plan.machine.engine)
         if self.profile in SEALED_PROFILES:
             _check_emulator(plan.machine, app.outside)

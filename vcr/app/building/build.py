@@ -1,0 +1,62 @@
+"""`build`: the stages of a project, and with them its digest ladder."""
+
+from collections.abc import Sequence
+
+from vcr.app.context import Context, Variant
+from vcr.build.builder import Builder, Built
+from vcr.errors import UsageError
+from vcr.model.arch import Arch
+from vcr.model.stage import stages_of
+
+
+def build(
+    context: Context,
+    variant: Variant = Variant(),
+    *,
+    last: str | None = None,
+    timeout: float = 0,
+) -> Built:
+    """Build the project's stages up to LAST, and return them with the digest ladder.
+
+    LAST is a stage such as "image" or "seal"; None builds all that the profile has. One step
+    may take TIMEOUT seconds, 0 for any. Raises UsageError, LockError, FetchError, HostError,
+    and VcrError when a step fails.
+    """
+    stages = stages_up_to(last, variant)
+    project, plan = context.prepare(variant)
+    if "enclave" in stages:
+        check_enclave(plan.machine.engine)
+    return Builder(context.settings, context.ui, project, timeout).build(plan, stages)
+
+
+def build_stages(context: Context, variant: Variant, stages: Sequence[str]) -> Built:
+    """Build exactly STAGES of the project; raises as `build` does."""
+    project, plan = context.prepare(variant)
+    return Builder(context.settings, context.ui, project).build(plan, stages)
+
+
+def stages_up_to(last: str | None, variant: Variant) -> tuple[str, ...]:
+    """Return the stages of VARIANT up to LAST, None for all; raises UsageError, HostError."""
+    arch, profile = variant.chosen_arch(), variant.profile
+    if arch is not Arch.RISCV64:
+        if last not in {None, "image"}:
+            raise UsageError(
+                f"there is no {last} for {arch}",
+                why="machines are riscv64; for other architectures vcr builds the image",
+                fix=f"`vcr build image --arch {arch}`",
+            )
+        return ("image",)
+    stages = stages_of(profile, enclave=profile == "prod" and last == "enclave")
+    if last and last not in stages:
+        raise UsageError(f"the profile {profile} has no stage {last}", fix="use --profile prod")
+    return stages[: stages.index(last) + 1] if last else stages
+
+
+def check_enclave(engine: str) -> None:
+    """Raise UsageError unless an enclave can run what ENGINE has made."""
+    if engine != "qemu":
+        raise UsageError(
+            f"there is no enclave for the engine {engine}",
+            why="what an enclave carries goes on from snapshots of the engine qemu",
+            fix="add --engine qemu",
+        )

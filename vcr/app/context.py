@@ -1,0 +1,83 @@
+"""What every use-case works with: the project's directory, settings, where progress goes.
+
+Importing this is cheap: neither pydantic nor rich, so that the command line may name
+`Variant` and `Context` while it only shows its help.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vcr.model.arch import Arch, native_arch
+from vcr.model.stage import PROFILES
+from vcr.private import keep_private
+from vcr.settings import Settings
+from vcr.ui import Ui, silent
+
+if TYPE_CHECKING:  # pydantic costs 200 ms at import
+    from vcr.model.plan import Plan
+    from vcr.model.project import Project
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Which build of a project is meant."""
+
+    profile: str = PROFILES[0]  # one of vcr.model.stage.PROFILES
+    arch: Arch | None = None  # None: this host's for dev, else riscv64
+    engine: str | None = None  # what runs a prod machine; None: as vcr.toml has it
+    target: str | None = None  # stop at this stage of the Dockerfile; None: the last one
+
+    def chosen_arch(self) -> Arch:
+        """Return the architecture; raises HostError when dev has none for this host."""
+        if self.arch is not None:
+            return self.arch
+        return native_arch() if self.profile == "dev" else Arch.RISCV64
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a use-case works, and who hears of its progress.
+
+    Making one keeps the directories of vcr's own, which the settings name, from other users;
+    raises HostError where that is impossible.
+    """
+
+    directory: Path = field(default_factory=Path)  # of the project
+    settings: Settings = field(default_factory=Settings.load)
+    ui: Ui = field(default_factory=silent)  # progress, notes and warnings only, never data
+    outside: tuple[Path, ...] = ()  # what a project may name besides its own files
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        for directory in (settings.state_dir, settings.cache_dir, settings.runtime_dir):
+            keep_private(directory)
+
+    def load_project(self) -> "Project":
+        """Return the project; raises UsageError."""
+        from vcr.model.project import load_project
+
+        return load_project(self.directory, outside=self.outside)
+
+    def started_project(self) -> "Project":
+        """Return the project to find what of it is up; raises UsageError.
+
+        Nothing is read of where its paths lead, and that was allowed when it was started.
+        """
+        from vcr.model.places import ANYWHERE
+        from vcr.model.project import load_project
+
+        return load_project(self.directory, outside=ANYWHERE)
+
+    def prepare(self, variant: Variant) -> "tuple[Project, Plan]":
+        """Return the project and the plan of VARIANT; raises UsageError, LockError, HostError."""
+        from vcr.planner.prepare import prepare
+
+        return prepare(
+            self.directory,
+            arch=variant.chosen_arch(),
+            profile=variant.profile,
+            target=variant.target,
+            engine=variant.engine,
+            outside=self.outside,
+        )
