@@ -4,7 +4,7 @@ arch:
 let
   kind = toolchain.kernelOf arch;
   kernel = import ./kernel.nix { inherit toolchain sandbox; } {
-    name = "vcr-machine-${arch}";
+    name = "vcr-build-machine-${arch}";
     inherit arch;
     kernel = kind;
     init = "${toolchain.step arch}/step";

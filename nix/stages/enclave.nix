@@ -6,7 +6,7 @@ let
   inherit (toolchain) pins qemu-riscv;
   # The same for every app, so that PCR1 is.
   runtime = sandbox.build {
-    name = "vcr-enclave-runtime-${arch}";
+    name = "vcr-ramdisk-${arch}";
     module = "enclave_ramdisk";
     job = {
       loader = "${toolchain.loader arch}/loader";

@@ -19,6 +19,12 @@ def test_a_build_and_its_lines_are_attributed() -> None:
     assert log.built == [DRV]
 
 
+def test_a_build_is_called_what_it_is_to_people() -> None:
+    drv = DRV.replace("vcr-image", "vcr-machine-app")
+    started = NixLog().feed(event(action="start", id=7, type=105, fields=[drv]))
+    assert started == "building the machine at step 0 (vcr-machine-app)"
+
+
 def test_errors_are_kept_without_colours() -> None:
     log = NixLog()
     log.feed(event(action="msg", level=0, msg="\x1b[31;1merror:\x1b[0m no"))

@@ -1,9 +1,11 @@
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from vcr.build.reason import FIRST, why_built
 from vcr.tools.derivation import Derivation
 
+REPO = Path(__file__).resolve().parents[2]
 HASHES = iter(f"{n:032d}" for n in range(10_000))
 
 
@@ -60,3 +62,30 @@ def test_a_changed_definition_is_said(tmp_path: Path) -> None:
     old = write_drv(tmp_path, "layer", env="a")
     new = write_drv(tmp_path, "layer", env="b")
     assert why_built(old, new) == "layer changed"
+
+
+def test_the_machine_of_prod_is_not_taken_for_the_build_machine(tmp_path: Path) -> None:
+    olds, news = (
+        [
+            write_drv(tmp_path, f"vcr-snapshot-{name}", inputs=[machine])
+            for name in ("app", "riscv64")
+            for machine in [write_drv(tmp_path, f"vcr-machine-{name}", env=env)]
+        ]
+        for env in ("256 MiB", "512 MiB")
+    )
+    for old, new in zip(olds, news, strict=True):
+        assert why_built(old, new) == "the machine at step 0 changed"
+
+
+def test_a_build_machine_that_changed_is_said_so(tmp_path: Path) -> None:
+    name = re.search(r'name = "(vcr-[a-z-]+-)\$', (REPO / "nix/lib/machine.nix").read_text())
+    assert name
+    old, new = (
+        write_drv(
+            tmp_path,
+            "vcr-layer-run",
+            inputs=[write_drv(tmp_path, f"{name[1]}riscv64", env=env)],
+        )
+        for env in "ab"
+    )
+    assert why_built(old, new) == "the build machine changed"

@@ -9,31 +9,12 @@ import filecmp
 from collections.abc import Iterator
 from pathlib import Path
 
+from vcr.model.derivations import meaning_of
 from vcr.tools.derivation import Derivation
 from vcr.tools.nix_log import store_name
 
 FIRST = "first build"
 MAX_NAMED = 3  # files named in a reason
-
-# What the derivations of nix/stages are to their users, by the beginning of their name.
-MEANINGS = {
-    "vcr-agent-": "the machine's agent",
-    "vcr-image-": "the image's config",
-    "vcr-kernel-": "the kernel",
-    "vcr-layer-copy": "a COPY or ADD",
-    "vcr-layer-debs": "the list of packages",
-    "vcr-layer-oci": "the base image",
-    "vcr-layer-run": "a RUN",
-    "vcr-layer-workdir": "a WORKDIR",
-    "vcr-linux-": "the kernel",
-    "vcr-lower": "the layers below",
-    "vcr-machine-": "the build machine",
-    "vcr-prod-": "the sealed machine",
-    "vcr-rootfs-": "the machine's settings",
-    "vcr-step-": "the build machine",
-    "vcr-tools-": "the toolchain",
-    "vcr-vm-": "the machine's settings",
-}
 
 
 def why_built(old: Path | None, new: Path) -> str:
@@ -51,14 +32,9 @@ def _compare(old_path: Path, new_path: Path) -> str:
         return _compare(before, after)
     for before, after in _pairs(old.sources, new.sources):
         return _changed_files(before, after) or f"{store_name(str(after))} changed"
-    name = _meaning(store_name(str(new_path)))
+    name = meaning_of(store_name(str(new_path)))
     added = {store_name(str(p)) for p in new.inputs} - {store_name(str(p)) for p in old.inputs}
     return f"{name} changed: new {min(added)}" if added else f"{name} changed"
-
-
-def _meaning(name: str) -> str:
-    found = (words for prefix, words in MEANINGS.items() if name.startswith(prefix))
-    return next(found, name)
 
 
 def _pairs(old: tuple[Path, ...], new: tuple[Path, ...]) -> Iterator[tuple[Path, Path]]:

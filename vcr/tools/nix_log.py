@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from vcr.foreign import load_json
+from vcr.model.derivations import meaning_of
 
 TAIL_LINES = 30
 BUILDER_ERROR = "vcr-error: "  # vcr.formats.failure reports as one JSON object after this
@@ -50,7 +51,7 @@ class NixLog:
                 self.built.append(drv)
                 self._names[ident] = drv
                 self.tails[drv] = deque(maxlen=TAIL_LINES)
-                return f"building {store_name(drv)}"
+                return f"building {_described(store_name(drv))}"
             case {"action": "start", "type": 108, "fields": [str(path), str(cache), *_]}:
                 self.copied[path] = cache
                 return f"copying {store_name(path)} from {cache}"
@@ -92,6 +93,12 @@ def read_report(line: str) -> dict[str, str]:
     keys = ("what", "why", "fix", "code")
     is_one = isinstance(report, dict) and all(isinstance(report.get(key), str) for key in keys)
     return report if is_one else {}
+
+
+def _described(name: str) -> str:
+    """Return what the derivation NAME is to people, and its name."""
+    meaning = meaning_of(name)
+    return name if meaning == name else f"{meaning} ({name})"
 
 
 def _plain(text: str) -> str:

@@ -17,23 +17,14 @@ from typing import Any
 
 from vcr import process
 from vcr.errors import ExitCode, MismatchError, VcrError
+from vcr.model.derivations import kind_of
 from vcr.tools.nix import Nix
 from vcr.tools.nix_log import store_name
 
 AT_ONCE = 500  # paths on one command line
-# How the names begin of what is built for one project: nix/stages. Tools and kernels are
-# not among them, nor is what was fetched: getting those again costs more than they take.
-BUILDS = tuple(
-    f"vcr-{name}-"
-    for name in (
-        "container", "emulation", "enclave", "image", "kernel", "layer", "machine", "prod",
-        "rootfs", "samples", "seal", "snapshot", "squashfs", "vm",
-    )
-)  # fmt: skip
 # What may come of it that a file in the store has other bytes.
 SYMPTOMS = frozenset({ExitCode.FAILED, ExitCode.USAGE, ExitCode.MISMATCH, ExitCode.UNHEALTHY})
 _ALIVE = re.compile(r"[Cc]annot delete path '([^']+)' since it is still alive")
-PARTS = ("vcr-lower", "vcr-mounted", "vcr-run-job")
 
 
 @contextmanager
@@ -188,8 +179,8 @@ def info_rows(told: Any) -> list[tuple[Path, dict[str, Any]]]:
 
 def is_build(path: Path) -> bool:
     """Tell from the name of the store PATH whether it was built for one project."""
-    name = store_name(str(path))
-    return path.suffix != ".drv" and (name.startswith(BUILDS) or name in PARTS)
+    kind = kind_of(store_name(str(path)))
+    return path.suffix != ".drv" and kind is not None and kind.of_project
 
 
 def _paths(text: str) -> Iterator[Path]:
