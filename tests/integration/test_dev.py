@@ -318,6 +318,7 @@ def test_whether_a_container_can_be_made_is_found_by_trying(home: Path) -> None:
 
 
 @pytest.mark.vm
+@pytest.mark.kernel("amd64")
 def test_in_a_vm(vcr: Any, project: Path, tmp_path: Path) -> None:
     refused = vcr("up", *DEV, "--runtime", "vm", "-e", "A=b", project, code=2).stderr
     assert "-e is not for --runtime vm" in refused
@@ -331,6 +332,7 @@ def test_in_a_vm(vcr: Any, project: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.vm
+@pytest.mark.kernel("amd64")
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to forbid namespaces")
 def test_where_no_container_can_be_made_it_is_a_vm(vcr: Any, project: Path) -> None:
     vcr("up", *DEV, "--runtime", "vm", project)  # Nix's sandbox takes namespaces, too
@@ -347,6 +349,7 @@ def test_where_no_container_can_be_made_it_is_a_vm(vcr: Any, project: Path) -> N
 
 
 @pytest.mark.vm
+@pytest.mark.kernel("amd64")
 def test_hot_in_a_vm(vcr: Any, project: Path) -> None:
     child = vcr.spawn("run", *DEV, "--runtime", "vm", "--hot", project)
     port = int(re.search(r":(\d+)/", child.stdout.readline())[1])

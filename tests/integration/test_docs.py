@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 from services import password_registry, toolset
 
 from vcr.cli import vcr
@@ -116,9 +117,16 @@ class Session:
         )
 
 
+def parameter(document: Path) -> ParameterSet:
+    """Return the test parameter of DOCUMENT, marked with what its commands need."""
+    commands = " ".join(FENCE.findall(document.read_text()))
+    marks = [pytest.mark.kernel("enclave")] if "build enclave" in commands else []
+    return pytest.param(document, id=str(document.relative_to(REPO)), marks=marks)
+
+
 @pytest.mark.nix
 @pytest.mark.vm
-@pytest.mark.parametrize("document", DOCUMENTS, ids=[str(d.relative_to(REPO)) for d in DOCUMENTS])
+@pytest.mark.parametrize("document", map(parameter, DOCUMENTS))
 def test_the_examples_of(document: Path, tmp_path: Path) -> None:
     text = document.read_text()
     for words in NEEDS.findall(text):

@@ -37,12 +37,12 @@ from vcr.sandbox.enclave import parameters
 from vcr.settings import Settings
 from vcr.ui import Ui
 
-pytestmark = [pytest.mark.nix, pytest.mark.vm]
+pytestmark = [pytest.mark.nix, pytest.mark.vm, pytest.mark.kernel("enclave")]
 
 REPO = Path(__file__).resolve().parents[2]
 STATIC = REPO / "examples" / "static"
 HELLO = REPO / "examples" / "hello"
-SECONDS = 1800.0
+SECONDS = 300.0  # it takes one minute
 NITRO = os.environ.get("VCR_QEMU_NITRO")
 
 

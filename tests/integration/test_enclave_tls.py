@@ -24,11 +24,11 @@ from vcr.attest.checks.rejected import RejectedError
 from vcr.attest.domains import of_app, of_parent
 from vcr.attest.nitro.document import Expected, verify_document
 
-pytestmark = [pytest.mark.nix, pytest.mark.vm]
+pytestmark = [pytest.mark.nix, pytest.mark.vm, pytest.mark.kernel("enclave")]
 
 REPO = Path(__file__).resolve().parents[2]
 TLS = REPO / "examples" / "tls"
-SECONDS = 1800.0
+SECONDS = 60.0
 
 
 def key_at(port: int) -> bytes:

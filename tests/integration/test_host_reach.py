@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 from program import EXAMPLE, Vcr, runner_in
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
@@ -79,7 +80,12 @@ def listeners() -> Iterator[tuple[Listener, Listener]]:
         one.close()
 
 
-@pytest.fixture(scope="module", params=PROFILES)
+def parameter(profile: str) -> ParameterSet:
+    marks = [pytest.mark.kernel("amd64")] if "VM" in profile else []
+    return pytest.param(profile, id=profile, marks=marks)
+
+
+@pytest.fixture(scope="module", params=map(parameter, PROFILES))
 def up(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Vcr, Path, int]]:

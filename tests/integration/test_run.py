@@ -51,7 +51,10 @@ def run_drv(directory: Path, ident: str, arch: Arch = Arch.RISCV64) -> Path:
     return Nix(Settings.load()).evaluate([attr], builder.write_plan(plan)).targets[0].drv
 
 
-@pytest.mark.parametrize("arch", [Arch.RISCV64, Arch.ARM64, Arch.AMD64])
+@pytest.mark.parametrize(
+    "arch",
+    [Arch.RISCV64, Arch.ARM64, pytest.param(Arch.AMD64, marks=pytest.mark.kernel("amd64"))],
+)
 def test_chance_is_the_same_every_time(vcr: Any, project: Any, arch: Arch) -> None:
     directory = project(CHANCE)
     vcr("build", "image", "--arch", arch, directory)

@@ -116,6 +116,7 @@ def test_the_plan_is_canonical(tmp_path: Path) -> None:
 
 
 @pytest.mark.vm
+@pytest.mark.kernel("enclave")
 def test_an_enclave_image_is_the_same_again() -> None:
     """Loader, first ramdisk and image; the kernel has a test of its own."""
     loaded, plan = prepare(EXAMPLE, arch=Arch.RISCV64, profile="prod")
