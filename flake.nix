@@ -17,9 +17,9 @@
         );
     in
     {
-      packages = each (p: {
+      packages = each (p: p.emulators // {
         inherit (p) vcr busybox linuxkit python build git go nbd oci shell test verify;
-        inherit (p) qemu-riscv qemu-x86 qemu-arm kernel-build;
+        inherit (p) kernel-build;
         default = p.vcr;
       });
       apps = each (p: rec {

@@ -2,7 +2,8 @@
 # sandbox. The tests that drive Nix and QEMU run through bin/test.
 { toolchain }:
 let
-  inherit (toolchain) run goRun test build git go nbd nbd-client oci qemu-riscv qemu-x86 qemu-arm verify linuxkit python;
+  inherit (toolchain) run goRun test build git go nbd nbd-client oci verify linuxkit python;
+  boards = builtins.attrValues toolchain.boards;
   repository = builtins.path {
     path = ../.;
     name = "vcr-repository";
@@ -25,13 +26,14 @@ in
 {
   tools = run {
     name = "vcr-check-tools";
-    path = [ python build git go nbd nbd-client oci qemu-riscv qemu-x86 qemu-arm verify linuxkit ];
+    path = [ python build git go nbd nbd-client oci verify linuxkit ]
+      ++ map (board: toolchain.${board.toolset}) boards;
   } ''
     export HOME=/tmp
     python3 -I -c 'import click, pydantic, rich'
     mksquashfs -version | head -n 1
     for tool in veritysetup git nbdkit nbdcopy nbdinfo skopeo umoci xz zstd gpgv \
-      qemu-system-riscv64 qemu-system-x86_64 qemu-system-aarch64; do
+      ${toString (map (board: board.program) boards)}; do
       $tool --version | head -n 1
     done
     linuxkit version

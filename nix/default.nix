@@ -3,29 +3,38 @@
 #   nix build -f nix --argstr plan FILE image rootfs squashfs kernel vm
 { system ? builtins.currentSystem, plan ? null }:
 let
-  pins = import ./pins.nix { inherit (bootstrap) fetch; };
+  # QEMU's boards, by architecture, as vcr/model/board.py says. Without the context that a file
+  # in the store has: nothing is made of it.
+  boards = builtins.fromJSON (
+    builtins.unsafeDiscardStringContext (builtins.readFile ../vcr/model/board.json)
+  );
+  pins = import ./pins.nix { inherit (bootstrap) fetch; inherit boards; };
   bootstrap = import ./bootstrap.nix { inherit system pins; };
   deb = import ./deb.nix { inherit bootstrap pins; };
-  toolsets = import ./toolsets.nix { inherit bootstrap deb pins; };
+  toolsets = import ./toolsets.nix { inherit bootstrap boards deb pins; };
   toolchain = bootstrap // toolsets // {
-    inherit linux pins goRun;
+    inherit boards linux pins goRun;
+    emulators = builtins.listToAttrs (
+      map (name: { inherit name; value = toolsets.${name}; })
+        (map (board: board.toolset) (builtins.attrValues boards))
+    );
     linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins goRun; };
-    kernels = {
-      riscv64 = linux { arch = "riscv64"; config = [ ./kernel/base.config ./kernel/riscv64.config ]; };
-      # Of build machines and of dev in a VM. QEMU starts an ELF file of x86 as it is:
-      # nothing to unpack.
-      amd64 = linux {
-        arch = "amd64";
-        config = [ ./kernel/base.config ./kernel/amd64.config ];
-        image = "vmlinux";
-      };
+    # Of machines of an architecture, where it is ours, and of this host's enclaves.
+    kernels = builtins.mapAttrs (
+      arch: board: linux {
+        inherit board;
+        inherit (board) image;
+        name = arch;
+        config = [ ./kernel/base.config (./kernel + "/${arch}.config") ];
+      }
+    ) boards // {
       enclave = linux {
-        arch = host;
+        name = host;
+        board = boards.${host};
+        image = boards.${host}.enclave_image;
         config = [ ./kernel/enclave.config (./kernel + "/enclave-${host}.config") ];
       };
     };
-    # Ours where there is one. A function of the target alone: every host boots the same.
-    kernelOf = arch: if arch == "arm64" then "debian" else "vcr";
     step = guestProgram "step"; # /init of build machines
     emulator = import ./cartesi.nix { inherit bootstrap pins; };
     loader = guestProgram "loader"; # /init of enclaves

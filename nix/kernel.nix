@@ -3,23 +3,11 @@
 # Output: kernel, config (what the fragments came to), System.map, symbols (an ELF file of
 # nothing else, for a debugger).
 { bootstrap, toolsets, pins }:
-let
-  images = {
-    riscv64 = "arch/riscv/boot/Image";
-    amd64 = "arch/x86/boot/bzImage";
-    arm64 = "arch/arm64/boot/Image";
-  };
-in
-{ arch, config, image ? images.${arch} }:
+{ name, board, config, image }:
 let
   source = builtins.head (pins.members bootstrap.platform.arch "kernel-source");
   version = pins.version bootstrap.platform.arch source;
   tools = toolsets.kernel-build;
-  target = {
-    riscv64 = { name = "riscv"; triplet = "riscv64-linux-gnu"; };
-    amd64 = { name = "x86"; triplet = "x86_64-linux-gnu"; };
-    arm64 = { name = "arm64"; triplet = "aarch64-linux-gnu"; };
-  }.${arch};
   # Without the comments: a better reason compiles nothing anew.
   option = "CONFIG_[A-Z0-9_]+=.+|# CONFIG_[A-Z0-9_]+ is not set";
   isOption = line: builtins.isString line && builtins.match option line != null;
@@ -28,7 +16,7 @@ let
   # that is not the shell's own.
   elf = toolsets.kernel-elf;
   elfLib = "${elf}/usr/lib/${bootstrap.platform.triplet}";
-  forX86 = text: if arch == "amd64" then " ${text}" else "";
+  forX86 = text: if board.linux == "x86" then " ${text}" else "";
   # Of the source, sorted by what reads it: every Kconfig is read, but no driver of these.
   unused = [ "Documentation/*/*" "tools/perf" "tools/testing" "samples/*/*.[ch]" "sound/*.[ch]" ]
     ++ map (name: "drivers/${name}/*.[ch]") [
@@ -37,7 +25,7 @@ let
   host = "${tools}/usr/lib/${bootstrap.platform.triplet}";
 in
 bootstrap.run ({
-  name = "vcr-linux-${version}-${arch}";
+  name = "vcr-linux-${version}-${name}";
   path = [ tools ];
   passAsFile = [ "fragment" ];
   fragment = builtins.concatStringsSep "" (map (line: "${line}\n") (builtins.concatMap options config));
@@ -48,8 +36,8 @@ bootstrap.run ({
   KBUILD_BUILD_HOST = "vcr";
   KBUILD_BUILD_VERSION = "1";
 
-  ARCH = target.name;
-  CROSS_COMPILE = "${target.triplet}-";
+  ARCH = board.linux;
+  CROSS_COMPILE = "${board.triplet}-";
   # Programs that run while building are built like the tools: they run from the store.
   HOSTCFLAGS = "--sysroot=${tools}" + forX86 "-I${elf}/usr/include";
   HOSTLDFLAGS = "--sysroot=${tools} -Wl,-rpath=${host} -Wl,--dynamic-linker=${tools}/${bootstrap.platform.ld}"
@@ -57,7 +45,7 @@ bootstrap.run ({
     + forX86 "-L${elfLib} -Wl,--disable-new-dtags -Wl,-rpath=${elfLib}";
   BISON_PKGDATADIR = "${tools}/usr/share/bison";
   M4 = "${tools}/usr/bin/m4";
-} // (if arch == "amd64" then { HOSTAR = "${tools}/usr/bin/ar"; } else { })) ''
+} // (if board.linux == "x86" then { HOSTAR = "${tools}/usr/bin/ar"; } else { })) ''
   set -o pipefail
   shell=${bootstrap.busybox}/bin/sh
   ln -s $shell /tmp/sh # see kernel-build in nix/toolsets.nix
@@ -65,7 +53,7 @@ bootstrap.run ({
   ar p ${pins.deb bootstrap.platform.arch source} data.tar.xz | xz -dc |
     tar -xO ./usr/src/${source}.tar.xz | ${tools}/usr/bin/xz -dcT0 |
     ${tools}/usr/bin/tar -x --strip-components=1 ${toString (map (pattern: "--exclude='${source}/${pattern}'") unused)}
-  grep -rlI '^#! */bin/sh' scripts arch/${target.name} | xargs sed -i "1s,^#! */bin/sh,#!$shell,"
+  grep -rlI '^#! */bin/sh' scripts arch/${board.linux} | xargs sed -i "1s,^#! */bin/sh,#!$shell,"
 
   make() { command make SHELL=$shell "$@"; }
   make KCONFIG_ALLCONFIG="$fragmentPath" allnoconfig

@@ -1,14 +1,10 @@
 # Reads nix/pins/*.json: every byte from outside that vcr's toolchain is made of.
-{ fetch }:
+{ fetch, boards }:
 let
   # Installed, this file lies in the store, and what is read from there would carry
   # the toolchain of the command line as a dependency.
   read = file: builtins.fromJSON (builtins.unsafeDiscardStringContext (builtins.readFile file));
-  debian = {
-    amd64 = read ./pins/debian-amd64.json;
-    arm64 = read ./pins/debian-arm64.json;
-    riscv64 = read ./pins/debian-riscv64.json;
-  };
+  debian = builtins.mapAttrs (arch: _: read (./pins + "/debian-${arch}.json")) boards;
 
   # Store names may hold [A-Za-z0-9+._?=-] only.
   storeName = builtins.replaceStrings [ ":" "~" "%" ] [ "." "-" "-" ];

@@ -1,6 +1,6 @@
 # The tools, in sets that are fetched only when something needs them. The package
 # lists are in nix/pins/sets.json, what they resolve to in nix/pins/debian-*.json.
-{ bootstrap, deb, pins }:
+{ bootstrap, boards, deb, pins }:
 let
   set = name: deb.toolset { inherit name; set = name; };
   python = set "python";
@@ -26,7 +26,11 @@ let
       cp /tmp/wheel/* $out
     '';
 in
-{
+# QEMU, a set for each board.
+builtins.listToAttrs (
+  map (board: { name = board.toolset; value = set board.toolset; }) (builtins.attrValues boards)
+)
+// {
   inherit python; # what the command line and the builders run on
   # What only the command line imports, so that no builder depends on it. The libraries it
   # needs are those of python, through whose executable they are found.
@@ -62,9 +66,6 @@ in
   };
   kernel-elf = set "kernel-elf"; # libelf, which compiling an x86 kernel takes
   oci = set "oci"; # skopeo, umoci
-  qemu-riscv = set "qemu-riscv";
-  qemu-x86 = set "qemu-x86";
-  qemu-arm = set "qemu-arm";
   registry = set "registry"; # a container registry, for the tests
   shell = set "shell"; # bash, for `nix develop`
   test-programs = set "test-programs"; # cosign, rsync and shellcheck, which only tests take

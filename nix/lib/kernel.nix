@@ -1,6 +1,6 @@
 # A kernel for an architecture and the initramfs that goes with it, independent of any app.
 # Output: kernel, initramfs, rungs.json and, of our own kernel, System.map and symbols.
-#   kernel   "vcr": that of nix/kernel, for riscv64 and amd64; "debian": Debian's, with `modules`
+#   kernel   "vcr": that of nix/kernel, where there is one; "debian": Debian's, with `modules`
 #   init     file that is /init
 #   shell    whether /init is a script
 { toolchain, sandbox }:

@@ -2,7 +2,7 @@
 { toolchain, sandbox }:
 arch:
 let
-  kind = toolchain.kernelOf arch;
+  kind = toolchain.boards.${arch}.kernel;
   kernel = import ./kernel.nix { inherit toolchain sandbox; } {
     name = "vcr-build-machine-${arch}";
     inherit arch;

@@ -1,5 +1,6 @@
 # Runs builders of vcr/sandbox: `module`.main(specification, $out). A builder gets the modules
-# that it imports, by way of others too, and no more: a change of one rebuilds no other stage.
+# that it imports, by way of others too, the JSON beside them, and no more: a change of one
+# rebuilds no other stage.
 { toolchain }:
 let
   package = ../../vcr;
@@ -20,7 +21,9 @@ let
     in
     builtins.filter isModule (builtins.concatMap named found);
   path = module: "${builtins.replaceStrings [ "." ] [ "/" ] module}.py";
-  isModule = module: builtins.pathExists (package + "/${path module}");
+  table = module: "${builtins.replaceStrings [ "." ] [ "/" ] module}.json";
+  isFile = file: builtins.pathExists (package + "/${file}");
+  isModule = module: isFile (path module);
   closure = module: map (entry: entry.key) (builtins.genericClosure {
     startSet = [ { key = module; } ];
     operator = entry: map (key: { inherit key; }) (imports entry.key);
@@ -29,7 +32,8 @@ let
   # Without any __init__.py: packages of the same names, with nothing in them but these.
   sources = module:
     let
-      files = map path (closure module);
+      modules = closure module;
+      files = map path modules ++ builtins.filter isFile (map table modules);
       folders = map dirOf files;
       root = toString package + "/";
       below = file: builtins.substring (builtins.stringLength root) (-1) file;

@@ -72,7 +72,7 @@ $config"
 # named by the hash of everything that decides what they are make it free when
 # there is nothing to do.
 have() {
-  key=$(cd "$root" && find flake.nix nix -type f | sort | xargs cat | sha256sum | cut -c1-16)
+  key=$(cd "$root" && find flake.nix nix vcr/model/board.json -type f | sort | xargs cat | sha256sum | cut -c1-16)
   roots=${XDG_STATE_HOME:-$HOME/.local/state}/vcr/roots/toolchain-$key
   missing=
   for attr; do

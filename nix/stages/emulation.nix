@@ -2,9 +2,7 @@
 # Output: vm.json, as that of vm.nix; it keeps what it names alive.
 { toolchain, plan, enclave, seal, ... }:
 let
-  inherit (toolchain.platform) arch;
-  qemu = { amd64 = toolchain.qemu-x86; arm64 = toolchain.qemu-arm; }.${arch};
-  program = { amd64 = "x86_64"; arm64 = "aarch64"; }.${arch};
+  emulator = import ../lib/qemu.nix { inherit toolchain; } toolchain.platform.arch;
 in
 import ../lib/vm-file.nix { inherit toolchain; } "vcr-emulation-${plan.name}" {
   kind = "enclave";
@@ -13,7 +11,7 @@ import ../lib/vm-file.nix { inherit toolchain; } "vcr-emulation-${plan.name}" {
   drive = "${seal}/drive";
   verity = "${seal}/verity.json";
   nbdkit = "${toolchain.nbd}";
-  qemu = "${qemu}/usr/bin/qemu-system-${program}";
-  qemu_data = "${qemu}/usr/share/qemu";
+  inherit (emulator) qemu;
+  qemu_data = emulator.data;
   inherit (plan.machine) health ports;
 }

@@ -3,16 +3,17 @@
 { toolchain, plan, sandbox, seal, snapshot, ... }:
 let
   inherit (toolchain.platform) arch;
-  inherit (toolchain) pins qemu-riscv;
+  inherit (toolchain) pins;
+  # Of the machine in it.
+  emulator = import ../lib/qemu.nix { inherit toolchain; } plan.arch;
   # The same for every app, so that PCR1 is.
   runtime = sandbox.build {
     name = "vcr-ramdisk-${arch}";
     module = "enclave_ramdisk";
     job = {
       loader = "${toolchain.loader arch}/loader";
-      qemu = "${qemu-riscv}/usr/bin/qemu-system-riscv64";
-      data = "${qemu-riscv}/usr/share/qemu";
-      ld = "${qemu-riscv}/${toolchain.platform.ld}";
+      inherit (emulator) qemu data;
+      ld = "${emulator.set}/${toolchain.platform.ld}";
     };
   };
 in

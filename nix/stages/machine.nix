@@ -10,16 +10,13 @@ let
     squashfs = "${squashfs}/root.squashfs";
   };
 
-  qemu = toolchain.qemu-riscv;
   onQemu = step0: {
     module = "prod_machine";
     job = onQemuJob // { inherit step0; };
   };
   onQemuJob = given // {
     inherit (plan.machine) debug ports;
-    qemu = "${qemu}/usr/bin/qemu-system-riscv64";
-    data = "${qemu}/usr/share/qemu";
-    firmware = "${qemu}/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
+    inherit (import ../lib/qemu.nix { inherit toolchain; } plan.arch) qemu data firmware;
     kernel = "${kernel}/kernel";
     initramfs = "${kernel}/initramfs";
     debian = plan.machine.kernel == "debian";

@@ -2,12 +2,12 @@
 # keeps what it names alive.
 { toolchain, plan, seal, kernel, ... }:
 let
-  qemu = toolchain.qemu-riscv;
+  emulator = import ../lib/qemu.nix { inherit toolchain; } plan.arch;
   engines = {
     qemu = {
       kind = "snapshot";
-      qemu = "${qemu}/usr/bin/qemu-system-riscv64";
-      qemu_data = "${qemu}/usr/share/qemu";
+      inherit (emulator) qemu;
+      qemu_data = emulator.data;
       passt = "${toolchain.container}/usr/bin/passt";
       inherit (plan.machine) debug;
       symbols = if plan.machine.debug then "${kernel}" else "";

@@ -3,6 +3,7 @@
 { toolchain, plan, squashfs, kernel, ... }:
 let
   emulator = import ../lib/qemu.nix { inherit toolchain; } plan.arch;
+  inherit (toolchain.boards.${plan.arch}) console;
 in
 import ../lib/vm-file.nix { inherit toolchain; } "vcr-vm-${plan.name}" {
   kind = "boot";
@@ -14,6 +15,6 @@ import ../lib/vm-file.nix { inherit toolchain; } "vcr-vm-${plan.name}" {
   initramfs = "${kernel}/initramfs";
   squashfs = "${squashfs}/root.squashfs";
   symbols = if plan.machine.debug then "${kernel}" else "";
-  append = "console=${if plan.arch == "arm64" then "ttyAMA0" else "ttyS0"} quiet panic=-1";
+  append = "console=${console} quiet panic=-1";
   inherit (plan.machine) cpus debug health memory_mib ports;
 }

@@ -17,6 +17,7 @@ from typing import Any
 
 from vcr.formats.failure import Failure
 from vcr.formats.tree import Content, Node, Tree, directory, text_file
+from vcr.model.board import BOARDS, Board
 
 # Ports of guest/step; each is a file on this side.
 OUTPUT, RESULT, LAYER, CACHE, FETCH = (
@@ -56,35 +57,11 @@ KERNEL_LINE = (
 COUNTED = ("-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-seed", "1")
 FREE = ("-accel", "tcg,thread=single")
 KVM = ("-accel", "kvm")
-# ioeventfd=off: a request is served while the CPU waits, not some time later.
-SERIAL_PCI = ("-device", "virtio-serial-pci,ioeventfd=off")
-SERIAL_MMIO = ("-global", "virtio-mmio.ioeventfd=off", "-device", "virtio-serial-device")
-
-
-@dataclass(frozen=True)
-class Board:
-    """A machine of QEMU, how its ports are attached, and what its kernel is told."""
-
-    argv: tuple[str, ...]
-    console: str = "ttyS0"
-    ports: tuple[str, ...] = SERIAL_PCI
-    words: str = ""
-
-
-BOARDS = {
-    # The profile that Linux distributions agree on: https://github.com/riscv/riscv-profiles
-    "riscv64": Board(("-M", "virt", "-cpu", "rva22s64")),
-    # Not `max`: pointer authentication is slow to emulate.
-    "arm64": Board(("-M", "virt", "-cpu", "cortex-a76"), "ttyAMA0"),
-    # The command line says where devices are, so that nothing has to be looked for. Without
-    # ACPI or a keyboard's controller it is a triple fault that resets it. A kernel that
-    # measures its timers reads clocks in a loop, which is what an emulator that counts is
-    # slowest at: it took 20 of 22 s.
-    "amd64": Board(
-        ("-M", "microvm,acpi=off,rtc=on", "-cpu", "max"),
-        ports=SERIAL_MMIO,
-        words=" reboot=t nolapic_timer no_timer_check",
-    ),
+# How ports are attached, by the board's bus. ioeventfd=off: a request is served while the CPU
+# waits, not some time later.
+PORT_BUSES = {
+    "pci": ("-device", "virtio-serial-pci,ioeventfd=off"),
+    "device": ("-global", "virtio-mmio.ioeventfd=off", "-device", "virtio-serial-device"),
 }
 
 
@@ -134,11 +111,12 @@ def command_line(
     FETCH is the socket of a machine that records.
     """
     argv = [machine.qemu, "-L", machine.data, "-nodefaults", "-no-user-config", "-no-reboot"]
-    argv += ["-display", "none", *machine.board.argv, "-smp", "1"]
+    board = machine.board
+    argv += ["-display", "none", "-M", board.machine, *board.processor(board.step_cpu), "-smp", "1"]
     argv += ["-m", f"{machine.memory_mib}M", *clock]
     argv += ["-bios", machine.firmware] if machine.firmware else []
     argv += ["-kernel", machine.kernel, "-initrd", str(initrd)]
-    words = f"console={machine.board.console} {KERNEL_LINE}{machine.board.words}"
+    words = " ".join(filter(None, (f"console={board.console}", KERNEL_LINE, board.step_line)))
     argv += ["-append", kernel_line(words, debian=machine.debian)]
     # The clock starts at a fixed moment; the job sets it to the lock's.
     argv += ["-rtc", "base=2000-01-01T00:00:00,clock=vm"]
@@ -148,7 +126,7 @@ def command_line(
         "-serial",
         "chardev:console",
     ]
-    argv += machine.board.ports
+    argv += PORT_BUSES[board.bus]
     for name in (OUTPUT, RESULT, LAYER, CACHE):
         argv += ["-chardev", f"file,id={name},path={option(files / name)}"]
         argv += ["-device", f"virtserialport,chardev={name},name={name}"]

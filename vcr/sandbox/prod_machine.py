@@ -26,16 +26,15 @@ from vcr.formats.oci import sha256_of
 from vcr.formats.qmp import Monitor
 from vcr.formats.rungs import Rung, write_rungs
 from vcr.formats.tree import Content, Node, Tree
+from vcr.model.board import SEALED
 from vcr.sandbox.build_machine import COUNTED, TAIL, kernel_line, option
 
 SCHEMA = 1
 RAM, STATE, DESCRIPTION, CONSOLE, LOG = "ram", "state", "machine.json", "console.log", "app.log"
-# Not the profile that build machines have: this one has Sstc, a timer of its own.
-CPU = "rv64"
 # Addresses of QEMU's user network, which a restored machine is connected to:
 # https://wiki.qemu.org/Documentation/Networking#User_Networking_.28SLIRP.29
 NETWORK = "vcr.ip=10.0.2.15/24,10.0.2.2 vcr.dns=10.0.2.3"
-KERNEL_LINE = f"console=ttyS0 quiet panic=-1 rootfstype=ramfs vcr.snapshot {NETWORK}"
+KERNEL_LINE = f"console={SEALED.console} quiet panic=-1 rootfstype=ramfs vcr.snapshot {NETWORK}"
 # seccomp: no privileges, no other programs; nothing here needs them
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 # The app's door to an enclave around the machine: nobody is there but in one.
@@ -73,7 +72,8 @@ def hardware(machine: Prod, ram: Path, *, private: bool) -> list[str]:
     backend += ",share=off,readonly=on,rom=off" if private else ",share=on"
     return [
         *(machine.qemu, "-L", machine.data, "-nodefaults", "-no-user-config", "-display", "none"),
-        *("-M", "virt,memory-backend=ram0,suppress-vmdesc=on", "-cpu", CPU, "-smp", "1"),
+        *("-M", f"{SEALED.machine},memory-backend=ram0,suppress-vmdesc=on"),
+        *(*SEALED.processor(SEALED.prod_cpu), "-smp", "1"),
         *("-object", backend, "-m", f"{machine.memory}M"),
         *("-rtc", f"base={machine.clock},clock=vm"),
     ]
@@ -283,7 +283,7 @@ def _describe(job: dict[str, Any], initrd: Path, made: dict[str, object], out: P
         "schema": SCHEMA,
         "name": job["name"],
         "engine": "qemu",
-        "cpu": CPU,
+        "cpu": SEALED.prod_cpu,
         "epoch": job["epoch"],
         "kernel_line": kernel_line(KERNEL_LINE, debian=job["debian"]),
         "ports": job["ports"],

@@ -12,11 +12,11 @@ from vcr import process
 from vcr.errors import VcrError
 from vcr.formats.failure import Failure
 from vcr.formats.qmp import Monitor
+from vcr.model.board import SEALED
 from vcr.sandbox.build_machine import option
 
 # Programs that may know riscv64, the more likely first.
-PROGRAMS = ("gdb-multiarch", "riscv64-unknown-elf-gdb", "riscv64-linux-gnu-gdb", "gdb")
-ARCHITECTURE = "riscv:rv64"
+PROGRAMS = ("gdb-multiarch", "riscv64-unknown-elf-gdb", f"{SEALED.triplet}-gdb", "gdb")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def find_program() -> str | None:
 
 
 def _knows(program: str) -> bool:
-    argv = [program, "-nx", "-batch", "-ex", f"set architecture {ARCHITECTURE}"]
+    argv = [program, "-nx", "-batch", "-ex", f"set architecture {SEALED.debugger}"]
     return "ndefined" not in process.run(argv, ok=None).stderr
 
 
@@ -69,7 +69,7 @@ def command_line(program: str, socket: Path, symbols: Path | None) -> list[str]:
     return [
         program,
         "-q",
-        *("-ex", f"set architecture {ARCHITECTURE}"),
+        *("-ex", f"set architecture {SEALED.debugger}"),
         *((str(symbols),) if symbols else ()),
         *("-ex", f"target remote {socket}"),
     ]

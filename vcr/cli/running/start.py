@@ -140,9 +140,9 @@ class Start:
                 why="its CPUs would race each other; dev has those of this host anyway",
                 fix="use --profile stage, or leave it out",
             )
-        from vcr.engines.qemu.boot import BOARDS
+        from vcr.model.board import SEALED
 
-        cpus = min(len(os.sched_getaffinity(0)), BOARDS["riscv64"].max_cpus)
+        cpus = min(len(os.sched_getaffinity(0)), SEALED.max_cpus)
         app.ui.warn(
             f"--turbo: {cpus} CPUs that run at once. NOTHING ABOUT THIS RUN IS REPRODUCIBLE: "
             "what happens first is up to this host"

@@ -25,6 +25,7 @@ from vcr.engines.enclave.device import Device
 from vcr.engines.enclave.image import measure_image, read_image
 from vcr.engines.enclave.vsock import Service
 from vcr.errors import HostError, UnhealthyError
+from vcr.model.board import BOARDS, Board
 from vcr.sandbox.build_machine import option
 from vcr.tools.nbdkit import Nbdkit
 
@@ -34,13 +35,7 @@ POLL_SECONDS = 0.1
 TAIL_LINES = 15
 TAIL_BYTES = 64 << 10
 MIB = 1 << 20
-X86 = ("-cpu", "max", "-bios", "qboot.rom")  # the BIOS of microvm itself is in another package
-# virtio-mmio devices are announced on the command line, as on Nitro; acpi=off has it so.
-MACHINES = {
-    # i8042 takes Linux's reset, as Firecracker's does: QEMU ends then, and nothing starts anew.
-    "amd64": ("-M", "microvm,acpi=off,rtc=on,memory-backend=ram", *X86, "-device", "i8042"),
-    "arm64": ("-M", "virt,memory-backend=ram", "-cpu", "max"),
-}
+CPU = "max"
 
 
 @dataclass(frozen=True)
@@ -167,11 +162,14 @@ class Emulation:
     def _microvm(self, memory: str) -> list[str]:
         """Lay out the image's parts; return the argv that begins with QEMU's name."""
         kernel, initrd = self._scratch / "kernel", self._scratch / "initrd"
+        board = BOARDS[self.image.arch]
         kernel.write_bytes(self.image.kernel)
         initrd.write_bytes(b"".join(self.image.ramdisks))
         return [
             str(self.setup.qemu),
-            *MACHINES[self.image.arch],
+            # virtio-mmio devices are announced on the command line, as on Nitro.
+            *("-M", f"{board.machine},memory-backend=ram", *_processor(board)),
+            *(word for device in board.enclave_devices for word in ("-device", device)),
             # The device reads and writes the guest's memory, so it is shared with it.
             *("-object", f"memory-backend-memfd,id=ram,size={memory},share=on"),
             *("-kernel", str(kernel), "-initrd", str(initrd), "-append", self.image.cmdline),
@@ -180,8 +178,9 @@ class Emulation:
 
     def _nitro_enclave(self) -> list[str]:
         """Return the argv of QEMU's own machine, which reads and measures the image itself."""
-        machine = ("-M", "nitro-enclave,vsock=vsock,rtc=on", *X86)
-        return [str(self._nitro), *machine, "-kernel", str(self.setup.image)]
+        machine = ("-M", "nitro-enclave,vsock=vsock,rtc=on")
+        processor = _processor(BOARDS[self.image.arch])
+        return [str(self._nitro), *machine, *processor, "-kernel", str(self.setup.image)]
 
     def _echo(self, connection: socket.socket) -> None:
         """Send the heartbeat back, as nitro-cli does. An enclave that comes again has ended.
@@ -224,6 +223,12 @@ class Emulation:
             child = process.spawn(argv, output=file, die_with_parent=True)
         self._stack.callback(_end, child)
         return child
+
+
+def _processor(board: Board) -> tuple[str, ...]:
+    """Return the argv of its CPU, and of its firmware, which QEMU looks for by name."""
+    firmware = ("-bios", Path(board.firmware).name) if board.firmware else ()
+    return (*board.processor(CPU), *firmware)
 
 
 def _end(child: process.Child) -> None:

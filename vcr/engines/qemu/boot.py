@@ -13,37 +13,10 @@ from vcr.engines.machine import Channels, Forward
 from vcr.engines.qemu.kvm import runs_guests
 from vcr.engines.qemu.network import connected
 from vcr.model.arch import Arch, has_kvm
+from vcr.model.board import BOARDS, Board
 from vcr.model.health import HealthCheck
 from vcr.sandbox.build_machine import option
 from vcr.sandbox.prod_machine import NETWORK, SANDBOX, debug_ports, debug_sockets, socket_backend
-
-
-@dataclass(frozen=True)
-class Board:
-    """A machine of QEMU, how its devices are attached, and what its kernel is told."""
-
-    argv: tuple[str, ...]
-    bus: str = "pci"  # or "device": virtio-mmio
-    words: str = ""
-    max_cpus: int = 8  # NR_CPUS of the kernel
-
-    @property
-    def no_rom(self) -> str:
-        """Return what keeps a card on PCI from having a ROM."""
-        return ",romfile=" if self.bus == "pci" else ""
-
-
-BOARDS = {
-    "riscv64": Board(("-machine", "virt")),
-    "arm64": Board(("-machine", "virt", "-cpu", "cortex-a76")),
-    # Resetting, by a triple fault, is how it ends: there is no ACPI to switch it off.
-    "amd64": Board(
-        ("-machine", "microvm,acpi=off,rtc=on", "-cpu", "max"),
-        bus="device",
-        words=" reboot=t no_timer_check",
-        max_cpus=2,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -73,6 +46,11 @@ class BootMachine:
         paths = ("qemu", "qemu_data", "kernel", "initramfs", "squashfs")
         return cls(**{**data, **{key: Path(data[key]) for key in paths}})
 
+    @property
+    def board(self) -> Board:
+        """Return the board that its kernel is for."""
+        return BOARDS[self.arch]
+
     def prepare(self, channels: Channels) -> None:
         """Do nothing: it is started from the store."""
 
@@ -85,8 +63,9 @@ class BootMachine:
 
     def qemu_argv(self, network: str, channels: Channels) -> list[str]:
         """Return the argv of QEMU with NETWORK, the backend of its card."""
-        board = BOARDS[self.arch]
-        append = f"{self.append}{board.words} {NETWORK}"
+        board = self.board
+        no_rom = ",romfile=" if board.bus == "pci" else ""
+        append = " ".join(filter(None, (self.append, board.boot_line, NETWORK)))
         sockets = debug_sockets(channels.debug) if self.debug else ()
         return [
             *self._computer(self._accelerator()),
@@ -96,7 +75,7 @@ class BootMachine:
             *("-drive", f"file={option(self.squashfs)},format=raw,if=none,id=root,readonly=on"),
             *("-device", f"virtio-blk-{board.bus},drive=root"),
             *("-netdev", f"{network},id=net"),
-            *("-device", f"virtio-net-{board.bus},netdev=net{board.no_rom}"),
+            *("-device", f"virtio-net-{board.bus},netdev=net{no_rom}"),
             *("-device", f"virtio-rng-{board.bus}"),
             *("-chardev", f"file,id=console,path={option(channels.console)},append=on"),
             *("-serial", "chardev:console"),
@@ -111,11 +90,11 @@ class BootMachine:
 
     def _computer(self, accelerator: str) -> list[str]:
         """Return the argv of the machine without its devices."""
-        board = BOARDS[self.arch]
+        board = self.board
         return [
             str(self.qemu),
             *("-L", str(self.qemu_data)),  # Debian's QEMU looks below /usr otherwise
-            *board.argv,
+            *("-machine", board.machine, *board.processor(board.boot_cpu)),
             *("-accel", accelerator),
             *("-m", f"{self.memory_mib}M"),
             *("-smp", str(min(self.cpus, board.max_cpus))),
@@ -129,7 +108,7 @@ class BootMachine:
     def _accelerator(self) -> str:
         """Return KVM for a machine of this host's architecture, if it works here."""
         if has_kvm(Arch(self.arch)):
-            ends = f"panic=-1{BOARDS[self.arch].words}"
+            ends = f"panic=-1 {self.board.boot_line}".rstrip()
             if runs_guests((*self._computer("kvm"), "-append", ends)):
                 return "kvm"
         return "tcg,thread=multi"  # a thread of this host for each CPU
