@@ -60,7 +60,7 @@ def change(page: Path, port: int) -> float:
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--profiles", nargs="*", default=["dev", "stage"])
+    parser.add_argument("--profiles", nargs="*", default=["dev", "vm"])
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     print("profile   median     best    worst", flush=True)

@@ -46,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as state:
         os.environ["XDG_STATE_HOME"] = state
         medians = {}
-        for profile in ("stage", "prod"):
+        for profile in ("vm", "prod"):
             up(options.example, profile)  # builds what is missing
             medians[profile] = statistics.median(
                 up(options.example, profile) for _ in range(options.rounds)
@@ -57,7 +57,7 @@ def main() -> None:
         )
     print(f"{options.example}: to the first answer")
     print(f"nothing to do {nothing:6.2f}s")
-    print(f"boot          {medians['stage']:6.2f}s")
+    print(f"boot          {medians['vm']:6.2f}s")
     print(f"restore       {medians['prod']:6.2f}s")
     ratio = (medians["prod"] - nothing) / (medians["stage"] - nothing)
     print(f"ratio         {ratio:6.2f}x without the time of nothing to do")

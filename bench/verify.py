@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long `vcr verify` takes, beside another checkout of vcr.
 
-    bench/verify.py [--example static] [--profile stage] [--rounds 3] [--other DIR]
+    bench/verify.py [--example static] [--profile vm] [--rounds 3] [--other DIR]
 
 Each checkout builds the example first, then verifies what it has built, in turns. Numbers
 are medians of wall-clock seconds; a ratio above 1 means that this checkout takes longer.
@@ -38,7 +38,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--example", default="static")
-    parser.add_argument("--profile", default="stage")
+    parser.add_argument("--profile", default="vm")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--other", type=Path)
     parser.add_argument("--toolchain", action="store_true")

@@ -14,7 +14,7 @@ from services import tool
 REPO = Path(__file__).resolve().parents[2]
 STATIC = REPO / "examples" / "static"
 PROD = ("--profile", "prod")
-STAGE = ("--profile", "stage")
+VM = ("--profile", "vm")
 TYPES = {
     "provenance": "https://slsa.dev/provenance/v1",
     "root-hash": "https://vcr.example/attestation/root-hash/v1",
@@ -69,10 +69,10 @@ def test_a_ladder_with_another_digest_is_rejected(vcr: Any, keys: Path) -> None:
 
 
 def test_a_debug_profile_has_to_be_asked_for(vcr: Any, keys: Path) -> None:
-    said = state(vcr, keys, "provenance", *STAGE)
+    said = state(vcr, keys, "provenance", *VM)
     words = ("attest", "verify", said, "--key", keys / "alice.pub")
     assert "rejected at the build" in vcr(*words, code=3).stderr
-    assert vcr.json(*words, *STAGE)["build"]["profile"] == "stage"
+    assert vcr.json(*words, *VM)["build"]["profile"] == "vm"
 
 
 def test_two_who_rebuilt_are_two(vcr: Any, keys: Path) -> None:
@@ -82,8 +82,8 @@ def test_two_who_rebuilt_are_two(vcr: Any, keys: Path) -> None:
             "--sign", keys / f"{name}.key", "--output", keys / f"{name}.json",
             "--time", "2026-11-26T00:00:00Z")  # fmt: skip
     trust = ("--key", keys / "alice.pub", "--key", keys / "bob.pub", "--threshold", "2")
-    vcr("attest", "verify", keys / "alice.json", keys / "bob.json", *trust, *STAGE)
-    one = vcr("attest", "verify", keys / "alice.json", keys / "alice.json", *trust, *STAGE, code=3)
+    vcr("attest", "verify", keys / "alice.json", keys / "bob.json", *trust, *VM)
+    one = vcr("attest", "verify", keys / "alice.json", keys / "alice.json", *trust, *VM, code=3)
     assert "rejected at the threshold" in one.stderr
     predicate = statement(keys / "bob.json")["predicate"]
     assert predicate["same"] is True
@@ -101,7 +101,7 @@ def test_a_witness_of_another_ladder_states_nothing(vcr: Any, keys: Path) -> Non
 
 def test_what_is_stated_is_rebuilt(vcr: Any, keys: Path, project: Path) -> None:
     said = state(vcr, keys, "provenance")
-    words = ("attest", "verify", said, *STAGE, "--key", keys / "alice.pub", "--rebuild", "-C")
+    words = ("attest", "verify", said, *VM, "--key", keys / "alice.pub", "--rebuild", "-C")
     assert "same" in vcr(*words, STATIC).stdout
     project = project.rename(project.with_name("static"))
     (project / "www" / "index.html").write_text("something else\n")
@@ -122,11 +122,11 @@ def test_a_service_gets_the_statement(vcr: Any, keys: Path, project: Path) -> No
     service = shlex.join([sys.executable, "-c", script])
     vcr("attest", project, *words, "--service", service)
     receipt = output.with_name("said.json.command")
-    told = vcr("attest", "verify", output, receipt, *STAGE, "--key", keys / "alice.pub").stdout
+    told = vcr("attest", "verify", output, receipt, *VM, "--key", keys / "alice.pub").stdout
     assert "kept, not verified: 65 bytes of" in told
     assert base64.b64decode(json.loads(receipt.read_text())["answer"])
     receipt.write_text(receipt.read_text().replace('"answer":"', '"answer":"QUJD'))
-    words = (output, receipt, *STAGE, "--key", keys / "alice.pub")
+    words = (output, receipt, *VM, "--key", keys / "alice.pub")
     done = vcr("attest", "verify", *words, code=3)
     assert "rejected at the receipt" in done.stderr
 
@@ -134,7 +134,7 @@ def test_a_service_gets_the_statement(vcr: Any, keys: Path, project: Path) -> No
 def test_a_key_answers_a_challenge(vcr: Any, keys: Path) -> None:
     output = state(vcr, keys, "provenance", "--nonce", "00ff")
     evidence = output.with_name("provenance.json.software")
-    words = ("attest", "verify", output, evidence, *STAGE, "--key", keys / "alice.pub")
+    words = ("attest", "verify", output, evidence, *VM, "--key", keys / "alice.pub")
     vcr(*words, "--nonce", "00ff")
     assert "rejected at the nonce" in vcr(*words, "--nonce", "00fe", code=3).stderr
 

@@ -76,7 +76,7 @@ def narinfo(cache: Path, output: str) -> Path:
 def test_a_second_host_builds_nothing(vcr: Any, key: Path, tmp_path: Path) -> None:
     needs_second_store()
     cache = tmp_path / "cache"
-    words = ("--profile", "stage", "--key", key)
+    words = ("--profile", "vm", "--key", key)
     pushed = vcr.json("cache", "push", cache, STATIC, *words, "--toolchain")
     assert pushed["key"] == (tmp_path / "key.pub").read_text()
     built = vcr.json("build", STATIC)
@@ -136,18 +136,18 @@ def unsigned(host: SecondHost) -> None:
 
 def test_a_cache_over_http_is_pushed_to_and_asked(vcr: Any, key: Path, tmp_path: Path) -> None:
     with file_server(tmp_path / "cache") as url:
-        words = ("--profile", "stage", "--key", key)
+        words = ("--profile", "vm", "--key", key)
         pushed = vcr.json("cache", "push", url, STATIC, *words)
         vcr.env.update(
             VCR_SUBSTITUTERS=f"{url} http://127.0.0.1:9/none", VCR_TRUSTED_KEYS=pushed["key"]
         )
-        done = vcr("--json", "cache", "info", STATIC, "--profile", "stage")
+        done = vcr("--json", "cache", "info", STATIC, "--profile", "vm")
         assert "http://127.0.0.1:9/none does not answer" in done.stderr
         for row in json.loads(done.stdout)["stages"]:
             assert row["here"] is True
             assert row["caches"] == {url: "yes", "http://127.0.0.1:9/none": "no answer"}
         vcr.env["VCR_TRUSTED_KEYS"] = "other-1:" + "A" * 43 + "="
-        assert "not by a trusted key" in vcr("cache", "info", STATIC, "--profile", "stage").stdout
+        assert "not by a trusted key" in vcr("cache", "info", STATIC, "--profile", "vm").stdout
 
 
 def test_what_somebody_else_put_there_is_not_vouched_for(
@@ -157,7 +157,7 @@ def test_what_somebody_else_put_there_is_not_vouched_for(
     paths = [row["path"] for row in built["stages"]]
     cache = tmp_path / "cache"
     subprocess.run(["nix", "copy", "--to", f"file://{cache}?compression=none", *paths], check=True)
-    words = ("cache", "push", cache, STATIC, "--profile", "stage", "--key", key)
+    words = ("cache", "push", cache, STATIC, "--profile", "vm", "--key", key)
     assert "that team-1 did not sign" in vcr(*words, code=1).stderr
     key.chmod(0o644)
     assert "others can read the key" in vcr(*words, code=5).stderr
@@ -167,5 +167,5 @@ def test_what_somebody_else_put_there_is_not_vouched_for(
 def push_to_a_file(vcr: Any, key: Path, tmp_path: Path) -> str:
     key.chmod(0o600)
     (tmp_path / "file").touch()
-    words = ("cache", "push", tmp_path / "file", STATIC, "--profile", "stage", "--key", key)
+    words = ("cache", "push", tmp_path / "file", STATIC, "--profile", "vm", "--key", key)
     return str(vcr(*words, code=5).stderr)

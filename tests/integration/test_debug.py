@@ -18,7 +18,7 @@ from vcr.settings import Settings
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
 
 MARK = b"vcr.debug"  # the ports' name: in whatever opens them, and in the kernel that has them
-RELEASES, DEBUG = ("stage-release", "prod"), ("stage", "prod-debug")
+RELEASES, DEBUG = ("vm-release", "prod"), ("vm", "prod-debug")
 # Of ssh: its programs, and what its keys look like in files.
 SSH = (b"dropbear", b"SSH-2.0-", b"ssh-ed25519", b"ssh-rsa", b"PRIVATE KEY")
 
@@ -38,9 +38,9 @@ def test_the_root_of_a_release_has_no_tools_no_ssh_and_no_keys(vcr: Any) -> None
     built = {name: vcr.json("build", "rootfs", "--profile", name, STATIC)
              for name in (*RELEASES, *DEBUG)}  # fmt: skip
     rootfs = {name: digests(made)["rootfs"] for name, made in built.items()}
-    assert rootfs["stage-release"] == rootfs["prod"]
-    assert rootfs["stage"] == rootfs["prod-debug"] != rootfs["prod"]
-    release, debug = contents(built["prod"]), contents(built["stage"])
+    assert rootfs["vm-release"] == rootfs["prod"]
+    assert rootfs["vm"] == rootfs["prod-debug"] != rootfs["prod"]
+    release, debug = contents(built["prod"]), contents(built["vm"])
     for name, content in release.items():
         assert MARK not in content, name
         assert not any(mark in content for mark in SSH), name
@@ -76,7 +76,7 @@ def test_its_snapshot_is_the_same_again(vcr: Any) -> None:
         assert_same_again(deriver(snapshot), *pinned(1))
 
 
-@pytest.mark.parametrize(("profile", "other"), [("prod", "prod-debug"), ("stage-release", "stage")])
+@pytest.mark.parametrize(("profile", "other"), [("prod", "prod-debug"), ("vm-release", "vm")])
 def test_a_running_release_takes_no_command(vcr: Any, profile: str, other: str) -> None:
     machine = vcr.json("up", "--profile", profile, STATIC)
     asked = (("exec", STATIC, "--", "busybox", "id"), ("cat", STATIC, "/etc/passwd"),

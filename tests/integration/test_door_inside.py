@@ -43,7 +43,7 @@ def check(told: list[Any]) -> None:
     assert refusal in {"Read-only file system", "Permission denied"}
 
 
-@pytest.mark.parametrize("profile", ["dev", "stage", "prod-debug"])
+@pytest.mark.parametrize("profile", ["dev", "vm", "prod-debug"])
 def test_it_is_there_and_says_that_nobody_signs(vcr: Any, profile: str) -> None:
     vcr("up", "--profile", profile, HELLO)
     check(asked(vcr, HELLO))

@@ -198,7 +198,7 @@ def test_a_foreign_agent_of_a_cache_is_not_the_same(
     about = host.vcr("attest", STATIC, "--key", ladder.with_name("me.key"))
     statement = tmp_path / "statement.json"
     statement.write_text(about.stdout)
-    words = ("--profile", "stage", "--rebuild", "-C", STATIC)
+    words = ("--profile", "vm", "--rebuild", "-C", STATIC)
     told = host.vcr(
         "attest", "verify", statement, "--key", ladder.with_name("me.pub"), *words, code=3
     )

@@ -20,7 +20,7 @@ ADDRESSES = ("10.0.2.2", "10.0.2.3", "10.0.2.4", "127.0.0.1")
 PROFILES = {
     "dev": ("--profile", "dev"),
     "dev in a VM": ("--profile", "dev", "--runtime", "vm"),
-    "stage": ("--profile", "stage"),
+    "vm": ("--profile", "vm"),
     "prod": ("--profile", "prod"),
 }
 # Asks for the address that it is asked for.
@@ -135,7 +135,7 @@ OUT = (
 
 def test_nor_does_root_in_the_machine(up: Any, listeners: tuple[Listener, Listener]) -> None:
     profile, runner, project, _ = up
-    if profile not in {"stage", "dev in a VM"}:
+    if profile not in {"vm", "dev in a VM"}:
         pytest.skip("it takes no commands, or is no machine")
     loopback, _ = listeners
     argv = ("exec", "--system", project, "--", "sh", "-c")

@@ -27,13 +27,13 @@ HELLO = Path(__file__).resolve().parents[2] / "examples/hello"
 
 
 def build(directory: Path, arch: Arch = Arch.RISCV64) -> Built:
-    project, plan = prepare(directory, arch=arch, profile="stage")
+    project, plan = prepare(directory, arch=arch, profile="vm")
     return Builder(Settings.load(), Ui(), project).build(plan, ("image",))
 
 
 def layer_drvs(directory: Path, arch: Arch = Arch.RISCV64) -> dict[str, Path]:
     """Return operation → derivation of the layers the image in DIRECTORY is made of."""
-    project, plan = prepare(directory, arch=arch, profile="stage")
+    project, plan = prepare(directory, arch=arch, profile="vm")
     builder, nix = Builder(Settings.load(), Ui(), project), Nix(Settings.load())
     (target,) = nix.evaluate(["image"], builder.write_plan(plan)).targets
     query = ["nix-store", "--query", "--references", target.drv]

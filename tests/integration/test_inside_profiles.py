@@ -19,7 +19,7 @@ from vcr.sandbox.prod_machine import DEBUG_PORTS
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
 
 STATIC = Path(__file__).resolve().parents[2] / "examples" / "static"
-MACHINES = ("stage", "prod-debug")
+MACHINES = ("vm", "prod-debug")
 
 
 @pytest.fixture(scope="module", params=["dev", *MACHINES])

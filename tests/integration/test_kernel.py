@@ -99,7 +99,7 @@ def test_debians_kernel_is_a_setting(vcr: Any, project: Path) -> None:
     config = project / "vcr.toml"
     config.write_text(config.read_text() + 'kernel = "debian"\n')
     assert 'set memory = "160 MiB"' in vcr("build", project, code=2).stderr
-    vcr("build", "--profile", "stage-release", project)
+    vcr("build", "--profile", "vm-release", project)
     config.write_text(config.read_text().replace("128 MiB", "160 MiB"))
     rows = vcr.json("inspect", "--config", project)["values"]
     assert {"key": "machine.kernel", "value": "debian", "from": "vcr.toml"} in rows

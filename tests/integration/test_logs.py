@@ -24,7 +24,7 @@ def ticking(project: Path) -> Path:
     return project
 
 
-@pytest.mark.parametrize("profile", ["dev", "stage", "prod"])
+@pytest.mark.parametrize("profile", ["dev", "vm", "prod"])
 def test_lines_have_a_time(vcr: Any, ticking: Path, tmp_path: Path, profile: str) -> None:
     vcr("up", "--profile", profile, ticking)
     time.sleep(8)

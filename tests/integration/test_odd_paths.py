@@ -51,7 +51,7 @@ def project(place: Path) -> Iterator[Path]:
     shutil.rmtree(target)
 
 
-@pytest.mark.parametrize("profile", ["dev", "stage", "prod"])
+@pytest.mark.parametrize("profile", ["dev", "vm", "prod"])
 def test_a_project_there_is_built_and_runs(vcr: Vcr, project: Path, profile: str) -> None:
     url = vcr("up", project, "--profile", profile).stdout.split()[0]
     try:
@@ -62,7 +62,7 @@ def test_a_project_there_is_built_and_runs(vcr: Vcr, project: Path, profile: str
             return
         command = ("exec", project, "--", "busybox", "cat", f"/www/{ODD}")
         assert vcr(*command).stdout == "odd"
-        if profile == "stage":
+        if profile == "vm":
             socket = vcr.json("gdb", "--print", project)["socket"]
             assert Path(socket).is_socket()
     finally:

@@ -59,7 +59,7 @@ def test_a_busy_app_is_seen_and_what_the_kernel_does_for_it(
         told = vcr.json("perf", "record", "--seconds", "5", "--output", file, STATIC)
     assert told["samples"] > 50
     found = read(file)
-    assert (found.profile, found.clock, found.samples) == ("stage", "time", told["samples"])
+    assert (found.profile, found.clock, found.samples) == ("vm", "time", told["samples"])
     # Only the app, whose server begins a process for each request.
     assert {stack.split(";")[0] for stack in found.stacks} == {"busybox"}
     assert any(";busybox`" in stack and ";kernel`" in stack for stack in found.stacks)
@@ -111,7 +111,7 @@ def test_a_release_shows_nothing(vcr: Any, tmp_path: Path) -> None:
     for words in (("perf", "record"), ("perf", "top"), ("gdb", "--print")):
         told = vcr(*words, STATIC, code=2).stderr
         assert "error: the machine cannot be looked into" in told
-        assert "vcr up --profile stage" in told
+        assert "vcr up --profile vm" in told
     vcr("down", "-t", "1", STATIC)
     assert "is not up" in vcr("perf", "record", STATIC, code=2).stderr
     assert "error" in vcr("perf", "report", tmp_path / "none", code=2).stderr
@@ -196,7 +196,7 @@ def test_turbo_takes_every_cpu_and_says_what_that_costs(vcr: Any) -> None:
     again = vcr("up", STATIC)
     assert "REPRODUCIBLE" not in again.stderr
     assert vcr(*count).stdout == "1\n"
-    for profile in ("prod", "prod-debug", "dev", "stage-release"):
+    for profile in ("prod", "prod-debug", "dev", "vm-release"):
         told = vcr("up", "--turbo", "--profile", profile, STATIC, code=2).stderr
         assert f"--turbo is not for the profile {profile}" in told
 

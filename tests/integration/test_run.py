@@ -45,7 +45,7 @@ def project(tmp_path: Path) -> Any:
 
 def run_drv(directory: Path, ident: str, arch: Arch = Arch.RISCV64) -> Path:
     """Return the derivation of the layer IDENT."""
-    loaded, plan = prepare(directory, arch=arch, profile="stage")
+    loaded, plan = prepare(directory, arch=arch, profile="vm")
     builder = Builder(Settings.load(), Ui(), loaded)
     attr = f'image.layers."{ident}"'
     return Nix(Settings.load()).evaluate([attr], builder.write_plan(plan)).targets[0].drv

@@ -45,7 +45,7 @@ class Client:
         return subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
 
 
-@pytest.fixture(scope="module", params=["stage", "prod-debug"])
+@pytest.fixture(scope="module", params=["vm", "prod-debug"])
 def client(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
@@ -149,7 +149,7 @@ def test_the_configuration_outlives_the_machine(client: Client) -> None:
 
 def test_where_there_is_none(vcr: Any, project: Path) -> None:
     assert "is not up" in vcr("ssh-config", project, code=2).stderr
-    vcr("up", "--profile", "stage-release", project)
+    vcr("up", "--profile", "vm-release", project)
     assert "takes no commands" in vcr("ssh-config", project, code=2).stderr
     vcr("up", "--profile", "dev", project)
     assert "there is no machine to reach by ssh" in vcr("ssh-config", project, code=2).stderr

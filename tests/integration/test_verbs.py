@@ -23,7 +23,7 @@ from test_dev import until
 from test_examples import GOLDEN, address, digests, get
 
 from vcr.cli import VERBS
-from vcr.model.stage import DEBUG_PROFILES, PROFILES, SEALED_PROFILES
+from vcr.model.profile import DEBUG_PROFILES, PROFILES, SEALED_PROFILES
 from vcr.perf.profile import read
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
@@ -77,7 +77,7 @@ def test_lock_and_inspect(vcr: Vcr, hello: Path, profile: str) -> None:
 def test_build(at: Vcr, hello: Path, profile: str) -> None:
     built = digests(at.json("build", "--profile", profile, hello))
     recorded = json.loads(GOLDEN.read_text())["hello"]
-    same = {"dev": set(), "stage": set(recorded)}.get(profile, {"image", "kernel", "initramfs"})
+    same = {"dev": set(), "vm": set(recorded)}.get(profile, {"image", "kernel", "initramfs"})
     assert {name: built[name] for name in same} == {name: recorded[name] for name in same}
     assert ("sealed" in built) is (profile in SEALED_PROFILES)
 

@@ -50,11 +50,11 @@ def test_what_is_exported(private_vcr: Vcr, project: Path, tmp_path: Path) -> No
     (squashfs,) = (row["path"] for row in before["ladder"] if row["name"] == "squashfs")
     damage(private_vcr, squashfs, 100)
     target = tmp_path / "exports/out"
-    done = private_vcr("export", "stage", target, project, code=3)
+    done = private_vcr("export", "vm", target, project, code=3)
     assert "error: what was built is damaged in the Nix store" in done.stderr
     assert list(target.parent.iterdir()) == []
     repair(private_vcr, done.stderr)
-    private_vcr("export", "stage", target, project)
+    private_vcr("export", "vm", target, project)
     ladder = json.loads((target / "ladder.json").read_text())["ladder"]
     assert [row["digest"] for row in ladder] == [row["digest"] for row in before["ladder"]]
 

@@ -51,7 +51,7 @@ def files(place: Path) -> set[str]:
 
 
 def test_an_export(vcr: Vcr, project: Path, small: Path, tmp_path: Path) -> None:
-    done = vcr("export", "stage", tmp_path / "small/out", project, code=5)
+    done = vcr("export", "vm", tmp_path / "small/out", project, code=5)
     assert "error: there is no room for the export in" in done.stderr
     assert [path.name for path in small.iterdir()] == []
 

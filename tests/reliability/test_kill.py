@@ -40,7 +40,7 @@ class Command:
         self.target = project.parent / "exports/out"
         self.words: tuple[str | Path, ...] = {
             "build": ("--json", "build", project),
-            "export": ("--json", "export", "stage", self.target, project),
+            "export": ("--json", "export", "vm", self.target, project),
             "up": ("--json", "up", "--profile", "dev", project),
             "up-stage": ("--json", "up", project),
         }[name]

@@ -45,7 +45,7 @@ MOUNT = 'mount -t "$1" -o "$2" "$3" "$4" && echo ready && exec sleep infinity'
 
 @pytest.fixture(scope="module")
 def built() -> tuple[Target, ...]:
-    loaded, plan = prepare(EXAMPLE, arch=Arch.RISCV64, profile="stage")
+    loaded, plan = prepare(EXAMPLE, arch=Arch.RISCV64, profile="vm")
     settings = Settings.load()
     builder = Builder(settings, Ui(), loaded)
     builder.build(plan)

@@ -30,14 +30,14 @@ OURS = ("vcr-layer-", "vcr-image-", "vcr-rootfs-", "vcr-squashfs-", "vcr-kernel-
 def evaluate(project: Path, cache: Path) -> tuple[Target, ...]:
     """Evaluate the stages of PROJECT, with the cache directory CACHE."""
     settings = Settings.load({**os.environ, "XDG_CACHE_HOME": str(cache)})
-    loaded, plan = prepare(project, arch=Arch.RISCV64, profile="stage")
+    loaded, plan = prepare(project, arch=Arch.RISCV64, profile="vm")
     builder = Builder(settings, Ui(), loaded)
     return Nix(settings).evaluate(STAGES, builder.write_plan(plan)).targets
 
 
 @pytest.fixture(scope="module")
 def built() -> tuple[Target, ...]:
-    loaded, plan = prepare(EXAMPLE, arch=Arch.RISCV64, profile="stage")
+    loaded, plan = prepare(EXAMPLE, arch=Arch.RISCV64, profile="vm")
     settings = Settings.load()
     builder = Builder(settings, Ui(), loaded)
     builder.build(plan)
@@ -110,7 +110,7 @@ def test_another_store_gives_the_same_digests(built: tuple[Target, ...], tmp_pat
 
 
 def test_the_plan_is_canonical(tmp_path: Path) -> None:
-    _, first = prepare(EXAMPLE, arch=Arch.RISCV64, profile="stage")
+    _, first = prepare(EXAMPLE, arch=Arch.RISCV64, profile="vm")
     text = first.to_json()
     assert json.dumps(json.loads(text), sort_keys=True, separators=(",", ":")) + "\n" == text
 

@@ -230,7 +230,7 @@ def other(kind: str, **changes: Any) -> bytes:
 
 
 CHANGES: dict[str, Any] = {
-    "name": "b", "profile": "stage-release", "arch": "arm64", "engine": "cartesi",
+    "name": "b", "profile": "vm-release", "arch": "arm64", "engine": "cartesi",
     "engine_version": "11", "epoch": 2,
 }  # fmt: skip
 
@@ -244,7 +244,7 @@ def test_two_statements_of_contradicting_terms_do_not_pass_together(kind: str, t
     assert error.details == (("expected", str(BUILD[term])), ("got", str(CHANGES[term])))
 
 
-@pytest.mark.parametrize("profile", ["prod-debug", "stage", "dev", "Prod", "prod ", ""])
+@pytest.mark.parametrize("profile", ["prod-debug", "vm", "dev", "Prod", "prod ", ""])
 def test_a_debug_profile_does_not_pass_as_a_release(profile: str) -> None:
     said = signed("rebuild", ALICE, build={**BUILD, "profile": profile})
     error = rejection(TRUST, said)

@@ -27,7 +27,7 @@ EXAMPLES = ("c", "flask", "hello", "node", "static")
 
 
 def made_sbom(
-    name: str, *, arch: Arch = Arch.RISCV64, profile: str = "stage", **machine: str
+    name: str, *, arch: Arch = Arch.RISCV64, profile: str = "vm", **machine: str
 ) -> dict[str, Any]:
     project, plan = prepare(REPO / "examples" / name, arch=arch, profile=profile)
     plan = replace(plan, machine=replace(plan.machine, **machine))
@@ -105,8 +105,8 @@ def of_machine(**choices: str) -> set[str]:
 def test_a_machine_is_what_its_profile_makes_of_it() -> None:
     release = of_machine(profile="prod")
     assert {"crun", "busybox-static", "linux-source-6.12"} <= release
-    assert of_machine(profile="stage-release") == release
-    for profile in ("stage", "prod-debug"):
+    assert of_machine(profile="vm-release") == release
+    for profile in ("vm", "prod-debug"):
         assert {"dropbear-bin", "rsync"} <= of_machine(profile=profile) - release
     debians = of_machine(profile="prod", kernel="debian")
     assert {"linux-source-6.12"} == release - debians
@@ -131,7 +131,7 @@ def test_the_source_of_the_kernel_is_the_same_on_every_host() -> None:
 
 
 def made_provenance(source: Revision | None) -> dict[str, Any]:
-    project, plan = prepare(REPO / "examples" / "static", arch=Arch.RISCV64, profile="stage")
+    project, plan = prepare(REPO / "examples" / "static", arch=Arch.RISCV64, profile="vm")
     return provenance(project, plan, source, PINS, HOST)
 
 
@@ -149,7 +149,7 @@ def test_provenance_names_source_lock_and_tools() -> None:
     assert {"Dockerfile", "vcr.toml", "toolchain/debian-amd64.json"} <= by_name.keys()
     assert any(name.startswith("busybox-static_") for name in by_name)
     terms = definition["externalParameters"]
-    assert (terms["name"], terms["profile"]) == ("static", "stage")
+    assert (terms["name"], terms["profile"]) == ("static", "vm")
     assert terms["engine"] == "qemu"
     assert terms["engine_version"].startswith("1:10.0")
 

@@ -46,7 +46,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def found(project: Path) -> Revision:
-    loaded, plan = prepare(project, arch=Arch.RISCV64, profile="stage")
+    loaded, plan = prepare(project, arch=Arch.RISCV64, profile="vm")
     revision = revision_of(loaded, plan, lambda: Git(Path(str(PROGRAM))))
     assert revision is not None
     return revision
@@ -249,7 +249,7 @@ def test_packed_objects_branches_and_another_working_tree_are_read(project: Path
 def test_before_the_first_commit_there_is_no_source(tmp_path: Path) -> None:
     root = tmp_path.resolve() / "static"
     shutil.copytree(REPO / "examples" / "static", root)
-    loaded, plan = prepare(root, arch=Arch.RISCV64, profile="stage")
+    loaded, plan = prepare(root, arch=Arch.RISCV64, profile="vm")
     git(root, "init", "--quiet")
     assert revision_of(loaded, plan, lambda: Git(Path(str(PROGRAM)))) is None
 

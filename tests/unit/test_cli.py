@@ -68,7 +68,7 @@ def test_completion_prints_a_script_for_the_shell(tmp_path: Path, shell: str) ->
     ("line", "position", "found"),
     [
         ("vcr bu", 1, ["plain,build"]),
-        ("vcr build --profile st", 3, ["plain,stage", "plain,stage-release"]),
+        ("vcr build --profile v", 3, ["plain,vm", "plain,vm-release"]),
         ("vcr mistyped b", 2, ["plain,build"]),  # says nothing of what is wrong so far
     ],
 )
@@ -144,3 +144,11 @@ def test_help_is_as_recorded(
     vcr.main(argv, prog_name="vcr", standalone_mode=False)
     golden = repo / "tests" / "golden" / "help" / f"{verb}.txt"
     assert capsys.readouterr().out == golden.read_text(), f"{golden} differs; see CONTRIBUTING.md"
+
+
+def test_the_old_name_of_a_profile_is_taken_with_a_warning(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    assert run(app, ["build", "no-such-dir", "--profile", "stage-release"]) is ExitCode.USAGE
+    assert "the profile stage-release is called vm-release now" in errors_of(app)
+    assert run(app, ["build", "--profile", "stages"]) is ExitCode.USAGE
+    assert "'stages' is not one of 'vm', 'vm-release'" in errors_of(app)

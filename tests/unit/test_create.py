@@ -30,7 +30,7 @@ def said(app: App) -> str:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_a_template_is_a_working_project(app: App, tmp_path: Path, template: str) -> None:
     assert run(app, ["create", "my-app", "--template", template]) is ExitCode.OK
-    _, plan = prepare(tmp_path / "my-app", arch=Arch.RISCV64, profile="stage")  # is locked
+    _, plan = prepare(tmp_path / "my-app", arch=Arch.RISCV64, profile="vm")  # is locked
     assert plan.machine.ports
     assert plan.machine.health is not None
     assert "# my-app" in (tmp_path / "my-app" / "README.md").read_text()

@@ -37,7 +37,7 @@ def planned(root: Path, dockerfile: str | bytes, **config: Any) -> Plan:
     lock = Lock(epoch=0, inputs={}, urls={}, bases={"base": base})
     project = load_project(project_of(root, dockerfile))
     external_inputs(project)
-    return make_plan(project, lock, arch=Arch.RISCV64, profile="stage")
+    return make_plan(project, lock, arch=Arch.RISCV64, profile="vm")
 
 
 @contextmanager

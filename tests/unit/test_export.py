@@ -72,7 +72,7 @@ def test_prod_has_all_that_a_deployment_needs(export: Path) -> None:
 
 
 def test_stage_has_its_root_and_how_it_is_booted(tmp_path: Path) -> None:
-    manifest = write_export(make_built(tmp_path / "store", "stage"), tmp_path / "export")
+    manifest = write_export(make_built(tmp_path / "store", "vm"), tmp_path / "export")
     paths = {file.path for file in manifest.files}
     assert "root.squashfs" in paths
     assert "drive" not in paths
@@ -151,7 +151,7 @@ def test_a_directory_that_is_not_ours(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["kernel/kernel", "squashfs/root.squashfs", "image/layout"])
 def test_a_store_that_lies_is_not_exported(tmp_path: Path, name: str) -> None:
-    profile = "stage" if "squashfs" in name else "prod"
+    profile = "vm" if "squashfs" in name else "prod"
     built = make_built(tmp_path / "store", profile)
     path = tmp_path / "store" / name
     if path.is_dir():

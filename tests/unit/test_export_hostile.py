@@ -107,7 +107,7 @@ def test_an_export_of_something_else_than_its_ladder(
     assert "the ladder of the export is of another" in refused(export).what
 
 
-@pytest.mark.parametrize(("profile", "warns"), [("stage", True), ("prod", False)])
+@pytest.mark.parametrize(("profile", "warns"), [("vm", True), ("prod", False)])
 def test_who_pushes_a_debug_export_is_told(tmp_path: Path, profile: str, *, warns: bool) -> None:
     write_export(make_built(tmp_path / "store", profile), tmp_path / "export")
     app = make_app(tmp_path)

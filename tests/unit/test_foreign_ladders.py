@@ -24,6 +24,7 @@ from vcr.settings import Settings
 from vcr.ui import Ui
 from vcr.verify.archives import changes
 from vcr.verify.explain import explain
+from vcr.verify.ladders import read_claim
 from vcr.verify.material import Material
 from vcr.verify.memory import FREE, MEMORY_BEGINS, layout
 
@@ -53,7 +54,7 @@ def explained(name: str, directory: Path, *paths: Path, kernel: Path | None = No
 def ladder(directory: Path, name: str, digest: str, path: str) -> Path:
     directory.mkdir(exist_ok=True)
     row = {"name": name, "digest": digest, "size": 1, "path": path}
-    made = {"schema": 1, "kind": "build", "name": "x", "profile": "stage", "arch": "riscv64",
+    made = {"schema": 1, "kind": "build", "name": "x", "profile": "vm", "arch": "riscv64",
             "engine": "qemu", "engine_version": "1", "epoch": 0, "ladder": [row]}  # fmt: skip
     file = directory / "ladder.json"
     file.write_text(json.dumps(made))
@@ -292,3 +293,9 @@ def test_no_program_of_this_host_gets_a_file_unless_it_is_asked_for(
     code, words = said(tmp_path, "explain", "--diffoscope", *ladders)
     assert (code, ran.exists()) == (ExitCode.MISMATCH, True)
     assert "compared" in words
+
+
+def test_a_ladder_from_before_profiles_were_renamed_is_read(tmp_path: Path) -> None:
+    file = ladder(tmp_path / "a", "kernel", ZEROS, "kernel")
+    file.write_text(file.read_text().replace('"vm"', '"stage-release"'))
+    assert read_claim(file).profile == "vm-release"

@@ -32,13 +32,13 @@ def test_turbo_gives_a_machine_that_boots_every_cpu_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(64)))
-    additions = start("stage").additions(App(Settings.load({})))
+    additions = start("vm").additions(App(Settings.load({})))
     assert additions.cpus == 8  # as many as the kernel has room for
     assert "NOTHING ABOUT THIS RUN IS REPRODUCIBLE" in capsys.readouterr().err
     assert additions.digest not in {"", Additions(cpus=4).digest}
 
 
-@pytest.mark.parametrize("profile", ["prod", "prod-debug", "dev", "stage-release"])
+@pytest.mark.parametrize("profile", ["prod", "prod-debug", "dev", "vm-release"])
 def test_turbo_is_for_stage_only(profile: str) -> None:
     with pytest.raises(UsageError, match=f"--turbo is not for the profile {profile}"):
         start(profile).additions(App(Settings.load({})))

@@ -25,7 +25,7 @@ def lock(**more: object) -> Lock:
 def runs(root: Path, dockerfile: str, locked: Lock | None = None, toml: str = "") -> list[Run]:
     (root / "Dockerfile").write_text(f"FROM base AS first\nFROM base\n{dockerfile}\n")
     (root / "vcr.toml").write_text(toml)
-    plan = make_plan(load_project(root), locked or lock(), arch=Arch.RISCV64, profile="stage")
+    plan = make_plan(load_project(root), locked or lock(), arch=Arch.RISCV64, profile="vm")
     assert json.loads(plan.to_json())["layers"]
     return [layer for layer in plan.layers.values() if isinstance(layer, Run)]
 

@@ -26,7 +26,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def a_profile(stacks: dict[str, int]) -> Profile:
-    return Profile("app", "stage", "time", 10_101_010, 2.0, 0, stacks)
+    return Profile("app", "vm", "time", 10_101_010, 2.0, 0, stacks)
 
 
 def test_a_profile_comes_back_from_its_file(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_addresses_of_the_kernel_get_names(tmp_path: Path) -> None:
 
 
 def test_reports_of_the_sampler_add_up() -> None:
-    target = Target("app", "stage", None, None)  # type: ignore[arg-type] -- nobody is asked
+    target = Target("app", "vm", None, None)  # type: ignore[arg-type] -- nobody is asked
     reports = [
         guest.Report(1.0, 2, Counter({"a": 1, "b": 2})),
         guest.Report(0.5, 0, Counter({"a": 3})),

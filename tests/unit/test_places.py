@@ -324,7 +324,7 @@ def test_a_source_of_somebody_else_is_allowed_nothing(project: Path) -> None:
     app = App(Settings.load({"HOME": str(project)}), Ui(io.StringIO(), err), project)
     ladder = project / "ladder.json"
     ladder.write_text(
-        '{"schema": 1, "kind": "build", "name": "x", "profile": "stage", "arch": "riscv64",'
+        '{"schema": 1, "kind": "build", "name": "x", "profile": "vm", "arch": "riscv64",'
         ' "engine": "qemu", "engine_version": "", "epoch": 0, "ladder": []}'
     )
     argv = ["verify", str(ladder), "--git", "https://x.invalid/y", "--allow-outside", "/"]

@@ -77,7 +77,7 @@ def plan(tmp_path: Path) -> Planner:
         (tmp_path / "vcr.toml").write_text(toml + TOML)
         project = load_project(tmp_path)
         arch = options.pop("arch", Arch.RISCV64)
-        return make_plan(project, make_lock(project), arch=arch, profile="stage", **options)
+        return make_plan(project, make_lock(project), arch=arch, profile="vm", **options)
 
     return run
 

@@ -112,7 +112,7 @@ def test_one_that_is_not_healthy_says_its_last_words(
 @pytest.mark.parametrize(
     ("profile", "runtime", "hot", "words"),
     [
-        ("stage", None, False, ""),
+        ("vm", None, False, ""),
         ("dev", "podman", False, "podman starts no services"),
         ("dev", None, True, "do not go together"),
     ],

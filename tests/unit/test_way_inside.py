@@ -384,7 +384,7 @@ def test_the_record_says_which_way_there_is(up: Any) -> None:
     docker = up(kind="container", crun="/s/crun", runtime="podman")
     assert isinstance(docker, DockerInside)
     assert docker.program == "podman"
-    for kind, profile in (("boot", "stage"), ("snapshot", "prod-debug"), ("cartesi", "prod-debug")):
+    for kind, profile in (("boot", "vm"), ("snapshot", "prod-debug"), ("cartesi", "prod-debug")):
         with pytest.raises(UsageError, match="takes no commands") as caught:
             up(kind=kind)
         assert f"--profile {profile}" in caught.value.fix

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vcr.model.arch import Arch, native_arch
-from vcr.model.stage import PROFILES
+from vcr.model.profile import DEFAULT, PROFILES
 from vcr.private import keep_private
 from vcr.settings import Settings
 from vcr.ui import Ui, silent
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 class Variant:
     """Which build of a project is meant."""
 
-    profile: str = PROFILES[0]  # one of vcr.model.stage.PROFILES
+    profile: str = DEFAULT  # one of vcr.model.profile.PROFILES
     arch: Arch | None = None  # None: this host's for dev, else riscv64
     engine: str | None = None  # what runs a prod machine; None: as vcr.toml has it
     target: str | None = None  # stop at this stage of the Dockerfile; None: the last one
@@ -32,7 +32,7 @@ class Variant:
         """Return the architecture; raises HostError when dev has none for this host."""
         if self.arch is not None:
             return self.arch
-        return native_arch() if self.profile == "dev" else Arch.RISCV64
+        return native_arch() if PROFILES[self.profile].is_container else Arch.RISCV64
 
 
 @dataclass(frozen=True)

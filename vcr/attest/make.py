@@ -18,6 +18,7 @@ from vcr.errors import UsageError
 from vcr.lock.read import load_lock
 from vcr.model.digest import Digest
 from vcr.model.ladder import UNKNOWN, Rung
+from vcr.model.profile import PROFILES
 from vcr.model.project import Project
 from vcr.model.rebuilt import Rebuilt
 from vcr.sandbox.enclave import EIF
@@ -35,10 +36,11 @@ class Maker:
 
     def statement(self, kind: str, time: str | None = None) -> Statement:
         """Return the statement of KIND, said to be made at TIME; raises UsageError, VcrError."""
-        if kind in {"root-hash", "run-once"} and self.built.plan.profile != "prod":
+        profile = PROFILES[self.built.plan.profile]
+        if kind in {"root-hash", "run-once"} and not (profile.is_sealed and profile.is_release):
             raise UsageError(
                 f"{kind} is about the sealed machine of a release",
-                why=f"the profile {self.built.plan.profile} makes none",
+                why=f"the profile {profile.name} makes none",
                 fix="use --profile prod",
             )
         subjects = subjects_of(self.built.ladder)

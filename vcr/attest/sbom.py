@@ -20,7 +20,7 @@ from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.lockfile import Lock, LockedDebian, LockedPackage
 from vcr.model.plan import Copy, Debs, Fetched, OciBase, Plan, Run, UrlSource
-from vcr.model.stage import SEALED_PROFILES
+from vcr.model.profile import PROFILES
 
 ROOT, MACHINE = "SPDXRef-image", "SPDXRef-machine"
 # What RUN is answered with is a package when it looks like one; indexes are not.
@@ -191,7 +191,7 @@ def machine_packages(plan: Plan, pins: Pins) -> list[tuple[str, dict[str, Any]]]
 
 
 def _is_cartesi(plan: Plan) -> bool:
-    is_sealed = plan.arch is Arch.RISCV64 and plan.profile in SEALED_PROFILES
+    is_sealed = plan.arch is Arch.RISCV64 and PROFILES[plan.profile].is_sealed
     return is_sealed and plan.machine.engine == "cartesi"
 
 

@@ -10,13 +10,12 @@ from typing import Any
 
 from vcr.attest.checks.rejected import Joint, RejectedError
 from vcr.model.ladder import MAX_EPOCH
-from vcr.model.stage import RELEASE_OF
+from vcr.model.profile import RELEASES, current_name
 from vcr.verify.ladders import IN_MESSAGES, TERMS, WORDS, Claim
 
 type Terms = Mapping[str, str | int]
 
 MAX_WORD = 256  # characters
-RELEASES = frozenset(RELEASE_OF.values())
 
 
 def read_terms(told: Mapping[str, Any]) -> Terms:
@@ -30,7 +29,8 @@ def read_terms(told: Mapping[str, Any]) -> Terms:
     epoch = told["epoch"]
     if type(epoch) is not int or not 0 <= epoch <= MAX_EPOCH:
         raise TypeError("epoch is not a time in seconds")
-    return {**found, "epoch": epoch}
+    profile = current_name(str(found["profile"]))
+    return {**found, "profile": profile, "epoch": epoch}
 
 
 def terms_of(claim: Claim) -> Terms:

@@ -21,12 +21,11 @@ from vcr.lock.secrets.placeholders import Secrets
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, LockedRun
 from vcr.model.plan import Plan, Run
+from vcr.model.profile import DEFAULT
 from vcr.model.project import Project
 from vcr.planner.project import make_plan
 from vcr.sandbox import build_machine
 from vcr.sandbox import run as step
-
-PROFILE = "stage"
 
 
 @dataclass
@@ -54,7 +53,7 @@ class StepLocker:
     def _lock(self, lock: Lock, arch: Arch) -> Lock:
         done: set[str] = set()
         while True:
-            plan = make_plan(self.project, lock, arch=arch, profile=PROFILE)
+            plan = make_plan(self.project, lock, arch=arch, profile=DEFAULT)
             runs = {i: layer for i, layer in plan.layers.items() if isinstance(layer, Run)}
             ident = next((ident for ident in runs if ident not in done), None)
             if ident is None:
@@ -171,7 +170,7 @@ def _pruned(lock: Lock, arch: Arch, keys: set[str]) -> Lock:
 def check_runs(project: Project, lock: Lock) -> None:
     """Raise LockError when LOCK has answers for a RUN that PROJECT has no more."""
     for arch, runs in lock.runs.items():
-        plan = make_plan(project, lock, arch=arch, profile=PROFILE)
+        plan = make_plan(project, lock, arch=arch, profile=DEFAULT)
         keys = {layer.key for layer in plan.layers.values() if isinstance(layer, Run)}
         for key, run in runs.items():
             if key not in keys:

@@ -9,7 +9,8 @@ import click
 
 from vcr.app.context import Context, Variant
 from vcr.model.arch import Arch, native_arch
-from vcr.model.stage import ENGINES, PROFILES
+from vcr.model.profile import DEFAULT, OLD_NAMES, PROFILES, current_name
+from vcr.model.stage import ENGINES
 from vcr.private import keep_private
 from vcr.progress import Progress
 from vcr.settings import Settings, variable_of
@@ -221,8 +222,25 @@ def project_argument[F: Callable[..., object]](function: F) -> F:
     )(function)
 
 
+class ProfileName(click.Choice):
+    """The name of a profile; an old one is taken, with a warning."""
+
+    def __init__(self) -> None:
+        super().__init__(tuple(PROFILES))
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return the name that the profile has now."""
+        if value in OLD_NAMES and ctx is not None:
+            new = current_name(str(value))
+            _app(ctx).ui.warn(f"the profile {value} is called {new} now: use --profile {new}")
+            value = new
+        return str(super().convert(value, param, ctx))
+
+
 profile_option = click.option(
-    "--profile", type=click.Choice(PROFILES), default=PROFILES[0], help="What to build for."
+    "--profile", type=ProfileName(), default=DEFAULT, help="What to build for."
 )
 
 
@@ -242,7 +260,7 @@ def arch_of(chosen: str | None, profile: str) -> Arch:
     """Return the architecture that was CHOSEN, else the one of PROFILE; raises HostError."""
     if chosen is not None:
         return Arch(chosen)
-    return native_arch() if profile == "dev" else Arch.RISCV64
+    return native_arch() if PROFILES[profile].is_container else Arch.RISCV64
 
 
 def plan_options[F: Callable[..., object]](function: F) -> F:

@@ -18,7 +18,7 @@ from vcr.export.manifest import (
 from vcr.foreign import MAX_LADDER, load_json, read_bytes
 from vcr.formats.oci import CONFIG, INDEX, canonical, platform
 from vcr.formats.oci import MANIFEST as MANIFEST_TYPE
-from vcr.model.stage import PROFILES, SEALED_PROFILES
+from vcr.model.profile import PROFILES, current_name
 from vcr.sandbox.squashfs import SQUASHFS
 
 VERIFY = "verify.sh"
@@ -35,11 +35,12 @@ def check_contents(root: Path, manifest: Manifest, image: str) -> None:
     what JSON of another shape leads to.
     """
     sizes = {file.path: file.size for file in manifest.files}
-    if manifest.profile not in PROFILES:
+    profile = PROFILES.get(current_name(manifest.profile))
+    if profile is None:
         raise MismatchError("the export is of an unknown profile", why=manifest.profile)
     if sum(sizes.values()) > MAX_BYTES:
         raise MismatchError(f"the export has more than {MAX_BYTES} bytes")
-    wanted = ALWAYS | (SEALED if manifest.profile in SEALED_PROFILES else BOOTED)
+    wanted = ALWAYS | (SEALED if profile.is_sealed else BOOTED)
     blobs = _blobs_of(root, image)
     _check_index(root, manifest, image, sizes)
     for path in sorted(sizes.keys() ^ (wanted | blobs)):

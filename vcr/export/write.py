@@ -28,7 +28,7 @@ from vcr.export.manifest import (
     File,
     Manifest,
 )
-from vcr.model.stage import machine_of, stages_of
+from vcr.model.profile import PROFILES
 from vcr.sandbox.squashfs import SQUASHFS
 
 SCHEMA = 1
@@ -43,7 +43,7 @@ RUNG_FILES = {"kernel": "kernel", "initramfs": "initramfs", "squashfs": SQUASHFS
 
 def stages_for(profile: str) -> tuple[str, ...]:
     """Return what has to be built for an export of PROFILE."""
-    return (*stages_of(profile), machine_of(profile))
+    return (*PROFILES[profile].stages(), PROFILES[profile].machine())
 
 
 def write_export(built: Built, target: Path) -> Manifest:
@@ -77,7 +77,7 @@ def _sources(built: Built) -> Iterator[tuple[str, Path]]:
         yield f"{BLOBS}/{blob.name}", blob
     for name in ("kernel", "initramfs"):
         yield name, built.path("kernel") / name
-    if "seal" not in stages_of(built.plan.profile):
+    if "seal" not in PROFILES[built.plan.profile].stages():
         yield SQUASHFS, built.path("squashfs") / SQUASHFS
         return
     for name in (DRIVE, VERITY):
@@ -97,7 +97,7 @@ def _ladder(built: Built, sources: dict[str, Path]) -> str:
 
 def _deployment(built: Built) -> str:
     """Return how the machine is started: its ports, its health, what a boot needs."""
-    vm = json.loads((built.path(machine_of(built.plan.profile)) / VM_FILE).read_bytes())
+    vm = json.loads((built.path(PROFILES[built.plan.profile].machine()) / VM_FILE).read_bytes())
     told = {key: vm[key] for key in DEPLOYED if key in vm}
     return _text({**told, "schema": SCHEMA})
 

@@ -137,7 +137,7 @@ class Base(Section):
 
 
 class MachineSection(Section):
-    """The virtual machine of the stage and prod profiles."""
+    """The virtual machine of the profiles vm and prod."""
 
     memory: Memory = Field(default=512, description="its memory")  # MiB
     cpus: Annotated[int, Field(ge=1, le=8)] = Field(default=1, description="its CPUs; prod has one")

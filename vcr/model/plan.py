@@ -192,7 +192,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Machine:
-    """The virtual machine of the stage and prod profiles."""
+    """The virtual machine of the profiles vm and prod."""
 
     memory_mib: int
     cpus: int
@@ -202,7 +202,7 @@ class Machine:
     engine: str = "qemu"  # of prod: qemu or cartesi
     engine_version: str = ""  # in words, as the ladder has it
     debug: bool = False  # tools inside and a channel to them: another rootfs
-    kernel: str = "vcr"  # of stage and of prod on qemu: vcr or debian
+    kernel: str = "vcr"  # of vm and of prod on qemu: vcr or debian
     emulator: str = ""  # a package of the Cartesi emulator that is not the pinned one
     emulator_kernel: str = ""  # what its machine boots, if not the pinned one
 

@@ -6,8 +6,8 @@ from typing import Self
 
 from vcr.engines.machine import Channels, read_vm
 from vcr.errors import UsageError
+from vcr.model.profile import DEBUG_PROFILES
 from vcr.model.project import Project
-from vcr.model.stage import DEBUG_PROFILES
 from vcr.runtime.record import Records
 from vcr.settings import Settings
 

@@ -16,8 +16,8 @@ from vcr.model.arch import Arch, has_kvm
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.model.lockfile import Lock
 from vcr.model.plan import BuildMachine, Image, Machine, Plan
+from vcr.model.profile import PROFILES
 from vcr.model.project import Project
-from vcr.model.stage import DEBUG_PROFILES, RELEASE_OF, SEALED_PROFILES
 from vcr.planner.image import ImagePlanner
 from vcr.planner.run import PROXY_ARGS
 
@@ -58,7 +58,7 @@ def make_plan(
         build=BuildMachine(
             project.config.build.memory,
             project.config.normalize.rules,
-            kvm=profile == "dev" and has_kvm(state.arch),
+            kvm=PROFILES[profile].is_container and has_kvm(state.arch),
         ),
     )
 
@@ -115,8 +115,8 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
     ports = config.machine.ports or tuple(tcp)
     wanted = current_engine(project, engine)
     own, own_boots = own_emulator(project), own_kernel(project)
-    debug = profile in DEBUG_PROFILES
-    if debug and profile in SEALED_PROFILES and wanted.name != "qemu":
+    debug = PROFILES[profile].debug
+    if debug and PROFILES[profile].is_sealed and wanted.name != "qemu":
         raise UsageError(
             f"there is no {profile} on {wanted.name}",
             why="its machines have no port that a command could come through",
@@ -126,7 +126,8 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
         raise UsageError(
             f"{config.machine.memory} MiB are too little for Debian's kernel in {profile}",
             why="the kernel takes 60 MiB, and a debug profile has more devices",
-            fix=f'set memory = "{DEBIAN_DEBUG_MIB} MiB", or use --profile {RELEASE_OF[profile]}',
+            fix=f'set memory = "{DEBIAN_DEBUG_MIB} MiB", or use --profile'
+            f" {PROFILES[profile].release}",
         )
     return Machine(
         memory_mib=config.machine.memory,

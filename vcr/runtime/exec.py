@@ -53,7 +53,7 @@ def inside_of(project: Project, records: Records, when_busy: Callable[[], None])
     if vm["kind"] == "container":
         return ContainerInside(Path(vm["crun"]), channels.scratch, record.pid)
     if not vm.get("debug", False):
-        other = "stage" if vm["kind"] == "boot" else "prod-debug"
+        other = "vm" if vm["kind"] == "boot" else "prod-debug"
         raise UsageError(
             "the machine takes no commands",
             why="it is of a release profile, which has no way to give it any",
@@ -68,7 +68,7 @@ def check_system(inside: Inside, *, system: bool) -> None:
         raise UsageError(
             "there is no machine to look into",
             why="the profile dev runs the app as a container of this host",
-            fix="leave --system out, or take --profile stage",
+            fix="leave --system out, or take --profile vm",
         )
 
 

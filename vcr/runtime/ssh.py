@@ -125,7 +125,7 @@ class Access:
             raise VcrError(
                 "the machine cannot be reached by ssh",
                 why=done.err.decode("utf-8", "replace").strip(),
-                fix="is it of the profile stage or prod-debug of this version of vcr?",
+                fix="is it of the profile vm or prod-debug of this version of vcr?",
             )
         write_text(self.known_hosts, f"{self.host} {' '.join(keys[0][:2])}\n", mode=0o600)
 
@@ -137,7 +137,7 @@ def way_in(access: Access) -> Inside:
         raise UsageError(
             "there is no machine to reach by ssh",
             why="the profile dev runs the app as a container of this host",
-            fix="`vcr shell`, or `vcr up --profile stage`",
+            fix="`vcr shell`, or `vcr up --profile vm`",
         )
     return inside
 

@@ -11,7 +11,8 @@ from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.ladder import MAX_EPOCH, UNKNOWN, Rung
 from vcr.model.plan import Plan
-from vcr.model.stage import ENGINES, PROFILES
+from vcr.model.profile import OLD_NAMES, PROFILES, current_name
+from vcr.model.stage import ENGINES
 from vcr.ui import JSON_SCHEMA
 
 MADE_BY = "vcr build --json > ladder.json"
@@ -79,7 +80,7 @@ def _claim(data: dict[str, Any], directory: Path) -> Claim:
     known: dict[str, tuple[object, ...]] = {
         "schema": (JSON_SCHEMA,),
         "kind": ("build",),
-        "profile": PROFILES,
+        "profile": (*PROFILES, *OLD_NAMES),
         "arch": tuple(Arch),
         "engine": ENGINES,
     }
@@ -98,6 +99,7 @@ def claim_of(terms: Mapping[str, Any], ladder: tuple[Rung, ...]) -> Claim:
     epoch = _whole(terms["epoch"])
     if epoch > MAX_EPOCH:
         raise TypeError("epoch is not a time")
+    words["profile"] = current_name(words["profile"])
     return Claim(epoch=epoch, ladder=ladder, **words)
 
 

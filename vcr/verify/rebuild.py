@@ -9,8 +9,8 @@ from vcr.build.builder import Builder, Built, layer_attr
 from vcr.errors import ExitCode, MismatchError, UsageError, VcrError
 from vcr.model.places import places_of
 from vcr.model.plan import Plan
+from vcr.model.profile import PROFILES
 from vcr.model.rebuilt import Rebuilt
-from vcr.model.stage import stages_of
 from vcr.settings import Settings
 from vcr.tools.git import Git, check_address, check_revision
 from vcr.tools.nix import Nix, Target
@@ -37,7 +37,7 @@ class Rebuilder:
         Raises MismatchError when that is not one thing, or when something that it is made
         of, or one of the toolsets OTHERS, is not what building it here gives.
         """
-        stages = stages_of(plan.profile, arch=plan.arch, enclave=enclave)
+        stages = PROFILES[plan.profile].stages(arch=plan.arch, enclave=enclave)
         if self.extent is Rebuilt.NOTHING:
             return self.builder.build(plan, stages)
         layers = {layer_attr(ident): f"layer {ident}" for ident in plan.layers}

@@ -6,7 +6,7 @@ from vcr.app.context import Context, Variant
 from vcr.build.builder import Builder, Built
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
-from vcr.model.stage import stages_of
+from vcr.model.profile import PROFILES
 
 
 def build(
@@ -46,7 +46,7 @@ def stages_up_to(last: str | None, variant: Variant) -> tuple[str, ...]:
                 fix=f"`vcr build image --arch {arch}`",
             )
         return ("image",)
-    stages = stages_of(profile, enclave=profile == "prod" and last == "enclave")
+    stages = PROFILES[profile].stages(enclave=profile == "prod" and last == "enclave")
     if last and last not in stages:
         raise UsageError(f"the profile {profile} has no stage {last}", fix="use --profile prod")
     return stages[: stages.index(last) + 1] if last else stages

@@ -29,7 +29,8 @@ from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.duration import parse_duration
 from vcr.model.ladder import MAX_EPOCH
-from vcr.model.stage import ENGINES, PROFILES
+from vcr.model.profile import PROFILES, current_name
+from vcr.model.stage import ENGINES
 
 PEM = "-----BEGIN"
 
@@ -67,6 +68,10 @@ type Predicate = Annotated[str, AfterValidator(predicate_type)]
 type Sha256 = Annotated[str, AfterValidator(Digest)]
 
 
+def _profile(value: object) -> object:
+    return current_name(value) if isinstance(value, str) else value
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -75,7 +80,7 @@ class BuildPolicy(_Section):
     """[build]: what the ladder must have been built for."""
 
     name: str | None = None
-    profile: Annotated[str, _one_of(PROFILES)] | None = None
+    profile: Annotated[str, BeforeValidator(_profile), _one_of(tuple(PROFILES))] | None = None
     arch: Annotated[str, _one_of(tuple(Arch))] | None = None
     engine: Annotated[str, _one_of(ENGINES)] | None = None
     engine_version: str | None = None

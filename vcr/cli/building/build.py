@@ -10,7 +10,8 @@ import vcr.app
 from vcr.cli.context import App, Command, engine_option, plan_options, variant_of
 from vcr.errors import UsageError
 from vcr.model.duration import parse_duration
-from vcr.model.stage import ALL_STAGES, SEALED_PROFILES
+from vcr.model.profile import PROFILES
+from vcr.model.stage import ALL_STAGES
 from vcr.ui import Ui, human_size
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
@@ -54,7 +55,7 @@ def build(
     if app.ui.is_json:
         app.ui.json("build", _as_json(built))
         return
-    sealed = profile in SEALED_PROFILES
+    sealed = PROFILES[profile].is_sealed
     print_ladder(app.ui, built.ladder, _engine_words(app, built) if sealed else "")
 
 

@@ -9,7 +9,7 @@ import click
 
 from vcr.cli.building.inspect import layer_words
 from vcr.cli.context import App, Command, arch_of, plan_options, project_argument
-from vcr.model.stage import stages_of
+from vcr.model.profile import PROFILES
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.model.plan import Plan
@@ -45,7 +45,7 @@ def read_graph(app: App, project: "Project", plan: "Plan") -> "Graph":
     from vcr.report.graph import graph_of
     from vcr.tools.nix import Nix
 
-    stages = stages_of(plan.profile, arch=plan.arch)
+    stages = PROFILES[plan.profile].stages(arch=plan.arch)
     attrs = [*map(layer_attr, plan.layers), *stages]
     path = Builder(app.settings, app.ui, project).write_plan(plan)
     targets = Nix(app.settings).evaluate(attrs, path).targets

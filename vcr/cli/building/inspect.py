@@ -9,7 +9,7 @@ import click
 
 from vcr.cli.building.build import print_ladder
 from vcr.cli.context import App, Command, arch_of, plan_options, project_argument
-from vcr.model.stage import stages_of
+from vcr.model.profile import PROFILES
 from vcr.ui import human_size
 
 WORDS_LENGTH = 60  # characters of a command that are shown
@@ -41,7 +41,7 @@ def _show_plan(app: App, project: "Project", plan: "Plan") -> None:
     from vcr.model.ladder import read_rungs
     from vcr.tools.nix import Nix
 
-    stages = stages_of(plan.profile, arch=plan.arch)
+    stages = PROFILES[plan.profile].stages(arch=plan.arch)
     nix = Nix(app.settings)
     path = Builder(app.settings, app.ui, project).write_plan(plan)
     targets = nix.evaluate(stages, path).targets

@@ -24,7 +24,7 @@ TOUR = (
     )),
     ("Run", (
         ("run --profile dev", "a container of this host; with --hot it follows your changes"),
-        ("run", "a riscv64 machine that boots: the profile stage"),
+        ("run", "a riscv64 machine that boots: the profile vm"),
         ("up --profile prod", "the sealed snapshot of a deterministic machine, with one hash"),
         ("logs, shell, exec", "what it prints; a way inside, except into a release"),
     )),

@@ -69,12 +69,12 @@ def report(
     from vcr.build.builder import Builder
     from vcr.cli.proving.attest_inputs import read_registers
     from vcr.cli.proving.attestations import judge
-    from vcr.model.stage import stages_of
+    from vcr.model.profile import PROFILES
     from vcr.report.page import page
 
     project, plan = app.prepare(arch=arch_of(None, profile), profile=profile, engine=engine)
     builder = Builder(app.settings, app.ui, project)
-    built = builder.build(plan, stages_of(profile))
+    built = builder.build(plan, PROFILES[profile].stages())
     registers = read_registers((), pcrs)
     judged = judge(attestations, keys, built.ladder, plan.terms, registers)
     write_text(output, page(_report(app, builder, built, judged)))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 def gdb(ctx: click.Context, *, only_print: bool) -> None:
     """Debug a machine: its kernel, or all that runs on it.
 
-    It must be up, of the profile stage or prod-debug. It stands still while the debugger
+    It must be up, of the profile vm or prod-debug. It stands still while the debugger
     is connected and says nothing else; what runs in it cannot tell.
     """
     from vcr.perf.target import Target

@@ -9,7 +9,8 @@ import click
 
 from vcr.cli.context import App, Group, Seconds, arch_of, project_argument
 from vcr.errors import UsageError
-from vcr.model.stage import SEALED_PROFILES, STAGES
+from vcr.model.profile import SEALED_PROFILES
+from vcr.model.stage import STAGES
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.perf.guest import Options, Report
@@ -34,7 +35,7 @@ scope_option = click.option(
 def perf() -> None:
     """Find out where a machine's time goes.
 
-    It must be up, of the profile stage or prod-debug.
+    It must be up, of the profile vm or prod-debug.
     """
 
 

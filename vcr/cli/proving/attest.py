@@ -164,14 +164,14 @@ def _build(
 ) -> "Maker":
     from vcr.attest.make import Maker
     from vcr.build.builder import Builder
-    from vcr.model.stage import stages_of
+    from vcr.model.profile import PROFILES
 
     project, plan = app.prepare(arch=arch_of(arch, profile), profile=profile, engine=engine)
     if enclave:
         from vcr.app.building.build import check_enclave
 
         check_enclave(plan.machine.engine)
-    stages = stages_of(profile, arch=plan.arch, enclave=enclave)
+    stages = PROFILES[profile].stages(arch=plan.arch, enclave=enclave)
     builder = Builder(app.settings, app.ui, project)
     return Maker(builder, builder.build(plan, (*stages, *extra)))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.context import App, Command
+from vcr.cli.context import App, Command, ProfileName
 from vcr.cli.proving.attest_inputs import (
     read_age,
     read_hex,
@@ -17,7 +17,6 @@ from vcr.cli.proving.attest_inputs import (
     read_root,
 )
 from vcr.errors import MismatchError, UsageError
-from vcr.model.stage import PROFILES
 
 if TYPE_CHECKING:  # pydantic and cryptography cost 300 ms at import
     from vcr.attest.checks.checker import Verdict
@@ -44,7 +43,7 @@ a_file = click.Path(path_type=Path, dir_okay=False)
     help="How many different keys must vouch for the ladder (default: 1).",
 )
 @click.option("--ladder", type=a_file, metavar="FILE", help="The ladder that it must be about.")
-@click.option("--profile", type=click.Choice(PROFILES),
+@click.option("--profile", type=ProfileName(),
               help="The profile that it must be of (default: one of a release).")  # fmt: skip
 @click.option("--at", metavar="TIME", help="Verify as of then, as 2026-11-26T00:00:00Z.")
 @click.option("--max-age", metavar="TIME", help="How old evidence may be, such as 5m.")

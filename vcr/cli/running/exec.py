@@ -44,7 +44,7 @@ system_option = click.option(
 def exec_(ctx: click.Context, *, system: bool, interactive: bool, tty: bool) -> None:
     """Run a command in the app's container.
 
-    It must be up: with the profile stage, prod-debug or dev. vcr ends with the command's
+    It must be up: with the profile vm, prod-debug or dev. vcr ends with the command's
     exit code.
     """
     from vcr.agent.debug import Request
@@ -68,7 +68,7 @@ def exec_(ctx: click.Context, *, system: bool, interactive: bool, tty: bool) -> 
 def shell(ctx: click.Context, *, system: bool) -> None:
     """Open a shell in the app's container: bash if the image has it, else sh.
 
-    It must be up: with the profile stage, prod-debug or dev. What comes on stdin that is no
+    It must be up: with the profile vm, prod-debug or dev. What comes on stdin that is no
     terminal is carried out as a script. vcr ends with the shell's exit code.
     """
     from vcr.agent.debug import Request
@@ -90,7 +90,7 @@ def shell(ctx: click.Context, *, system: bool) -> None:
 def cat(ctx: click.Context, *, words: tuple[str, ...], system: bool) -> None:
     """Print the file PATH of the app's container.
 
-    It must be up: with the profile stage, prod-debug or dev.
+    It must be up: with the profile vm, prod-debug or dev.
     """
     from vcr.agent.debug import Request
 
@@ -109,7 +109,7 @@ def cp(app: App, *, words: tuple[str, ...], system: bool) -> None:
     """Copy a file or a directory out of the app's container or into it.
 
     The side that is inside is written as :PATH or app:PATH. A TARGET that is a directory
-    gets the copy into it. It must be up: with the profile stage, prod-debug or dev.
+    gets the copy into it. It must be up: with the profile vm, prod-debug or dev.
     """
     from pathlib import Path
 
@@ -143,7 +143,7 @@ def cp(app: App, *, words: tuple[str, ...], system: bool) -> None:
 def ssh_config(app: App) -> None:
     """Print a block for ssh's configuration, with which it reaches the machine.
 
-    The machine must be up with the profile stage or prod-debug. `vcr ssh-config > FILE`, then
+    The machine must be up with the profile vm or prod-debug. `vcr ssh-config > FILE`, then
     `ssh -F FILE vcr-NAME`. It opens no port, and holds for machines that come later, too.
     """
     from vcr.runtime.ssh import Access, way_in

@@ -58,9 +58,7 @@ _OPTIONS = (
         type=click.Choice(("vm", "docker", "podman")),
         help="Run it in a VM or by a program of this host, not in vcr's container (dev only).",
     ),
-    click.option(
-        "--turbo", is_flag=True, help="Give the machine all CPUs of this host (stage only)."
-    ),
+    click.option("--turbo", is_flag=True, help="Give the machine all CPUs of this host (vm only)."),
     click.option(
         "--timeout",
         type=Seconds(1),
@@ -134,11 +132,11 @@ class Start:
 
     def _all_cpus(self, app: App) -> int:
         """Return how many CPUs this host has for a machine, and say what that means."""
-        if self.profile != "stage":
+        if self.profile != "vm":
             raise UsageError(
                 f"--turbo is not for the profile {self.profile}",
                 why="its CPUs would race each other; dev has those of this host anyway",
-                fix="use --profile stage, or leave it out",
+                fix="use --profile vm, or leave it out",
             )
         from vcr.model.board import SEALED
 
@@ -192,11 +190,12 @@ class Start:
     def build(self, app: App) -> "tuple[Project, Path, Records]":
         """Build the project; return it, what its machine is started from, and the records."""
         from vcr.build.builder import Builder
-        from vcr.model.stage import SEALED_PROFILES, machine_of, stages_of
+        from vcr.model.profile import PROFILES
         from vcr.runtime.record import Records
 
         if self.enclave and self.profile != "prod":
             raise UsageError("an enclave goes on from a sealed snapshot", fix="add --profile prod")
+        profile = PROFILES[self.profile]
         vm = self.runtime == VM
         arch = arch_of(None, self.profile)
         project, plan = app.prepare(arch=arch, profile=self.profile, engine=self.engine)
@@ -204,7 +203,7 @@ class Start:
             from vcr.app.building.build import check_enclave
 
             check_enclave(plan.machine.engine)
-        if self.profile in SEALED_PROFILES:
+        if profile.is_sealed:
             _check_emulator(plan.machine, app.outside)
         if vm:
             from vcr.engines.container.machine import LIVE_LABEL, live_mount
@@ -212,8 +211,8 @@ class Start:
             if live_mount(plan.image.config):
                 raise no_place(f"LABEL {LIVE_LABEL}")
             plan = replace(plan, machine=replace(plan.machine, debug=True))
-        machine = machine_of(self.profile, enclave=self.enclave, vm=vm)
-        stages = (*stages_of(self.profile, enclave=self.enclave, vm=vm), machine)
+        machine = profile.machine(enclave=self.enclave, vm=vm)
+        stages = (*profile.stages(enclave=self.enclave, vm=vm), machine)
         built = Builder(app.settings, app.ui, project).build(plan, stages)
         return project, built.path(machine), Records(app.settings)
 

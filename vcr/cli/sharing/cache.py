@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.context import App, Group, arch_of, engine_option, project_argument
+from vcr.cli.context import App, Group, ProfileName, arch_of, engine_option, project_argument
 from vcr.errors import FetchError, HostError
-from vcr.model.stage import PROFILES
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.tools.binary_cache import BinaryCache
 
 profile_choice = click.option(
-    "--profile", type=click.Choice(PROFILES), default="prod", help="What was built (prod)."
+    "--profile", type=ProfileName(), default="prod", help="What was built (prod)."
 )
 # What it takes to run vcr and to build a project of one's own with it.
 TOOLCHAIN = ("busybox", "python", "vcr", "build", "git", "kernels.riscv64", "linuxkit", "oci",

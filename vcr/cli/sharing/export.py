@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.context import App, Command, arch_of, engine_option
+from vcr.cli.context import App, Command, ProfileName, arch_of, engine_option
 from vcr.errors import UsageError
-from vcr.model.stage import PROFILES, RELEASE_OF
+from vcr.model.profile import PROFILES
 from vcr.ui import human_size
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 
 
 @click.command(cls=Command)
-@click.argument("profile", type=click.Choice(PROFILES))
+@click.argument("profile", type=ProfileName())
 @click.argument("words", nargs=-1, metavar="TARGET [DIR]")
 @engine_option
 @click.option("--nbd", "where", metavar="ADDRESS",
@@ -58,10 +58,10 @@ def export(
 
 def warn_of_debug(app: App, profile: str) -> None:
     """Warn that what is built for PROFILE is not for deployment, if it is not."""
-    if profile in RELEASE_OF:
+    if PROFILES[profile].debug:
         app.ui.warn(
             f"{profile} is a debug profile: whoever runs the machine can look into it; "
-            f"deploy {RELEASE_OF[profile]}"
+            f"deploy {PROFILES[profile].release}"
         )
 
 
@@ -75,16 +75,15 @@ def build_for(app: App, profile: str, engine: str | None, stages: tuple[str, ...
 
 def _serve(app: App, profile: str, words: tuple[str, ...], engine: str | None, where: str) -> None:
     from vcr.export.nbd import parse_address, serve
-    from vcr.model.stage import stages_of
     from vcr.tools.nbdkit import Nbdkit
     from vcr.tools.nix import Nix
     from vcr.tools.nix_store import blaming_store
 
     address = parse_address(where)
-    if "seal" not in stages_of(profile):
+    if "seal" not in PROFILES[profile].stages():
         raise UsageError(f"the profile {profile} has no sealed drive", fix="use the profile prod")
     _choose_project(app, list(words))
-    seal = build_for(app, profile, engine, stages_of(profile)).path("seal")
+    seal = build_for(app, profile, engine, PROFILES[profile].stages()).path("seal")
     nbdkit = Nbdkit.of_toolset(Nix(app.settings).toolset("nbd"))
     with blaming_store(Nix(app.settings), [seal]), serve(nbdkit, seal, address) as server:
         if app.ui.is_json:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.context import App, Command, engine_option
+from vcr.cli.context import App, Command, ProfileName, engine_option
 from vcr.cli.sharing.export import build_for, warn_of_debug
 from vcr.errors import UsageError
-from vcr.model.stage import PROFILES
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.tools.skopeo import Skopeo
@@ -18,7 +17,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="[REF] [DIR]")
-@click.option("--profile", type=click.Choice(PROFILES), default="prod", help="What to push (prod).")
+@click.option("--profile", type=ProfileName(), default="prod", help="What to push (prod).")
 @engine_option
 @click.option("--dir", "layout", type=click.Path(path_type=Path), metavar="DIR",
               help="Write an OCI layout instead; there is no REF then.")  # fmt: skip
