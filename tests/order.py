@@ -14,7 +14,7 @@ import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-from vcr.model.stage import PROFILES
+from vcr.model.profile import PROFILES
 
 # Seconds of a file alone, with all in the store that a run of it leaves there.
 SECONDS: dict[str, int] = {}
