@@ -11,15 +11,15 @@ let
       file: _:
       !(builtins.elem (baseNameOf file) [ ".git" "__pycache__" "result" ".hypothesis" ]);
   };
-  program = { name, tags ? "" }: goRun {
+  # Rules that Python has, too, are tried on the same vectors.
+  vectors = builtins.path { path = ../tests/vectors; name = "vcr-vectors"; };
+  program = name: goRun {
     name = "vcr-check-${name}";
     source = builtins.path { path = ../guest + "/${name}"; inherit name; };
+    env.VCR_VECTORS = vectors;
   } ''
-    test -z "$(${go}/usr/lib/go-1.24/bin/gofmt -l .)"
-    for tags in "" ${tags}; do
-      go vet -tags "$tags" .
-      go test -tags "$tags" .
-    done
+    PATH=$PATH:${go}/usr/lib/go-1.24/bin
+    for what in lint test; do sh ${../guest/check} $what .; done
     touch $out
   '';
 in
@@ -40,12 +40,12 @@ in
     ${go}/usr/lib/go-1.24/bin/go version
     touch $out
   '';
-  # The programs of the guest: vetted, and tried on all that fuzzing has found.
-  agent = program { name = "agent"; tags = "debug"; };
-  asker = program { name = "attest"; };
-  loader = program { name = "loader"; };
-  sampler = program { name = "sampler"; };
-  step = program { name = "step"; };
+  # The programs of the guest, as guest/check has it.
+  agent = program "agent";
+  asker = program "attest";
+  loader = program "loader";
+  sampler = program "sampler";
+  step = program "step";
   tests = run { name = "vcr-check-tests"; path = [ test ]; } ''
     cp -r ${repository} /tmp/vcr
     chmod -R u+w /tmp/vcr

@@ -32,15 +32,17 @@ func FuzzAccounts(f *testing.F) {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		row := findRow(file, 7, key)
+		row := findEntry(entries(file, 2), key)
 		if row == nil {
 			return
 		}
-		if row[0] != key && row[2] != key {
-			t.Errorf("%q for %q", row, key)
+		if id, err := number(key); row.name != key && (err != nil || row.ids[0] != id) {
+			t.Errorf("%v for %q", row, key)
 		}
-		if number(row[2]) < 0 || number(row[3]) < 0 {
-			t.Errorf("%q is taken", row)
+		for _, id := range row.ids {
+			if id < 0 || id > maxID {
+				t.Errorf("%v is taken", row)
+			}
 		}
 	})
 }

@@ -136,7 +136,7 @@ func become(job *childJob) error {
 	if err := enterRoot(); err != nil {
 		return err
 	}
-	who, err := findAccount(job.User)
+	who, err := findAccount("/etc", job.User)
 	if err != nil {
 		return err
 	}
