@@ -32,7 +32,7 @@ PAUSE_SECONDS = 0.1
 @contextmanager
 def hot(project: Path, profile: str) -> Iterator[int]:
     """Run PROJECT while the block runs; give its port of this host."""
-    argv = [REPO / "bin/vcr", "-q", "run", "--hot", "--profile", profile, project]
+    argv: list[str | Path] = [REPO / "bin/vcr", "-q", "run", "--hot", "--profile", profile, project]
     child = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     try:
         for line in child.stdout or ():

@@ -23,6 +23,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from build import REPO, run, timed
@@ -139,9 +140,7 @@ def main() -> None:
     os.umask(0o022)
     print("empty step          vcr")
     for arch in ARCHS:
-        print(
-            f"{arch:<15} {median(options.rounds, lambda a=arch: empty_step(a)):6.2f}s", flush=True
-        )
+        print(f"{arch:<15} {median(options.rounds, partial(empty_step, arch)):6.2f}s", flush=True)
     compare = can_compare()
     if not compare:
         print("buildah with qemu-user for riscv64 is not installed: vcr alone")
@@ -150,13 +149,13 @@ def main() -> None:
         scratch = Path(name)
         for app in options.apps:
             base = base_of(app, scratch)
-            ours = median(options.rounds, lambda a=app: vcr_app(a, scratch))
+            ours = median(options.rounds, partial(vcr_app, app, scratch))
             if not compare:
                 print(f"{app:<15} {ours:6.1f}s", flush=True)
                 continue
             theirs = median(
                 options.rounds,
-                lambda a=app, b=base: buildah_app(a, b, options.mirror, scratch),
+                partial(buildah_app, app, base, options.mirror, scratch),
             )
             print(f"{app:<15} {ours:6.1f}s {theirs:7.1f}s {ours / theirs:6.2f}x", flush=True)
 

@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Units | None:
-    return Units(config, log) if config.getoption("dist") == "loadscope" else None  # type: ignore[arg-type]
+    return Units(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @cache

@@ -114,7 +114,8 @@ def _lay_out(root: Path, drvs: Iterable[Path], outs: Iterable[str]) -> None:
     hooks = nix.parents[1] / "libexec/nix"  # Debian's Nix starts one to be told that there is none
     if hooks.is_dir():
         shutil.copytree(hooks, root / hooks.relative_to("/"), symlinks=True)
-    (root / "usr/bin/nix").exists() or (root / "usr/bin/nix").symlink_to(nix)
+    if not (root / "usr/bin/nix").exists():
+        (root / "usr/bin/nix").symlink_to(nix)
     (root / "usr/bin/nix-store").symlink_to("nix")
     busybox = Nix(Settings.load()).build("busybox", lambda _: None) / "bin/busybox"
     shutil.copy2(busybox, root / "bin/busybox")
@@ -132,7 +133,7 @@ def _run(kernel: Path, disk: Path, directory: Path, date: str) -> str:
     """Start the machine, wait for its end, and return what it said."""
     toolset = Nix(Settings.load()).build("qemu-x86", lambda _: None)
     console, said = directory / "console", directory / "said"
-    argv = [
+    argv: list[str | Path] = [
         *(toolset / "usr/bin/qemu-system-x86_64", "-L", toolset / "usr/share/qemu"),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-M", "q35", "-m", f"{MEMORY_MIB}M", "-smp", "2", "-rtc", f"base={date}"),

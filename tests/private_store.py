@@ -36,7 +36,7 @@ def private_store(directory: Path) -> Iterator[tuple[str | Path, ...]]:
     upper, work = directory / "upper", directory / "work"
     work.mkdir(parents=True)
     _copy_database(upper / DATABASE.relative_to("/nix"))
-    argv = ["unshare", "--mount", "sh", "-c", MOUNT, "sh", upper, work]
+    argv: list[str | Path] = ["unshare", "--mount", "sh", "-c", MOUNT, "sh", upper, work]
     holder = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert holder.stdout is not None

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from fuzz.target import Target
 from fuzz.targets.images import _blobs, _layout
-from fuzz.targets.machines import PAGE, _states
+from fuzz.targets.machines import _states
 from fuzz.targets.proofs import MODULE
 from vcr.attest.checks.rejected import RejectedError
 from vcr.attest.nitro import chain
+from vcr.formats.migration import PAGE
 from vcr.lock.network import connection, web
 from vcr.lock.network.connection import Limits
 from vcr.lock.network.web import exchange

@@ -16,9 +16,10 @@ import cbor2
 from fuzz.target import Target
 from vcr.engines.enclave import nsm, vhost, vring, vsock, wire
 from vcr.engines.enclave.nsm import SoftwareNsm
+from vcr.engines.enclave.packet import Op, Packet
 from vcr.engines.enclave.vhost import Backend, Message
 from vcr.engines.enclave.vring import GuestError, Memory, Queue, Region, gather, scatter
-from vcr.engines.enclave.vsock import BUFFER, HOST_CID, MAX_LINKS, Op, Packet, Switch
+from vcr.engines.enclave.vsock import BUFFER, HOST_CID, MAX_LINKS, Switch
 from vcr.tools.nsm import request
 
 CID, SERVICE = 16, 9

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from fuzz.target import Target
 from vcr.agent import client as agent
@@ -241,23 +242,18 @@ def read_monitor(data: bytes, directory: Path) -> None:
     _told(data, directory, talk)
 
 
-QMP = (
-    b"\n".join(
-        json.dumps(line).encode()
-        for line in (
-            {"QMP": {"version": {}}},
-            {"return": {}},
-            {"event": "STOP", "data": {}},
-            {"return": {}},
-            {"return": {}},
-            {"return": {"status": "active"}},
-            {"return": {"status": "completed"}},
-            {"event": "STOP", "data": {"a": 1}},
-            {"error": {"desc": "no"}},
-        )
-    )
-    + b"\n"
+QMP_LINES: tuple[dict[str, Any], ...] = (
+    {"QMP": {"version": {}}},
+    {"return": {}},
+    {"event": "STOP", "data": {}},
+    {"return": {}},
+    {"return": {}},
+    {"return": {"status": "active"}},
+    {"return": {"status": "completed"}},
+    {"event": "STOP", "data": {"a": 1}},
+    {"error": {"desc": "no"}},
 )
+QMP = b"".join(json.dumps(line).encode() + b"\n" for line in QMP_LINES)
 
 TARGETS = (
     Target(

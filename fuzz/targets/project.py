@@ -3,7 +3,7 @@
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -200,8 +200,8 @@ def read_ignore(data: bytes, directory: Path) -> None:
     path.write_bytes(data)
     rules = ignore.load_ignore(path)
     # Of few names: a path costs as many matches as there are patterns for each of its names.
-    for path in ("a/b/c", "x" * 200, "a/a/a/a/a/a/a/a/a/a/b"):
-        rules.ignores(path)
+    for name in ("a/b/c", "x" * 200, "a/a/a/a/a/a/a/a/a/a/b"):
+        rules.ignores(name)
 
 
 def read_toml(data: bytes, directory: Path) -> None:
@@ -269,16 +269,17 @@ def read_pattern(data: bytes, _directory: Path) -> None:
 def read_values(data: bytes, _directory: Path) -> None:
     """Read a duration, an address, a reference, a digest."""
     value = data.decode("utf-8", "replace")
-    for read in (
+    readers: tuple[Callable[[str], object], ...] = (
         parse_duration,
         url.check_url,
         parse_address,
         Reference.parse,
         Digest,
         Ignore.parse,
-    ):
+    )
+    for read in readers:
         with suppress(ValueError, VcrError):
-            read(value)  # type: ignore[operator]
+            read(value)
 
 
 TARGETS = (

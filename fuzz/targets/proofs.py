@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -69,7 +70,7 @@ def _envelopes() -> Iterator[bytes]:
 def _statements() -> Iterator[bytes]:
     builder = {"id": predicates.BUILDER, "version": "1", "system": "x"}
     sealed, snapshot = DIGESTS["sealed"], DIGESTS["snapshot"]
-    for kind, predicate in {
+    predicates_of: dict[str, dict[str, Any]] = {
         "rebuild": {
             "same": True,
             "resolvedDependencies": [{"name": "x"}],
@@ -92,7 +93,8 @@ def _statements() -> Iterator[bytes]:
             },
             "runDetails": {"builder": builder, "metadata": {"finishedOn": "2026-11-26T00:00:00Z"}},
         },
-    }.items():
+    }
+    for kind, predicate in predicates_of.items():
         yield Statement(
             DIGESTS, predicates.TYPES[kind], {**predicate, "time": "2026-11-26T00:00:00Z"}
         ).to_bytes()

@@ -126,8 +126,8 @@ def test_a_service_gets_the_statement(vcr: Any, keys: Path, project: Path) -> No
     assert "kept, not verified: 65 bytes of" in told
     assert base64.b64decode(json.loads(receipt.read_text())["answer"])
     receipt.write_text(receipt.read_text().replace('"answer":"', '"answer":"QUJD'))
-    words = (output, receipt, *VM, "--key", keys / "alice.pub")
-    done = vcr("attest", "verify", *words, code=3)
+    proof = (output, receipt, *VM, "--key", keys / "alice.pub")
+    done = vcr("attest", "verify", *proof, code=3)
     assert "rejected at the receipt" in done.stderr
 
 

@@ -143,12 +143,12 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(
         "{ cat /dev/zero > $0/fill 2> /dev/null || :; } && "
         '"$@"; code=$?; ls -A $0/vcr/plans; exit $code'
     )
-    command = [sys.executable, "-c", "from vcr.cli import main; main()", "build", project]
+    command = [sys.executable, "-c", "from vcr.cli import main; main()", "build", str(project)]
     unshare = shutil.which("unshare")
     if unshare is None:
         pytest.skip("needs unshare")
     done = subprocess.run(
-        [unshare, "-m", "sh", "-c", script, cache, *command],
+        [unshare, "-m", "sh", "-c", script, str(cache), *command],
         env={**vcr.env, "XDG_CACHE_HOME": str(cache)},
         capture_output=True,
         text=True,

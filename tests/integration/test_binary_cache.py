@@ -22,7 +22,13 @@ SECOND = 'mount --bind "$1" /nix && shift && exec "$@"'
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     secret = tmp_path / "key"
-    make = ["nix-store", "--generate-binary-cache-key", "team-1", secret, tmp_path / "key.pub"]
+    make: list[str | Path] = [
+        "nix-store",
+        "--generate-binary-cache-key",
+        "team-1",
+        secret,
+        tmp_path / "key.pub",
+    ]
     subprocess.run(make, check=True)
     assert secret.stat().st_mode & 0o077 == 0
     return secret
@@ -45,7 +51,7 @@ class SecondHost:
         }
 
     def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        argv = [
+        argv: list[str | Path] = [
             "unshare",
             "--mount",
             "sh",

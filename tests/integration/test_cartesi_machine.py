@@ -112,8 +112,8 @@ def test_it_is_verified_and_executed_again(vcr: Any, static: Path, tmp_path: Pat
     vcr("attest", "keygen", tmp_path / "alice")
     words = ("--predicate", "run-once", "--key", tmp_path / "alice.key", "--output", said)
     vcr("attest", "make", *words, *PROD, static)
-    words = ("--key", tmp_path / "alice.pub", "--ladder", tmp_path / "ladder.json")
-    (row,) = vcr.json("attest", "verify", said, *words)["statements"]
+    trust = ("--key", tmp_path / "alice.pub", "--ladder", tmp_path / "ladder.json")
+    (row,) = vcr.json("attest", "verify", said, *trust)["statements"]
     assert row["predicate"] == "run-once"
 
 

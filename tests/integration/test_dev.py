@@ -348,11 +348,18 @@ def test_where_no_container_can_be_made_it_is_a_vm(vcr: Any, project: Path) -> N
         vcr.before = ()
 
 
+def port_in(line: str) -> int:
+    """Return the port of the address in LINE."""
+    found = re.search(r":(\d+)/", line)
+    assert found, line
+    return int(found[1])
+
+
 @pytest.mark.vm
 @pytest.mark.kernel("amd64")
 def test_hot_in_a_vm(vcr: Any, project: Path) -> None:
     child = vcr.spawn("run", *DEV, "--runtime", "vm", "--hot", project)
-    port = int(re.search(r":(\d+)/", child.stdout.readline())[1])
+    port = port_in(child.stdout.readline())
     (project / "www" / "index.html").write_text("changed")
     until(lambda: get(port) == "changed", 240)
     assert vcr("cat", project, "/www/index.html").stdout == "changed"
@@ -397,7 +404,7 @@ def test_a_runtime_that_was_asked_for(vcr: Any, project: Path, program: str) -> 
 
 def test_hot_serves_the_change_and_the_old_version_until_then(vcr: Any, project: Path) -> None:
     child = vcr.spawn("run", *DEV, "--hot", project)
-    port = int(re.search(r":(\d+)/", child.stdout.readline())[1])
+    port = port_in(child.stdout.readline())
     assert "verifiable" in get(port)
     (project / "www" / "index.html").write_text("changed once")
     answers = set()
@@ -434,7 +441,7 @@ def test_hot_serves_the_change_and_the_old_version_until_then(vcr: Any, project:
 def test_hot_ignores_what_the_image_does(vcr: Any, project: Path) -> None:
     (project / ".dockerignore").write_text("*.log\n")
     child = vcr.spawn("run", *DEV, "--hot", project)
-    port = int(re.search(r":(\d+)/", child.stdout.readline())[1])
+    port = port_in(child.stdout.readline())
     (project / "some.log").write_text("x")
     (project / "www" / "index.html").write_text("changed")
     until(lambda: get(port) == "changed")
@@ -448,7 +455,7 @@ def test_hot_leaves_to_the_app_what_it_sees_itself(vcr: Any, project: Path) -> N
     text = (project / "Dockerfile").read_text().replace('"/www"]', '"/src/www"]')
     (project / "Dockerfile").write_text(f"{text}LABEL vcr.dev.mount=/src\n")
     child = vcr.spawn("run", *DEV, "--hot", project)
-    port = int(re.search(r":(\d+)/", child.stdout.readline())[1])
+    port = port_in(child.stdout.readline())
     (project / "www" / "index.html").write_text("live")
     assert get(port) == "live"
     (project / "Dockerfile").write_text(f"{text}LABEL vcr.dev.mount=/src\nENV A=b\n")
@@ -460,7 +467,7 @@ def test_hot_leaves_to_the_app_what_it_sees_itself(vcr: Any, project: Path) -> N
 @pytest.mark.vm
 def test_hot_in_the_stage_machine(vcr: Any, project: Path, tmp_path: Path) -> None:
     child = vcr.spawn("run", "--hot", project)
-    port = int(re.search(r":(\d+)/", child.stdout.readline())[1])
+    port = port_in(child.stdout.readline())
     (project / "www" / "index.html").write_text("changed")
     answers = set()
 

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from program import Vcr
 
 from vcr.errors import ExitCode
 
@@ -23,20 +23,20 @@ FAULT = (
 type Done = subprocess.CompletedProcess[str]
 
 
-def ok(vcr: Any, project: Path) -> Done:
+def ok(vcr: Vcr, project: Path) -> Done:
     return vcr.attempt("intro", project)
 
 
-def failed(vcr: Any, project: Path) -> Done:
+def failed(vcr: Vcr, project: Path) -> Done:
     (project / "Dockerfile").write_text("FROM busybox\nCOPY --chown=alice www /www\n")
     return vcr.attempt("build", "image", project)
 
 
-def usage(vcr: Any, project: Path) -> Done:
+def usage(vcr: Vcr, project: Path) -> Done:
     return vcr.attempt("biuld", project)
 
 
-def mismatch(vcr: Any, project: Path) -> Done:
+def mismatch(vcr: Vcr, project: Path) -> Done:
     claim = vcr.json("build", project)
     claim["ladder"][0]["digest"] = "sha256:" + "0" * 64
     ladder = project.parent / "ladder.json"
@@ -44,36 +44,36 @@ def mismatch(vcr: Any, project: Path) -> Done:
     return vcr.attempt("verify", ladder, project, "--accept-cache")
 
 
-def lock(vcr: Any, project: Path) -> Done:
+def lock(vcr: Vcr, project: Path) -> Done:
     (project / "vcr.lock").unlink()
     return vcr.attempt("build", project)
 
 
-def host(vcr: Any, project: Path) -> Done:
+def host(vcr: Vcr, project: Path) -> Done:
     vcr.env["PATH"] = str(project)  # no Nix there
     return vcr.attempt("doctor")
 
 
-def unhealthy(vcr: Any, project: Path) -> Done:
+def unhealthy(vcr: Vcr, project: Path) -> Done:
     (project / "Dockerfile").write_text(
         'FROM busybox\nEXPOSE 80\nCMD ["busybox", "sh", "-c", "exit 3"]\n'
     )
     return vcr.attempt("up", "--profile", "dev", project)
 
 
-def fetch(vcr: Any, project: Path) -> Done:
+def fetch(vcr: Vcr, project: Path) -> Done:
     locked = json.loads((project / "vcr.lock").read_text())
     locked["bases"]["busybox"]["archs"]["riscv64"][0]["sha256"] = "0" * 64
     (project / "vcr.lock").write_text(json.dumps(locked))
     return vcr.attempt("build", project)
 
 
-def bug(vcr: Any, project: Path) -> Done:
+def bug(vcr: Vcr, project: Path) -> Done:
     argv = [sys.executable, "-c", FAULT, "doctor"]
     return subprocess.run(argv, env=vcr.env, capture_output=True, text=True, check=False)
 
 
-def interrupted(vcr: Any, project: Path) -> Done:
+def interrupted(vcr: Vcr, project: Path) -> Done:
     pipe = project.parent / "ladder.json"
     os.mkfifo(pipe)
     child = vcr.spawn("verify", pipe, project)
@@ -83,7 +83,7 @@ def interrupted(vcr: Any, project: Path) -> Done:
     return subprocess.CompletedProcess(child.args, child.returncode, out, err)
 
 
-CASES: dict[ExitCode, tuple[Callable[[Any, Path], Done], str]] = {
+CASES: dict[ExitCode, tuple[Callable[[Vcr, Path], Done], str]] = {
     ExitCode.OK: (ok, ""),
     ExitCode.FAILED: (failed, "there is no user 'alice' in the image"),
     ExitCode.USAGE: (usage, "did you mean `vcr build`?"),
@@ -102,7 +102,7 @@ def test_the_table_has_every_exit_code() -> None:
 
 
 @pytest.mark.parametrize("code", CASES, ids=lambda code: f"{code.value}-{code.name.lower()}")
-def test_an_exit_code(vcr: Any, project: Path, code: ExitCode) -> None:
+def test_an_exit_code(vcr: Vcr, project: Path, code: ExitCode) -> None:
     run, words = CASES[code]
     done = run(vcr, project)
     assert done.returncode == code, done.stderr

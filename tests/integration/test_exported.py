@@ -206,7 +206,12 @@ def test_what_is_pushed_comes_back(vcr: Any, export: Path, tmp_path: Path) -> No
             "--manifest", pulled["manifest"])  # fmt: skip
         again = vcr.json("push", "--export", export, "--dir", tmp_path / "layout")
         assert again["digest"] == digest
-        inspect = [tool("oci", "skopeo"), "inspect", "--tls-verify=false", "--raw"]
+        inspect: list[str | Path] = [
+            tool("oci", "skopeo"),
+            "inspect",
+            "--tls-verify=false",
+            "--raw",
+        ]
         raw = subprocess.run([*inspect, f"docker://{reference}"], check=True, capture_output=True)
         image, artifact = json.loads(raw.stdout)["manifests"]
         assert image["digest"] == vcr.json("build", "image", STATIC)["ladder"][0]["digest"]

@@ -145,7 +145,13 @@ def offered(tmp_path: Path) -> Callable[..., Cache]:
 
     def offer(path: Path, file: str | None = None) -> Cache:
         secret = tmp_path / "key"
-        make = ["nix-store", "--generate-binary-cache-key", "team-1", secret, tmp_path / "pub"]
+        make: list[str | Path] = [
+            "nix-store",
+            "--generate-binary-cache-key",
+            "team-1",
+            secret,
+            tmp_path / "pub",
+        ]
         subprocess.run(make, check=True)
         place = tmp_path / "cache"
         with private_store(tmp_path / "its") as before, runner_in(tmp_path / "state-its") as vcr:

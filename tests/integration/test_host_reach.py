@@ -41,7 +41,8 @@ class Listener:
     """Serves on ADDRESS of this host and notes by whom it was asked."""
 
     def __init__(self, address: str) -> None:
-        asked = self.asked = []
+        asked: list[str | None] = []
+        self.asked = asked
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:

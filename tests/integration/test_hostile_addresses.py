@@ -45,7 +45,7 @@ def evil(tmp_path: Path, canary: Path) -> Path:
 def in_store(package: Path) -> str:
     """Return where the context, of which nothing but PACKAGE is copied, is in the store."""
     context = package.parent
-    argv = ["nix-store", "--add", context.rename(context.with_name("context"))]
+    argv: list[str | Path] = ["nix-store", "--add", context.rename(context.with_name("context"))]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     context.with_name("context").rename(context)
     return f"{done.stdout.strip()}/{package.name}"

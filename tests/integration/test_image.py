@@ -36,7 +36,7 @@ def layer_drvs(directory: Path, arch: Arch = Arch.RISCV64) -> dict[str, Path]:
     project, plan = prepare(directory, arch=arch, profile="vm")
     builder, nix = Builder(Settings.load(), Ui(), project), Nix(Settings.load())
     (target,) = nix.evaluate(["image"], builder.write_plan(plan)).targets
-    query = ["nix-store", "--query", "--references", target.drv]
+    query = ["nix-store", "--query", "--references", str(target.drv)]
     found = process.run(query).text.splitlines()
     prefix = "-vcr-layer-"
     return {p.partition(prefix)[2].removesuffix(".drv"): Path(p) for p in found if prefix in p} | {
@@ -103,8 +103,16 @@ def test_layers_and_image_are_the_same_when_built_again(built: tuple[Arch, Path]
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="runs a program of the amd64 image")
 def test_pythons_bytecode_is_used(rootfs: Path) -> None:
     lib = rootfs / "usr/lib/x86_64-linux-gnu"
-    loader = [rootfs / "usr/lib64/ld-linux-x86-64.so.2", "--library-path", lib]
-    argv = [*loader, rootfs / "usr/bin/python3.13", "-I", "-B", "-v", "-c", "import json.decoder"]
+    loader: list[str | Path] = [rootfs / "usr/lib64/ld-linux-x86-64.so.2", "--library-path", lib]
+    argv: list[str | Path] = [
+        *loader,
+        rootfs / "usr/bin/python3.13",
+        "-I",
+        "-B",
+        "-v",
+        "-c",
+        "import json.decoder",
+    ]
     found = subprocess.run(
         argv, env={"PYTHONHOME": str(rootfs / "usr")}, capture_output=True, text=True, check=False
     )

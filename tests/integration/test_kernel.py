@@ -40,7 +40,7 @@ def evaluate(expression: str) -> str:
 def test_everything_asked_for_is_built_in_and_nothing_is_a_module(vcr: Any) -> None:
     stages = vcr.json("build", REPO / "examples" / "static", "kernel")["stages"]
     (stage,) = (Path(row["path"]) for row in stages if row["name"] == "kernel")
-    query = ["nix-store", "--query", "--deriver", stage]
+    query = ["nix-store", "--query", "--deriver", str(stage)]
     drv = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
     kernel = kernel_of(Path(drv))
     config = (kernel / "config").read_text().splitlines()

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,14 @@ def test_a_lock_that_is_none_is_exit_code_4(vcr: Any, project: Path, make: str) 
     path = project / "vcr.lock"
     lock = json.loads(path.read_text())
     path.unlink()
-    {
+    makers: dict[str, Callable[[], object]] = {
         "directory": path.mkdir,
         "fifo": lambda: os.mkfifo(path),
         "garbage": lambda: path.write_bytes(b"\xff\x00{"),
         "deep": lambda: path.write_text("[" * 200_000),
         "epoch": lambda: path.write_text(json.dumps({**lock, "epoch": 10**18})),
-    }[make]()
+    }
+    makers[make]()
     for words in (("build",), ("lock", "--check"), ("lock", "--audit")):
         told = vcr(*words, project, code=4).stderr
         assert "vcr.lock cannot be read" in told

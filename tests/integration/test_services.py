@@ -203,7 +203,7 @@ def test_who_is_not_root_has_services_too(vcr: Any, both: tuple[Path, Path], hom
     for path in (home, *home.rglob("*")):
         os.chown(path, 4321, 4321)
     become = ["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups"]
-    argv = [*become, python, "-I", "-B", "-c", START, home / "lib", home, app, db]
+    argv: list[str | Path] = [*become, python, "-I", "-B", "-c", START, home / "lib", home, app, db]
     env = {"HOME": str(home), "PATH": os.environ["PATH"]}
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr

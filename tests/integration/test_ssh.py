@@ -35,7 +35,7 @@ class Client:
     def __call__(self, program: str, *words: str | Path, data: bytes = b"") -> Any:
         # An environment without vcr's: an IDE has another one.
         env = {"PATH": os.environ["PATH"], "HOME": str(self.config.parent)}
-        argv = [program, "-F", self.config, "-o", "BatchMode=yes", *words]
+        argv: list[str | Path] = [program, "-F", self.config, "-o", "BatchMode=yes", *words]
         return subprocess.run(
             argv, env=env, input=data, capture_output=True, timeout=120, check=False
         )
@@ -83,7 +83,7 @@ def test_directories_by_rsync(client: Client, tmp_path: Path) -> None:
     rsync = tool("test-programs", "rsync")
     shell = f"ssh -F {client.config} -o BatchMode=yes"
     source = REPO / "examples/static/www"
-    argv = [rsync, "-a", "-e", shell, f"{source}/", f"{HOST}:/run/www/"]
+    argv: list[str | Path] = [rsync, "-a", "-e", shell, f"{source}/", f"{HOST}:/run/www/"]
     subprocess.run(argv, check=True, timeout=120)
     argv = [rsync, "-a", "-e", shell, f"{HOST}:/run/www/", f"{tmp_path}/www/"]
     subprocess.run(argv, check=True, timeout=120)

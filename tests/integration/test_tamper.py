@@ -31,7 +31,8 @@ FLIPS = 12  # of each part
 
 @pytest.fixture
 def built(vcr: Any) -> dict[str, Any]:
-    return vcr.json("build", "--profile", "prod", STATIC)
+    ladder: dict[str, Any] = vcr.json("build", "--profile", "prod", STATIC)
+    return ladder
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def nix_env(**more: str) -> dict[str, str]:
     return {**os.environ, "NIX_CONFIG": os.environ.get("NIX_CONFIG") or NIX_CONFIG, **more}
 
 
-def lines(argv: list[str | Path]) -> list[str]:
+def lines(argv: Sequence[str | Path]) -> list[str]:
     done = subprocess.run(argv, env=nix_env(), capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 

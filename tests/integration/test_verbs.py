@@ -173,7 +173,16 @@ def test_ssh_config(debug: Vcr, hello: Path, tmp_path: Path) -> None:
     assert "Host vcr-hello\n" in (tmp_path / "config").read_text()
     if shutil.which("ssh") is None:
         pytest.skip("needs an ssh client")
-    argv = ["ssh", "-F", tmp_path / "config", "-o", "BatchMode=yes", "vcr-hello", "uname", "-m"]
+    argv = [
+        "ssh",
+        "-F",
+        str(tmp_path / "config"),
+        "-o",
+        "BatchMode=yes",
+        "vcr-hello",
+        "uname",
+        "-m",
+    ]
     assert subprocess.run(argv, capture_output=True, check=True, timeout=60).stdout == b"riscv64\n"
 
 

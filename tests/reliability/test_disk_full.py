@@ -26,7 +26,7 @@ def small(vcr: Vcr, tmp_path: Path) -> Iterator[Path]:
     mount = (
         'mount -t tmpfs -o size=256k,nr_inodes=256 small "$1" && echo ready && exec sleep infinity'
     )
-    argv = ["unshare", "--mount", "sh", "-c", mount, "sh", place]
+    argv: list[str | Path] = ["unshare", "--mount", "sh", "-c", mount, "sh", place]
     holder = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "ready\n"

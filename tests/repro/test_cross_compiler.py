@@ -105,12 +105,20 @@ def test_the_compiler_of_another_host_gives_the_same(
         assert "-O2" in flags
         made = tmp_path / source.with_suffix(".s").name
         # How the driver calls the compiler is part of what is compared.
-        driver = [*emulated, root / f"usr/bin/{triplet}-gcc-14", "-###", *flags, "-S", "-o", made]
+        driver: list[str | Path] = [
+            *emulated,
+            root / f"usr/bin/{triplet}-gcc-14",
+            "-###",
+            *flags,
+            "-S",
+            "-o",
+            made,
+        ]
         done = subprocess.run([*driver, source], capture_output=True, text=True, check=True)
         (call,) = (line for line in done.stderr.splitlines() if f" {source}" in line)
         subprocess.run([*emulated, compiler, *shlex.split(call)[1:]], check=True)
         assert made.read_bytes() == source.with_suffix(".s").read_bytes(), source.name
-        assembled = []
+        assembled: list[bytes] = []
         for before, tools in ((emulated, root), ((), native)):
             target = tmp_path / f"{len(assembled)}.o"
             argv = [*before, tools / f"usr/bin/{triplet}-as", "-o", target, made]

@@ -58,7 +58,7 @@ def test_a_statement_holds() -> None:
     verdict = check(TRUST, signed("rebuild", ALICE))
     assert verdict.ladder == LADDER
     assert [(s.kind, s.signers) for s in verdict.said] == [
-        ("rebuild", {key_id(ALICE.public_key())})
+        ("rebuild", frozenset({key_id(ALICE.public_key())}))
     ]
 
 

@@ -45,7 +45,7 @@ def app(tmp_path: Path) -> App:
     return make_app(tmp_path)
 
 
-def verify(app: App, *words: str) -> ExitCode:
+def verify(app: App, *words: str) -> int:
     known = {path.name for path in app.directory.iterdir()}
     argv = [str(app.directory / word) if word in known else word for word in words]
     return run(app, ["attest", "verify", *argv])

@@ -27,7 +27,7 @@ EXAMPLES = ("c", "flask", "hello", "node", "static")
 
 
 def made_sbom(
-    name: str, *, arch: Arch = Arch.RISCV64, profile: str = "vm", **machine: str
+    name: str, *, arch: Arch = Arch.RISCV64, profile: str = "vm", **machine: Any
 ) -> dict[str, Any]:
     project, plan = prepare(REPO / "examples" / name, arch=arch, profile=profile)
     plan = replace(plan, machine=replace(plan.machine, **machine))
@@ -96,7 +96,7 @@ def test_an_image_for_another_architecture_has_no_machine() -> None:
     assert not {"hello-machine", "crun"} & names
 
 
-def of_machine(**choices: str) -> set[str]:
+def of_machine(**choices: Any) -> set[str]:
     of = "static-machine "
     related_to = related(made_sbom("static", **choices), "CONTAINS")
     return {words.removeprefix(of) for words in related_to if words.startswith(of)}

@@ -247,8 +247,12 @@ def test_the_enclave_is_asked_over_vsock_what_the_loader_answers(
         yield
 
     monkeypatch.setattr(nitro_cli.Enclave, "connect", connect)
-    monkeypatch.setattr(nitro_cli, "run_enclave", lambda *words: (
-        asked.append(words) or nitro_cli.Enclave("i-1-enc2", 16)))  # fmt: skip
+
+    def run_enclave(*words: object) -> nitro_cli.Enclave:
+        asked.append(words)
+        return nitro_cli.Enclave("i-1-enc2", 16)
+
+    monkeypatch.setattr(nitro_cli, "run_enclave", run_enclave)
     monkeypatch.setattr(nitro_cli, "terminate", ended.append)
     monkeypatch.setattr(nitro, "serve", serve)
     image = image_file(tmp_path)

@@ -27,7 +27,7 @@ from vcr.model.rebuilt import Rebuilt
 LADDER = {
     name: Digest.of_bytes(name.encode()) for name in ("image", "snapshot", "sealed", "kernel")
 }
-BUILD = {
+BUILD: dict[str, str | int] = {
     "name": "a", "profile": "prod", "arch": "riscv64", "engine": "qemu", "engine_version": "10.0",
     "epoch": 1,
 }  # fmt: skip

@@ -48,7 +48,7 @@ def soon() -> Iterator[None]:
 
 
 FROM = "FROM scratch\n"
-REFUSED = {
+REFUSED: dict[str, tuple[str | bytes, str]] = {
     "doubling": (f"{FROM}ENV A=xx\n" + "ENV A=$A$A\n" * 40, r"Dockerfile:19:\d+: .* more than"),
     "doubling ARG": (f"{FROM}ARG A=xx\n" + "ARG A=$A$A\n" * 40, r"Dockerfile:19:\d+: .* more than"),
     "doubling global": ("ARG A=xx\n" + "ARG A=$A$A\n" * 40 + FROM, r"Dockerfile:19:\d+: .* more"),
@@ -141,7 +141,7 @@ def test_an_image_with_a_wrong_config_is_refused(tmp_path: Path, config: dict[st
 
 
 def test_a_port_of_an_image_without_a_protocol_is_of_tcp(tmp_path: Path) -> None:
-    ports = {"80": {}, "80/TCP": {}, "53/udp": {}, "443/tcp": {}}
+    ports: dict[str, dict[str, str]] = {"80": {}, "80/TCP": {}, "53/udp": {}, "443/tcp": {}}
     assert planned(tmp_path, "FROM base\n", ExposedPorts=ports).machine.ports == (80, 443)
 
 

@@ -1,6 +1,7 @@
 """`vcr gdb` and `--turbo`: command lines, and who may have them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_turbo_is_for_stage_only(profile: str) -> None:
 
 
 def test_each_cpu_has_a_thread_of_its_own() -> None:
-    paths = {name: PLACE / name for name in ("qemu", "qemu_data", "kernel")}
+    paths: dict[str, Any] = {name: PLACE / name for name in ("qemu", "qemu_data", "kernel")}
     machine = BootMachine(
         "app", **paths, firmware="", initramfs=PLACE, squashfs=PLACE, append="", memory_mib=64,
         cpus=5, ports=(), health=None,

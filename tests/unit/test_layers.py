@@ -144,7 +144,7 @@ def test_the_root_has_no_devices_however_it_is_mounted(tmp_path: Path, how: str)
     layers = unpacked(tmp_path, [("d", directory()), ("d/x", text_file("x"))])
     for name in ("root", "upper", "work"):
         (tmp_path / "scratch" / name).mkdir(parents=True)
-    argv = [sys.executable, "-c", MOUNTS, tmp_path / "scratch", how, *layers]
+    argv: list[str | Path] = [sys.executable, "-c", MOUNTS, tmp_path / "scratch", how, *layers]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if "unshare" in done.stderr or "_map" in done.stderr:
         pytest.skip("needs user namespaces")

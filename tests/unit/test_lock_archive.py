@@ -12,7 +12,7 @@ import json
 import lzma
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -368,7 +368,7 @@ def test_an_epoch_of_another_time_than_the_snapshots_is_refused(
     ids=str,
 )
 def test_a_release_without_sense_is_no_crash(
-    archive: Archive, tmp_path: Path, fields: dict[str, str]
+    archive: Archive, tmp_path: Path, fields: dict[str, Any]
 ) -> None:
     archive.write(PACKAGES.encode(), **fields)
     if "no field" in fields:
@@ -433,13 +433,14 @@ def test_a_lock_that_is_no_file_is_said_in_words(
 ) -> None:
     path = tmp_path / "vcr.lock"
     monkeypatch.setattr("vcr.model.lockfile.MAX_LOCK", 100)
-    {
+    makers: dict[str, Callable[[], object]] = {
         "directory": path.mkdir,
         "fifo": lambda: os.mkfifo(path),
         "link to nothing": lambda: path.symlink_to("nothing"),
         "too large": lambda: path.write_bytes(b" " * 101),
         "device": lambda: path.symlink_to("/dev/zero"),
-    }[make]()
+    }
+    makers[make]()
     with pytest.raises(LockError, match=r"cannot be read|there is no"):
         read_lock_file(path)
 

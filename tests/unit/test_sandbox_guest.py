@@ -24,7 +24,8 @@ def read_cpio(data: bytes) -> list[tuple[str, dict[str, int], bytes]]:
     """Read a newc archive by its specification."""
     names = ("ino", "mode", "uid", "gid", "nlink", "mtime", "size", "dmaj", "dmin", "rmaj", "rmin",
              "namesize", "check")  # fmt: skip
-    entries, at = [], 0
+    entries: list[tuple[str, dict[str, int], bytes]] = []
+    at = 0
     while True:
         assert data[at : at + 6] == b"070701"
         fields = {n: int(data[at + 6 + i * 8 : at + 14 + i * 8], 16) for i, n in enumerate(names)}

@@ -7,7 +7,9 @@ import lzma
 import os
 import tarfile
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -236,7 +238,11 @@ def test_a_sparse_file_whose_pieces_cannot_be_is_refused(tmp_path: Path, places:
         layered(path)
 
 
-PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+}
 
 
 @pytest.mark.parametrize("name", PACKERS)
@@ -354,7 +360,8 @@ def check_invariants(tree: Tree) -> None:
 )
 def test_a_tree_is_what_a_simple_model_says(steps: list[tuple[str, list[str]]]) -> None:
     """The model: a nested dict, None is a file."""
-    tree, model = Tree(), {}
+    tree = Tree()
+    model: dict[str, Any] = {}
     for step, parts in steps:
         above, blocked = model, False
         for part in parts[:-1]:
@@ -379,7 +386,7 @@ def test_a_tree_is_what_a_simple_model_says(steps: list[tuple[str, list[str]]]) 
     assert {p: n.kind == "dir" for p, n in tree.walk()} == dict(flat(model))
 
 
-def flat(model: dict, prefix: str = "") -> list[tuple[str, bool]]:
+def flat(model: dict[str, Any], prefix: str = "") -> list[tuple[str, bool]]:
     found = []
     for name, below in model.items():
         found.append((prefix + name, below is not None))

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,11 @@ def test_a_drive_that_differs_is_not_used(tmp_path: Path, drive: Path) -> None:
 
 
 def test_a_drive_without_end_is_not_read(tmp_path: Path, drive: Path) -> None:
-    for make in (lambda: drive.symlink_to("/dev/zero"), lambda: os.mkfifo(drive)):
+    makers: tuple[Callable[[], None], ...] = (
+        lambda: drive.symlink_to("/dev/zero"),
+        lambda: os.mkfifo(drive),
+    )
+    for make in makers:
         drive.unlink()
         make()
         with pytest.raises(HostError, match="cannot read"):

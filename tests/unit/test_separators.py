@@ -73,7 +73,7 @@ def test_ssh_reads_the_paths_that_are_meant(tmp_path: Path) -> None:
     settings = Settings.load({"HOME": "/", "XDG_STATE_HOME": str(state)})
     access = Access(load_project(tmp_path / "app"), settings)
     (tmp_path / "config").write_text(access.config())
-    argv = ["ssh", "-G", "-F", tmp_path / "config", access.host]
+    argv = ["ssh", "-G", "-F", str(tmp_path / "config"), access.host]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     told = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
     for name, path in (("identityfile", access.key), ("userknownhostsfile", access.known_hosts)):

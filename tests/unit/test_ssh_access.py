@@ -48,7 +48,7 @@ def test_the_public_half_is_the_private_ones(access: Access) -> None:
     if shutil.which("ssh-keygen") is None:
         pytest.skip("needs ssh-keygen")
     access.prepare()
-    argv = ["ssh-keygen", "-y", "-f", access.key]
+    argv = ["ssh-keygen", "-y", "-f", str(access.key)]
     found = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
     assert found[:2] == access.key.with_name("id_ed25519.pub").read_text().split()[:2]
 
@@ -67,7 +67,7 @@ def test_ssh_reads_the_configuration_as_it_is_meant(access: Access, tmp_path: Pa
         pytest.skip("needs an ssh client")
     access.prepare()
     (tmp_path / "config").write_text(access.config())
-    argv = ["ssh", "-G", "-F", tmp_path / "config", "vcr-app"]
+    argv = ["ssh", "-G", "-F", str(tmp_path / "config"), "vcr-app"]
     text = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     read: dict[str, str] = {}
     for line in text.splitlines():
@@ -111,7 +111,7 @@ def test_what_the_machine_says_does_not_steer_the_terminal_of_ssh(
         raise SystemExit(code)
 
     monkeypatch.setattr(ssh, "way_in", way_in)
-    monkeypatch.setattr(ssh.os, "_exit", end)
+    monkeypatch.setattr("os._exit", end)
     told = {"project": str(access.project.root), "state": "/tmp/s", "runtime": "/tmp/r"}
     with pytest.raises(SystemExit):
         ssh.main(json.dumps(told))

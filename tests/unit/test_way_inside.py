@@ -236,7 +236,8 @@ def test_signals_are_passed_on_and_the_second_ends_it(agent: Any, pipes: Any) ->
 
 
 def packed(source: Path) -> tuple[bytes, list[str]]:
-    out, left_out = io.BytesIO(), []
+    out = io.BytesIO()
+    left_out: list[str] = []
     pack(source, out, left_out.append)
     return out.getvalue(), left_out
 
