@@ -44,6 +44,27 @@ def passed_on(send: Callable[[int], None]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def held() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait until the block is over; then raise KeyboardInterrupt.
+
+    Only in the main thread, which alone gets signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    old = {number: signal.signal(number, lambda n, _: caught.append(n)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+    if caught:
+        raise KeyboardInterrupt
+
+
 def _is_in_foreground() -> bool:
     try:
         fd = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)

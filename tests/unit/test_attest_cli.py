@@ -13,11 +13,11 @@ from test_attest_dsse import ALICE, BOB
 from test_attest_statement import BUILD, LADDER
 from test_cli import errors_of, make_app
 
+from vcr.app.proving.attestations import judge
 from vcr.attest.domains import of_parent
 from vcr.attest.keys import public_pem
 from vcr.cli import run, vcr
 from vcr.cli.context import App
-from vcr.cli.proving.attestations import judge
 from vcr.errors import ExitCode
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung

@@ -26,6 +26,7 @@ from test_attest_dsse import ALICE, BOB, MALLORY
 from test_attest_statement import BUILD, LADDER, PREDICATES, statement
 from test_cli import errors_of
 
+from vcr.app.proving.attestations import judge
 from vcr.attest.checks.demand import Demand, NitroDemand
 from vcr.attest.checks.receipt import Receipt
 from vcr.attest.checks.rejected import Joint
@@ -33,7 +34,6 @@ from vcr.attest.domains import of_parent
 from vcr.attest.dsse import sign
 from vcr.attest.predicates import BUILD_COMMENT
 from vcr.cli.context import App
-from vcr.cli.proving.attestations import judge
 from vcr.errors import ExitCode, UsageError
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
@@ -182,7 +182,7 @@ def test_a_report_does_not_take_a_document_of_anybody(
     bound = hashlib.sha256(statement("root-hash").to_bytes()).digest()
     (app.directory / "nitro").write_bytes(module.document(user_data=of_parent(bound)))
     aws = partial(Demand, nitro=NitroDemand(root=module.root))
-    monkeypatch.setattr("vcr.cli.proving.attestations.Demand", aws)
+    monkeypatch.setattr("vcr.app.proving.attestations.Demand", aws)
     ladder = [Rung(name, Digest(digest), 1, Path("x")) for name, digest in LADDER.items()]
     paths = [app.directory / name for name in ("root.json", "nitro")]
     said, proof = judge(paths, [app.directory / "alice.pub"], ladder)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from vcr.cli.running.start import parse_volume, read_env_file
+from vcr.app.running.start import parse_volume, read_env_file
 from vcr.engines.container.bundle import Bind, runtime_config
 from vcr.engines.container.docker import DockerMachine
 from vcr.engines.container.layers import merge, remove_tree, unpack

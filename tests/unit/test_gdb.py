@@ -1,12 +1,13 @@
 """`vcr gdb` and `--turbo`: command lines, and who may have them."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vcr.cli.context import App
-from vcr.cli.running.start import Start
+from vcr.app import Context, UpOptions, Variant
+from vcr.app.running.start import Start
 from vcr.engines.container.machine import NO_ADDITIONS, Additions
 from vcr.engines.machine import Channels
 from vcr.engines.qemu.boot import BootMachine
@@ -14,13 +15,19 @@ from vcr.engines.qemu.network import OPEN
 from vcr.errors import UsageError
 from vcr.settings import Settings
 from vcr.tools.gdb import command_line
+from vcr.ui import Ui
 
 PLACE = Path("/s")
 CHANNELS = Channels(PLACE / "console", PLACE / "log", PLACE / "agent", PLACE / "qmp")
 
 
 def start(profile: str) -> Start:
-    return Start(profile, None, False, (), (), None, (), None, turbo=True, timeout=None)  # noqa: FBT003
+    return Start(Variant(profile), UpOptions(turbo=True))
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return Context(tmp_path, Settings.load({"HOME": str(tmp_path)}), Ui(err=io.StringIO()))
 
 
 def test_a_debugger_is_given_symbols_where_there_are_some() -> None:
@@ -30,19 +37,20 @@ def test_a_debugger_is_given_symbols_where_there_are_some() -> None:
 
 
 def test_turbo_gives_a_machine_that_boots_every_cpu_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(64)))
-    additions = start("vm").additions(App(Settings.load({})))
+    additions = start("vm").additions(context)
     assert additions.cpus == 8  # as many as the kernel has room for
-    assert "NOTHING ABOUT THIS RUN IS REPRODUCIBLE" in capsys.readouterr().err
+    assert isinstance(context.ui.err, io.StringIO)
+    assert "NOTHING ABOUT THIS RUN IS REPRODUCIBLE" in context.ui.err.getvalue()
     assert additions.digest not in {"", Additions(cpus=4).digest}
 
 
 @pytest.mark.parametrize("profile", ["prod", "prod-debug", "dev", "vm-release"])
-def test_turbo_is_for_stage_only(profile: str) -> None:
+def test_turbo_is_for_vm_only(context: Context, profile: str) -> None:
     with pytest.raises(UsageError, match=f"--turbo is not for the profile {profile}"):
-        start(profile).additions(App(Settings.load({})))
+        start(profile).additions(context)
 
 
 def test_each_cpu_has_a_thread_of_its_own() -> None:

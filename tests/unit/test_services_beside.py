@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vcr.cli.context import App
-from vcr.cli.running.start import Start
+from vcr.app import Context, UpOptions, Variant
+from vcr.app.running.start import Start
 from vcr.engines.container.bundle import Bind
 from vcr.engines.container.machine import NO_ADDITIONS, Additions
 from vcr.engines.container.services import Neighbour, Service, hosts
@@ -121,16 +121,13 @@ def test_where_they_are_not_started(
     tmp_path: Path, profile: str, runtime: str | None, hot: bool, words: str
 ) -> None:
     project = project_with(tmp_path, '[services.db]\nbuild = "../db"\n')
-    wanted = Start(
-        profile, None, enclave=False, publish=(), env=(), env_file=None, volume=(),
-        runtime=runtime, timeout=None, turbo=False,
-    )  # fmt: skip
-    app = App(Settings.load({}), Ui(out=io.StringIO(), err=io.StringIO()), tmp_path)
+    wanted = Start(Variant(profile), UpOptions(runtime=runtime))
+    err = io.StringIO()
+    context = Context(tmp_path, Settings.load({"HOME": str(tmp_path)}), Ui(err=err))
     given = Additions(binds=(Bind(tmp_path, "/x"),))
     if words:
         with pytest.raises(UsageError, match=words):
-            wanted.with_services(app, project, given, hot=hot)
+            wanted.with_services(context, project, given, hot=hot)
         return
-    assert wanted.with_services(app, project, given) is given
-    assert isinstance(app.ui.err, io.StringIO)
-    assert "none is started" in app.ui.err.getvalue()
+    assert wanted.with_services(context, project, given) is given
+    assert "none is started" in err.getvalue()

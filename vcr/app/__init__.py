@@ -19,12 +19,26 @@ if TYPE_CHECKING:
     from vcr.app.building.build import build as build
     from vcr.app.context import Context as Context
     from vcr.app.context import Variant as Variant
+    from vcr.app.running.hot import run_hot as run_hot
+    from vcr.app.running.start import UpOptions as UpOptions
+    from vcr.app.running.up import Listener as Listener
+    from vcr.app.running.up import Up as Up
+    from vcr.app.running.up import down as down
+    from vcr.app.running.up import run as run
+    from vcr.app.running.up import up as up
 
 # public name → the module below vcr.app that has it; in the order of docs/reference/python.md
 PUBLIC = {
     "Context": "context",
     "Variant": "context",
     "build": "building.build",
+    "UpOptions": "running.start",
+    "Up": "running.up",
+    "up": "running.up",
+    "Listener": "running.up",
+    "run": "running.up",
+    "run_hot": "running.hot",
+    "down": "running.up",
 }
 
 

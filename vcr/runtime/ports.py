@@ -35,6 +35,37 @@ def choose_forwards(guest_ports: Sequence[int], wanted: Iterable[Forward]) -> tu
     return tuple(_resolved(forward) for forward in chosen)
 
 
+def are_forwarded(wanted: Iterable[Forward], there: Sequence[Forward]) -> bool:
+    """Tell whether what is THERE is as WANTED: each port of the guest that is named by just these.
+
+    A wanted port 0 of this host is any; a port of the guest that is not named may be anywhere.
+    """
+    asked = list(wanted)
+    for guest in {forward.guest for forward in asked}:
+        left = [forward for forward in there if forward.guest == guest]
+        ours = [forward for forward in asked if forward.guest == guest]
+        for forward in sorted(ours, key=lambda each: each.host == 0):  # any takes what is left
+            match = next((each for each in left if _fits(forward, each)), None)
+            if match is None:
+                return False
+            left.remove(match)
+        if left:
+            return False
+    return True
+
+
+def _fits(wanted: Forward, there: Forward) -> bool:
+    return wanted.address == there.address and wanted.host in {0, there.host}
+
+
+def check_free(wanted: Iterable[Forward], held: Iterable[Forward]) -> None:
+    """Raise HostError when a port of this host that is WANTED is not free, and not one HELD."""
+    ours = {forward.host for forward in held}
+    for forward in wanted:
+        if forward.host not in ours:
+            _resolved(forward)
+
+
 def _resolved(forward: Forward) -> Forward:
     """Check that the host's port is free, or pick one."""
     port = check_port(forward.address, forward.host, lambda other: f"-p {other}:{forward.guest}")

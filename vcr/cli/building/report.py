@@ -65,10 +65,10 @@ def report(
     is made of, and whether attestations hold: one file without scripts, to keep beside a
     release.
     """
+    from vcr.app.proving.attestations import judge
+    from vcr.app.proving.inputs import read_registers
     from vcr.atomic import write_text
     from vcr.build.builder import Builder
-    from vcr.cli.proving.attest_inputs import read_registers
-    from vcr.cli.proving.attestations import judge
     from vcr.model.profile import PROFILES
     from vcr.report.page import page
 

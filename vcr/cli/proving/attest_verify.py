@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.context import App, Command, ProfileName
-from vcr.cli.proving.attest_inputs import (
+from vcr.app.proving.inputs import (
     read_age,
     read_hex,
     read_input,
@@ -16,6 +15,7 @@ from vcr.cli.proving.attest_inputs import (
     read_registers,
     read_root,
 )
+from vcr.cli.context import App, Command, ProfileName
 from vcr.errors import MismatchError, UsageError
 
 if TYPE_CHECKING:  # pydantic and cryptography cost 300 ms at import

@@ -2,13 +2,13 @@
 
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from vcr.cli.context import App, Command, project_argument
+from vcr.cli.running.machine import record_json
 from vcr.errors import UsageError
 from vcr.ui import human_time
 
@@ -123,18 +123,6 @@ def _status(record: "Record", records: "Records") -> str:
     if outcome.healthy:  # also when the vcr that waited for it was killed
         return "healthy"
     return "starting" if record.status == "starting" else "unhealthy"
-
-
-def record_json(record: "Record") -> dict[str, Any]:
-    """Return RECORD as the JSON of every verb has it."""
-    return {
-        "name": record.name,
-        "project": record.project,
-        "profile": record.profile,
-        "pid": record.pid,
-        "created": record.created,
-        "forwards": [asdict(forward) for forward in record.forwards],
-    }
 
 
 def _ports(record: "Record") -> str:

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vcr.app.proving.inputs import read_input
 from vcr.attest.checks.checker import verify_files
 from vcr.attest.checks.demand import Demand
 from vcr.attest.checks.rejected import RejectedError
 from vcr.attest.keys import read_trusted
 from vcr.attest.terms import Terms
-from vcr.cli.proving.attest_inputs import read_input
 from vcr.model.ladder import Rung
 from vcr.report.page import Attested
 

@@ -1,0 +1,144 @@
+"""What is up already: left alone when it is as it is asked for, started anew when it is not."""
+
+import io
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vcr.app import Context, UpOptions, Variant
+from vcr.app.running.start import Start
+from vcr.app.running.up import Ready, check_down, down, still_up
+from vcr.engines.container.machine import NO_ADDITIONS, Additions
+from vcr.engines.machine import Forward
+from vcr.errors import HostError, UsageError
+from vcr.runtime import machine
+from vcr.runtime.ports import are_forwarded, parse_forward
+from vcr.runtime.record import Record, Records, start_time
+from vcr.settings import Settings
+from vcr.ui import Ui
+
+VM = Path("/nix/store/vm")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    variables = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    return Context(tmp_path, Settings.load(variables), Ui(err=io.StringIO()))
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+    """What stands for the machine: a process that listens to nobody."""
+    monkeypatch.setattr(machine, "KILL_SECONDS", 0.1)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def record(context: Context, child: subprocess.Popen[bytes]) -> Record:
+    """The record of the machine that is up."""
+    project = context.load_project()
+    began = start_time(child.pid)
+    assert began is not None
+    forwards = (Forward("127.0.0.1", 18123, 8080),)
+    record = Record(
+        project.key, project.name, str(project.root), str(VM), child.pid, began, 1.0, forwards,
+        "healthy",
+    )  # fmt: skip
+    Records(context.settings).save(record)
+    return record
+
+
+def asked(
+    context: Context, *publish: str, vm: Path = VM, additions: Additions = NO_ADDITIONS
+) -> Ready:
+    options = UpOptions(forwards=tuple(map(parse_forward, publish)))
+    project, records = context.load_project(), Records(context.settings)
+    return Ready(Start(Variant(), options), project, vm, additions, records)
+
+
+def told(context: Context) -> str:
+    assert isinstance(context.ui.err, io.StringIO)
+    return context.ui.err.getvalue()
+
+
+@pytest.mark.parametrize("publish", [[], ["18123:8080"], ["8080"]])
+def test_what_is_up_as_asked_is_left_alone(
+    context: Context, record: Record, publish: list[str]
+) -> None:
+    running = still_up(context, asked(context, *publish))
+    assert running is not None
+    assert running.record == record
+    assert record.is_running
+    assert told(context) == ""
+    with pytest.raises(UsageError, match="is up already"):
+        check_down(context, asked(context, *publish))
+
+
+@pytest.mark.parametrize(
+    ("publish", "vm", "additions", "why"),
+    [
+        (["18124:8080"], VM, NO_ADDITIONS, "its ports are 127.0.0.1:18123:8080"),
+        (["0.0.0.0:18123:8080"], VM, NO_ADDITIONS, "its ports are 127.0.0.1:18123:8080"),
+        ([], VM, Additions(env=("A=b",)), "it has other variables"),
+        ([], Path("/nix/store/other"), NO_ADDITIONS, "it is of another build"),
+    ],
+)
+def test_what_is_up_otherwise_is_stopped_and_said_to_be(
+    context: Context,
+    record: Record,
+    publish: list[str],
+    vm: Path,
+    additions: Additions,
+    why: str,
+) -> None:
+    assert still_up(context, asked(context, *publish, vm=vm, additions=additions)) is None
+    assert f"is up, and is started anew: {why}" in told(context)
+    assert not record.is_running
+    assert Records(context.settings).load(record.key) is None
+
+
+def test_what_is_not_healthy_is_started_anew(context: Context, record: Record) -> None:
+    Records(context.settings).save(replace(record, status="starting"))
+    assert still_up(context, asked(context)) is None
+    assert "it is starting" in told(context)
+
+
+def test_it_is_not_stopped_for_a_port_that_cannot_be_had(context: Context, record: Record) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with pytest.raises(HostError, match="is not free"):
+            still_up(context, asked(context, f"{listener.getsockname()[1]}:8080"))
+    assert record.is_running
+
+
+def test_down_returns_what_it_stopped(context: Context, record: Record) -> None:
+    assert down(context, grace=0) == (record,)
+    assert not record.is_running
+    assert down(context) == ()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "fits"),
+    [
+        ([], ["1:80"], True),
+        (["1:80"], ["1:80", "2:81"], True),
+        (["81"], ["1:80", "2:81"], True),
+        (["1:80", "80"], ["2:80", "1:80"], True),
+        (["1:80"], ["1:80", "2:80"], False),
+        (["1:80", "2:80"], ["1:80"], False),
+        (["3:82"], ["1:80"], False),
+    ],
+)
+def test_forwards_are_compared_by_port_of_the_app(
+    wanted: list[str], there: list[str], fits: bool
+) -> None:
+    forwards = [[parse_forward(text) for text in each] for each in (wanted, there)]
+    assert are_forwarded(forwards[0], forwards[1]) is fits

@@ -1,0 +1,1 @@
+"""Use-cases that look into a machine: profiles, debuggers."""

@@ -1,0 +1,33 @@
+"""How verbs show a machine that is up."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from vcr.cli.context import App
+
+if TYPE_CHECKING:  # pydantic costs 200 ms at import
+    from vcr.app.running.up import Up
+    from vcr.runtime.record import Record
+
+
+def record_json(record: "Record") -> dict[str, Any]:
+    """Return RECORD as the JSON of every verb has it."""
+    return {
+        "name": record.name,
+        "project": record.project,
+        "profile": record.profile,
+        "pid": record.pid,
+        "created": record.created,
+        "forwards": [asdict(forward) for forward in record.forwards],
+    }
+
+
+def announce(app: App, up: "Up") -> None:
+    """Say where the app that is UP is reached."""
+    if app.ui.is_json:
+        app.ui.json("machine", {**record_json(up.record), "status": up.record.status})
+        return
+    for forward, url in zip(up.record.forwards, up.urls, strict=True):
+        app.ui.data(f"{url} → port {forward.guest}")
+    if up.root is not None:
+        app.ui.note(f"its documents lead to {up.root}, which is NOT AWS's")
