@@ -11,22 +11,20 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from vcr.child_output import LineSink, communicate, wait_watched
+from vcr.command_log import note_started, noted, without_secrets
 from vcr.errors import HostError, VcrError
 from vcr.settings import Settings
 from vcr.signals import passed_on
 
 TAIL_LINES = 20
-KEPT_LINES = 1000  # of stderr, where each line was already shown to somebody
 STOP_SECONDS = 5.0
-WATCH_SECONDS = 0.5
 DISK_FULL = ("No space left on device", "database or disk is full")  # errno(3), SQLite
 FIXED_ENV = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
@@ -40,7 +38,6 @@ if os.read(0, 1):
 
 type Arg = str | Path
 type Child = subprocess.Popen[bytes]
-type LineSink = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -72,22 +69,25 @@ def run(
     """Run ARGV to its end; TIMEOUT is in seconds; OK=None accepts any exit code.
 
     ENV adds to the allow-listed environment. ON_STDERR sees each line as it comes; of those,
-    only the last KEPT_LINES are in the result. WATCH, without these, may end it by raising.
+    only the last are in the result (vcr.child_output.KEPT_LINES). WATCH, without these, may end
+    it by raising.
     Raises HostError when the program does not exist, VcrError when it fails.
     """
     words = tuple(str(word) for word in argv)
-    child = _start(words, env=env, cwd=cwd, stdin=stdin is not None)
-    try:
-        if watch is not None:
-            _wait_watched(child, watch)
-        stdout, stderr = _communicate(child, stdin, timeout, on_stderr)
-    except subprocess.TimeoutExpired:
-        raise VcrError(
-            f"{words[0]} did not finish in {timeout:g} seconds",
-            fix=f"run it by hand: {shlex.join(words)}",
-        ) from None
-    finally:
-        stop(child)
+    with noted(words, cwd) as note:
+        child = _start(words, env=env, cwd=cwd, stdin=stdin is not None)
+        try:
+            if watch is not None:
+                wait_watched(child, watch)
+            stdout, stderr = communicate(child, stdin, timeout, on_stderr)
+        except subprocess.TimeoutExpired:
+            raise VcrError(
+                f"{words[0]} did not finish in {timeout:g} seconds",
+                fix=f"run it by hand: {by_hand(words)}",
+            ) from None
+        finally:
+            stop(child)
+            note.code = child.returncode
     result = Result(words, child.returncode, stdout, stderr)
     if ok is not None and child.returncode not in tuple(ok):
         raise failure(result)
@@ -109,7 +109,7 @@ def spawn(
     """
     words = tuple(str(word) for word in argv)
     try:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             words,
             env=child_env(env),
             cwd=cwd,
@@ -122,6 +122,8 @@ def spawn(
         )
     except FileNotFoundError:
         raise _not_found(words) from None
+    note_started(words, cwd)
+    return child
 
 
 def attach(argv: Sequence[Arg], *, stdin: int | None, stdout: int, stderr: int) -> int:
@@ -142,11 +144,13 @@ def attach(argv: Sequence[Arg], *, stdin: int | None, stdout: int, stderr: int) 
         )
     except FileNotFoundError:
         raise _not_found(words) from None
-    try:
-        with passed_on(child.send_signal):
-            code = child.wait()
-    finally:
-        stop(child)
+    with noted(words) as note:
+        try:
+            with passed_on(child.send_signal):
+                code = child.wait()
+        finally:
+            stop(child)
+            note.code = child.returncode
     return 128 - code if code < 0 else code
 
 
@@ -175,7 +179,8 @@ def foreground(argv: Sequence[Arg]) -> int:
     # What a terminal and a debugger are set up by is for it to see.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        code = subprocess.call(words, preexec_fn=_default_interrupt)
+        with noted(words) as note:
+            note.code = code = subprocess.call(words, preexec_fn=_default_interrupt)
     except FileNotFoundError:
         raise _not_found(words) from None
     finally:
@@ -205,9 +210,14 @@ def failure(result: Result) -> VcrError:
     )
     return VcrError(
         f"{name} {how}",
-        fix=f"to repeat it by hand: {shlex.join(result.argv)}",
+        fix=f"to repeat it by hand: {by_hand(result.argv)}",
         tail=lines[-TAIL_LINES:],
     )
+
+
+def by_hand(argv: Sequence[str]) -> str:
+    """Return ARGV as a line for a shell, without the secrets in it."""
+    return shlex.join(without_secrets(argv))
 
 
 def disk_full(who: str, said: str) -> HostError | None:
@@ -244,42 +254,6 @@ def _die_with_parent(by: signal.Signals) -> Callable[[], None]:
     """Return what a child does before exec, so that BY ends it when this process ends."""
     prctl = ctypes.CDLL(None).prctl  # found now: between fork and exec little may be done
     return lambda: prctl(PR_SET_PDEATHSIG, by)
-
-
-def _communicate(
-    child: subprocess.Popen[bytes],
-    stdin: bytes | None,
-    timeout: float | None,
-    on_stderr: LineSink | None,
-) -> tuple[bytes, str]:
-    if on_stderr is None:
-        out, err = child.communicate(stdin, timeout)
-        return out, err.decode("utf-8", "replace")
-    lines: deque[str] = deque(maxlen=KEPT_LINES)
-
-    def drain(pipe: IO[bytes]) -> None:
-        for raw in pipe:
-            line = raw.decode("utf-8", "replace").rstrip("\n")
-            lines.append(line)
-            on_stderr(line)
-
-    assert child.stderr is not None  # noqa: S101 -- for mypy: we asked for a pipe
-    pipe, child.stderr = child.stderr, None  # communicate() keeps away from it
-    reader = threading.Thread(target=drain, args=(pipe,), daemon=True)
-    reader.start()
-    out, _ = child.communicate(stdin, timeout)
-    reader.join()
-    pipe.close()
-    return out, "\n".join(lines)
-
-
-def _wait_watched(child: subprocess.Popen[bytes], watch: Callable[[], None]) -> None:
-    """Return when CHILD has ended; what it prints meanwhile is kept by `communicate`."""
-    while True:
-        with suppress(subprocess.TimeoutExpired):
-            child.communicate(timeout=WATCH_SECONDS)
-            return
-        watch()
 
 
 def stop(child: Child, grace: float = STOP_SECONDS) -> None:

@@ -10,9 +10,10 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
+from vcr.command_log import Command
 from vcr.errors import VcrError
 from vcr.escape import visible, visible_cell, visible_colours, visible_text, without_colours
 from vcr.progress import Progress, Step, as_json, choose_renderer
@@ -42,6 +43,7 @@ class Ui:
     verbosity: int = 0  # -1 quiet, 0 normal, 1 and up verbose
     colour: bool = False
     ci: bool = False
+    is_debug: bool = False  # lines come at any time: nothing else may be drawn over
 
     def data(self, text: str = "") -> None:
         """Write TEXT, one line of what the user asked for, to stdout."""
@@ -100,6 +102,14 @@ class Ui:
         if self.verbosity > 0:
             self._tell(self.paint(DIM, visible(text)))
 
+    def command(self, command: Command) -> None:
+        """Show COMMAND on stderr, always: a line to copy, or JSON where progress is JSON."""
+        if self.progress is Progress.JSON:
+            content = {**asdict(command), "event": f"command-{command.event}"}
+            self._tell(as_json({"schema": 1, **content}))
+        else:
+            self._tell(self.paint(DIM, f"debug: {command.line}"))
+
     def warn(self, text: str) -> None:
         """Warn the user on stderr, always."""
         self._tell(f"{self.paint(YELLOW, 'warning:')} {visible(text)}")
@@ -120,6 +130,8 @@ class Ui:
     def step(self, name: str) -> Iterator[Step]:
         """Show one piece of long work named NAME while the block runs."""
         mode = Progress.QUIET if self.verbosity < 0 else self.progress
+        if self.is_debug and mode is Progress.AUTO:
+            mode = Progress.PLAIN
         renderer = choose_renderer(mode, self.err, ci=self.ci, verbose=self.verbosity > 0)
         with renderer.show(name) as step:
             yield step

@@ -21,7 +21,7 @@ LAYERS = (
     ("lock", "dockerfile", "engines"),
     ("agent", "tools"),
     ("ui", "progress", "process", "atomic", "flock", "private", "beneath"),
-    ("settings", "signals", "limits"),
+    ("child_output", "command_log", "settings", "signals", "limits"),
     ("sandbox",),
     ("model", "formats"),
     ("foreign", "escape"),

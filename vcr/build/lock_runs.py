@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vcr.atomic import scratch_directory
 from vcr.build.builder import Builder
+from vcr.command_log import hiding, noted
 from vcr.errors import ExitCode, LockError, VcrError
 from vcr.formats.cpio import write_initrd
 from vcr.formats.failure import Failure
@@ -43,7 +44,8 @@ class StepLocker:
     def lock(self, lock: Lock, arch: Arch) -> Lock:
         """Return LOCK with all that the steps for ARCH ask for; raises VcrError without secrets."""
         try:
-            return self._lock(lock, arch)
+            with hiding(self.secrets.hide_text):
+                return self._lock(lock, arch)
         except VcrError as error:
             raise self.secrets.hidden(error) from None
 
@@ -154,7 +156,10 @@ class StepLocker:
             argv = build_machine.command_line(
                 machine, initrd, scratch, clock=build_machine.FREE, fetch=scratch / "fetch"
             )
-            return build_machine.run(argv, scratch, show)
+            with noted(argv) as note:
+                result = build_machine.run(argv, scratch, show)
+                note.code = 0
+            return result
 
 
 def _pruned(lock: Lock, arch: Arch, keys: set[str]) -> Lock:

@@ -171,7 +171,7 @@ def _usage(error: click.ClickException) -> VcrError:
 
 def _report(app: App, error: VcrError) -> ExitCode:
     """Show ERROR and return its exit code; where it came from only when that is asked for."""
-    if app.debug:
+    if app.ui.is_debug:
         for line in traceback.format_exc().splitlines():
             app.ui.note(line)
     app.ui.error(error)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vcr.app.context import Context, Variant
+from vcr.command_log import shown_to
 from vcr.model.arch import Arch, native_arch
 from vcr.model.profile import DEFAULT, OLD_NAMES, PROFILES, current_name
 from vcr.model.stage import ENGINES
@@ -28,7 +29,6 @@ class App:
     settings: Settings
     ui: Ui = field(default_factory=Ui)
     directory: Path = field(default_factory=Path)
-    debug: bool = False
     outside: tuple[Path, ...] = ()  # what a project may name besides its own files
 
     @property
@@ -122,7 +122,9 @@ def _set_progress(ctx: click.Context, _: click.Parameter, value: str | None) -> 
 
 def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
     if value:
-        _app(ctx).debug = True
+        ui = _app(ctx).ui
+        ui.is_debug = True
+        ctx.with_resource(shown_to(ui.command))  # until the verb has ended
 
 
 def global_options() -> list[click.Option]:
@@ -161,7 +163,7 @@ def global_options() -> list[click.Option]:
         ),
         click.Option(
             ["--debug"], is_flag=True, callback=_set_debug,
-            help="Show a traceback when vcr itself fails.", **shared,
+            help="Show each command that runs, and tracebacks.", **shared,
         ),
     ]  # fmt: skip
 
