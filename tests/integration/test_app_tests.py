@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vcr.cli.building.create import TEMPLATES
+from vcr.app.building.create import TEMPLATES
 
 REPO = Path(__file__).resolve().parents[2]
 UNITTEST = [sys.executable, "-B", "-m", "unittest"]

@@ -16,7 +16,7 @@ from vcr.errors import ExitCode
 pytestmark = pytest.mark.nix
 # A fault of vcr's own: a check of `vcr doctor` that no machine can pass.
 FAULT = (
-    "import vcr.cli.hosting.doctor as d; "
+    "import vcr.app.hosting.doctor as d; "
     "d.CHECKS = (lambda _: 1 / 0,); from vcr.cli import main; main()"
 )
 

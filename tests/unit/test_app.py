@@ -71,3 +71,10 @@ def test_a_context_is_silent_unless_told_otherwise(
         vcr.app.build(context)
     assert capsys.readouterr() == ("", "")
     assert (tmp_path / "state/vcr").stat().st_mode & 0o077 == 0
+
+
+def test_a_variant_has_names_that_mean_something() -> None:
+    with pytest.raises(UsageError, match="there is no profile 'stag'"):
+        vcr.app.Variant(profile="stag")
+    with pytest.raises(UsageError, match="there is no engine 'bochs'"):
+        vcr.app.Variant(engine="bochs")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from vcr.app.building.create import TEMPLATES
 from vcr.cli import run
-from vcr.cli.building.create import TEMPLATES
 from vcr.cli.context import App
 from vcr.errors import ExitCode
 from vcr.model.arch import Arch

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from vcr.app.hosting import doctor
+from vcr.app.hosting.doctor import Finding
 from vcr.cli import run
 from vcr.cli.context import App
-from vcr.cli.hosting import doctor
-from vcr.cli.hosting.doctor import Finding
 from vcr.errors import ExitCode, HostError
 from vcr.settings import Settings
 from vcr.ui import Ui

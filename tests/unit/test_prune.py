@@ -14,6 +14,7 @@ import pytest
 
 import vcr.runtime.prune
 from vcr import process
+from vcr.app.hosting.prune import prune_local
 from vcr.atomic import SCRATCH, new_directory, scratch_directory
 from vcr.build.gc_roots import Roots, Rule, layers_beside, locked, olds_of
 from vcr.build.history import (
@@ -28,7 +29,6 @@ from vcr.build.history import (
 )
 from vcr.cli import run
 from vcr.cli.context import App
-from vcr.cli.hosting.prune import _prune_local
 from vcr.flock import flocked
 from vcr.runtime.prune import exclusive, find_leftovers
 from vcr.runtime.record import Record, Records, start_time
@@ -272,9 +272,9 @@ def test_prune_local_removes_them_and_tells_how_much(settings: Settings, tmp_pat
     make_machine(records, "down")
     make_machine(records, "up")
     records.save(running_record("up"))
-    would = _prune_local(records, dry_run=True)
+    would = prune_local(records, dry_run=True)
     assert records.directory("down").exists()
-    done = _prune_local(records, dry_run=False)
+    done = prune_local(records, dry_run=False)
     assert would == done
     assert {row.kind for row in done} == {"machine", "socket"}
     assert sum(row.size for row in done) >= 20000

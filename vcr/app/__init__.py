@@ -17,8 +17,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vcr.app.building.build import build as build
+    from vcr.app.building.create import create as create
+    from vcr.app.building.graph import graph as graph
+    from vcr.app.building.inspect import Configuration as Configuration
+    from vcr.app.building.inspect import Inspection as Inspection
+    from vcr.app.building.inspect import configuration as configuration
+    from vcr.app.building.inspect import inspect as inspect
+    from vcr.app.building.lock import Audited as Audited
+    from vcr.app.building.lock import Locked as Locked
+    from vcr.app.building.lock import audit_lock as audit_lock
+    from vcr.app.building.lock import check_lock as check_lock
+    from vcr.app.building.lock import lock as lock
+    from vcr.app.building.standing import Standing as Standing
+    from vcr.app.building.standing import standing as standing
     from vcr.app.context import Context as Context
     from vcr.app.context import Variant as Variant
+    from vcr.app.hosting.doctor import Diagnosis as Diagnosis
+    from vcr.app.hosting.doctor import doctor as doctor
+    from vcr.app.hosting.prune import Pruned as Pruned
+    from vcr.app.hosting.prune import prune as prune
     from vcr.app.running.hot import run_hot as run_hot
     from vcr.app.running.start import UpOptions as UpOptions
     from vcr.app.running.up import Listener as Listener
@@ -26,12 +43,34 @@ if TYPE_CHECKING:
     from vcr.app.running.up import down as down
     from vcr.app.running.up import run as run
     from vcr.app.running.up import up as up
+    from vcr.app.sharing.cache import CachedStage as CachedStage
+    from vcr.app.sharing.cache import CachePush as CachePush
+    from vcr.app.sharing.cache import cache_info as cache_info
+    from vcr.app.sharing.cache import push_to_cache as push_to_cache
+    from vcr.app.sharing.export import export as export
+    from vcr.app.sharing.export import serve_drive as serve_drive
+    from vcr.app.sharing.push import pull as pull
+    from vcr.app.sharing.push import push as push
+    from vcr.app.sharing.push import write_layout as write_layout
 
 # public name → the module below vcr.app that has it; in the order of docs/reference/python.md
 PUBLIC = {
     "Context": "context",
     "Variant": "context",
+    "create": "building.create",
+    "Standing": "building.standing",
+    "standing": "building.standing",
+    "Locked": "building.lock",
+    "lock": "building.lock",
+    "check_lock": "building.lock",
+    "Audited": "building.lock",
+    "audit_lock": "building.lock",
     "build": "building.build",
+    "Inspection": "building.inspect",
+    "inspect": "building.inspect",
+    "Configuration": "building.inspect",
+    "configuration": "building.inspect",
+    "graph": "building.graph",
     "UpOptions": "running.start",
     "Up": "running.up",
     "up": "running.up",
@@ -39,6 +78,19 @@ PUBLIC = {
     "run": "running.up",
     "run_hot": "running.hot",
     "down": "running.up",
+    "export": "sharing.export",
+    "serve_drive": "sharing.export",
+    "push": "sharing.push",
+    "write_layout": "sharing.push",
+    "pull": "sharing.push",
+    "CachePush": "sharing.cache",
+    "push_to_cache": "sharing.cache",
+    "CachedStage": "sharing.cache",
+    "cache_info": "sharing.cache",
+    "Pruned": "hosting.prune",
+    "prune": "hosting.prune",
+    "Diagnosis": "hosting.doctor",
+    "doctor": "hosting.doctor",
 }
 
 

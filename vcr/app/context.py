@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vcr.errors import UsageError
 from vcr.model.arch import Arch, native_arch
 from vcr.model.profile import DEFAULT, PROFILES
+from vcr.model.stage import ENGINES
 from vcr.private import keep_private
 from vcr.settings import Settings
 from vcr.ui import Ui, silent
@@ -21,12 +23,20 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 
 @dataclass(frozen=True)
 class Variant:
-    """Which build of a project is meant."""
+    """Which build of a project is meant; raises UsageError for a name that means nothing."""
 
     profile: str = DEFAULT  # one of vcr.model.profile.PROFILES
     arch: Arch | None = None  # None: this host's for dev, else riscv64
     engine: str | None = None  # what runs a prod machine; None: as vcr.toml has it
     target: str | None = None  # stop at this stage of the Dockerfile; None: the last one
+
+    def __post_init__(self) -> None:
+        for what, name, known in (
+            ("profile", self.profile, PROFILES),
+            ("engine", self.engine or ENGINES[0], ENGINES),
+        ):
+            if name not in known:
+                raise UsageError(f"there is no {what} {name!r}", fix=f"use {', '.join(known)}")
 
     def chosen_arch(self) -> Arch:
         """Return the architecture; raises HostError when dev has none for this host."""

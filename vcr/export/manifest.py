@@ -85,6 +85,11 @@ class Manifest(BaseModel):
         """Return the digest of the file."""
         return Digest.of_bytes(self.to_bytes())
 
+    @property
+    def size(self) -> int:
+        """Return the bytes of all its files together."""
+        return sum(file.size for file in self.files)
+
 
 def read_manifest(data: bytes) -> Manifest:
     """Read DATA; raises MismatchError for anything but what `to_bytes` gives."""

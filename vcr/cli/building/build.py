@@ -8,15 +8,14 @@ import click
 
 import vcr.app
 from vcr.cli.context import App, Command, engine_option, plan_options, variant_of
+from vcr.cli.ladder import print_ladder
 from vcr.errors import UsageError
 from vcr.model.duration import parse_duration
 from vcr.model.profile import PROFILES
 from vcr.model.stage import ALL_STAGES
-from vcr.ui import Ui, human_size
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.build.builder import Built
-    from vcr.model.ladder import Rung
 
 
 @click.command(cls=Command)
@@ -57,12 +56,6 @@ def build(
         return
     sealed = PROFILES[profile].is_sealed
     print_ladder(app.ui, built.ladder, _engine_words(app, built) if sealed else "")
-
-
-def print_ladder(ui: Ui, ladder: "tuple[Rung, ...]", engine: str = "") -> None:
-    """Print the ENGINE, if any, and the rungs of LADDER, one a line: name, digest, size."""
-    rows = [("engine", engine, "")] if engine else []
-    ui.table([*rows, *((rung.name, rung.digest, human_size(rung.size)) for rung in ladder)])
 
 
 def _engine_words(app: App, built: "Built") -> str:

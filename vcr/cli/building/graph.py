@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.building.inspect import layer_words
-from vcr.cli.context import App, Command, arch_of, plan_options, project_argument
-from vcr.model.profile import PROFILES
+import vcr.app
+from vcr.cli.context import App, Command, plan_options, project_argument, variant_of
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
-    from vcr.model.plan import Plan
-    from vcr.model.project import Project
     from vcr.report.graph import Graph
 
 
@@ -30,28 +27,13 @@ def graph(app: App, *, svg: Path | None, profile: str, arch: str | None) -> None
     from vcr.atomic import write_text
     from vcr.report.graph_svg import draw
 
-    found = read_graph(app, *app.prepare(arch=arch_of(arch, profile), profile=profile))
+    found = vcr.app.graph(app.context, variant_of(profile, arch))
     if svg is not None:
         write_text(svg, draw(found))
     elif app.ui.is_json:
         app.ui.json("graph", {"nodes": [asdict(node) for node in found.values()]})
     else:
         app.ui.table(list(_rows(found)))
-
-
-def read_graph(app: App, project: "Project", plan: "Plan") -> "Graph":
-    """Return the graph of PLAN."""
-    from vcr.build.builder import Builder, layer_attr
-    from vcr.report.graph import graph_of
-    from vcr.tools.nix import Nix
-
-    stages = PROFILES[plan.profile].stages(arch=plan.arch)
-    attrs = [*map(layer_attr, plan.layers), *stages]
-    path = Builder(app.settings, app.ui, project).write_plan(plan)
-    targets = Nix(app.settings).evaluate(attrs, path).targets
-    named = dict(zip([*plan.layers, *stages], targets, strict=True))
-    labels = {ident: layer_words(asdict(layer))[0] for ident, layer in plan.layers.items()}
-    return graph_of(named, labels)
 
 
 def _rows(found: "Graph") -> Iterator[tuple[str, str, str]]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.building.graph import read_graph
 from vcr.cli.context import App, Command, arch_of, engine_option, profile_option, project_argument
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
@@ -91,8 +90,9 @@ def report(
 def _report(
     app: App, builder: "Builder", built: "Built", judged: "tuple[Attested, ...]"
 ) -> "Report":
+    from vcr.app.building.components import components_of
+    from vcr.app.building.graph import graph_of_plan
     from vcr.attest.make import Maker
-    from vcr.cli.building.components import components_of
     from vcr.report.files import largest_files
     from vcr.report.page import Report
     from vcr.tools.nix import Nix
@@ -103,7 +103,7 @@ def _report(
         title=f"{plan.name}, built by vcr",
         about=f"profile {plan.profile}, {plan.arch}, epoch {epoch:%Y-%m-%dT%H:%M:%SZ}",
         ladder=built.ladder,
-        graph=read_graph(app, builder.project, plan),
+        graph=graph_of_plan(app.context, builder.project, plan),
         stages=built.stages,
         sizes={stage.name: nix.sizes(stage.path) for stage in built.stages},
         machine=_machine(built),

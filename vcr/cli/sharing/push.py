@@ -1,18 +1,12 @@
 """`vcr push|pull`: an export to a registry, or back from one and checked."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.context import App, Command, ProfileName, engine_option
-from vcr.cli.sharing.export import build_for, warn_of_debug
+import vcr.app
+from vcr.cli.context import App, Command, ProfileName, engine_option, variant_of
 from vcr.errors import UsageError
-
-if TYPE_CHECKING:  # pydantic costs 200 ms at import
-    from vcr.tools.skopeo import Skopeo
 
 
 @click.command(cls=Command)
@@ -39,46 +33,22 @@ def push(
     index. Registries other than on this host are spoken to by TLS only; `skopeo login`
     keeps credentials.
     """
-    from vcr.export import registry
-
-    rest = list(words)
-    reference = None
-    if layout is None:
-        if not rest:
-            raise UsageError("nowhere to push to", fix="vcr push REF, or vcr push --dir DIR")
-        reference = registry.Reference.parse(rest.pop(0))
+    rest, variant = list(words), variant_of(profile, engine=engine)
+    if layout is None and not rest:
+        raise UsageError("nowhere to push to", fix="vcr push REF, or vcr push --dir DIR")
+    where = rest.pop(0) if layout is None else str(layout)
     if len(rest) > 1 or (rest and exported is not None):
         raise UsageError(f"too many arguments: {' '.join(words)}", fix="`vcr push --help`")
     if rest:
         app.directory = Path(rest[0])
-    with _export(app, profile, engine, exported) as export, app.ui.step("push") as step:
-        if reference is not None:
-            digest = registry.push(_skopeo(app), export, reference)
-        elif layout is not None:
-            digest = registry.write(export, layout)
-        where = reference.text if reference is not None else str(layout)
-        step.because(f"{where} has it")
+    if layout is None:
+        digest = vcr.app.push(app.context, where, variant, exported=exported)
+    else:
+        digest = vcr.app.write_layout(app.context, layout, variant, exported=exported)
     if app.ui.is_json:
         app.ui.json("push", {"to": where, "digest": digest})
     else:
         app.ui.data(f"index  {digest}")
-
-
-@contextmanager
-def _export(app: App, profile: str, engine: str | None, given: Path | None) -> Iterator[Path]:
-    """Yield the directory of an export: the one GIVEN, or one that is made."""
-    from vcr.atomic import scratch_directory
-    from vcr.export.check import manifest_of
-    from vcr.export.write import stages_for, write_export
-
-    warn_of_debug(app, profile if given is None else manifest_of(given).profile)
-    if given is not None:
-        yield given
-        return
-    built = build_for(app, profile, engine, stages_for(profile))
-    with scratch_directory() as scratch:
-        write_export(built, scratch / "export")
-        yield scratch / "export"
 
 
 @click.command(cls=Command)
@@ -94,22 +64,9 @@ def _export(app: App, profile: str, engine: str | None, given: Path | None) -> I
 @click.pass_obj
 def pull(app: App, *, reference: str, target: Path, expected: str) -> None:
     """Pull an export from REF into the new directory TARGET, and check every byte of it."""
-    from vcr.export import registry
-
-    place = registry.Reference.parse(reference)
-    with app.ui.step("pull") as step:
-        manifest = registry.pull(_skopeo(app), place, target, expected)
-        step.because("every byte is as it was exported")
-    warn_of_debug(app, manifest.profile)
+    manifest = vcr.app.pull(app.context, reference, target, manifest=expected)
     if app.ui.is_json:
         told = {"path": str(target.resolve()), "manifest": manifest.digest}
         app.ui.json("pull", {"from": reference, **told})
     else:
         app.ui.data(f"manifest  {manifest.digest}")
-
-
-def _skopeo(app: App) -> "Skopeo":
-    from vcr.tools.nix import Nix
-    from vcr.tools.skopeo import Skopeo
-
-    return Skopeo.of_toolset(Nix(app.settings).toolset("oci"))

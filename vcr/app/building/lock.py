@@ -1,0 +1,193 @@
+"""`lock`: every input of a project, closed by hash; comparing that with its sources."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vcr.app.context import Context
+from vcr.atomic import write_bytes, write_text
+from vcr.build.builder import Builder
+from vcr.build.lock_runs import StepLocker, check_runs
+from vcr.errors import FetchError, LockError, MismatchError
+from vcr.lock.audit import Auditor
+from vcr.lock.bases import BaseLocker
+from vcr.lock.bodies import BodyStore
+from vcr.lock.debian.archive import Reader
+from vcr.lock.known import Known, unknown_runs
+from vcr.lock.oci import ImageStore
+from vcr.lock.read import current_lock, load_lock
+from vcr.lock.recorder import Recorder
+from vcr.lock.secrets.placeholders import Secrets
+from vcr.lock.secrets.spilled import check_spilled
+from vcr.lock.sources import Sources
+from vcr.lock.write import Locker, summarise
+from vcr.model.arch import Arch
+from vcr.model.lockfile import Lock, read_lock_file
+from vcr.model.project import Project
+from vcr.tools.apt import mirrors
+from vcr.tools.gpgv import Gpgv
+from vcr.tools.nix import Nix
+from vcr.tools.skopeo import Skopeo
+
+SHOWN_CHANGES = 20
+
+
+@dataclass(frozen=True)
+class Locked:
+    """What came of locking a project."""
+
+    lock: Lock
+    changed: bool  # whether vcr.lock was written
+    changes: tuple[str, ...]  # what it has that it had not before, in words
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What came of comparing a lock with its sources; each entry in words."""
+
+    compared: int  # entries
+    differences: tuple[str, ...]
+    unasked: tuple[str, ...]  # whose source did not answer, and why
+    changing: tuple[str, ...]  # at addresses that may change, so they were not compared
+
+    def check(self) -> None:
+        """Raise MismatchError when an entry differs, FetchError when one was not compared."""
+        if self.differences:
+            raise MismatchError(
+                "vcr.lock is not what its sources had",
+                details=[("", each) for each in self.differences[:SHOWN_CHANGES]],
+                why=f"{len(self.differences)} entries differ",
+                fix="do not trust this vcr.lock; `vcr lock --update` writes it anew",
+            )
+        if self.unasked:
+            raise FetchError(
+                f"{len(self.unasked)} entries could not be compared",
+                details=[("", each) for each in self.unasked[:SHOWN_CHANGES]],
+                fix="use a network that reaches their sources",
+            )
+
+
+def lock(
+    context: Context,
+    *,
+    archs: Sequence[Arch] = (),
+    secrets: Secrets | None = None,
+    update: bool = False,
+    export: Path | None = None,
+) -> Locked:
+    """Resolve every input of the project, write vcr.lock, and return what is in it.
+
+    What RUN asks the network for is locked for ARCHS; without any, for those that are locked
+    and riscv64. SECRETS are what `--mount=type=secret` stands for. UPDATE resolves anew what
+    did not change, too. EXPORT is a directory that gets all that RUN was answered. Raises
+    UsageError, FetchError, LockError, and VcrError when a step fails.
+    """
+    project, given = context.load_project(), secrets or Secrets()
+    old = _old_lock(project)
+    with context.ui.step("lock") as step:
+        locker = Locker(
+            _base_locker(context, step.line), _known(context), step.line, context.ui.warn
+        )
+        new = locker.lock(project, old, update=update)
+        step.because(f"{len(new.inputs)} inputs closed")
+    new = _lock_steps(context, project, given, new, archs or sorted({Arch.RISCV64, *new.runs}))
+    check_spilled(new, given, context.settings.cache_dir / "bodies")
+    text = new.to_text()
+    changed = old is None or text != old.to_text()
+    if changed:
+        write_text(project.lock_file, text)
+    if export is not None:
+        _export(context, new, export)
+    return Locked(new, changed, tuple(summarise(old, new)))
+
+
+def check_lock(context: Context) -> None:
+    """Raise LockError unless vcr.lock is up to date, and UsageError for what is no project."""
+    project = context.load_project()
+    check_runs(project, load_lock(project))
+
+
+def audit_lock(context: Context) -> Audited:
+    """Ask every source again for what vcr.lock says it had, and return how that compares.
+
+    Raises UsageError, LockError; what differs or does not answer is in the result.
+    """
+    project = context.load_project()
+    current = current_lock(project)
+    with context.ui.step("audit") as step:
+        sources = Sources(mirrors(), context.settings.mirrors)
+        bases, known = _base_locker(context, step.line), _known(context)
+        found = Auditor(bases, known, sources, step.line).audit(project, current)
+        step.because(f"{found.compared} entries compared with their sources")
+    return Audited(
+        found.compared, tuple(found.differences), tuple(found.unasked), tuple(found.changing)
+    )
+
+
+def _lock_steps(
+    context: Context, project: Project, secrets: Secrets, lock: Lock, archs: Sequence[Arch]
+) -> Lock:
+    """Return LOCK with what the steps of ARCHS ask for."""
+    locked = lock
+    for arch in archs:
+        with context.ui.step(f"steps {arch}") as step:
+            locked = _step_locker(context, project, secrets, step.line).lock(locked, arch)
+            asked = sum(len(run.exchanges) for run in locked.runs.get(arch, {}).values())
+            step.because(f"{asked} answers of the network closed")
+    for command in unknown_runs(_known(context), lock, locked):
+        context.ui.warn(f"answers of {command} stay as vcr.lock has them: see `vcr lock --audit`")
+    return locked
+
+
+def _old_lock(project: Project) -> Lock | None:
+    try:
+        return read_lock_file(project.lock_file)
+    except LockError:
+        if project.lock_file.is_dir():  # nothing can be written over it
+            raise
+        return None  # missing or unreadable: everything is resolved anew
+
+
+def _known(context: Context) -> Known:
+    return Known(context.settings.cache_dir / "resolved")
+
+
+def _base_locker(context: Context, show: Callable[[str], None]) -> BaseLocker:
+    nix = Nix(context.settings)
+
+    def archive() -> Reader:
+        gpgv = Gpgv.of_toolset(nix.toolset("verify"))
+        return Reader(gpgv, mirrors(), context.settings.cache_dir)
+
+    def images() -> ImageStore:
+        return ImageStore(Skopeo.of_toolset(nix.toolset("oci")), nix)
+
+    return BaseLocker(archive, images, show)
+
+
+def _step_locker(
+    context: Context, project: Project, secrets: Secrets, show: Callable[[str], None]
+) -> StepLocker:
+    settings = context.settings
+    sources = Sources(mirrors(), settings.mirrors)
+    store = BodyStore(settings.cache_dir / "bodies", Nix(settings))
+
+    def recorder(tell: Callable[[str], None]) -> Recorder:
+        return Recorder(sources, store, secrets, tell)
+
+    builder = Builder(settings, context.ui, project)
+    return StepLocker(builder, project, recorder, secrets, show)
+
+
+def _export(context: Context, lock: Lock, directory: Path) -> None:
+    """Copy the bodies of LOCK to DIRECTORY, each called by its hash; raises LockError."""
+    for sha256, body in lock.bodies.items():
+        kept = context.settings.cache_dir / "bodies" / sha256 / body.name
+        if not kept.exists():
+            raise LockError(
+                f"{body.name} is not in the cache", fix="run `vcr lock --update --export DIR`"
+            )
+        if not (directory / sha256).exists():
+            write_bytes(directory / sha256, kept.read_bytes())
+    context.ui.note(f"{len(lock.bodies)} files in {os.fspath(directory)}")

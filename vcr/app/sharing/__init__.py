@@ -1,0 +1,1 @@
+"""Use-cases about exports, registries and caches."""

@@ -1,0 +1,76 @@
+"""`push` and `pull`: an export to a registry, or back from one and checked."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vcr.app.building.build import build_stages
+from vcr.app.context import Context, Variant
+from vcr.app.sharing.export import warn_of_debug
+from vcr.atomic import scratch_directory
+from vcr.export import registry
+from vcr.export.check import manifest_of
+from vcr.export.manifest import Manifest
+from vcr.export.registry import Reference
+from vcr.export.write import stages_for, write_export
+from vcr.model.digest import Digest
+from vcr.tools.nix import Nix
+from vcr.tools.skopeo import Skopeo
+
+PROD = Variant(profile="prod")
+
+
+def push(
+    context: Context, reference: str, variant: Variant = PROD, *, exported: Path | None = None
+) -> Digest:
+    """Push the export of the project to REFERENCE, and return the digest of its index.
+
+    REFERENCE is HOST[:PORT]/NAME[:TAG]. EXPORTED is a directory of `export` to push instead of
+    building. Raises UsageError, FetchError, HostError, MismatchError, and what a build raises.
+    """
+    place = Reference.parse(reference)
+    with _export(context, variant, exported) as directory, context.ui.step("push") as step:
+        digest = registry.push(_skopeo(context), directory, place)
+        step.because(f"{place.text} has it")
+    return digest
+
+
+def write_layout(
+    context: Context, layout: Path, variant: Variant = PROD, *, exported: Path | None = None
+) -> Digest:
+    """Write what `push` pushes into LAYOUT, a new OCI layout; returns and raises as `push`."""
+    with _export(context, variant, exported) as directory, context.ui.step("push") as step:
+        digest = registry.write(directory, layout)
+        step.because(f"{layout} has it")
+    return digest
+
+
+def pull(context: Context, reference: str, target: Path, *, manifest: str = "") -> Manifest:
+    """Pull an export into the new directory TARGET, check every byte, return its manifest.
+
+    MANIFEST is what the digest of manifest.json must be, "" for any. Raises UsageError,
+    FetchError, HostError, MismatchError.
+    """
+    place = Reference.parse(reference)
+    with context.ui.step("pull") as step:
+        found = registry.pull(_skopeo(context), place, target, manifest)
+        step.because("every byte is as it was exported")
+    warn_of_debug(context, found.profile)
+    return found
+
+
+@contextmanager
+def _export(context: Context, variant: Variant, given: Path | None) -> Iterator[Path]:
+    """Yield the directory of an export: the one GIVEN, or one that is made."""
+    warn_of_debug(context, variant.profile if given is None else manifest_of(given).profile)
+    if given is not None:
+        yield given
+        return
+    built = build_stages(context, variant, stages_for(variant.profile))
+    with scratch_directory() as scratch:
+        write_export(built, scratch / "export")
+        yield scratch / "export"
+
+
+def _skopeo(context: Context) -> Skopeo:
+    return Skopeo.of_toolset(Nix(context.settings).toolset("oci"))
