@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vcr.app.building.lock import audit_lock as audit_lock
     from vcr.app.building.lock import check_lock as check_lock
     from vcr.app.building.lock import lock as lock
+    from vcr.app.building.report import report as report
     from vcr.app.building.standing import Standing as Standing
     from vcr.app.building.standing import standing as standing
     from vcr.app.context import Context as Context
@@ -71,6 +72,7 @@ PUBLIC = {
     "Configuration": "building.inspect",
     "configuration": "building.inspect",
     "graph": "building.graph",
+    "report": "building.report",
     "UpOptions": "running.start",
     "Up": "running.up",
     "up": "running.up",
