@@ -1,15 +1,17 @@
-"""What is up already: left alone when it is as it is asked for, started anew when it is not."""
+"""The use-cases of what is up, called from Python."""
 
 import io
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vcr.app import Context, UpOptions, Variant
+from vcr.app.running.exec import copy_in, copy_out, execute, read_file, ssh_config
+from vcr.app.running.logs import Listed, LogOptions, logs, ps
 from vcr.app.running.start import Start
 from vcr.app.running.up import Ready, check_down, down, still_up
 from vcr.engines.container.machine import NO_ADDITIONS, Additions
@@ -142,3 +144,55 @@ def test_forwards_are_compared_by_port_of_the_app(
 ) -> None:
     forwards = [[parse_forward(text) for text in each] for each in (wanted, there)]
     assert are_forwarded(forwards[0], forwards[1]) is fits
+
+
+def test_logs_are_lines_of_what_was_up(context: Context) -> None:
+    with pytest.raises(UsageError, match="was never up"):
+        logs(context)
+    channels = Records(context.settings).channels(context.load_project().key)
+    channels.log.parent.mkdir(parents=True)
+    channels.log.write_text("one\ntwo\nthr")
+    channels.console.write_text("boot\n")
+    assert list(logs(context)) == ["one", "two", "thr"]
+    assert list(logs(context, LogOptions(count=1))) == ["thr"]
+    assert list(logs(context, LogOptions(system=True))) == ["boot"]
+    with pytest.raises(UsageError, match="not known when"):
+        logs(context, LogOptions(since=1.0))
+
+
+def test_a_log_is_followed_to_its_end(
+    context: Context, record: Record, child: subprocess.Popen[bytes]
+) -> None:
+    channels = Records(context.settings).channels(record.key)
+    channels.log.write_text("one\ntwo\nthr")
+    lines = logs(context, LogOptions(follow=True, count=1))
+    assert next(lines) == "two"
+    with channels.log.open("a") as log:
+        log.write("ee\n")
+    assert next(lines) == "three"
+    child.kill()
+    child.wait()
+    assert list(lines) == []
+
+
+def test_machines_are_listed_with_their_health(
+    context: Context, record: Record, child: subprocess.Popen[bytes]
+) -> None:
+    assert ps(context) == (Listed(record, "unknown"),)  # its description is not in the store
+    child.kill()
+    child.wait()
+    assert ps(context) == ()
+    assert ps(context, everything=True) == (Listed(record, "exited"),)
+
+
+def test_nothing_is_inside_of_what_is_not_up(context: Context) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: execute(context, ["true"]),
+        lambda: read_file(context, "/etc/passwd"),
+        lambda: copy_out(context, "/etc", "."),
+        lambda: copy_in(context, context.directory, "/etc"),
+        lambda: ssh_config(context),
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match="is not up"):
+            call()

@@ -37,7 +37,20 @@ if TYPE_CHECKING:
     from vcr.app.hosting.doctor import doctor as doctor
     from vcr.app.hosting.prune import Pruned as Pruned
     from vcr.app.hosting.prune import prune as prune
+    from vcr.app.running.exec import SshConfig as SshConfig
+    from vcr.app.running.exec import answer as answer
+    from vcr.app.running.exec import attach as attach
+    from vcr.app.running.exec import copy_in as copy_in
+    from vcr.app.running.exec import copy_out as copy_out
+    from vcr.app.running.exec import execute as execute
+    from vcr.app.running.exec import read_file as read_file
+    from vcr.app.running.exec import shell_request as shell_request
+    from vcr.app.running.exec import ssh_config as ssh_config
     from vcr.app.running.hot import run_hot as run_hot
+    from vcr.app.running.logs import Listed as Listed
+    from vcr.app.running.logs import LogOptions as LogOptions
+    from vcr.app.running.logs import logs as logs
+    from vcr.app.running.logs import ps as ps
     from vcr.app.running.start import UpOptions as UpOptions
     from vcr.app.running.up import Listener as Listener
     from vcr.app.running.up import Up as Up
@@ -80,6 +93,19 @@ PUBLIC = {
     "run": "running.up",
     "run_hot": "running.hot",
     "down": "running.up",
+    "LogOptions": "running.logs",
+    "logs": "running.logs",
+    "Listed": "running.logs",
+    "ps": "running.logs",
+    "execute": "running.exec",
+    "read_file": "running.exec",
+    "copy_out": "running.exec",
+    "copy_in": "running.exec",
+    "shell_request": "running.exec",
+    "answer": "running.exec",
+    "attach": "running.exec",
+    "SshConfig": "running.exec",
+    "ssh_config": "running.exec",
     "export": "sharing.export",
     "serve_drive": "sharing.export",
     "push": "sharing.push",

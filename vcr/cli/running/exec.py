@@ -1,19 +1,19 @@
 """`vcr exec|shell|cat|cp`: commands, a shell and files inside what is up."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+import vcr.app
 from vcr.cli.context import App, Command, project_argument
 from vcr.errors import UsageError
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.agent.debug import Request
-    from vcr.engines.exec import Inside
 
 COMMAND = "vcr.command"  # what stands behind "--", in the context of `vcr exec`
-SYSTEM_SHELL = ("sh",)
 # Sides of a copy that are inside: ":PATH", "app:PATH".
 INSIDE = (":", "app:")
 
@@ -58,7 +58,7 @@ def exec_(ctx: click.Context, *, system: bool, interactive: bool, tty: bool) -> 
         raise UsageError("what a terminal shows is no JSON", fix="leave -t or --json out")
     terminal = app.settings.terminal if tty else ""
     request = Request(argv, system=system, has_input=interactive or tty, terminal=terminal)
-    ctx.exit(_carry_out(app, _inside(app), request))
+    ctx.exit(_carry_out(app, request))
 
 
 @click.command(cls=Command)
@@ -71,16 +71,10 @@ def shell(ctx: click.Context, *, system: bool) -> None:
     It must be up: with the profile vm, prod-debug or dev. What comes on stdin that is no
     terminal is carried out as a script. vcr ends with the shell's exit code.
     """
-    from vcr.agent.debug import Request
-    from vcr.runtime.exec import check_system, find_shell
-
     app: App = ctx.obj
-    inside = _inside(app)
-    check_system(inside, system=system)
-    argv = SYSTEM_SHELL if system else find_shell(inside)
     terminal = app.settings.terminal if os.isatty(0) and os.isatty(1) else ""
-    request = Request(argv, system=system, has_input=True, terminal=terminal)
-    ctx.exit(_carry_out(app, inside, request))
+    request = vcr.app.shell_request(app.context, system=system, terminal=terminal)
+    ctx.exit(_carry_out(app, request))
 
 
 @click.command(cls=Command)
@@ -98,7 +92,7 @@ def cat(ctx: click.Context, *, words: tuple[str, ...], system: bool) -> None:
         raise UsageError("too many arguments", fix="vcr cat [DIR] PATH")
     app: App = ctx.obj
     _choose_directory(app, words[:-1])
-    ctx.exit(_carry_out(app, _inside(app), Request(path=words[-1], system=system)))
+    ctx.exit(_carry_out(app, Request(path=words[-1], system=system)))
 
 
 @click.command(cls=Command)
@@ -111,10 +105,6 @@ def cp(app: App, *, words: tuple[str, ...], system: bool) -> None:
     The side that is inside is written as :PATH or app:PATH. A TARGET that is a directory
     gets the copy into it. It must be up: with the profile vm, prod-debug or dev.
     """
-    from pathlib import Path
-
-    from vcr.runtime.exec import copy_in, copy_out
-
     usage = "vcr cp [DIR] :PATH TARGET, or vcr cp [DIR] SOURCE :PATH"
     if len(words) not in {2, 3}:
         raise UsageError("a copy has a source and a target", fix=usage)
@@ -123,16 +113,13 @@ def cp(app: App, *, words: tuple[str, ...], system: bool) -> None:
     if source.startswith(INSIDE) is target.startswith(INSIDE):
         raise UsageError("one side of a copy is inside, the other one here", fix=usage)
 
-    def left_out(text: str) -> None:
-        app.ui.warn(f"left out: {text}")
-
-    inside = _inside(app)
     if source.startswith(INSIDE):
         path = source.partition(":")[2] or "/"
-        place = copy_out(inside, path, target, left_out, system=system)
+        place = vcr.app.copy_out(app.context, path, target, system=system)
         app.ui.note(f"copied to {place}")
     else:
-        copy_in(inside, Path(source), target.partition(":")[2] or "/", left_out, system=system)
+        path = target.partition(":")[2] or "/"
+        vcr.app.copy_in(app.context, Path(source), path, system=system)
     if app.ui.is_json:
         app.ui.json("cp", {"source": source, "target": target})
 
@@ -146,42 +133,23 @@ def ssh_config(app: App) -> None:
     The machine must be up with the profile vm or prod-debug. `vcr ssh-config > FILE`, then
     `ssh -F FILE vcr-NAME`. It opens no port, and holds for machines that come later, too.
     """
-    from vcr.runtime.ssh import Access, way_in
-
-    access = Access(app.started_project(), app.settings)
-    inside = way_in(access)
-    access.prepare()
-    access.introduce(inside)
+    config = vcr.app.ssh_config(app.context)
     if app.ui.is_json:
-        app.ui.json("ssh-config", {"host": access.host, "config": access.config()})
+        app.ui.json("ssh-config", {"host": config.host, "config": config.block})
     else:
-        app.ui.document(access.config().rstrip("\n"))
+        app.ui.document(config.block.rstrip("\n"))
 
 
 def _choose_directory(app: App, words: tuple[str, ...]) -> None:
-    from pathlib import Path
-
     for word in words:
         app.directory = Path(word)
 
 
-def _inside(app: App) -> "Inside":
-    """Return the way into what the project has up; raises UsageError when there is none."""
-    from vcr.runtime.exec import inside_of
-    from vcr.runtime.record import Records
-
-    project, records = app.started_project(), Records(app.settings)
-    return inside_of(project, records, lambda: app.ui.note("waiting: all its ports are in use"))
-
-
-def _carry_out(app: App, inside: "Inside", request: "Request") -> int:
+def _carry_out(app: App, request: "Request") -> int:
     """Carry REQUEST out with the streams of this process, and return its exit code."""
-    from vcr.agent.session import Streams
-    from vcr.runtime.exec import answer, carry_out
-
     if not app.ui.is_json:
-        return carry_out(inside, request, Streams())
-    told = answer(inside, request, 0)
-    words = [data.decode("utf-8", "replace") for data in (told.out, told.err)]
-    app.ui.json("exec", {"code": told.code, "stdout": words[0], "stderr": words[1]})
-    return told.code
+        return vcr.app.attach(app.context, request)
+    done = vcr.app.answer(app.context, request, 0)
+    out, err = (data.decode("utf-8", "replace") for data in (done.out, done.err))
+    app.ui.json("exec", {"code": done.code, "stdout": out, "stderr": err})
+    return done.code

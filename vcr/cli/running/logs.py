@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+import vcr.app
 from vcr.cli.context import App, Command, project_argument
 from vcr.cli.running.machine import record_json
 from vcr.errors import UsageError
 from vcr.ui import human_time
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
-    from pathlib import Path
-
-    from vcr.runtime.record import Record, Records
+    from vcr.runtime.record import Record
 
 
 @click.command(cls=Command)
@@ -34,26 +33,10 @@ def logs(
     service: str | None,
 ) -> None:  # fmt: skip
     """Show what the app printed."""
-    from vcr.engines.container.services import log_of
-    from vcr.runtime.follow import follow, read_log
-    from vcr.runtime.record import Records
-
-    records, key = Records(app.settings), app.started_project().key
-    channels, record = records.last_channels(key), records.load(key)
-    path = channels.console if system else channels.log
-    path = log_of(channels, service) if service else path
-    if not path.exists():
-        raise UsageError("this project was never up", fix="`vcr up` starts it")
-    goes_on = go_on and record is not None and record.is_running
-    begin = _length_at(path, parse_since(since, time.time())) if since is not None else 0
-    found = read_log(path, begin)
-    # The beginning of a line is shown with its end.
-    lines = found.lines if goes_on or not found.rest else (*found.lines, found.rest)
-    for line in lines if count is None else lines[len(lines) - min(count, len(lines)) :]:
+    moment = None if since is None else parse_since(since, time.time())
+    options = vcr.app.LogOptions(go_on, count, moment, system, service)
+    for line in vcr.app.logs(app.context, options):
         app.ui.program(line)
-    if goes_on and record is not None:
-        for line in follow(path, lambda: not record.is_running, found.end):
-            app.ui.program(line)
 
 
 def parse_since(text: str, now: float) -> float:
@@ -74,56 +57,22 @@ def parse_since(text: str, now: float) -> float:
         ) from None
 
 
-def _length_at(path: "Path", moment: float) -> int:
-    """Return how long the log at PATH was at MOMENT; raises UsageError when nobody noted it."""
-    from vcr.runtime.log_index import length_at
-
-    try:
-        return length_at(path, moment)
-    except OSError:
-        raise UsageError(
-            "it is not known when this log was written",
-            why="another version of vcr started the machine",
-            fix="leave --since out",
-        ) from None
-
-
 @click.command(cls=Command)
 @click.option("--all", "everything", is_flag=True, help="Also those that ended by themselves.")
 @click.pass_obj
 def ps(app: App, *, everything: bool) -> None:
     """List the VMs of all projects and their health."""
-    from vcr.runtime.record import Records
-
-    records = Records(app.settings)
-    rows = [(record, _status(record, records)) for record in records.all()]
-    rows = [row for row in rows if everything or row[1] != "exited"]
+    listed = vcr.app.ps(app.context, everything=everything)
     if app.ui.is_json:
-        machines = [{**record_json(record), "status": status} for record, status in rows]
+        machines = [{**record_json(each.record), "status": each.status} for each in listed]
         app.ui.json("ps", {"machines": machines})
         return
     header = ("NAME", "PROFILE", "STATUS", "SINCE", "PORTS", "PROJECT")
     now = time.time()
-    table = [
-        (r.name, r.profile or "-", status, human_time(now - r.created), _ports(r), r.project)
-        for r, status in rows
-    ]
-    app.ui.table([header, *table])
+    app.ui.table([header, *(_row(each.record, each.status, now) for each in listed)])
 
 
-def _status(record: "Record", records: "Records") -> str:
-    from vcr.runtime.machine import Running, current_health
-
-    if not record.is_running:
-        return "exited"
-    try:
-        outcome = current_health(Running.of(record, records))
-    except OSError:  # the description of an old machine left the store
-        return "unknown"
-    if outcome.healthy:  # also when the vcr that waited for it was killed
-        return "healthy"
-    return "starting" if record.status == "starting" else "unhealthy"
-
-
-def _ports(record: "Record") -> str:
-    return ", ".join(f"{f.address}:{f.host}→{f.guest}" for f in record.forwards) or "-"
+def _row(record: "Record", status: str, now: float) -> tuple[str, ...]:
+    ports = ", ".join(f"{f.address}:{f.host}→{f.guest}" for f in record.forwards) or "-"
+    since = human_time(now - record.created)
+    return record.name, record.profile or "-", status, since, ports, record.project
