@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from services import tool
 
 from vcr.errors import MismatchError
 from vcr.foreign import MIB
@@ -217,17 +216,3 @@ def test_every_pin_has_its_hash_and_every_set_its_packages() -> None:
             assert package["path"].startswith("pool/main/")
         members = {name for names in pins["sets"].values() for name in names}
         assert members == set(pins["packages"])
-
-
-def test_the_scripts_are_plain_sh() -> None:
-    shellcheck = tool("test-programs", "shellcheck")
-    scripts = ["bin/vcr", "bin/test", "bin/rebuild", "bin/fuzz", "nix/pins/fill", "nix/pins/supply"]
-    scripts += ["nix/lib/go-vendor", "nix/lib/pip-download", "vcr/export/verify.sh"]
-    done = subprocess.run(
-        [shellcheck, "-x", "-s", "sh", *scripts, "nix/lib/setup.sh"],
-        cwd=REPO,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout

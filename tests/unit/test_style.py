@@ -1,33 +1,69 @@
-"""ruff and mypy, strict, over everything that is Python."""
+"""The source is in order: the checks of bin/lint."""
 
-import shutil
-import subprocess
-import sys
+import stat
+import tomllib
 from pathlib import Path
 
 import pytest
+from lint import CHECKS, SHELLS, Check, files, first_line, shell_scripts
+
+# What each check has to find, in a file of this name.
+FAULTS = {
+    "mypy": ("vcr/__init__.py", 'NUMBER: int = "text"\n'),
+    "go vet, gofmt": ("guest/x/main.go", "package main\n\nfunc main() {\nprintln(1) }\n"),
+    "ruff check": ("x.py", '"""X."""\n\nimport os\n'),
+    "ruff format": ("x.py", "x = [1,2]\n"),
+    "shellcheck": ("bin/x", "#!/bin/sh\necho $1\n"),
+    "nix syntax": ("x.nix", "{ a = 1 }\n"),
+}
 
 
-def check(repo: Path, *argv: str) -> None:
-    done = subprocess.run(argv, cwd=repo, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+def needs(check: Check) -> None:
+    if not check.is_possible():
+        pytest.skip(f"needs {check.program}: bin/lint brings it")
 
 
-def ruff() -> str:
-    beside = Path(sys.executable).with_name("ruff")
-    found = str(beside) if beside.exists() else shutil.which("ruff")
-    if found is None:
-        pytest.skip("needs ruff")
-    return found
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_the_source_is_in_order(check: Check) -> None:
+    needs(check)
+    assert check.run() == ""
 
 
-def test_the_linter_is_content(repo: Path) -> None:
-    check(repo, ruff(), "check", "--no-cache", ".")
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_a_fault_is_found(check: Check, tmp_path: Path) -> None:
+    needs(check)
+    name, text = FAULTS[check.name]
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    (path.parent / "go.mod").write_text("module x\n\ngo 1.24\n")
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.mypy]\nfiles = ["vcr"]\n[tool.ruff.lint]\nselect = ["F401"]\n'
+    )
+    assert Path(name).name in check.run(tmp_path)
 
 
-def test_the_formatter_is_content(repo: Path) -> None:
-    check(repo, ruff(), "format", "--no-cache", "--check", ".")
+def test_every_program_is_checked_by_its_language(repo: Path) -> None:
+    """A program without a suffix is Python that ruff and mypy are given, or a shell script."""
+    settings = tomllib.loads((repo / "pyproject.toml").read_text())["tool"]
+    scripts = set(shell_scripts(repo))
+    for path in files(repo):
+        if not (repo / path).stat().st_mode & stat.S_IXUSR or path.suffix == ".py":
+            continue
+        if "python" in first_line(repo / path):
+            assert str(path) in settings["ruff"]["extend-include"], path
+            assert str(path) in settings["mypy"]["files"], path
+        else:
+            assert str(path) in scripts, path
 
 
-def test_types_are_right(repo: Path, tmp_path: Path) -> None:
-    check(repo, sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path))
+def test_every_script_says_which_shell_reads_it(repo: Path) -> None:
+    for path in files(repo):
+        line = first_line(repo / path)
+        assert not line.startswith("#!") or line in (*SHELLS, "#!/usr/bin/env python3"), path
+
+
+def test_mypy_is_given_every_directory_with_python(repo: Path) -> None:
+    given = tomllib.loads((repo / "pyproject.toml").read_text())["tool"]["mypy"]["files"]
+    python = {path for path in files(repo) if path.suffix == ".py"}
+    assert {path.parts[0] for path in python} <= set(given)
