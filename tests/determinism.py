@@ -3,17 +3,29 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from vcr.tools.derivation import Derivation
 
+# Works and rests by turns of some milliseconds: more interrupts what runs beside it than work
+# without end would, and it leaves more time to it.
+IN_TURNS = """
+import random, time
+while True:
+    end = time.monotonic() + random.uniform(0.001, 0.02)
+    while time.monotonic() < end:
+        pass
+    time.sleep(random.uniform(0.001, 0.02))
+"""
+
 
 @contextmanager
 def busy_host() -> Iterator[None]:
-    """Keep three CPUs busy."""
-    busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(3)]
+    """Keep three processes busy half of the time, which other tests beside this one add to."""
+    busy = [subprocess.Popen([sys.executable, "-ISc", IN_TURNS]) for _ in range(3)]
     try:
         yield
     finally:

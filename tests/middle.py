@@ -1,6 +1,7 @@
 """A man in the middle: speaks TLS with a key of its own, and passes on all that is said."""
 
 import datetime as dt
+import select
 import socket
 import ssl
 import threading
@@ -38,11 +39,22 @@ def identity(scratch: Path) -> ssl.SSLContext:
     return context
 
 
-def copy(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(1 << 16):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
+def pass_on(near: ssl.SSLSocket, far: ssl.SSLSocket) -> None:
+    """Pass on what either says, until one has said all.
+
+    By one thread: Python holds a lock of a TLS connection while it waits for what comes, and
+    nobody sends meanwhile.
+    """
+    while True:
+        for source, target in ((near, far), (far, near)):
+            source.settimeout(0)
+            with suppress(ssl.SSLWantReadError):
+                if not (data := source.recv(1 << 16)):
+                    return
+                target.settimeout(None)
+                target.sendall(data)
+        if not near.pending() and not far.pending():
+            select.select((near, far), (), ())
 
 
 def relay(client: socket.socket, context: ssl.SSLContext, port: int) -> None:
@@ -52,8 +64,7 @@ def relay(client: socket.socket, context: ssl.SSLContext, port: int) -> None:
     with suppress(OSError), context.wrap_socket(client, server_side=True) as near:
         plain = socket.create_connection(("127.0.0.1", port))
         with outside.wrap_socket(plain) as far:
-            threading.Thread(target=copy, args=(near, far), daemon=True).start()
-            copy(far, near)
+            pass_on(near, far)
 
 
 @contextmanager

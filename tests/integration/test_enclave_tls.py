@@ -3,8 +3,8 @@
 import base64
 import datetime as dt
 import hashlib
-import itertools
 import json
+import os
 import re
 import socket
 import ssl
@@ -16,13 +16,15 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from flips import every_byte
 from middle import in_the_middle
-from test_enclave_boot import ask, opened
+from test_enclave_boot import ask, opened, verity_of
 from test_prod import stage
 
 from vcr.attest.checks.rejected import RejectedError
 from vcr.attest.domains import of_app, of_parent
 from vcr.attest.nitro.document import Expected, verify_document
+from vcr.formats.pcrs import of_root
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm, pytest.mark.kernel("enclave")]
 
@@ -51,25 +53,41 @@ def client(port: int, *words: Path | str) -> "subprocess.CompletedProcess[str]":
 
 
 def every_flip_is_rejected(document: bytes, expected: Expected) -> None:
-    """One bit after the other; each makes it a document of nothing."""
+    """A bit of each byte makes it a document of nothing; test_every_bit.py takes every bit."""
     at = verify_document(document, expected, dt.datetime.now(dt.UTC)).time
-    data = bytearray(document)
-    for place, bit in itertools.product(range(len(data)), range(8)):
-        data[place] ^= 1 << bit
+    for flipped in every_byte(document):
         with pytest.raises(RejectedError):
-            verify_document(bytes(data), expected, at)
-        data[place] ^= 1 << bit
+            verify_document(flipped, expected, at)
+
+
+def the_enclave_vouches_for_it(vcr: Any, built: dict[str, Any], der: bytes) -> None:
+    """Its document is of what was asked, and has the registers that the build foretold."""
+    told = json.loads((stage(built, "enclave") / "pcrs.json").read_bytes())
+    nonce, data = os.urandom(32), b"a statement's digest"
+    words = [base64.b64encode(part).decode() for part in (nonce, data)]
+    found = opened(ask(vcr, f"attest {words[0]} {words[1]}"), der)
+    assert (found["nonce"], found["user_data"]) == (nonce, of_parent(data))
+    # Known before anything was booted, and by another reader of the image.
+    for number in (0, 1, 2, 16):
+        assert found["pcrs"][number].hex() == told[f"PCR{number}"]
+    assert told["PCR16"] == of_root(bytes.fromhex(verity_of(built).root_hash)).hex()
+    assert "drive checked" in vcr("logs", "--console", TLS).stdout
 
 
 def test_a_client_believes_the_enclave_and_nobody_in_the_middle(vcr: Any, tmp_path: Path) -> None:
-    """T3, from the app's side: its own document, over its key and the client's nonce."""
+    """T3, from the app's side: its own document, over its key and the client's nonce.
+
+    And the whole way there: sealed drive, NBD over vsock, verity, snapshot, app, document.
+    """
     built = vcr.json("build", "enclave", "--profile", "prod", TLS)
     registers = stage(built, "enclave") / "pcrs.json"
     words = ("--profile", "prod", "--enclave", TLS)
     assert "does not expose port 22" in vcr("up", "-p", "2222:22", *words, code=2).stderr
     machine = vcr.json("up", *words)
+    assert machine["status"] == "healthy"
     port = machine["forwards"][0]["host"]
     der = ask(vcr, "root")
+    the_enclave_vouches_for_it(vcr, built, der)
     found = re.search(r"lead to (/\S+), which is NOT AWS's", vcr("up", *words).stderr)
     assert found is not None
     root, file = ("--root", Path(found[1])), tmp_path / "document"

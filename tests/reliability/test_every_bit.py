@@ -1,4 +1,4 @@
-"""Every single bit of documents of enclaves, flipped: some minutes, in eight parts.
+"""Every single bit of documents of enclaves, flipped, in eight parts.
 
 Those that a loader asks for, from outside and for its app, and one that AWS signed. Nothing
 is demanded of what they say: the signature and its chain alone have to tell.
@@ -8,7 +8,7 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from flips import every_byte
+from flips import every_byte, remember_issuers
 from nitro_pki import NOW, TestModule
 
 from vcr.attest import domains
@@ -32,7 +32,8 @@ DOCUMENTS = {
 
 @pytest.mark.parametrize("first", range(8))
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_document(name: str, first: int) -> None:
+def test_a_document(monkeypatch: pytest.MonkeyPatch, name: str, first: int) -> None:
+    remember_issuers(monkeypatch)
     data, expected, at = DOCUMENTS[name]
     assert verify_document(data, expected, at)
     for flipped in every_byte(data, first):

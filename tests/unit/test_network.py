@@ -48,7 +48,7 @@ def test_qemu_has_passt_at_its_card(tmp_path: Path, channels: Channels) -> None:
     script = (
         'while [ "$1" != --fd ]; do shift; done; fd=$2\nwhile [ "$1" != --pid ]; do shift; done\n'
     )
-    passt = program(tmp_path / "passt", f'{script} echo $$ > "$2"; sleep 9')
+    passt = program(tmp_path / "passt", f'{script} echo $$ > "$2"; exec sleep 9 > /dev/null')
     said = started(tmp_path, channels, passt)
     assert said.splitlines() == [OPEN, "socket"]
     assert not channels.console.exists()
