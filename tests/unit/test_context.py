@@ -59,20 +59,35 @@ def test_ignored_files_take_no_part(root: Path) -> None:
 
 def test_what_is_not_there_names_the_nearest(root: Path) -> None:
     assert mistake(root, "ap.py").fix.startswith("did you mean app.py")
-    assert "not in the build context" in mistake(root, "*.nothing").what
 
 
-@pytest.mark.parametrize("pattern", ["../x", "lib/../../x", "/../x"])
+def test_a_wildcard_may_match_nothing(root: Path) -> None:
+    """`COPY package.json yarn.lock* ./` is what people write."""
+    assert select(root, "*.nothing") == []
+
+
+@pytest.mark.parametrize("pattern", ["../x", "lib/../../x", "/../x", "./lib/../.."])
 def test_nothing_above_the_context_can_be_named(root: Path, pattern: str) -> None:
     assert "outside the build context" in mistake(root, pattern).what
 
 
-def test_links_are_followed_inside_and_refused_outside(root: Path) -> None:
+def test_a_path_may_go_up_inside(root: Path) -> None:
+    assert select(root, "lib/../app.py") == select(root, "app.py")
+
+
+def test_links_are_followed_as_if_the_context_were_the_root(root: Path) -> None:
     (root / "inside").symlink_to("lib/a.py")
+    (root / "absolute").symlink_to("/lib")
+    (root / "above").symlink_to("../../../lib/a.py")
+    (root / "loop").symlink_to("loop")
+    assert select(root, "absolute/a.py") == [("lib/a.py", "a.py", ("lib/a.py",))]
+    assert select(root, "above") == [("lib/a.py", "above", ("lib/a.py",))]
+    assert "more than 40 links" in mistake(root, "loop").what
     (root / "outside").symlink_to("/etc/passwd")
     (root / "lib" / "kept").symlink_to("/etc/passwd")
     assert select(root, "inside") == [("lib/a.py", "inside", ("lib/a.py",))]
-    assert "outside the build context" in mistake(root, "outside").what
+    assert "etc/passwd is not in the build context" in mistake(root, "outside").what
+    assert "etc/passwd is not in the build context" in mistake(root, "outs*").what
     # A link inside a copied directory is data: what it means is decided in the image.
     assert "lib/kept" in select(root, "lib")[0][2]
 

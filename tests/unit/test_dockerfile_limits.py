@@ -65,7 +65,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "nested": (f"{FROM}ENV A={'${A:-' * 5000}{'}' * 5000}\n", "Dockerfile:2:.*nested too deep"),
     "long pattern": (f"{FROM}ENV A=${{A#{'*a' * 2000}}}\n", "Dockerfile:2:.*pattern of more than"),
     "instructions": (FROM + "LABEL a=b\n" * 100_000, "Dockerfile:5001:.*more than 5000"),
-    "stages": ("FROM scratch AS a\n" * 20_000, "already a stage"),
+    "stages": ("FROM scratch AS a\n" * 20_000, "Dockerfile:5001:.*more than 5000"),
     "layers": (FROM + "WORKDIR /a\n" * 600, "Dockerfile:502: there are more than 500 layers"),
     "a chain": (
         "FROM scratch AS s0\nWORKDIR /a\n"

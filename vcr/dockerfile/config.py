@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
 from vcr.dockerfile.state import State
+from vcr.dockerfile.stop_signal import is_signal
 from vcr.dockerfile.syntax import Instruction, parse_instruction
 from vcr.dockerfile.text import LogicalLine
 from vcr.model.duration import parse_duration
 
 NANOSECONDS = 1_000_000_000
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
-_SIGNAL = re.compile(r"(SIG)?[A-Z]+[0-9]*([+-][0-9]+)?|[0-9]+")
+LEAST_SECONDS = 0.001  # of a health check's times; 0 is the default
+# [ADDRESS:][HOST:]PORTS[/PROTOCOL], as for `docker run -p`; BuildKit takes what is before the
+# last colon and does nothing with it.
+_PORTS = re.compile(r"(?:.*:)?([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp)?)?", re.IGNORECASE)
 _RETRIES = re.compile(r"[0-9]{1,6}")
 MAX_PORTS = 200_000  # that one EXPOSE may name; there are 65535 of each protocol
 
@@ -47,8 +49,8 @@ def arg(
     """
     for at, word in instruction.words():
         name, equals, default = word.partition("=")
-        if not _VARIABLE.fullmatch(name):
-            raise instruction.mistake(f"{name!r} cannot be the name of a variable")
+        if not name:
+            raise instruction.mistake("ARG needs a name", fix="write ARG NAME or ARG NAME=value")
         if name in given:
             state.set_arg(name, given[name], at)
         elif equals:
@@ -98,6 +100,8 @@ def volume(state: State, instruction: Instruction) -> None:
     words = instruction.json
     at = instruction.at
     paths = words if words is not None else tuple(word for _, word in instruction.words())
+    if not paths:
+        raise instruction.mistake("VOLUME needs a path")
     for path in paths:
         name = state.expand(path, at)
         if not name:
@@ -108,7 +112,7 @@ def volume(state: State, instruction: Instruction) -> None:
 def stopsignal(state: State, instruction: Instruction) -> None:
     """STOPSIGNAL name or number."""
     signal = state.expand(instruction.rest, instruction.at)
-    if not _SIGNAL.fullmatch(signal):
+    if not is_signal(signal):
         raise instruction.mistake(f"{signal!r} is not a signal", fix="write SIGTERM or 15")
     state.config["StopSignal"] = signal
 
@@ -140,6 +144,8 @@ def healthcheck(state: State, instruction: Instruction) -> None:
     text = command.strip()
     inner = Instruction("CMD", instruction.line, {}, text, instruction.offset, instruction.escape)
     words = inner.json
+    if words == ():
+        raise instruction.mistake("HEALTHCHECK CMD needs a command")
     check: dict[str, object] = {"Test": ["CMD", *words] if words else ["CMD-SHELL", text]}
     for flag, key in (
         ("interval", "Interval"),
@@ -165,13 +171,7 @@ def onbuild(state: State, instruction: Instruction) -> None:
     inner = parse_instruction(line, instruction.escape)
     if inner.keyword in {"ONBUILD", "FROM", "MAINTAINER"}:
         raise instruction.mistake(f"ONBUILD {inner.keyword} is not allowed")
-    if instruction.heredocs:
-        raise instruction.mistake(
-            "ONBUILD cannot hold a here-document",
-            why="an image keeps a trigger as one line",
-            fix="COPY the file in the image that builds on this one",
-        )
-    state.section("OnBuild", []).append(instruction.rest)
+    state.section("OnBuild", []).append(instruction.trigger)
 
 
 HANDLERS: dict[str, Callable[[State, Instruction], None]] = {
@@ -215,6 +215,9 @@ def _pairs(state: State, instruction: Instruction) -> list[tuple[str, str]]:
 
 def _duration(instruction: Instruction, flag: str, value: str) -> float:
     try:
-        return parse_duration(value)
+        seconds = parse_duration(value)
     except ValueError as error:
         raise instruction.mistake(f"--{flag}: {error}") from None
+    if 0 < seconds < LEAST_SECONDS:
+        raise instruction.mistake(f"--{flag}: {value} is less than 1ms", fix="write 1ms or more")
+    return seconds

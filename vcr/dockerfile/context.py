@@ -37,64 +37,85 @@ class Context:
         return dict(sorted(self._walk().items()))
 
     def select(self, pattern: str, at: Position) -> tuple[ContextSource, ...]:
-        """Return what PATTERN names, one source a match; raises UsageError."""
-        parts = [part for part in pattern.split("/") if part not in {"", "."}]
-        if ".." in parts:
-            raise mistake(
-                at,
-                f"{pattern} is outside the build context",
-                why=OUTSIDE,
-                fix="move it into the context, or widen context in vcr.toml",
-            )
-        path = "/".join(parts) or "."
+        """Return what PATTERN names, one source a match; raises UsageError.
+
+        A pattern with a wildcard may match nothing: `COPY package.json yarn.lock* ./`.
+        """
+        path = self._inside(pattern, at)
         if not has_wildcard(path):
             return (self._source(path, at),)
         try:
             regex = compile_pattern(path)
         except ValueError as error:
             raise mistake(at, str(error)) from None
-        found = tuple(self._source(name, at) for name in self.entries if regex.match(name))
-        if not found:
-            raise self._missing(path, at)
-        return found
+        return tuple(self._source(name, at) for name in self.entries if regex.match(name))
+
+    def entry(self, path: str, at: Position) -> ContextSource:
+        """Return what is at PATH, in which no character is a wildcard; raises UsageError."""
+        return self._source(self._inside(path, at), at)
+
+    def _inside(self, path: str, at: Position) -> str:
+        """Return PATH without `.`, `..` and slashes that say nothing; raises UsageError."""
+        parts: list[str] = []
+        for part in path.split("/"):
+            if part == ".." and not parts:
+                raise mistake(
+                    at,
+                    f"{path} is outside the build context",
+                    why=OUTSIDE,
+                    fix="move it into the context, or widen context in vcr.toml",
+                )
+            if part == "..":
+                parts.pop()
+            elif part not in {"", "."}:
+                parts.append(part)
+        return "/".join(parts) or "."
 
     def _source(self, path: str, at: Position) -> ContextSource:
-        real = self._resolve(path, at)
+        real, links = self._resolve(path, at)
         name = posixpath.basename(path)
         if real == ".":
-            everything = ContextSource(".", "", tuple(self.entries), links=self._links(path))
+            everything = ContextSource(".", "", tuple(self.entries), links=links)
             return self._checked(everything, at)
         kind = self.entries.get(real)
         if kind is None:
-            raise self._missing(path, at)
+            raise self._missing(path, real, at)
         inside = (entry for entry in self.entries if entry.startswith(f"{real}/"))
         files = (real, *inside) if kind == "dir" else (real,)
-        return self._checked(ContextSource(real, name, files, links=self._links(path)), at)
+        return self._checked(ContextSource(real, name, files, links=links), at)
 
-    def _resolve(self, path: str, at: Position) -> str:
-        """Follow links in PATH and at its end; raises UsageError when one leads outside."""
-        real = Path(os.path.realpath(self.root / path))
-        if not real.is_relative_to(self.root):
-            raise mistake(
-                at,
-                f"{path} leads to {real}, outside the build context",
-                why=OUTSIDE,
-                fix="copy the file into the context instead of linking to it",
-            )
-        return real.relative_to(self.root).as_posix()
+    def _resolve(self, path: str, at: Position) -> tuple[str, tuple[str, ...]]:
+        """Follow links in PATH and at its end; return where it leads, and the links.
 
-    def _links(self, path: str) -> tuple[str, ...]:
-        """Return the links of the context that lead from PATH, which leads somewhere, there."""
-        found: list[Path] = []
-        place, left = self.root, path.split("/")[::-1]
-        while left and len(found) < MAX_LINKS:
-            place = Path(os.path.normpath(place / left.pop()))
-            if place.is_symlink():
-                found.append(place)
-                left += os.fspath(place.readlink()).split("/")[::-1]
-                place = Path("/") if left[-1] == "" else place.parent
-        inside = (link for link in found if link.is_relative_to(self.root))
-        return tuple(link.relative_to(self.root).as_posix() for link in inside)
+        The context is the root of all of them, as a chroot is: an absolute link begins there,
+        and nothing leads above it. Raises UsageError for links that lead to one another.
+        """
+        place: list[str] = []
+        links: list[str] = []
+        left = path.split("/")[::-1]
+        while left:
+            part = left.pop()
+            if part == "..":
+                del place[-1:]
+            if part in {"", ".", ".."}:
+                continue
+            place.append(part)
+            target = self._target("/".join(place))
+            if target is None:
+                continue
+            links.append("/".join(place))
+            if len(links) > MAX_LINKS:
+                raise mistake(at, f"{path} leads through more than {MAX_LINKS} links")
+            place = [] if target.startswith("/") else place[:-1]
+            left += target.split("/")[::-1]
+        return "/".join(place) or ".", tuple(links)
+
+    def _target(self, path: str) -> str | None:
+        """Return where the link PATH leads, None if it is not a link."""
+        try:
+            return os.fspath((self.root / path).readlink())
+        except OSError:
+            return None
 
     def _checked(self, source: ContextSource, at: Position) -> ContextSource:
         files = [file for file in source.files if self.entries[file] != "socket"]
@@ -122,13 +143,20 @@ class Context:
         names = (name for name in self.entries if len(name) <= LONG_NAME)
         return list(islice(names, COMPARED))
 
-    def _missing(self, path: str, at: Position) -> Exception:
-        if os.path.exists(self.root / path):  # noqa: PTH110 -- False for a name that is too long
+    def _missing(self, path: str, real: str, at: Position) -> Exception:
+        if os.path.lexists(self.root / real):
             return mistake(
                 at,
-                f"{path} is left out of the build context",
+                f"{real} is left out of the build context",
                 why="a pattern of .dockerignore matches it",
-                fix=f"add `!{path}` to .dockerignore",
+                fix=f"add `!{real}` to .dockerignore",
+            )
+        if path != real:
+            return mistake(
+                at,
+                f"{path} is a link, and {real} is not in the build context",
+                why="a link is followed inside the context only, whose root is /",
+                fix="copy the file into the context instead of linking to it",
             )
         near = get_close_matches(path[:LONG_NAME], self._names, n=3, cutoff=0.6)
         return mistake(

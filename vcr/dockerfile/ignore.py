@@ -37,6 +37,10 @@ class Ignore:
                 continue
             negated = pattern.startswith("!")
             pattern = pattern.removeprefix("!").strip()
+            if negated and not pattern:
+                raise UsageError(
+                    f"{file}:{number}: nothing follows the !", fix="write !PATTERN, or remove it"
+                )
             cleaned = posixpath.normpath(pattern).lstrip("/")
             if len(rules) == MAX_RULES:
                 raise UsageError(f"{file}:{number}: there are more than {MAX_RULES} patterns")

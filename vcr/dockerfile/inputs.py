@@ -1,12 +1,12 @@
 """What a Dockerfile takes from outside the context: images, and files by address."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vcr.dockerfile import config
 from vcr.dockerfile.mounts import parse_mount
 from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import Budget, State
-from vcr.dockerfile.syntax import SCRATCH, Dockerfile, Instruction, parse
+from vcr.dockerfile.syntax import SCRATCH, Dockerfile, Instruction, Stage, parse, parse_trigger
 from vcr.dockerfile.text import Position, mistake
 from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, read_text
@@ -36,40 +36,94 @@ def load_dockerfile(project: Project) -> Dockerfile:
 
 
 def external_inputs(project: Project) -> Inputs:
-    """Return the inputs of PROJECT's Dockerfile, on every stage; raises UsageError."""
+    """Return what PROJECT's target takes from outside; raises UsageError.
+
+    Stages that it does not reach are left alone, as they are by a build.
+    """
     dockerfile = load_dockerfile(project)
     resolver = Resolver(dockerfile, Arch.RISCV64, project.config.args)
-    images: set[str] = set()
-    urls: set[str] = set()
-    budget = Budget()
-    for stage in dockerfile.stages:
-        image = resolver.image_of(stage)
-        if image != SCRATCH and resolver.earlier(image, stage.index) is None:
-            images.add(image)
-        state = State(stage, Arch.RISCV64, dockerfile.escape, budget)
-        for instruction in stage.instructions:
-            images.update(_images(resolver, state, instruction))
-            urls.update(_urls(resolver, state, instruction))
-    return Inputs(tuple(sorted(images)), tuple(sorted(urls)))
+    walk = _Walk(resolver)
+    walk.reach(resolver.target(project.config.project.target))
+    return Inputs(tuple(sorted(walk.images)), tuple(sorted(walk.urls)))
 
 
-def _images(resolver: Resolver, state: State, instruction: Instruction) -> list[str]:
-    """Return the images that COPY --from and RUN --mount take files of."""
-    sources: list[str] = []
-    if instruction.keyword == "COPY" and (source := instruction.flag("from")):
-        sources = [source]
-    elif instruction.keyword == "RUN":
-        mounts = instruction.flags.get("mount", ())
-        sources = [
-            options["from"]
-            for options in (parse_mount(state, instruction, text) for text in mounts)
-            if "from" in options
+@dataclass
+class _Walk:
+    """The stages that a target reaches, and what they take from outside."""
+
+    resolver: Resolver
+    images: set[str] = field(default_factory=set)
+    urls: set[str] = field(default_factory=set)
+    _budget: Budget = field(default_factory=Budget)
+    _args: dict[int, dict[str, str]] = field(default_factory=dict)  # at the end of a stage
+
+    def reach(self, target: Stage) -> None:
+        """Go through TARGET, and through what it takes, stage by stage: they may be many."""
+        pending = [target]
+        while pending:
+            stage = pending[-1]
+            needed = [s for s in self._sources(stage) if s.index not in self._args]
+            if needed:
+                pending += needed
+                continue
+            pending.pop()
+            if stage.index not in self._args:
+                self._pass(stage)
+
+    def _sources(self, stage: Stage) -> list[Stage]:
+        """Return the stages that STAGE is made of."""
+        found = [self.resolver.earlier(self.resolver.image_of(stage), stage.index)]
+        state = self._state(stage)
+        for instruction in self._instructions(stage):
+            names = _sources(state, instruction)
+            found += [self.resolver.numbered(n, stage.index, instruction) for n in names]
+        return [stage for stage in found if stage is not None]
+
+    def _instructions(self, stage: Stage) -> list[Instruction]:
+        """Return those of STAGE, behind the triggers of the stage it starts from."""
+        below = self.resolver.earlier(self.resolver.image_of(stage), stage.index)
+        triggers = [
+            trigger
+            for instruction in (below.instructions if below is not None else ())
+            if instruction.keyword == "ONBUILD"
+            for trigger in triggers_of(instruction)
         ]
-    return [
-        source
-        for source in sources
-        if resolver.numbered(source, state.stage.index, instruction) is None
-    ]
+        return [*triggers, *stage.instructions]
+
+    def _state(self, stage: Stage) -> State:
+        return State(stage, Arch.RISCV64, self.resolver.dockerfile.escape, self._budget)
+
+    def _pass(self, stage: Stage) -> None:
+        image, state = self.resolver.image_of(stage), self._state(stage)
+        below = self.resolver.earlier(image, stage.index)
+        if below is not None:
+            state.args = dict(self._args[below.index])
+        elif image != SCRATCH:
+            self.images.add(image)
+        for instruction in self._instructions(stage):
+            names = _sources(state, instruction)
+            stages = self.resolver
+            self.images.update(
+                n for n in names if stages.numbered(n, stage.index, instruction) is None
+            )
+            self.urls.update(_urls(stages, state, instruction))
+        self._args[stage.index] = {**state.args, **state.env}
+
+
+def triggers_of(instruction: Instruction) -> list[Instruction]:
+    """Return what an ONBUILD holds; raises UsageError."""
+    return parse_trigger(instruction.trigger, f"ONBUILD at {instruction.at}", instruction.escape)
+
+
+def _sources(state: State, instruction: Instruction) -> list[str]:
+    """Return the stages and images that COPY --from and RUN --mount take files of."""
+    if instruction.keyword == "COPY" and (source := instruction.flag("from")):
+        return [source]
+    if instruction.keyword == "RUN":
+        mounts = instruction.flags.get("mount", ())
+        options = (parse_mount(state, instruction, text) for text in mounts)
+        return [option["from"] for option in options if "from" in option]
+    return []
 
 
 def _urls(resolver: Resolver, state: State, instruction: Instruction) -> list[str]:

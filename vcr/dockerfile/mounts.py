@@ -22,7 +22,13 @@ SYNONYMS = {
     "ro": "readonly",
     "readwrite": "rw",
 }
-FALSE = frozenset({"false", "0"})
+# As Go's strconv.ParseBool, which BuildKit reads them by.
+TRUE, FALSE = (
+    frozenset(["1", "t", "T", "TRUE", "true", "True"]),
+    frozenset(["0", "f", "F", "FALSE", "false", "False"]),
+)
+SWITCHES = frozenset({"rw", "readonly", "required"})
+SHARING = ("shared", "private", "locked")
 _SIZE = re.compile(r"([0-9]{1,15})([kmg]?)b?", re.IGNORECASE)
 MAX_NUMBER = (1 << 31) - 1  # as of owners: vcr.formats.users
 
@@ -42,12 +48,23 @@ def parse_mount(state: State, instruction: Instruction, text: str) -> dict[str, 
     for field in fields:
         key, equals, value = field.partition("=")
         key = SYNONYMS.get(key.strip().lower(), key.strip().lower())
-        if key in {"rw", "readonly"}:
-            if value.lower() in FALSE:
-                continue
-        elif not equals and key != "required":
+        if key == "from" and "$" in value:
+            raise instruction.mistake(
+                f"--mount: from={value} has a variable",
+                why="Docker does not expand it",
+                fix="write `FROM IMAGE AS name` and from=name",
+            )
+        value = state.expand(value, instruction.at)
+        if key in SWITCHES and equals and value not in TRUE:
+            if value not in FALSE:
+                raise instruction.mistake(
+                    f"--mount: {key}={value} is neither true nor false", fix=f"write {key}=true"
+                )
+            continue
+        if key not in SWITCHES and not equals:
             raise instruction.mistake(f"--mount: {field} has no value", fix=f"write {field}=VALUE")
-        options[key] = state.expand(value, instruction.at)
+        if key != "from" or value:  # an empty one is the build context
+            options[key] = value
     _check(instruction, options)
     return options
 
@@ -69,6 +86,11 @@ def _check(instruction: Instruction, options: dict[str, str]) -> None:
                 if near
                 else f"it has {', '.join(sorted(OPTIONS[kind]))}",
             )
+    if options.get("sharing", SHARING[0]) not in SHARING:
+        raise instruction.mistake(
+            f"--mount: sharing={options['sharing']} is not supported",
+            fix=f"use one of {', '.join(SHARING)}",
+        )
 
 
 def parse_size(instruction: Instruction, text: str) -> int:

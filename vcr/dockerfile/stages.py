@@ -74,7 +74,7 @@ class Resolver:
 
     def earlier(self, name: str, before: int) -> Stage | None:
         """Return the stage called NAME (or numbered so) before stage number BEFORE."""
-        for stage in self.dockerfile.stages[:before]:
+        for stage in reversed(self.dockerfile.stages[:before]):  # the last of a name that is twice
             if stage.name == name.lower():
                 return stage
         return None
@@ -92,7 +92,7 @@ class Resolver:
         stages = self.dockerfile.stages
         if name is None:
             return stages[-1]
-        for stage in stages:
+        for stage in reversed(stages):
             if name.lower() == stage.name or name == str(stage.index):
                 return stage
         named = ", ".join(stage.name for stage in stages if stage.name) or "none has a name"

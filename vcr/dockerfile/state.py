@@ -1,6 +1,7 @@
 """What a stage of the Dockerfile is at one instruction: variables and image config."""
 
 import posixpath
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -45,6 +46,11 @@ class State:
     has_own_cmd: bool = False  # CMD was set in this stage
     _size: int = 0  # of the variables, in characters; those of the base do not count
     args: dict[str, str] = field(default_factory=dict)  # declared so far; see set_arg
+
+    def continue_from(self, below: "State") -> None:
+        """Begin as the stage BELOW ended: its image, and its ARGs, which are in force still."""
+        self.config, self.layers = deepcopy(below.config), list(below.layers)
+        self.args = dict(below.args)
 
     @property
     def env(self) -> dict[str, str]:

@@ -39,6 +39,7 @@ REPEATABLE = frozenset({"exclude", "mount", "device"})
 SWITCHES = frozenset({"link", "parents", "keep-git-dir", "unpack"})
 
 _KEYWORD = re.compile(r"\S+")
+_WORD = re.compile(r"\S+")
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9\-_.]*")
 
 
@@ -72,11 +73,20 @@ class Instruction:
             words = json.loads(self.rest)
         except (ValueError, RecursionError):
             return None  # like Docker: what is not JSON is a shell command
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            return None
+        if not all(isinstance(word, str) for word in words):
+            raise self.mistake(
+                f"the list of {self.keyword} has something that is not a string",
+                fix="write every word in double quotes",
+            )
         if any(is_unfit(word) for word in words):
             raise self.mistake("no word can hold a NUL or half of a surrogate pair")
         return tuple(words)
+
+    @property
+    def trigger(self) -> str:
+        """Return what an ONBUILD keeps: one instruction, with its here-documents."""
+        bodies = (f"\n{doc.content}{doc.name}" for doc in self.heredocs)
+        return "".join((self.rest, *bodies))
 
     def words(self) -> list[tuple[Position, str]]:
         """Return the words of the rest and where they are; quotes are kept."""
@@ -86,9 +96,17 @@ class Instruction:
         ]
 
     def operands(self) -> list[tuple[Position, str]]:
-        """Return the words of the rest, of its exec form if it has one, and where they are."""
+        """Return the words of the rest, of its exec form if it has one, and where they are.
+
+        Outside of the exec form they end at any space: quotes do not join them.
+        """
         exec_form = self.json
-        return self.words() if exec_form is None else [(self.at, word) for word in exec_form]
+        if exec_form is not None:
+            return [(self.at, word) for word in exec_form]
+        return [
+            (self.line.position(self.offset + match.start()), match[0])
+            for match in _WORD.finditer(self.rest)
+        ]
 
     def flag(self, name: str) -> str | None:
         """Return the value of the flag NAME, or None."""
@@ -159,6 +177,14 @@ def parse(text: str, file: str = "Dockerfile") -> Dockerfile:
     if not stages:
         raise mistake(Position(file, 1, 1), "there is no FROM", fix="start with FROM")
     return Dockerfile(file, reader.escape, reader.directives, tuple(global_args), tuple(stages))
+
+
+def parse_trigger(text: str, file: str, escape: str) -> list[Instruction]:
+    """Parse TEXT, an ONBUILD of an image that messages call FILE; raises UsageError."""
+    found = [parse_instruction(line, escape) for line in Reader(text, file, escape).lines()]
+    if not found:
+        raise mistake(Position(file, 1, 1), "there is no instruction")
+    return found
 
 
 def parse_instruction(line: LogicalLine, escape: str) -> Instruction:
@@ -232,10 +258,6 @@ def _stage(start: Instruction, earlier: list[Stage]) -> Stage:
                 f"{texts[2]!r} cannot be the name of a stage",
                 why="names are letters, digits and -_. and start with a letter",
             )
-        if name == SCRATCH:
-            raise mistake(words[2][0], "no stage can be called scratch", why="it is no stage")
-        if any(stage.name == name for stage in earlier):
-            raise mistake(words[2][0], f"there is already a stage {name!r}")
     else:
         raise start.mistake("FROM takes an image, and a name after AS", fix="FROM IMAGE [AS NAME]")
     return Stage(len(earlier), name, start, texts[0], start.flag("platform") or "")

@@ -97,8 +97,8 @@ class Expander:
         out, at = _Text(0), 0
         while at < len(text):
             char = text[at]
-            if char == self.escape and text[at + 1 : at + 2] in {"$", self.escape}:
-                out.add(text[at + 1])
+            if char == "\\":  # whatever the directive `escape` says
+                out.add(text[at + 1 : at + 2])
                 at += 2
             elif char == "$":
                 value, at = self._dollar(text, at)
@@ -123,8 +123,7 @@ class Expander:
             elif char == "$":
                 piece, at = self._dollar(text, at)
             elif char == self.escape:
-                # An escape before nothing stands for itself.
-                piece, at = text[at + 1 : at + 2] or char, at + 2
+                piece, at = text[at + 1 : at + 2], at + 2  # before nothing it is dropped
                 piece = f"\\{piece}" if pattern else piece
             else:
                 piece, at = char, at + 1

@@ -119,8 +119,9 @@ def _part(pattern: str, at: int, *, double_star: bool) -> tuple[str, int]:
     """Translate what stands AT into an expression; return it and where the next begins."""
     char = pattern[at]
     if double_star and pattern.startswith("**", at):
+        is_suffix = at == 0 and _is_suffix(pattern[2:])
         at += 3 if pattern.startswith("/", at + 2) else 2
-        return DIRECTORIES if at < len(pattern) else ANYTHING, at
+        return ANYTHING if is_suffix or at == len(pattern) else DIRECTORIES, at
     if char == "*":
         return STAR, at + 1
     if char == "?":
@@ -132,6 +133,14 @@ def _part(pattern: str, at: int, *, double_star: bool) -> tuple[str, int]:
             raise ValueError(f"the pattern {pattern!r} ends in a backslash")
         return re.escape(pattern[at + 1]), at + 2
     return re.escape(char), at + 1
+
+
+def _is_suffix(rest: str) -> bool:
+    """Tell whether `**` and REST match what ends in REST: `**.pem`, but not `**/a`, `**a*`.
+
+    https://github.com/moby/patternmatcher, suffixMatch: no slash need stand before it.
+    """
+    return bool(rest) and not rest.startswith("/") and not any(char in "*?[]\\" for char in rest)
 
 
 # What two of them in a row are: a star behind directories is anything, and the same one

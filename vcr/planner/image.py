@@ -14,8 +14,7 @@ from vcr.dockerfile.base_config import wrong_key
 from vcr.dockerfile.context import Context
 from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import DEFAULT_PATH, Budget, State
-from vcr.dockerfile.syntax import SCRATCH, Instruction, Stage, parse_instruction
-from vcr.dockerfile.text import LogicalLine
+from vcr.dockerfile.syntax import SCRATCH, Instruction, Stage, parse_trigger
 from vcr.errors import LockError, UsageError
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, LockedDebian
@@ -58,16 +57,15 @@ class ImagePlanner:
         earlier = self.resolver.earlier(image, stage.index)
         if earlier is not None:
             below = self.plan(earlier)
-            state.config, state.layers = deepcopy(below.config), list(below.layers)
+            state.continue_from(below)
         elif image != SCRATCH:
             state.config = self._base_config(image, arch, stage.start)
             state.layers = list(self._base_layers(image, arch, stage.start))
         if "PATH" not in state.env:
             state.section("Env", []).insert(0, f"PATH={DEFAULT_PATH}")
         for number, text in enumerate(state.config.pop("OnBuild", None) or [], 1):
-            line = LogicalLine(f"ONBUILD of {image}", text, ((0, number, 1),))
-            trigger = parse_instruction(line, state.escape)
-            self._apply(state, trigger, f"{stage.label}.onbuild{number}")
+            for trigger in parse_trigger(text, f"ONBUILD {number} of {image}", state.escape):
+                self._apply(state, trigger, f"{stage.label}.onbuild{number}")
         return state
 
     def _apply(self, state: State, instruction: Instruction, ident: str) -> None:

@@ -42,6 +42,7 @@ class Runner:
                 why="a step that sees the host is not the same on another one",
                 fix="use default or none",
             )
+        _refuse_privileges(instruction)
         argv, script = _command(state, instruction)
         variables = {**{k: v for k, v in state.args.items() if k not in PROXY_ARGS}, **state.env}
         # Programs that know it write no times: https://reproducible-builds.org/specs/source-date-epoch/
@@ -137,8 +138,25 @@ class Runner:
         if "from" in options:
             layers = self.layers_of(options["from"], state, instruction)
             return StageSource("/", layers), stage_path(text)
-        (source,) = self.context.select(text, instruction.at)
+        source = self.context.entry(text, instruction.at)
         return source, "/" if source.path == "." else f"/{source.path}"
+
+
+def _refuse_privileges(instruction: Instruction) -> None:
+    """Raise UsageError for what a step would need of the host that builds."""
+    security = instruction.flag("security") or "sandbox"
+    if security != "sandbox":
+        raise instruction.mistake(
+            f"--security={security} is not supported",
+            why="a step runs as root of a machine of its own already",
+            fix="leave it out",
+        )
+    if instruction.flags.get("device"):
+        raise instruction.mistake(
+            "--device is not supported",
+            why="devices of one host are not there on another",
+            fix="leave it out",
+        )
 
 
 def cache_name(name: str) -> str:

@@ -1,0 +1,171 @@
+"""What people write because BuildKit takes it, and what it refuses: one test a kind."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_mounts import lock, runs
+
+from vcr.dockerfile.ignore import Ignore
+from vcr.dockerfile.inputs import external_inputs
+from vcr.errors import UsageError
+from vcr.model.arch import Arch
+from vcr.model.plan import Copy, InlineSource, Plan, Run
+from vcr.model.project import load_project
+from vcr.planner.project import make_plan
+
+
+def planned(root: Path, text: str, toml: str = "") -> Plan:
+    (root / "Dockerfile").write_text(text)
+    (root / "vcr.toml").write_text(toml)
+    return make_plan(load_project(root), lock(), arch=Arch.RISCV64, profile="vm")
+
+
+def config(root: Path, text: str) -> dict[str, Any]:
+    return planned(root, f"FROM scratch\n{text}\n").image.config
+
+
+def refused(root: Path, text: str) -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        planned(root, f"FROM scratch\n{text}\n")
+    assert caught.value.what.startswith("Dockerfile:2:")
+    return caught.value
+
+
+def test_a_stage_inherits_the_args_of_the_one_it_starts_from(tmp_path: Path) -> None:
+    """`COPY f ${DIR}/f` wrote /f without a word."""
+    (tmp_path / "f").touch()
+    text = "FROM base AS one\nARG DIR=/opt/app\nFROM one\nCOPY f ${DIR}/f\nRUN x\n"
+    layers = list(planned(tmp_path, text).layers.values())
+    (copy,) = (layer for layer in layers if isinstance(layer, Copy))
+    (run,) = (layer for layer in layers if isinstance(layer, Run))
+    assert copy.dest == "/opt/app/f"
+    assert "DIR=/opt/app" in run.env
+
+
+def test_a_copy_of_a_wildcard_that_matches_nothing_copies_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "package.json").touch()
+    made = planned(tmp_path, "FROM scratch\nCOPY package.json yarn.lock* ./\n")
+    (copy,) = made.layers.values()
+    assert isinstance(copy, Copy)
+    assert len(copy.sources) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "ports"),
+    [
+        ("8080:8080", ["8080/tcp"]),
+        ("127.0.0.1:80:8080/udp", ["8080/udp"]),
+        ("80/", ["80/tcp"]),
+        ("80/TCP 81-82/udp", ["80/tcp", "81/udp", "82/udp"]),
+    ],
+)
+def test_ports_may_have_what_is_for_the_host(tmp_path: Path, text: str, ports: list[str]) -> None:
+    assert sorted(config(tmp_path, f"EXPOSE {text}")["ExposedPorts"]) == ports
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "kill", "9", "SIGRTMIN+3", "rtmax-14", "SIGRTMAX"])
+def test_signals_by_name_and_number(tmp_path: Path, name: str) -> None:
+    assert config(tmp_path, f"STOPSIGNAL {name}")["StopSignal"] == name
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("STOPSIGNAL SIGFOO", "is not a signal"),
+        ("STOPSIGNAL 0", "is not a signal"),
+        ("STOPSIGNAL SIGRTMIN+16", "is not a signal"),
+        ("HEALTHCHECK CMD []", "needs a command"),
+        ("HEALTHCHECK --interval=100ns CMD x", "is less than 1ms"),
+        ("VOLUME []", "needs a path"),
+        ("RUN --security=insecure x", "--security=insecure is not supported"),
+        ("RUN --device=nvidia.com/gpu x", "--device is not supported"),
+        ("RUN --mount=type=cache,target=/a,sharing=bad x", "sharing=bad is not supported"),
+        ("RUN --mount=target=/a,rw=maybe x", "rw=maybe is neither true nor false"),
+        ("RUN --mount=target=/a,from=$X x", "has a variable"),
+        ('COPY "a b" /x/', "has no partner"),
+        ('CMD ["a", ["b"]]', "something that is not a string"),
+    ],
+)
+def test_what_buildkit_refuses_is_refused_with_its_line(
+    tmp_path: Path, line: str, words: str
+) -> None:
+    assert words in refused(tmp_path, line).what
+
+
+def test_an_exclamation_mark_alone_is_no_pattern() -> None:
+    with pytest.raises(UsageError, match=r"\.dockerignore:2: nothing follows the !"):
+        Ignore.parse("a\n!\n")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "ignored"),
+    [
+        ("**.pem", "key.pem", True),
+        ("**.pem", "a/b/key.pem", True),
+        ("**.pem", "a/pem", False),
+        ("**key", "a/monkey", True),
+        ("**/key", "a/monkey", False),
+        ("a**", "abc/d", True),
+        ("**k*y", "a/monkey", False),  # another star, and BuildKit wants a slash
+    ],
+)
+def test_two_stars_without_a_slash(pattern: str, path: str, ignored: bool) -> None:
+    """`**.pem` matched nothing, so that keys came into images."""
+    assert Ignore.parse(pattern).ignores(path) is ignored
+
+
+def test_a_here_document_loses_the_backslashes_that_escape(tmp_path: Path) -> None:
+    body = "a\\tb C:\\dir \\$X $X '"
+    text = f"FROM scratch\nENV X=1\nCOPY <<EOF <<'RAW' /d/\n{body}\nEOF\n{body}\nRAW\n"
+    (copy,) = planned(tmp_path, text).layers.values()
+    assert isinstance(copy, Copy)
+    first, second = copy.sources
+    assert isinstance(first, InlineSource)
+    assert isinstance(second, InlineSource)
+    assert first.content == "atb C:dir $X 1 '\n"
+    assert second.content == f"{body}\n"
+
+
+def test_an_escape_at_the_end_of_a_word_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    (copy,) = planned(tmp_path, "FROM scratch\nCOPY f\\ /d/\n").layers.values()
+    assert isinstance(copy, Copy)
+    assert [source.path for source in copy.sources] == ["f"]  # type: ignore[union-attr]
+
+
+def test_the_last_of_two_stages_of_one_name_counts(tmp_path: Path) -> None:
+    text = "FROM scratch AS a\nENV N=1\nFROM scratch AS A\nENV N=2\nFROM a\n"
+    assert "N=2" in planned(tmp_path, text).image.config["Env"]
+
+
+def test_args_may_have_any_name(tmp_path: Path) -> None:
+    assert "A=1" in config(tmp_path, "ARG my-arg.x=1\nARG q=1\nENV A=$q")["Env"]
+
+
+def test_a_trigger_may_have_a_here_document(tmp_path: Path) -> None:
+    text = "FROM scratch AS a\nONBUILD COPY <<EOF /x\nhello\nEOF\nFROM a\n"
+    (copy,) = planned(tmp_path, text).layers.values()
+    assert isinstance(copy, Copy)
+    assert copy.sources == (InlineSource("EOF", "hello\n"),)
+
+
+def test_an_empty_from_of_a_mount_is_the_context(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    (run,) = runs(tmp_path, "RUN --mount=type=bind,from=,source=f,target=/f true")
+    assert run.mounts[0].path == "/f"
+
+
+def test_only_what_the_target_reaches_is_locked(tmp_path: Path) -> None:
+    """Five apps of twenty had a stage for tests, whose image nobody has for riscv64."""
+    (tmp_path / "Dockerfile").write_text(
+        "FROM tests AS tests\nADD https://example.com/x /\nFROM one AS one\n"
+        "ONBUILD COPY --from=two / /\nFROM two AS two\nFROM three AS three\n"
+        "FROM one\nCOPY --from=three / /\nRUN --mount=from=four,target=/m x\n"
+    )
+    found = external_inputs(load_project(tmp_path))
+    assert found.images == ("four", "one", "three", "two")
+    assert found.urls == ()
+    (tmp_path / "vcr.toml").write_text('[project]\ntarget = "tests"\n')
+    found = external_inputs(load_project(tmp_path))
+    assert (found.images, found.urls) == (("tests",), ("https://example.com/x",))
