@@ -47,7 +47,7 @@ func FuzzSettings(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		settings := Settings{}
 		if json.Unmarshal(data, &settings) == nil {
-			_ = settings.patience()
+			_, _ = patience(settings.Health), startPause(settings.Health, 0)
 		}
 	})
 }

@@ -12,9 +12,9 @@ import (
 const (
 	app       = "app"
 	tailBytes = 1024
-	// For an app without a health check to open its port, as vcr/runtime/health.py has it.
+	// For an app without a health check to open its port, as vcr/runtime/patience.py has it.
 	patienceWithoutCheck = 60 * time.Second
-	probePause           = 200 * time.Millisecond
+	probePause           = 200 * time.Millisecond // but where a start interval says when
 )
 
 // HealthCheck is vcr/model/health.py's, times in seconds. A probe is a command or an
@@ -25,10 +25,11 @@ type HealthCheck struct {
 		Port int      `json:"port"`
 		Path string   `json:"path"`
 	} `json:"probe"`
-	Interval    float64 `json:"interval"`
-	Timeout     float64 `json:"timeout"`
-	StartPeriod float64 `json:"start_period"`
-	Retries     int     `json:"retries"`
+	Interval      float64  `json:"interval"`
+	Timeout       float64  `json:"timeout"`
+	StartPeriod   float64  `json:"start_period"`
+	StartInterval *float64 `json:"start_interval"`
+	Retries       int      `json:"retries"`
 }
 
 // runHealth runs the health command in the app's container; exit code and last output.
@@ -100,12 +101,52 @@ func isOK(check *HealthCheck) (bool, string) {
 	return status >= 200 && status < 400, fmt.Sprintf("GET %s: HTTP %d", check.Probe.Path, status)
 }
 
+// clock tells the time since any moment, and waits.
+type clock struct {
+	now   func() time.Duration
+	sleep func(time.Duration)
+}
+
+// untilHealthy probes until the app, which starts now, is healthy; or until it has failed for
+// longer than its health check allows. When it probes is as vcr/runtime/patience.py has it;
+// tests/vectors/health.json tries both.
+func untilHealthy(check *HealthCheck, probe func() (bool, string), c clock) (bool, string) {
+	start := c.now()
+	c.sleep(startPause(check, 0))
+	for {
+		begun := c.now() - start
+		healthy, why := probe()
+		if healthy {
+			return true, ""
+		}
+		now := c.now() - start
+		counts := check == nil || begun >= duration(check.StartPeriod)
+		if counts && now >= patience(check) {
+			return false, why
+		}
+		if pause := startPause(check, now); pause > 0 {
+			c.sleep(pause)
+		} else {
+			c.sleep(probePause)
+		}
+	}
+}
+
 // patience is how long the app may take.
-func (s *Settings) patience() time.Duration {
-	if s.Health == nil {
+func patience(check *HealthCheck) time.Duration {
+	if check == nil {
 		return patienceWithoutCheck
 	}
-	return duration(s.Health.StartPeriod) + time.Duration(s.Health.Retries)*duration(s.Health.Interval)
+	return duration(check.StartPeriod) + time.Duration(check.Retries)*duration(check.Interval)
+}
+
+// startPause is how long a start interval puts off the next probe, now being the time since
+// the app's start; 0 if it says nothing.
+func startPause(check *HealthCheck, now time.Duration) time.Duration {
+	if check == nil || check.StartInterval == nil {
+		return 0
+	}
+	return max(min(duration(*check.StartInterval), duration(check.StartPeriod)-now), 0)
 }
 
 func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }

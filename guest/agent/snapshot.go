@@ -40,17 +40,11 @@ func snapshot(settings *Settings, host io.Writer) {
 
 // awaitHealth returns when the app is healthy. One that takes too long ends the machine.
 func awaitHealth(settings *Settings, host io.Writer) {
-	deadline := time.Now().Add(settings.patience())
-	for {
-		healthy, why := settings.isHealthy()
-		if healthy {
-			return
-		}
-		if time.Now().After(deadline) {
-			fmt.Fprintf(host, "unhealthy %s\n", strings.Join(strings.Fields(why), " "))
-			powerOff()
-		}
-		time.Sleep(probePause)
+	start := time.Now()
+	own := clock{func() time.Duration { return time.Since(start) }, time.Sleep}
+	if healthy, why := untilHealthy(settings.Health, settings.isHealthy, own); !healthy {
+		fmt.Fprintf(host, "unhealthy %s\n", strings.Join(strings.Fields(why), " "))
+		powerOff()
 	}
 }
 

@@ -222,8 +222,9 @@ class HealthSection(Section):
     interval: Duration = Field(default=30.0, description="between two probes")
     timeout: Duration = Field(default=30.0, description="how long one probe may take")
     start_period: Duration = Field(default=0.0, description="in which failures do not count")
-    start_interval: Duration = Field(
-        default=5.0, description="between two probes in the start period"
+    start_interval: Duration | None = Field(
+        default=None,
+        description="between two probes in the start period; without it, at most a second",
     )
     retries: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=3, description="how many failures in a row are too many"

@@ -30,5 +30,5 @@ class HealthCheck:
     interval: float = 30.0
     timeout: float = 30.0
     start_period: float = 0.0
-    start_interval: float = 5.0
+    start_interval: float | None = None  # not given: as often as vcr/runtime/patience.py has it
     retries: int = 3

@@ -179,7 +179,7 @@ def _dockerfile_health(state: State) -> HealthCheck | None:
     shell = state.config.get("Shell") or DEFAULT_SHELL
     probe = CommandProbe((*shell, *words) if kind == "CMD-SHELL" else tuple(words))
 
-    def seconds(key: str, default: float) -> float:
+    def seconds[T](key: str, default: T) -> float | T:
         # Docker takes 0, like a missing value, for the default.
         return check[key] / NANOSECONDS if check.get(key) else default
 
@@ -188,6 +188,6 @@ def _dockerfile_health(state: State) -> HealthCheck | None:
         interval=seconds("Interval", 30.0),
         timeout=seconds("Timeout", 30.0),
         start_period=seconds("StartPeriod", 0.0),
-        start_interval=seconds("StartInterval", 5.0),
+        start_interval=seconds("StartInterval", None),
         retries=check.get("Retries") or 3,
     )

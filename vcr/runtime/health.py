@@ -1,8 +1,7 @@
-"""When is a machine healthy: probes from outside, and for how long to go on.
+"""When is a machine healthy: probes from outside.
 
 The clock starts when the guest's agent answers, which is when the app is started;
-what Docker calls start period, interval and retries is counted from there. To see
-health soon, probing is more frequent than `interval` until the first success.
+patience.py says when it is asked and for how long.
 """
 
 import socket
@@ -14,19 +13,10 @@ from vcr.agent.client import Agent, NoAnswerError
 from vcr.agent.deadline import http_status
 from vcr.engines.machine import Forward
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
+from vcr.runtime.patience import Clock, Outcome, Patience, probe_until_healthy
 
 BOOT_SECONDS = 180.0  # from power-on to the agent, on a slow and busy host
-FIRST_PROBES_SECONDS = (0.05, 1.0)  # between probes until the app is healthy: at first, at most
 TOLD = 200  # characters of what a guest says, that are shown
-NO_CHECK_SECONDS = 60.0  # for an app without a health check to open its port
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of one probe."""
-
-    healthy: bool
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -47,12 +37,6 @@ class Prober:
                 return self._http(probe, limit)
             case CommandProbe():
                 return self._command(limit)
-
-    def patience(self) -> float:
-        """Return for how many seconds after its start the app may be unhealthy."""
-        if self.check is None:
-            return NO_CHECK_SECONDS
-        return self.check.start_period + self.check.retries * self.check.interval
 
     def _http(self, probe: HttpProbe, timeout: float) -> Outcome:
         forward = next((f for f in self.forwards if f.guest == probe.port), None)
@@ -102,22 +86,12 @@ def wait_until_healthy(
     CHECK_ALIVE is called between probes and raises to give up at once. TIMEOUT, in
     seconds from now, replaces the patience that the health check gives.
     """
-    begin = time.monotonic()
-    deadline = begin + (timeout or BOOT_SECONDS)
+    deadline = time.monotonic() + (timeout or BOOT_SECONDS)
     while not prober.agent.is_up():
         check_alive()
         if time.monotonic() > deadline:
             return Outcome(healthy=False, detail="the guest did not finish booting")
         time.sleep(0.3)
-    if timeout is None:
-        deadline = time.monotonic() + prober.patience()
-    pause, longest = FIRST_PROBES_SECONDS
-    while True:
-        outcome = prober.probe()
-        if outcome.healthy:
-            return outcome
-        check_alive()
-        if time.monotonic() > deadline:
-            return outcome
-        time.sleep(pause)
-        pause = min(pause * 1.5, longest)
+    left = max(deadline - time.monotonic(), 0.0) if timeout is not None else None
+    patience = Patience(prober.check, left)
+    return probe_until_healthy(prober.probe, patience, check_alive, Clock())

@@ -19,8 +19,9 @@ from vcr.engines.python_child import python_child
 from vcr.engines.registry import load_machine
 from vcr.errors import HostError, UnhealthyError
 from vcr.model.project import Project
-from vcr.runtime.health import Outcome, Prober, wait_until_healthy
+from vcr.runtime.health import Prober, wait_until_healthy
 from vcr.runtime.log_index import index_of, wait_for_end
+from vcr.runtime.patience import Outcome
 from vcr.runtime.ports import choose_forwards
 from vcr.runtime.record import Record, Records, start_time
 
