@@ -218,7 +218,7 @@ class BuildMachine:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of it."""
+    """The plan of a build, which Nix reads."""
 
     name: str
     profile: str

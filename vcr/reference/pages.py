@@ -4,6 +4,7 @@ from vcr.errors import ExitCode
 from vcr.reference.command import Verb
 from vcr.reference.markdown import command_page, page, table
 from vcr.reference.models import answers_page, configuration_page, lock_page
+from vcr.reference.python import python_page
 
 
 def markdown_pages(vcr: Verb) -> dict[str, str]:
@@ -13,6 +14,7 @@ def markdown_pages(vcr: Verb) -> dict[str, str]:
         "vcr.toml.md": configuration_page(),
         "vcr.lock.md": lock_page(),
         "json.md": answers_page(),
+        "python.md": python_page(),
         "exit-codes.md": _codes_page(),
     }
 
