@@ -43,6 +43,15 @@ def test_a_stage_inherits_the_args_of_the_one_it_starts_from(tmp_path: Path) -> 
     assert "DIR=/opt/app" in run.env
 
 
+def test_an_arg_after_an_env_of_its_name_wins_but_not_in_the_image(tmp_path: Path) -> None:
+    text = "FROM base\nENV X=1\nARG X=2\nLABEL l=$X\nRUN x\nENV X=3\nLABEL m=$X\n"
+    made = planned(tmp_path, text)
+    assert made.image.config["Labels"] == {"l": "2", "m": "3"}
+    (run,) = (layer for layer in made.layers.values() if isinstance(layer, Run))
+    assert "X=2" in run.env
+    assert "X=3" in made.image.config["Env"]
+
+
 def test_a_copy_of_a_wildcard_that_matches_nothing_copies_the_rest(tmp_path: Path) -> None:
     (tmp_path / "package.json").touch()
     made = planned(tmp_path, "FROM scratch\nCOPY package.json yarn.lock* ./\n")

@@ -51,6 +51,7 @@ class State:
         """Begin as the stage BELOW ended: its image, and its ARGs, which are in force still."""
         self.config, self.layers = deepcopy(below.config), list(below.layers)
         self.args = dict(below.args)
+        self.variables = dict(below.variables)
 
     @property
     def env(self) -> dict[str, str]:
@@ -59,7 +60,10 @@ class State:
 
     @cached_property
     def variables(self) -> dict[str, str]:
-        """Return what words are expanded with: ENV wins over ARG."""
+        """Return what words are expanded with, and a RUN is given: what was set last.
+
+        An ARG after an ENV of its name wins, as in BuildKit, but not in the image.
+        """
         return {**self.args, **self.env}
 
     @cached_property
@@ -78,8 +82,7 @@ class State:
     def set_arg(self, name: str, value: str, at: Position) -> None:
         """Declare the ARG NAME."""
         self.args[name] = value
-        if name not in self._places:
-            self._set(name, value, at)
+        self._set(name, value, at)
 
     def _set(self, name: str, value: str, at: Position) -> None:
         self._size += len(name) + len(value) - len(self.variables.get(name, ""))
@@ -108,7 +111,7 @@ class State:
         return tuple(self.config.get("Shell") or DEFAULT_SHELL)
 
     def expand(self, text: str, at: Position) -> str:
-        """Expand TEXT with ARGs and ENV, which wins; raises UsageError at AT."""
+        """Expand TEXT with ARGs and ENV; raises UsageError at AT."""
         found = expand(text, self.variables, self.escape, at)
         self.budget.take(len(found), at)
         return found

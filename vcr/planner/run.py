@@ -44,7 +44,8 @@ class Runner:
             )
         _refuse_privileges(instruction)
         argv, script = _command(state, instruction)
-        variables = {**{k: v for k, v in state.args.items() if k not in PROXY_ARGS}, **state.env}
+        names = [*(name for name in state.args if name not in PROXY_ARGS), *state.env]
+        variables = {name: state.variables[name] for name in names}
         # Programs that know it write no times: https://reproducible-builds.org/specs/source-date-epoch/
         variables.setdefault("SOURCE_DATE_EPOCH", str(self.lock.epoch))
         mounts = []
