@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// As in vcr/formats/boundary.py.
+// As in vcr/formats/eif.py.
 const line = "reboot=k panic=-1 pci=off console=ttyS0 quiet random.trust_cpu=on rdinit=/init"
 
 func TestTheLineMayHaveDevicesBehindItAndNothingElse(t *testing.T) {

@@ -1,10 +1,15 @@
 # The stages of a plan. Each is a function of the plan and of earlier stages only.
 { toolchain, plan }:
 let
+  schema = 1; # PLAN_SCHEMA of vcr/model/plan.py
+  given =
+    if (plan.schema or null) == schema then
+      { inherit toolchain plan sandbox guest; }
+    else
+      throw "the plan is of schema ${builtins.toJSON (plan.schema or null)}, not ${toString schema}: use vcr and nix/ of one version";
   sandbox = import ../lib/sandbox.nix { inherit toolchain; };
   # Files of guest/, each by itself: changing one rebuilds only what uses it.
   guest = file: builtins.path { path = ../../guest + "/${file}"; name = file; };
-  given = { inherit toolchain plan sandbox guest; };
 in
 rec {
   image = import ./image.nix given;

@@ -67,29 +67,22 @@ let
         what = "the image ${spec.reference} is not in the Nix store";
         why = "its layout is taken from there by hash";
         fix = "run `vcr lock`";
+        code = "";
       };
       outputHashMode = "recursive";
       outputHashAlgo = "sha256";
       outputHash = spec.nar_sha256;
     };
 
-  inputOf =
+  # Sources of a COPY, and where they are.
+  sourceOf =
     source:
     {
-      context = contextFiles source;
-      stage = map layerFile source.layers;
-      inline = "";
-      url = fetched source.file;
+      context = { inherit (source) kind name path; context = contextFiles source; };
+      stage = { inherit (source) kind pattern; layers = map layerFile source.layers; };
+      inline = { inherit (source) kind name content; };
+      url = { inherit (source) kind name; file = fetched source.file; };
     }.${source.kind};
-
-  inputs =
-    spec:
-    {
-      debs = map fetched spec.debs;
-      oci = [ (ociLayout spec) ];
-      copy = map inputOf spec.sources;
-      workdir = [ ];
-    }.${spec.op};
 
   machine = import ../lib/machine.nix { inherit toolchain sandbox; };
   mksquashfs = "${toolchain.build}/usr/bin/mksquashfs";
@@ -126,14 +119,15 @@ let
   mounted =
     mount:
     let
+      isStage = mount.source.kind == "stage";
       shown = sandbox.build {
         name = "vcr-mounted";
         module = "mounted";
         job = {
           inherit (plan) epoch;
           inherit mksquashfs;
-          inherit (mount.source) kind;
-          input = inputOf mount.source;
+          layers = if isStage then map layerFile mount.source.layers else [ ];
+          context = if isStage then "" else contextFiles mount.source;
         };
       };
     in
@@ -161,39 +155,54 @@ let
     machine = machine spec.arch // { inherit (plan.build) memory_mib; };
   };
 
-  runLayer =
-    spec:
-    sandbox.build {
-      name = "vcr-layer-run";
-      module = "run";
-      job = runJob spec;
-      features = if plan.build.kvm then [ "kvm" ] else [ ];
-    };
-
   # What a layer's bytes depend on. Not: fetch details, other layers' names, the line
   # of the Dockerfile.
   essential =
     spec:
-    removeAttrs spec [ "config" "debs" "lower" "nar_sha256" "origin" "reference" ]
-    // (if spec ? sources then { sources = map (s: removeAttrs s [ "files" "layers" "links" "file" ]) spec.sources; } else { });
-
-  isBase = spec: builtins.elem spec.op [ "debs" "oci" ];
-
-  layers = builtins.mapAttrs (_: spec: if spec.op == "run" then runLayer spec else fileLayer spec) plan.layers;
-
-  fileLayer =
-    spec:
-    sandbox.build {
-      name = "vcr-layer-${spec.op}";
-      # A base depends on no code that copies, so that a change there rebuilds none.
-      module = if isBase spec then "base" else "layer";
-      job = {
-        inherit (plan) arch epoch;
-        spec = essential spec;
-        lower = map layerFile (spec.lower or [ ]);
-        inputs = inputs spec;
+    {
+      debs = { inherit (spec) op configure apt_sources; debs = map fetched spec.debs; };
+      oci = { inherit (spec) op manifest; layout = ociLayout spec; };
+      copy = {
+        inherit (spec) op dest chown chmod exclude parents link extract;
+        sources = map sourceOf spec.sources;
       };
+      workdir = { inherit (spec) op path owner; };
+    }.${spec.op};
+
+  # A base depends on no code that copies, so that a change there rebuilds none.
+  baseLayer = spec: {
+    module = "base";
+    job = {
+      inherit (plan) arch epoch;
+      spec = essential spec;
     };
+  };
+  changedLayer = spec: {
+    module = "layer";
+    job = {
+      inherit (plan) epoch;
+      spec = essential spec;
+      lower = map layerFile spec.lower;
+    };
+  };
+  runLayer = spec: {
+    module = "run";
+    job = runJob spec;
+    features = if plan.build.kvm then [ "kvm" ] else [ ];
+  };
+  layers = builtins.mapAttrs (
+    _: spec:
+    sandbox.build (
+      { name = "vcr-layer-${spec.op}"; }
+      // {
+        debs = baseLayer;
+        oci = baseLayer;
+        copy = changedLayer;
+        workdir = changedLayer;
+        run = runLayer;
+      }.${spec.op} spec
+    )
+  ) plan.layers;
 
   # The job of a RUN by itself, for `vcr lock`, which carries it out with a network.
   jobs = builtins.mapAttrs (

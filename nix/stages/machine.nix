@@ -5,7 +5,7 @@
 let
   inherit (plan.machine) engine;
   given = {
-    inherit (plan) epoch name;
+    inherit (plan) name;
     inherit (plan.machine) memory_mib;
     squashfs = "${squashfs}/root.squashfs";
   };
@@ -15,6 +15,7 @@ let
     job = onQemuJob // { inherit step0; };
   };
   onQemuJob = given // {
+    inherit (plan) epoch;
     inherit (plan.machine) debug ports;
     inherit (import ../lib/qemu.nix { inherit toolchain; } plan.arch) qemu data firmware;
     kernel = "${kernel}/kernel";
@@ -28,7 +29,11 @@ let
   onCartesi = step0: {
     module = "cartesi";
     job = given // {
-      inherit (plan.machine) health;
+      health =
+        if plan.machine.health == null then
+          null
+        else
+          { inherit (plan.machine.health) start_period interval retries; };
       kernel = emulator.kernel ownKernel;
       healthy = step0 != "";
       emulator = emulator.emulator own;

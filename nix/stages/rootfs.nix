@@ -10,7 +10,11 @@ toolchain.run {
   name = "vcr-rootfs-${plan.name}";
   job = builtins.toJSON {
     inherit (plan) arch epoch;
-    machine = { inherit debug; inherit (plan.machine) health ports writable; };
+    machine = {
+      inherit debug;
+      inherit (plan.machine) health ports writable;
+      inherit (toolchain.boards.${plan.arch}) powers_off;
+    };
     inherit (plan.image) config;
     layout = "${image}/layout";
     debs = builtins.concatMap (toolchain.pins.debs plan.arch) sets;

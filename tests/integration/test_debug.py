@@ -12,7 +12,7 @@ from test_prod import STATIC, stage
 
 from vcr.agent.client import Agent
 from vcr.runtime.record import Records
-from vcr.sandbox.prod_machine import debug_sockets
+from vcr.sandbox.hardware import debug_sockets
 from vcr.settings import Settings
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]

@@ -14,7 +14,7 @@ import pytest
 from program import PROGRAM, Vcr, runner_in
 from terminals import Terminal
 
-from vcr.sandbox.prod_machine import DEBUG_PORTS
+from vcr.sandbox.hardware import DEBUG_PORTS
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
 

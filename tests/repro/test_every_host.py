@@ -62,7 +62,7 @@ def plain(value: Any) -> Any:
 def test_a_machine_is_started_alike_on_every_host(arch: Arch, tmp_path: Path) -> None:
     argvs = []
     for host in HOSTS:
-        machine = build_machine.Machine.of({**machine_of(host, arch), "memory_mib": 512})
+        machine = build_machine.Machine(**machine_of(host, arch), memory_mib=512)
         argvs.append(
             plain(
                 build_machine.command_line(machine, tmp_path, tmp_path, clock=build_machine.COUNTED)

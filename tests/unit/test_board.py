@@ -12,8 +12,8 @@ from vcr.engines.qemu import network
 from vcr.engines.qemu.boot import BootMachine
 from vcr.formats.eif import ARCHITECTURES, Image, encode, metadata
 from vcr.model.arch import Arch
-from vcr.sandbox import build_machine, prod_machine
-from vcr.sandbox.prod_machine import Prod, Sockets
+from vcr.sandbox import build_machine
+from vcr.sandbox.hardware import Prod, Sockets, restored
 
 CHANNELS = Channels(Path("/c/console"), Path("/c/log"), Path("/c/agent"), Path("/c/qmp"))
 
@@ -49,9 +49,7 @@ def enclave(arch: str) -> list[str]:
 def restored_machine(_arch: str) -> list[str]:
     machine = Prod.of("/s/qemu", "/s/data", 128, 0)
     sockets = Sockets(CHANNELS.agent, CHANNELS.monitor)
-    return prod_machine.restored(
-        machine, Path("/c/ram"), CHANNELS.console, CHANNELS.log, sockets, "user"
-    )
+    return restored(machine, Path("/c/ram"), CHANNELS.console, CHANNELS.log, sockets, "user")
 
 
 MACHINES = [

@@ -11,9 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,11 +26,11 @@ from vcr.errors import VcrError
 from vcr.formats.failure import Failure
 from vcr.sandbox import cartesi
 
-JOB: dict[str, Any] = {
-    "name": "app", "kernel": "/k", "squashfs": "/s", "memory_mib": 256, "healthy": True,
-    "health": {"start_period": 10.0, "retries": 2, "interval": 5.0},
-    "tools": "/t", "emulator": "/e", "libraries": "/l", "pinned": True,
-}  # fmt: skip
+JOB = cartesi.Job(
+    name="app", kernel=Path("/k"), squashfs=Path("/s"), memory_mib=256, healthy=True,
+    health=cartesi.Patience(start_period=10.0, retries=2, interval=5.0),
+    tools=Path("/t"), emulator=Path("/e"), libraries=Path("/l"), package=Path("/p"), pinned=True,
+)  # fmt: skip
 # Answers each message with what it was, and its final hash is that of all of them.
 DRIVER = """\
 import hashlib, struct, sys
@@ -72,7 +72,7 @@ def test_what_the_emulator_is_told(tmp_path: Path) -> None:
         f"--store={tmp_path / 'machine'}",
         "--assert-rolling-template",
     ]
-    step0 = cartesi.arguments({**JOB, "healthy": False}, tmp_path, tmp_path / "hash")
+    step0 = cartesi.arguments(replace(JOB, healthy=False), tmp_path, tmp_path / "hash")
     assert "--max-mcycle=0" in step0
     assert "--assert-rolling-template" not in step0
     assert cartesi.program(JOB) == ["/t/usr/bin/lua5.4", "/e/usr/share/lua/5.4/cartesi-machine.lua"]
@@ -119,7 +119,7 @@ def test_an_error_of_lua_is_not_taken_for_the_limit_of_cycles(
     """The interpreter ends with 1 for both: found by an option that is not called so."""
     said = f"{CLI}:2604: unrecognized option --console=x\n"
     with pytest.raises(Failure, match="cannot be built") as caught:
-        cartesi.check_end(cartesi.ERROR, said, {**JOB, "healthy": healthy}, tmp_path / "machine")
+        cartesi.check_end(cartesi.ERROR, said, replace(JOB, healthy=healthy), tmp_path / "machine")
     assert "unrecognized option" in caught.value.report["why"]
 
 

@@ -22,8 +22,7 @@ from vcr.engines.enclave.image import read_image
 from vcr.engines.enclave.machine import EnclaveMachine
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import MismatchError, UnhealthyError, UsageError, VcrError
-from vcr.formats.boundary import CMDLINE
-from vcr.formats.eif import Image, encode, metadata
+from vcr.formats.eif import KERNEL_LINE, Image, encode, metadata
 from vcr.formats.pcrs import measure
 from vcr.formats.verity import Verity
 from vcr.model.health import HealthCheck, HttpProbe
@@ -33,7 +32,7 @@ VERITY = Verity("ab" * 32, "cd" * 32, "cdcdcdcd-cdcd-8dcd-8dcd-cdcdcdcdcdcd", 7,
 IMAGE = Image(
     arch="amd64",
     kernel=b"kernel",
-    cmdline=CMDLINE,
+    cmdline=KERNEL_LINE,
     ramdisks=(b"loader", parameters(VERITY)),
     metadata=metadata("static", "6.12"),
     memory=(600 << 20) - 1,
@@ -140,12 +139,12 @@ def test_qemu_boots_what_the_image_holds_and_nothing_else(tmp_path: Path) -> Non
     assert Path(words["-kernel"]).read_bytes() == IMAGE.kernel
     assert Path(words["-initrd"]).read_bytes() == b"".join(IMAGE.ramdisks)
     assert (words["-append"], words["-m"], words["-accel"]) == (
-        CMDLINE,
+        KERNEL_LINE,
         "600M",
         "tcg,thread=single",
     )
     assert not any("net" in word.split(",")[0].split("-") for word in argv)
-    assert enclave.pcrs == measure(IMAGE.kernel, CMDLINE.encode(), IMAGE.ramdisks)
+    assert enclave.pcrs == measure(IMAGE.kernel, KERNEL_LINE.encode(), IMAGE.ramdisks)
 
 
 def test_a_changed_image_is_refused(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from vcr.errors import VcrError
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.runtime import exec as inside
 from vcr.runtime.health import Prober
-from vcr.sandbox.prod_machine import debug_sockets
+from vcr.sandbox.hardware import debug_sockets
 
 MEMORY = 64 << 10  # KiB that an answer may cost, whatever it has
 

@@ -29,7 +29,7 @@ from vcr.runtime.log_index import index_of, length_at, wait_for_end
 from vcr.runtime.machine import tail
 from vcr.runtime.ports import choose_forwards, holder_of, parse_forward
 from vcr.runtime.record import Record, Records, start_time
-from vcr.sandbox.prod_machine import DEBUG_PORTS
+from vcr.sandbox.hardware import DEBUG_PORTS
 from vcr.settings import Settings
 
 MACHINE = {

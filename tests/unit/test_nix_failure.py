@@ -10,7 +10,7 @@ from vcr.tools.nix import BuilderError, _build_failure
 from vcr.tools.nix_log import BUILDER_ERROR, NixLog
 
 DRV = "/nix/store/" + "a" * 32 + "-vcr-layer.drv"
-OWN = {"what": "w", "why": "y", "fix": "f", "code": "", "origin": ""}
+OWN = {"what": "w", "why": "y", "fix": "f", "code": ""}
 
 
 def failed(*lines: str) -> Exception:

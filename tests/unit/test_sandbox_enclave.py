@@ -10,14 +10,13 @@ from eif_reader import NotAnImageError, read_eif
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcr.formats.boundary import CMDLINE
-from vcr.formats.eif import Image, decode, encode, metadata
+from vcr.formats.eif import KERNEL_LINE, Image, decode, encode, metadata
 from vcr.formats.failure import Failure
 from vcr.formats.pcrs import measure, of_root
 from vcr.formats.verity import Verity
 from vcr.sandbox.enclave import main, parameters
-from vcr.sandbox.enclave_ramdisk import _restore
-from vcr.sandbox.prod_machine import Prod, Sockets, restored
+from vcr.sandbox.enclave_ramdisk import Job, _restore
+from vcr.sandbox.hardware import Prod, Sockets, restored
 
 VERITY = Verity("ab" * 32, "cd" * 32, "cdcdcdcd-cdcd-8dcd-8dcd-cdcdcdcdcdcd", 7, 7 * 4096)
 IMAGE = Image(
@@ -29,6 +28,7 @@ IMAGE = Image(
     memory=1 << 30,
     cpus=2,
 )
+JOB = Job(loader=Path("/l"), qemu=Path("/q"), data=Path("/d"), ld=Path("/ld"))
 # By sha384sum, of coreutils.
 VECTORS = {
     0: "2a914bd6ef8a6c0654bbf33a1ec1a7f79574705211fc5d0dbba4d0ae5895c7fb"
@@ -155,7 +155,7 @@ def test_the_builder_says_the_registers_that_another_reader_computes(tmp_path: P
     told = json.loads((out / "pcrs.json").read_bytes())
     assert {told[f"PCR{number}"] for number in (0, 1, 2)} == {v.hex() for v in image.pcrs.values()}
     assert told["PCR16"] == of_root(bytes.fromhex(VERITY.root_hash)).hex()
-    assert image.of_kind(2) == [CMDLINE.encode()]
+    assert image.of_kind(2) == [KERNEL_LINE.encode()]
     rungs = {rung["name"]: rung["digest"] for rung in json.loads((out / "rungs.json").read_bytes())}
     assert rungs["pcr1"] == f"sha384:{image.pcrs[1].hex()}"
     assert sorted(rungs) == ["eif", "pcr0", "pcr1", "pcr2"]
@@ -175,17 +175,17 @@ def test_the_name_of_the_app_is_not_measured(tmp_path: Path) -> None:
 
 def test_the_loader_is_told_the_line_because_no_register_says_where_it_begins(repo: Path) -> None:
     """T14: words moved from the line to the kernel's end leave PCR0, PCR1 and PCR2 the same."""
-    moved, rest = CMDLINE[:9], CMDLINE[9:]
+    moved, rest = KERNEL_LINE[:9], KERNEL_LINE[9:]
     assert measure(b"kernel" + moved.encode(), rest.encode(), IMAGE.ramdisks) == measure(
-        b"kernel", CMDLINE.encode(), IMAGE.ramdisks
+        b"kernel", KERNEL_LINE.encode(), IMAGE.ramdisks
     )
-    told = _restore({"qemu": "/q", "data": "/d"})
-    assert told["cmdline"] == CMDLINE
-    assert f'const line = "{CMDLINE}"' in (repo / "guest/loader/cmdline_test.go").read_text()
+    told = _restore(JOB)
+    assert told["cmdline"] == KERNEL_LINE
+    assert f'const line = "{KERNEL_LINE}"' in (repo / "guest/loader/cmdline_test.go").read_text()
 
 
 def test_the_door_of_the_app_leads_to_the_loader_and_on_a_host_nowhere() -> None:
-    told = _restore({"qemu": "/q", "data": "/d"})
+    told = _restore(JOB)
     argv = told["argv"]
     assert f"socket,path={told['door']},server=on,wait=off,id=door" in argv
     assert "virtserialport,chardev=door,name=vcr.attest" in argv

@@ -2,7 +2,6 @@
 
 import json
 import lzma
-import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -82,11 +81,12 @@ def test_a_module_that_is_not_there_is_named(tmp_path: Path) -> None:
         load_modules(make_modules(tmp_path), ["nothing"])
 
 
-def test_the_kernel_builder_needs_a_kernel(tmp_path: Path) -> None:
+def test_the_kernel_builder_needs_a_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = {"kernel_deb": str(tmp_path / "x"), "modules": [], "epoch": 0}
+    job |= {"linux": "", "busybox_deb": "", "init": "/init"}
     (tmp_path / "x").write_bytes(b"no package")
     (tmp_path / "job").write_text(json.dumps(job))
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit):
         kernel.main(str(tmp_path / "job"), str(tmp_path / "out"))
 
@@ -190,9 +190,9 @@ def test_a_name_that_is_a_file_and_a_directory_is_refused(
 
 
 def test_what_the_agent_is_told() -> None:
-    machine = {"health": None, "ports": [80], "memory_mib": 1}
-    told = json.loads(rootfs._settings({"machine": machine, "config": {"StopSignal": "SIGINT"}}))
-    assert told == {"health": None, "ports": [80], "stop_signal": "SIGINT"}
+    machine = rootfs.Machine(debug=False, health=None, ports=(80,), writable=False, powers_off=True)
+    settings = json.loads(rootfs._settings(machine, {"StopSignal": "SIGINT"}))
+    assert settings == {"health": None, "ports": [80], "stop_signal": "SIGINT"}
 
 
 def test_a_tree_keeps_its_root() -> None:

@@ -1,6 +1,7 @@
 """Layers for overlayfs, what is taken out of a RUN's layer, and what its end means."""
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from vcr.sandbox.lower import OVERLAY_OPAQUE, overlay_nodes
 from vcr.sandbox.normalize import RULES, normalize
 from vcr.sandbox.run import check, layer_nodes, title
 
-WELL = {"exit": 0, "signal": 0, "error": "", "oom": False, "full": False, "refused": None}
+WELL = build_machine.Result(exit=0, signal=0, error="", oom=False, full=False)
 
 
 def test_a_layer_gets_the_directories_above_what_it_changes(tmp_path: Path) -> None:
@@ -75,23 +76,23 @@ def test_every_rule_can_be_switched() -> None:
         ({"exit": 1, "oom": True}, "out of memory"),
         ({"exit": 1, "full": True}, "is full"),
         ({"error": "no such program"}, "no such program"),
-        ({"refused": ["GET http://x/"]}, "GET http://x/"),
+        ({"refused": ("GET http://x/",)}, "GET http://x/"),
     ],
 )
 def test_how_a_step_ended_is_told(result: dict[str, Any], words: str) -> None:
-    spec = {"argv": ["/bin/sh", "-c", "make"]}
-    check(WELL, spec)
+    name = title(["/bin/sh", "-c", "make"])
+    check(WELL, name)
     with pytest.raises(Failure) as failure:
-        check({**WELL, **result}, spec)
+        check(replace(WELL, **result), name)
     report = failure.value.report
     assert words in report["what"] + report["why"]
     assert report["code"] == ("lock" if "refused" in result else "")
 
 
 def test_titles_are_short() -> None:
-    assert title({"argv": ["/bin/sh", "-c", "\n  make\n  more"]}) == "RUN make…"
-    assert title({"argv": ["/x", "y"]}) == "RUN /x y"
-    assert len(title({"argv": ["sh", "-c", "x" * 99]})) < 70
+    assert title(["/bin/sh", "-c", "\n  make\n  more"]) == "RUN make…"
+    assert title(["/x", "y"]) == "RUN /x y"
+    assert len(title(["sh", "-c", "x" * 99])) < 70
 
 
 def test_a_module_loses_its_signature() -> None:
@@ -149,7 +150,7 @@ def test_a_machine_that_ends_early_is_told(tmp_path: Path) -> None:
     with pytest.raises(Failure) as failure:
         build_machine.run(machine_that("kill -9 $$", tmp_path), tmp_path, shown.append)
     assert failure.value.report["why"] == "QEMU was ended by SIGKILL"
-    (tmp_path / "vcr.result").write_text(json.dumps(WELL))
+    (tmp_path / "vcr.result").write_text(json.dumps(asdict(WELL)))
     assert build_machine.run(machine_that("true", tmp_path), tmp_path, shown.append) == WELL
 
 

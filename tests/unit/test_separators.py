@@ -27,7 +27,7 @@ from vcr.model.url import check_image, check_url, encoded
 from vcr.model.volume import split_volume
 from vcr.runtime.ssh import Access
 from vcr.sandbox.build_machine import option
-from vcr.sandbox.prod_machine import Prod, Sockets, restored
+from vcr.sandbox.hardware import Prod, Sockets, restored
 from vcr.settings import Settings
 from vcr.tools.binary_cache import BinaryCache
 from vcr.tools.nix import Nix

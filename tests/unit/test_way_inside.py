@@ -28,7 +28,7 @@ from vcr.errors import UsageError, VcrError
 from vcr.model.project import load_project
 from vcr.runtime.exec import Answer, check_system, find_shell, inside_of
 from vcr.runtime.record import Record, Records, start_time
-from vcr.sandbox.prod_machine import DEBUG_PORTS, debug_sockets
+from vcr.sandbox.hardware import DEBUG_PORTS, debug_sockets
 from vcr.settings import Settings
 
 type Talk = Callable[[Any], None]

@@ -17,7 +17,7 @@ from typing import Any
 
 from vcr.agent.client import NoAnswerError, number
 from vcr.flock import flocked
-from vcr.sandbox.prod_machine import debug_sockets
+from vcr.sandbox.hardware import debug_sockets
 
 WINDOW = 256 << 10  # bytes of input that are sent before the agent has taken them
 PIECE = 24 << 10  # bytes of input in a line

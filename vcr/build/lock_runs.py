@@ -5,10 +5,9 @@ for more is carried out with a network. What succeeds stays in the Nix store, so
 the build after `vcr lock` finds it there.
 """
 
-import json
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vcr.atomic import scratch_directory
@@ -17,6 +16,7 @@ from vcr.command_log import hiding, noted
 from vcr.errors import ExitCode, LockError, VcrError
 from vcr.formats.cpio import write_initrd
 from vcr.formats.failure import Failure
+from vcr.formats.job import read_job
 from vcr.lock.recorder import Recorder
 from vcr.lock.secrets.placeholders import Secrets
 from vcr.model.arch import Arch
@@ -61,7 +61,7 @@ class StepLocker:
             if ident is None:
                 return _pruned(lock, arch, {run.key for run in runs.values()})
             run = runs[ident]
-            self._say(step.title({"argv": run.argv}))
+            self._say(step.title(run.argv))
             try:
                 layer = self.builder.build_layer(plan, ident, self._say)
                 self._look_through(layer, run)
@@ -76,8 +76,7 @@ class StepLocker:
         for file in sorted(path for path in layer.rglob("*") if path.is_file()):
             if name := self.secrets.find_in_file(file):
                 raise VcrError(
-                    f"{run.origin}: {step.title({'argv': run.argv})} has the secret {name}"
-                    " in its layer",
+                    f"{run.origin}: {step.title(run.argv)} has the secret {name} in its layer",
                     why="the step was told it in a form that the recorder did not see",
                     fix=f"remove it with `nix-store --delete {layer}`, and replace the secret",
                 )
@@ -86,7 +85,7 @@ class StepLocker:
         before = self._recorded.setdefault(run.key, set())
         if ident in before:
             raise LockError(
-                f"{run.origin}: {step.title({'argv': run.argv})} cannot be locked",
+                f"{run.origin}: {step.title(run.argv)} cannot be locked",
                 why=f"what it asks for is different each time: {why.why}",
                 fix="make it ask for fixed addresses, or ADD the file with --checksum",
             )
@@ -96,19 +95,20 @@ class StepLocker:
         told = known[run.key].exchanges if before else ()
         before.add(ident)
         asked = (*told, *(e for e in recorder.exchanges if e not in told))
-        entry = LockedRun(command=step.title({"argv": run.argv}), exchanges=asked)
+        entry = LockedRun(command=step.title(run.argv), exchanges=asked)
         runs = {**lock.runs, run.arch: {**known, run.key: entry}}
         return lock.model_copy(update={"runs": runs, "bodies": {**lock.bodies, **recorder.bodies}})
 
     def _carry_out(self, plan: Plan, ident: str, run: Run) -> Recorder:
         """Carry out a step with a recorder for its network; raises VcrError when it fails."""
-        job = json.loads(self.builder.build_layer(plan, ident, self._say, part="jobs").read_bytes())
+        file = self.builder.build_layer(plan, ident, self._say, part="jobs")
+        job = read_job(step.Job, str(file))
         recorder = self.recorder(self._say)
         tail: list[str] = []
         try:
             with scratch_directory() as scratch:
                 result = self._boot(job, scratch, recorder, tail)
-            step.check({**result, "refused": []}, job["spec"])
+            step.check(replace(result, refused=()), step.title(run.argv))
         except Failure as failure:
             report = failure.report
             problem = recorder.problem
@@ -125,7 +125,7 @@ class StepLocker:
         if recorder.problem is not None:  # the step did not mind, but its layer depends on it
             problem = recorder.problem
             raise VcrError(
-                f"{run.origin}: {step.title(job['spec'])} asks for what cannot be had",
+                f"{run.origin}: {step.title(run.argv)} asks for what cannot be had",
                 why=f"{problem.what}: {problem.why}",
                 fix=problem.fix,
                 code=problem.code,
@@ -133,13 +133,12 @@ class StepLocker:
         return recorder
 
     def _boot(
-        self, job: Mapping[str, object], scratch: Path, recorder: Recorder, tail: list[str]
-    ) -> dict[str, object]:
-        machine = build_machine.Machine.of(dict(job["machine"]))  # type: ignore[call-overload]
+        self, job: step.Job, scratch: Path, recorder: Recorder, tail: list[str]
+    ) -> build_machine.Result:
         initrd = scratch / "initrd"
-        told = step.machine_job(dict(job), network="record")
-        tree = build_machine.job_tree(told, step.machine_files(dict(job)))
-        write_initrd(initrd, Path(machine.initramfs), tree, int(str(job["epoch"])))
+        request = step.request(job, network="record")
+        tree = build_machine.job_tree(request, step.machine_files(job))
+        write_initrd(initrd, Path(job.machine.initramfs), tree, job.epoch)
 
         def show(piece: bytes) -> None:
             lines = piece.decode("utf-8", "replace").splitlines()
@@ -154,7 +153,7 @@ class StepLocker:
             recorder.start(listener)
             # Its time is the host's: a client that waits for the network must not time out.
             argv = build_machine.command_line(
-                machine, initrd, scratch, clock=build_machine.FREE, fetch=scratch / "fetch"
+                job.machine, initrd, scratch, clock=build_machine.FREE, fetch=scratch / "fetch"
             )
             with noted(argv) as note:
                 result = build_machine.run(argv, scratch, show)

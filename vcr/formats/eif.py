@@ -17,6 +17,13 @@ MAGIC = b".eif"
 VERSION = 4
 MAX_SECTIONS = 32
 KERNEL, CMDLINE, RAMDISK, METADATA = 1, 2, 3, 5  # 4 is a signature, which ours do not have
+# The command line, which is in the first ramdisk once more. Registers are of the parts one after
+# the other, without anything between: words moved from the line to the kernel's end change
+# none. guest/loader/cmdline.go, behind both, compares the line that the kernel got with this
+# one; what a hypervisor may add is said there.
+# reboot=k, panic=-1: whatever goes wrong ends the enclave. pci=off: it has virtio-mmio only,
+# and is told where by what the hypervisor adds to this line.
+KERNEL_LINE = "reboot=k panic=-1 pci=off console=ttyS0 quiet random.trust_cpu=on rdinit=/init"
 ARCHITECTURES = {"amd64": 0, "arm64": 1}  # bit 0 of the header's flags
 _HEADER = struct.Struct(">4sHHQQHH32Q32QI")  # without the CRC
 _CRC = struct.Struct(">I")

@@ -17,12 +17,6 @@ class Arch(enum.StrEnum):
     AMD64 = "amd64"
     ARM64 = "arm64"
 
-    @property
-    def debian_triplet(self) -> str:
-        """Return Debian's multiarch triplet, the directory name under /usr/lib."""
-        machine = {"riscv64": "riscv64", "amd64": "x86_64", "arm64": "aarch64"}[self.value]
-        return f"{machine}-linux-gnu"
-
 
 # What uname(2) calls the architectures.
 MACHINES = {Arch.AMD64: "x86_64", Arch.ARM64: "aarch64", Arch.RISCV64: "riscv64"}

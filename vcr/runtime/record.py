@@ -17,7 +17,7 @@ from vcr.engines.machine import Channels, Forward
 from vcr.errors import HostError, UsageError
 from vcr.flock import flocked
 from vcr.model.project import Project
-from vcr.sandbox.prod_machine import debug_sockets
+from vcr.sandbox.hardware import debug_sockets
 from vcr.settings import Settings
 
 SCHEMA = 1

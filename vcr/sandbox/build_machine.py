@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vcr.formats.failure import Failure
+from vcr.formats.job import as_record
 from vcr.formats.tree import Content, Node, Tree, directory, text_file
 from vcr.model.board import BOARDS, Board
 
@@ -27,8 +28,6 @@ PORTS = ("console", OUTPUT, RESULT, LAYER, CACHE)
 POLL_SECONDS = 0.05
 MAX_OUTPUT = 16 << 20  # bytes a step may print
 MAX_RESULT = 1 << 20  # bytes
-# Of a Result of guest/step/main.go, which also has `refused`: lines, or null.
-RESULT_FIELDS = {"exit": int, "signal": int, "error": str, "oom": bool, "full": bool}
 # Bytes that all ports together may take on this host. A file of zeros costs the machine
 # nothing, and is sent whole.
 MAX_FILES = 32 << 30
@@ -78,15 +77,22 @@ class Machine:
     debian: bool  # the kernel is Debian's
     memory_mib: int
 
-    @classmethod
-    def of(cls, job: dict[str, Any]) -> "Machine":
-        """Take it from a job's JSON."""
-        return cls(**job)
-
     @property
     def board(self) -> Board:
         """Return the board that the kernel is for, whichever host emulates it."""
         return BOARDS[self.arch]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a step ended: a Result of guest/step/main.go."""
+
+    exit: int
+    signal: int  # that ended it, or 0
+    error: str  # why it could not be started
+    oom: bool
+    full: bool  # the disk was
+    refused: tuple[str, ...] | None = None  # what it asked the network for in vain
 
 
 def option(value: Path | str) -> str:
@@ -136,10 +142,10 @@ def command_line(
     return argv
 
 
-def job_tree(job: dict[str, Any], files: dict[str, Path]) -> Tree:
-    """Return what the machine reads: the JOB and FILES (path in the machine → on this host)."""
+def job_tree(request: dict[str, Any], files: dict[str, Path]) -> Tree:
+    """Return what the machine reads: the REQUEST and FILES (path in the machine → on this host)."""
     tree = Tree()
-    tree.put("job.json", text_file(json.dumps(job, sort_keys=True)))
+    tree.put("job.json", text_file(json.dumps(request, sort_keys=True)))
     for name, file in files.items():
         tree.put(name, Node("file", 0o600, content=Content.of_file(file)), parents=directory(0o700))
     return tree
@@ -151,7 +157,7 @@ def disk_size(machine: Machine, files: dict[str, Path]) -> int:
     return max(MIN_DISK, (left - RESERVED) * 4 // 5)
 
 
-def run(argv: list[str], files: Path, show: Callable[[bytes], None]) -> dict[str, Any]:
+def run(argv: list[str], files: Path, show: Callable[[bytes], None]) -> Result:
     """Run a machine to its end, give its output to SHOW as it comes, return its result.
 
     Raises Failure when it ends without one, and when it prints too much.
@@ -171,7 +177,7 @@ def run(argv: list[str], files: Path, show: Callable[[bytes], None]) -> dict[str
     )
 
 
-def read_result(path: Path) -> dict[str, Any]:
+def read_result(path: Path) -> Result:
     """Read the result that guest/step left at PATH; raises Failure.
 
     The command of the step is root in that machine, and can write there as well.
@@ -179,21 +185,11 @@ def read_result(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         data = file.read(MAX_RESULT + 1)
     try:
-        told = json.loads(data) if len(data) <= MAX_RESULT else None
-    except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict) or not _is_result(told):
-        raise Failure("the build machine gave no result", why="the command wrote to its port")
-    return told
-
-
-def _is_result(told: dict[str, Any]) -> bool:
-    refused = told.get("refused", "")
-    return (
-        all(type(told.get(name)) is kind for name, kind in RESULT_FIELDS.items())
-        and (refused is None or isinstance(refused, list))
-        and all(isinstance(line, str) for line in refused or [])
-    )
+        if len(data) <= MAX_RESULT:
+            return as_record(Result, json.loads(data))
+    except (ValueError, RecursionError, Failure):
+        pass
+    raise Failure("the build machine gave no result", why="the command wrote to its port")
 
 
 def _relay(pieces: Iterator[bytes], show: Callable[[bytes], None]) -> None:

@@ -12,10 +12,12 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vcr.formats.failure import Failure, guarded
+from vcr.formats.job import read_job
 from vcr.formats.oci import sha256_of
 from vcr.formats.rungs import Rung, write_rungs
 
@@ -36,32 +38,64 @@ os.exit(machine:verify_hash_tree() and 0 or 1)
 """
 
 
-def lua(job: dict[str, Any]) -> str:
+@dataclass(frozen=True)
+class Emulator:
+    """The emulator, and what it runs on: store paths of the tools that have Lua."""
+
+    emulator: Path
+    tools: Path
+    libraries: Path  # the directory of its shared libraries
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long guest/agent waits for health, in seconds: of [health]."""
+
+    start_period: float
+    interval: float
+    retries: int
+
+
+@dataclass(frozen=True)
+class Job(Emulator):
+    """What nix/stages/machine.nix gives."""
+
+    name: str
+    memory_mib: int
+    squashfs: Path
+    kernel: Path
+    package: Path  # what the emulator was unpacked of
+    pinned: bool  # neither it nor the kernel is one's own
+    health: Patience | None
+    healthy: bool  # or it stays before its first instruction
+
+
+def lua(emulator: Emulator) -> str:
     """Return the interpreter that runs the emulator's command line."""
-    return f"{job['tools']}/usr/bin/lua5.4"
+    return f"{emulator.tools}/usr/bin/lua5.4"
 
 
-def program(job: dict[str, Any]) -> list[str]:
+def program(emulator: Emulator) -> list[str]:
     """Return the argv that starts it. The script in the package looks below /usr only."""
-    return [lua(job), f"{job['emulator']}/usr/share/lua/5.4/cartesi-machine.lua"]
+    return [lua(emulator), f"{emulator.emulator}/usr/share/lua/5.4/cartesi-machine.lua"]
 
 
-def environment(job: dict[str, Any]) -> dict[str, str]:
+def environment(emulator: Emulator) -> dict[str, str]:
     """Return what makes Lua find the emulator's modules."""
-    root = job["emulator"]
+    root = emulator.emulator
     return {
         "LUA_PATH_5_4": f"{root}/usr/share/lua/5.4/?.lua;;",
         "LUA_CPATH_5_4": f"{root}/usr/lib/lua/5.4/?.so;;",
-        "LD_LIBRARY_PATH": f"{root}/usr/lib:{job['libraries']}",
+        "LD_LIBRARY_PATH": f"{root}/usr/lib:{emulator.libraries}",
     }
 
 
-def arguments(job: dict[str, Any], out: Path, root_hash: Path) -> list[str]:
+def arguments(job: Job, out: Path, root_hash: Path) -> list[str]:
     """Return what the emulator is told to build the machine of JOB, up to its limit of cycles."""
-    drive = f"label:root,data_filename:{job['squashfs']},read_only,mount:false"
+    drive = f"label:root,data_filename:{job.squashfs},read_only,mount:false"
     told = [
-        f"--ram-image={job['kernel']}",
-        f"--ram-length={job['memory_mib']}Mi",
+        f"--ram-image={job.kernel}",
+        f"--ram-length={job.memory_mib}Mi",
         "--no-root-flash-drive",
         f"--flash-drive={drive}",
         f"--append-bootargs={BOOT_ARGUMENTS}",
@@ -70,26 +104,24 @@ def arguments(job: dict[str, Any], out: Path, root_hash: Path) -> list[str]:
         "--hash-tree=hash_function:sha256,phtc_size:1",
         f"--console-io=output_filename:{out / CONSOLE}",
         f"--final-hash={root_hash}",
-        f"--max-mcycle={limit(job) if job['healthy'] else 0}",
+        f"--max-mcycle={limit(job.health) if job.healthy else 0}",
         f"--store={out / STORED}",
     ]
-    return [*told, "--assert-rolling-template"] if job["healthy"] else told
+    return [*told, "--assert-rolling-template"] if job.healthy else told
 
 
-def limit(job: dict[str, Any]) -> int:
-    """Return the cycles that the machine of JOB may take; guest/agent gives up before."""
-    health = job["health"]
-    patience = health["start_period"] + health["retries"] * health["interval"] if health else 60
+def limit(health: Patience | None) -> int:
+    """Return the cycles that a machine may take; guest/agent gives up before."""
+    patience = health.start_period + health.retries * health.interval if health else 60
     return int((BOOT_SECONDS + patience) * CYCLES_PER_SECOND)
 
 
 def main(specification: str, out: str) -> None:
     """Build what the JSON file SPECIFICATION describes into directory OUT."""
-    job = json.loads(Path(specification).read_bytes())
-    guarded(lambda: build(job, Path(out), Path("scratch").resolve()))
+    guarded(lambda: build(read_job(Job, specification), Path(out), Path("scratch").resolve()))
 
 
-def build(job: dict[str, Any], out: Path, scratch: Path) -> None:
+def build(job: Job, out: Path, scratch: Path) -> None:
     """Run the machine of JOB and describe what it became; raises Failure."""
     scratch.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True)
@@ -108,11 +140,11 @@ def build(job: dict[str, Any], out: Path, scratch: Path) -> None:
     told = {"engine_version": version, "root_hash": digest, "cycles": cycles}
     _describe(job, told, out)
     size = sum(path.stat().st_size for path in (out / STORED).rglob("*") if path.is_file())
-    name = "snapshot" if job["healthy"] else "machine"
+    name = "snapshot" if job.healthy else "machine"
     write_rungs(out, [Rung(name, digest, size, DESCRIPTION)])
 
 
-def check_end(code: int, said: str, job: dict[str, Any], stored: Path) -> None:
+def check_end(code: int, said: str, job: Job, stored: Path) -> None:
     """Raise Failure, and remove what was STORED, unless the emulator ended as it should."""
     if code == PARKED:
         return
@@ -125,13 +157,13 @@ def check_end(code: int, said: str, job: dict[str, Any], stored: Path) -> None:
     raise Failure(
         "the app never became healthy",
         why=" ".join(reasons[-1:])
-        or ("the machine ended by itself" if ended else f"{limit(job)} cycles passed"),
+        or ("the machine ended by itself" if ended else f"{limit(job.health)} cycles passed"),
         fix="the lines above are its last; check [health] in vcr.toml or HEALTHCHECK",
         code="unhealthy",
     )
 
 
-def _verify(job: dict[str, Any], stored: Path) -> tuple[str, int]:
+def _verify(job: Job, stored: Path) -> tuple[str, int]:
     """Have the emulator compute the hash tree anew: a loaded machine trusts what is STORED.
 
     Returns the emulator's version and the cycles that the machine has run.
@@ -153,16 +185,17 @@ def version_and_cycles(said: bytes) -> tuple[str, int]:
     return version, int(cycles)
 
 
-def _describe(job: dict[str, Any], told: dict[str, Any], out: Path) -> None:
+def _describe(job: Job, told: dict[str, Any], out: Path) -> None:
+    inputs = {"kernel": job.kernel, "package": job.package, "squashfs": job.squashfs}
     description = {
         "schema": SCHEMA,
-        "name": job["name"],
+        "name": job.name,
         "engine": "cartesi",
-        "pinned": job["pinned"],
-        "memory_mib": job["memory_mib"],
+        "pinned": job.pinned,
+        "memory_mib": job.memory_mib,
         "kernel_line": BOOT_ARGUMENTS,
         "hash_function": "sha256",
         **told,
-        "inputs": {name: sha256_of(Path(job[name])) for name in ("kernel", "package", "squashfs")},
+        "inputs": {name: sha256_of(path) for name, path in inputs.items()},
     }
     (out / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")

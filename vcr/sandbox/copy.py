@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from vcr.formats.chmod import changed_mode
 from vcr.formats.failure import Failure
@@ -31,59 +31,111 @@ from vcr.formats.users import find_owner
 URL_MODE = 0o600  # Docker's for a file from an address
 
 
+@dataclass(frozen=True)
+class ContextSource:
+    """A file or directory of the build context."""
+
+    path: str  # in the context, "." for all of it
+    name: str  # what it is called inside a directory
+    context: Path  # as imported
+    kind: Literal["context"] = "context"
+
+
+@dataclass(frozen=True)
+class StageSource:
+    """What a pattern matches in another stage."""
+
+    pattern: str
+    layers: tuple[Path, ...]  # of that stage, bottom first
+    kind: Literal["stage"] = "stage"
+
+
+@dataclass(frozen=True)
+class InlineSource:
+    """A here-document."""
+
+    name: str
+    content: str
+    kind: Literal["inline"] = "inline"
+
+
+@dataclass(frozen=True)
+class UrlSource:
+    """A file that was fetched."""
+
+    name: str
+    file: Path
+    kind: Literal["url"] = "url"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A COPY or ADD, as vcr.model.plan.Copy says."""
+
+    sources: tuple[ContextSource | StageSource | InlineSource | UrlSource, ...]
+    dest: str
+    chown: str = ""
+    chmod: str = ""
+    exclude: tuple[str, ...] = ()
+    parents: bool = False
+    link: bool = False  # then nothing is below
+    extract: bool = False
+    op: Literal["copy"] = "copy"
+
+
 @dataclass
 class Copy:
     """One copy into TREE; `written` collects the paths that make the new layer."""
 
     tree: Tree
-    spec: dict[str, Any]  # vcr.model.plan.Copy
+    spec: Spec
     scratch: Path
     written: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Look up the owner in the image, as it is below this layer."""
-        chown = self.spec["chown"]
+        chown = self.spec.chown
         self.owner = find_owner(self.tree, chown) if chown else None
         self.excluded = [
             (p.startswith("!"), compile_pattern(p.lstrip("!").strip("/"), double_star=True))
-            for p in self.spec["exclude"]
+            for p in self.spec.exclude
         ]
         self._copied: dict[int, tuple[Node, Node]] = {}  # id of a source → source, its copy
 
-    def from_context(self, source: dict[str, Any], context: Path) -> None:
-        """Copy a file or directory of the build context, imported at CONTEXT."""
-        path = context if source["path"] == "." else context / source["path"]
+    def from_context(self, source: ContextSource) -> None:
+        """Copy a file or directory of the build context."""
+        path = source.context if source.path == "." else source.context / source.path
         if path.is_dir() and not path.is_symlink():
-            self._copy_directory(tree_of_directory(path), "", source["path"])
+            self._copy_directory(tree_of_directory(path), "", source.path)
             return
-        if self.spec["extract"] and self._extract(path):
+        if self.spec.extract and self._extract(path):
             return
-        self._copy_file(node_of_file(path), source["name"], source["path"])
+        self._copy_file(node_of_file(path), source.name, source.path)
 
-    def from_stage(self, source: dict[str, Any], stage: Tree) -> None:
-        """Copy what a pattern matches in another stage; owners and modes are kept."""
-        found = list(self._matches(stage, source["pattern"]))
-        if len(found) > 1 and not self.spec["dest"].endswith("/"):
+    def from_stage(self, source: StageSource, stage: Tree) -> None:
+        """Copy what a pattern matches in STAGE, another one; owners and modes are kept."""
+        paths = list(self._matches(stage, source.pattern))
+        if len(paths) > 1 and not self.spec.dest.endswith("/"):
             raise Failure(
-                f"{source['pattern']} matches {len(found)} files",
-                why=f"so {self.spec['dest']} must be a directory",
-                fix=f"write {self.spec['dest']}/",
+                f"{source.pattern} matches {len(paths)} files",
+                why=f"so {self.spec.dest} must be a directory",
+                fix=f"write {self.spec.dest}/",
             )
-        for path in found:
+        for path in paths:
             node = stage.nodes[stage.resolve(path)]
             if node.kind == "dir":
                 self._copy_directory(stage, stage.resolve(path), path)
             else:
                 self._copy_file(node, posixpath.basename(path), path)
 
-    def from_text(self, source: dict[str, Any]) -> None:
+    def from_text(self, source: InlineSource) -> None:
         """Write a here-document."""
-        self._copy_file(text_file(source["content"]), source["name"], source["name"])
+        self._copy_file(text_file(source.content), source.name, source.name)
 
-    def from_url(self, source: dict[str, Any], file: Path) -> None:
-        """Copy a fetched FILE; it is not unpacked, as Docker does not either."""
-        node = Node("file", URL_MODE, content=Content.of_file(file))
-        self._copy_file(node, source["name"], source["name"])
+    def from_url(self, source: UrlSource) -> None:
+        """Copy a fetched file; it is not unpacked, as Docker does not either."""
+        node = Node("file", URL_MODE, content=Content.of_file(source.file))
+        self._copy_file(node, source.name, source.name)
 
     def _matches(self, stage: Tree, pattern: str) -> Iterator[str]:
         name = pattern.strip("/")
@@ -103,10 +155,10 @@ class Copy:
     def _copy_file(self, node: Node, name: str, source: str) -> None:
         if self._is_excluded(name):
             return
-        dest = self.spec["dest"].strip("/")
-        if self.spec["parents"]:
+        dest = self.spec.dest.strip("/")
+        if self.spec.parents:
             target = posixpath.join(dest, _kept_parents(source))
-        elif self.spec["dest"].endswith("/") or self._is_directory(dest):
+        elif self.spec.dest.endswith("/") or self._is_directory(dest):
             target = posixpath.join(dest, name)
         else:
             target = self.tree.resolve(dest)  # as BuildKit: a link there is written through
@@ -114,8 +166,8 @@ class Copy:
 
     def _copy_directory(self, source: Tree, root: str, named: str) -> None:
         """Copy the contents of ROOT in SOURCE; the destination becomes a directory."""
-        dest = self.spec["dest"].strip("/")
-        if self.spec["parents"]:
+        dest = self.spec.dest.strip("/")
+        if self.spec.parents:
             dest = posixpath.join(dest, _kept_parents(named))
         resolved = self.tree.resolve(dest)
         old = self.tree.get(resolved)
@@ -145,8 +197,8 @@ class Copy:
 
     def _changed(self, node: Node) -> Node:
         changed = node.owned(*self.owner) if self.owner else replace(node)
-        if self.spec["chmod"] and node.kind != "link":
-            changed = replace(changed, mode=changed_mode(node, self.spec["chmod"]))
+        if self.spec.chmod and node.kind != "link":
+            changed = replace(changed, mode=changed_mode(node, self.spec.chmod))
         return changed
 
     def _extract(self, path: Path) -> bool:
@@ -154,7 +206,7 @@ class Copy:
         plain = self._plain(path)
         if plain is None:
             return False
-        dest = self.spec["dest"].strip("/")
+        dest = self.spec.dest.strip("/")
         if self.tree.resolve(dest) not in self.tree:
             self._put(dest, directory())
         for name, node in entries(plain):

@@ -8,13 +8,13 @@ Output: `enclave.eif`, pcrs.json, rungs.json.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from vcr.formats.boundary import CMDLINE
 from vcr.formats.cpio import cpio_bytes
-from vcr.formats.eif import Image, encode, metadata
+from vcr.formats.eif import KERNEL_LINE, Image, encode, metadata
 from vcr.formats.failure import guarded
+from vcr.formats.job import read_job
 from vcr.formats.pcrs import measure, of_root
 from vcr.formats.rungs import Rung, rung_of_file, write_rungs
 from vcr.formats.tree import Tree, text_file
@@ -28,10 +28,22 @@ RESERVED = 256 << 20
 CPUS = 2
 
 
+@dataclass(frozen=True)
+class Job:
+    """What nix/stages/enclave.nix gives."""
+
+    name: str
+    arch: str
+    kernel: Path
+    kernel_version: str
+    runtime: Path
+    verity: Path
+    machine: Path
+
+
 def main(specification: str, out: str) -> None:
     """Build what the JSON file SPECIFICATION describes into directory OUT."""
-    job = json.loads(Path(specification).read_bytes())
-    guarded(lambda: _build(job, Path(out)))
+    guarded(lambda: _build(read_job(Job, specification), Path(out)))
 
 
 def parameters(verity: Verity) -> bytes:
@@ -49,17 +61,17 @@ def parameters(verity: Verity) -> bytes:
     return cpio_bytes(tree, 0)
 
 
-def _build(job: dict[str, Any], out: Path) -> None:
+def _build(job: Job, out: Path) -> None:
     out.mkdir(parents=True)
-    verity = Verity.of(json.loads(Path(job["verity"]).read_bytes()))
-    ramdisks = (Path(job["runtime"]).read_bytes(), parameters(verity))
-    machine = json.loads(Path(job["machine"]).read_bytes())
+    verity = Verity.of(json.loads(job.verity.read_bytes()))
+    ramdisks = (job.runtime.read_bytes(), parameters(verity))
+    machine = json.loads(job.machine.read_bytes())
     image = Image(
-        arch=job["arch"],
-        kernel=Path(job["kernel"]).read_bytes(),
-        cmdline=CMDLINE,
+        arch=job.arch,
+        kernel=job.kernel.read_bytes(),
+        cmdline=KERNEL_LINE,
         ramdisks=ramdisks,
-        metadata=metadata(job["name"], job["kernel_version"]),
+        metadata=metadata(job.name, job.kernel_version),
         memory=RESERVED + 2 * sum(map(len, ramdisks)) + 2 * (machine["memory_mib"] << 20),
         cpus=CPUS,
     )

@@ -8,14 +8,16 @@ the loader compares with the one that there is. Output: `runtime`, a cpio archiv
 
 import json
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vcr.formats.boundary import CMDLINE
 from vcr.formats.cpio import write_cpio
+from vcr.formats.eif import KERNEL_LINE
 from vcr.formats.failure import Failure, guarded
+from vcr.formats.job import read_job
 from vcr.formats.tree import Content, Node, Tree, directory, text_file
-from vcr.sandbox.prod_machine import RAM, Prod, Sockets, restored
+from vcr.sandbox.hardware import RAM, Prod, Sockets, restored
 
 RUNTIME = "runtime"
 RESTORE = "vcr/restore.json"
@@ -24,21 +26,30 @@ AGENT, DOOR, MONITOR = Path("/run/agent"), Path("/run/door"), Path("/run/qmp")
 CONSOLE = Path("/dev/console")
 
 
+@dataclass(frozen=True)
+class Job:
+    """What nix/stages/enclave.nix gives for the first ramdisk."""
+
+    loader: Path
+    qemu: Path
+    data: Path  # QEMU's directory of firmware
+    ld: Path  # the dynamic linker that QEMU is loaded by
+
+
 def main(specification: str, out: str) -> None:
     """Build what the JSON file SPECIFICATION describes into directory OUT."""
-    job = json.loads(Path(specification).read_bytes())
-    guarded(lambda: _build(job, Path(out)))
+    guarded(lambda: _build(read_job(Job, specification), Path(out)))
 
 
-def _build(job: dict[str, Any], out: Path) -> None:
+def _build(job: Job, out: Path) -> None:
     out.mkdir(parents=True)
     tree = Tree()
     for name in ("dev", "proc", "sys", "run", "tmp", str(DRIVE).lstrip("/")):
         tree.put(name, directory())
     tree.put("dev/console", Node("char", 0o600, device=(5, 1)))
-    tree.put("init", Node("file", 0o755, content=Content.of_file(Path(job["loader"]))))
-    loader = Path(job["ld"])
-    for path in (loader, Path(job["qemu"]), *_libraries(loader, Path(job["qemu"]))):
+    tree.put("init", Node("file", 0o755, content=Content.of_file(job.loader)))
+    loader = job.ld
+    for path in (loader, job.qemu, *_libraries(loader, job.qemu)):
         content = Content.of_file(path.resolve())
         tree.put(str(path).lstrip("/"), Node("file", 0o755, content=content))
     tree.put(RESTORE, text_file(json.dumps(_restore(job), indent=1, sort_keys=True) + "\n"))
@@ -55,10 +66,10 @@ def _libraries(loader: Path, program: Path) -> list[Path]:
     return sorted({Path(words[0]) for words in found if words})
 
 
-def _restore(job: dict[str, Any]) -> dict[str, Any]:
+def _restore(job: Job) -> dict[str, Any]:
     """Return restore.json; the argv is that of `vcr up`, with other paths."""
-    machine = Prod(job["qemu"], job["data"], "{memory}", "{clock}")
+    machine = Prod(str(job.qemu), str(job.data), "{memory}", "{clock}")
     made = Sockets(AGENT, MONITOR, door=DOOR)
     argv = restored(machine, DRIVE / RAM, CONSOLE, CONSOLE, made, "user")
     sockets = {"agent": str(AGENT), "door": str(DOOR), "monitor": str(MONITOR)}
-    return {"argv": argv, "cmdline": CMDLINE, **sockets}
+    return {"argv": argv, "cmdline": KERNEL_LINE, **sockets}

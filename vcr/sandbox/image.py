@@ -1,11 +1,12 @@
 """Builder of the image stage: layers and config into an OCI layout, and its rung."""
 
-import json
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vcr.formats.failure import guarded
+from vcr.formats.job import read_job
 from vcr.formats.oci import TAG, Layout, platform
 from vcr.formats.rungs import Rung, write_rungs
 
@@ -13,19 +14,29 @@ REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
 
 
+@dataclass(frozen=True)
+class Job:
+    """What nix/stages/image.nix gives."""
+
+    name: str
+    arch: str
+    epoch: int
+    config: dict[str, Any]
+    layers: tuple[Path, ...]
+
+
 def main(specification: str, out: str) -> None:
     """Build the image that the JSON file SPECIFICATION describes into directory OUT."""
-    job = json.loads(Path(specification).read_bytes())
-    guarded(lambda: _build(job, Path(out)))
+    guarded(lambda: _build(read_job(Job, specification), Path(out)))
 
 
-def _build(job: dict[str, Any], out: Path) -> None:
+def _build(job: Job, out: Path) -> None:
     layout = Layout(out / "layout")
     layout.root.mkdir(parents=True)
-    layers = [Path(layer) for layer in job["layers"] if _has_entries(Path(layer))]
-    manifest = layout.add_image(layers, job["config"], job["arch"], job["epoch"])
-    names = {REF_NAME: TAG, CONTAINERD_NAME: f"{job['name']}:{TAG}"}
-    layout.finish([manifest.to_json(platform=platform(job["arch"]), annotations=names)])
+    layers = [layer for layer in job.layers if _has_entries(layer)]
+    manifest = layout.add_image(layers, job.config, job.arch, job.epoch)
+    names = {REF_NAME: TAG, CONTAINERD_NAME: f"{job.name}:{TAG}"}
+    layout.finish([manifest.to_json(platform=platform(job.arch), annotations=names)])
     size = sum(layer.stat().st_size for layer in layers)
     blob = layout.blob(manifest.digest).relative_to(out)
     write_rungs(out, [Rung("image", manifest.digest, size, str(blob))])

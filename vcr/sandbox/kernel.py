@@ -4,14 +4,15 @@ The initramfs holds the given /init, for one that is a script busybox, and the f
 that a virtual machine needs of Debian's.
 """
 
-import json
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vcr.formats.cpio import write_cpio
 from vcr.formats.debs import read_package
 from vcr.formats.failure import Failure, guarded
+from vcr.formats.job import read_job
 from vcr.formats.kernel_modules import load_modules
 from vcr.formats.rungs import rung_of_file, write_rungs
 from vcr.formats.tar import entries
@@ -23,36 +24,47 @@ INITRAMFS = "initramfs"
 SYMBOLS, DEBUG_SYMBOLS = "System.map", "symbols"
 
 
+@dataclass(frozen=True)
+class Job:
+    """What nix/lib/kernel.nix gives."""
+
+    linux: str  # the output of nix/kernel.nix, or ""
+    kernel_deb: str  # Debian's package, or ""
+    busybox_deb: str  # or ""
+    init: Path
+    modules: tuple[str, ...]
+    epoch: int
+
+
 def main(specification: str, out: str) -> None:
     """Build what the JSON file SPECIFICATION describes into directory OUT."""
-    job = json.loads(Path(specification).read_bytes())
-    guarded(lambda: _build(job, Path(out), Path("scratch").resolve()))
+    guarded(lambda: _build(read_job(Job, specification), Path(out), Path("scratch").resolve()))
 
 
-def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
+def _build(job: Job, out: Path, scratch: Path) -> None:
     out.mkdir(parents=True)
     loaded: list[tuple[str, Node]] = []
-    if job["kernel_deb"]:
-        loaded = _unpack(Path(job["kernel_deb"]), job["modules"], out, scratch)
+    if job.kernel_deb:
+        loaded = _unpack(Path(job.kernel_deb), job.modules, out, scratch)
     else:
         for name in (KERNEL, SYMBOLS, DEBUG_SYMBOLS):
-            shutil.copyfile(Path(job["linux"]) / name, out / name)
+            shutil.copyfile(Path(job.linux) / name, out / name)
     tree = Tree()
     for name in ("dev", "proc", "sys", "root"):
         tree.put(name, directory())
-    if job["busybox_deb"]:
-        tree.put("bin/busybox", _busybox(Path(job["busybox_deb"]), scratch))
-    tree.put("init", Node("file", 0o755, content=Content.of_file(Path(job["init"]))))
+    if job.busybox_deb:
+        tree.put("bin/busybox", _busybox(Path(job.busybox_deb), scratch))
+    tree.put("init", Node("file", 0o755, content=Content.of_file(job.init)))
     for name, node in loaded:
         tree.put(f"modules/{name}", node)
     order = "".join(f"{name}\n" for name, _ in loaded)
     tree.put("modules/order", text_file(order))
     tree.put("dev/console", Node("char", 0o600, device=(5, 1)))
-    write_cpio(out / INITRAMFS, tree, job["epoch"])
+    write_cpio(out / INITRAMFS, tree, job.epoch)
     write_rungs(out, [rung_of_file(name, out, name) for name in (KERNEL, INITRAMFS)])
 
 
-def _unpack(deb: Path, wanted: list[str], out: Path, scratch: Path) -> list[tuple[str, Node]]:
+def _unpack(deb: Path, wanted: Sequence[str], out: Path, scratch: Path) -> list[tuple[str, Node]]:
     """Keep the kernel of Debian's package DEB; return the WANTED modules and what they need."""
     package = read_package(deb, scratch)
     modules = scratch / "modules"

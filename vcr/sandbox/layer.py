@@ -1,84 +1,82 @@
-"""Builder of one layer over others: COPY, ADD, WORKDIR. Writes `layer.tar`.
+"""Builder of one layer over others: COPY, ADD, WORKDIR. Writes `layer.tar`."""
 
-The specification is JSON: a layer of vcr.model.plan as `spec`, the tar files of
-the layers below as `lower`, where its sources are as `inputs`, `epoch`, `arch`.
-"""
-
-import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from vcr.formats.failure import Failure, guarded
+from vcr.formats.job import read_job
 from vcr.formats.tar import LAYER_FILE, apply_layer, write
 from vcr.formats.tree import Node, Tree, directory, parent
 from vcr.formats.users import find_account
-from vcr.sandbox.copy import Copy
+from vcr.sandbox.copy import ContextSource, Copy, InlineSource, Spec, StageSource
+
+
+@dataclass(frozen=True)
+class Workdir:
+    """A WORKDIR, as vcr.model.plan.Workdir says."""
+
+    path: str
+    owner: str
+    op: Literal["workdir"] = "workdir"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What nix/stages/image.nix gives."""
+
+    spec: Spec | Workdir
+    lower: tuple[Path, ...]  # tar files of the layers below, bottom first
+    epoch: int
 
 
 def main(specification: str, out: str) -> None:
     """Build the layer that the JSON file SPECIFICATION describes into directory OUT."""
-    job = json.loads(Path(specification).read_bytes())
-    guarded(lambda: _build(job, Path(out), Path("scratch").resolve()), _origin(job["spec"]))
+    guarded(lambda: _build(read_job(Job, specification), Path(out), Path("scratch").resolve()))
 
 
-def _origin(spec: dict[str, Any]) -> str:
-    """Say which instruction it is; a line number would make every later line matter."""
-    match spec["op"]:
-        case "copy":
-            names = [source.get("pattern") or source["name"] or "." for source in spec["sources"]]
-            return f"{'ADD' if spec['extract'] else 'COPY'} {' '.join(names)} {spec['dest']}"
-        case "workdir":
-            return f"WORKDIR {spec['path']}"
-        case _:
-            return ""
-
-
-def flatten(layers: list[str]) -> Tree:
-    """Return the file system of LAYERS, paths of tar files, bottom first."""
+def flatten(layers: Sequence[Path]) -> Tree:
+    """Return the file system of LAYERS, tar files, bottom first."""
     tree = Tree()
     for layer in layers:
-        apply_layer(tree, Path(layer))
+        apply_layer(tree, layer)
     return tree
 
 
-def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
-    spec = job["spec"]
+def _build(job: Job, out: Path, scratch: Path) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
-    tree = flatten(job["lower"])
-    match spec["op"]:
-        case "copy":
-            written = _copy(job, tree, scratch)
-        case "workdir":
-            written = _workdir(tree, spec)
-        case _:
-            raise ValueError(f"unknown layer operation {spec['op']!r}")
+    tree = flatten(job.lower)
+    if isinstance(job.spec, Spec):
+        written = _copy(tree, job.spec, scratch)
+    else:
+        written = _workdir(tree, job.spec)
     out.mkdir(parents=True, exist_ok=True)
-    write(out / LAYER_FILE, _changes(tree, written), job["epoch"])
+    write(out / LAYER_FILE, _changes(tree, written), job.epoch)
 
 
-def _copy(job: dict[str, Any], tree: Tree, scratch: Path) -> set[str]:
-    """Carry out COPY or ADD; INPUTS has one entry a source."""
-    copy = Copy(tree, job["spec"], scratch)
-    for source, given in zip(job["spec"]["sources"], job["inputs"], strict=True):
-        match source["kind"]:
-            case "context":
-                copy.from_context(source, Path(given))
-            case "stage":
-                copy.from_stage(source, flatten(given))
-            case "inline":
-                copy.from_text(source)
-            case _:
-                copy.from_url(source, Path(given))
+def _copy(tree: Tree, spec: Spec, scratch: Path) -> set[str]:
+    """Carry out COPY or ADD."""
+    copy = Copy(tree, spec, scratch)
+    for source in spec.sources:
+        if isinstance(source, ContextSource):
+            copy.from_context(source)
+        elif isinstance(source, StageSource):
+            copy.from_stage(source, flatten(source.layers))
+        elif isinstance(source, InlineSource):
+            copy.from_text(source)
+        else:
+            copy.from_url(source)
     return copy.written
 
 
-def _workdir(tree: Tree, spec: dict[str, Any]) -> set[str]:
-    path = tree.resolve(spec["path"].strip("/"))
+def _workdir(tree: Tree, spec: Workdir) -> set[str]:
+    path = tree.resolve(spec.path.strip("/"))
     if path in tree:
         if tree.nodes[path].kind == "dir":
             return set()
         raise Failure(f"/{path} is a file, not a directory")
-    account = find_account(tree, spec["owner"])
+    account = find_account(tree, spec.owner)
     made = directory(0o755, account.uid, account.gid)
     return set(tree.put(path, made, parents=made))
 

@@ -15,8 +15,6 @@ REF_NAME = "org.opencontainers.image.ref.name"
 INIT_IMAGE = "vcr.local/init:v1"
 APP_IMAGE = "vcr.local/app:v1"
 APP = "app"
-# linuxkit merges this label of an image over the service; an app must not have that say.
-CONFIG_LABEL = "org.mobyproject.config"
 
 # Docker's default capabilities without MKNOD, NET_RAW and AUDIT_WRITE; a process
 # that is not root has none.
@@ -96,6 +94,8 @@ def configuration(app: dict[str, Any]) -> bytes:
 
 def add_to_cache(cache: Layout, name: str, layer: Path, arch: str, epoch: int) -> dict[str, Any]:
     """Store LAYER as image NAME the way linuxkit's cache wants it; return its index entry."""
+    # No config: linuxkit merges its label org.mobyproject.config over the service, and an app
+    # must not have that say.
     manifest = cache.add_image([layer], {}, arch, epoch)
     index = {
         "schemaVersion": 2,

@@ -9,10 +9,12 @@ what the next layer needs to know.
 
 import json
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from vcr.formats.failure import guarded
+from vcr.formats.job import read_job
 from vcr.formats.tar import OPAQUE, WHITEOUT, entries, place, write
 from vcr.formats.tree import Node, Tree, directory, parent
 
@@ -27,15 +29,36 @@ SQUASHFS_OPTIONS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Job:
+    """What nix/stages/image.nix gives."""
+
+    layer: Path
+    skeleton: str  # of the layer below, "" for none
+    epoch: int
+    mksquashfs: str
+
+
+class Squashing(Protocol):
+    """What `make_squashfs` takes of a job."""
+
+    @property
+    def mksquashfs(self) -> str:
+        """Return the program."""
+
+    @property
+    def epoch(self) -> int:
+        """Return every time in it, in seconds since 1970."""
+
+
 def main(specification: str, out: str) -> None:
     """Convert the layer that the JSON file SPECIFICATION names into directory OUT."""
-    job = json.loads(Path(specification).read_bytes())
-    guarded(lambda: _build(job, Path(out), Path("scratch").resolve()))
+    guarded(lambda: _build(read_job(Job, specification), Path(out), Path("scratch").resolve()))
 
 
-def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
-    tree = _read_skeleton(Path(job["skeleton"])) if job["skeleton"] else Tree()
-    nodes = overlay_nodes(tree, Path(job["layer"]))
+def _build(job: Job, out: Path, scratch: Path) -> None:
+    tree = _read_skeleton(Path(job.skeleton)) if job.skeleton else Tree()
+    nodes = overlay_nodes(tree, job.layer)
     out.mkdir(parents=True, exist_ok=True)
     (out / SKELETON).write_text(json.dumps(_skeleton(tree), separators=(",", ":")))
     make_squashfs(out / SQUASHFS, nodes, job, scratch)
@@ -88,17 +111,15 @@ def _is_directory(tree: Tree, path: str) -> bool:
     return node is not None and node.kind == "dir"
 
 
-def make_squashfs(
-    path: Path, nodes: list[tuple[str, Node]], job: dict[str, Any], scratch: Path
-) -> None:
-    """Write NODES to a squashfs at PATH with the job's `mksquashfs`, every time its `epoch`."""
+def make_squashfs(path: Path, nodes: list[tuple[str, Node]], job: Squashing, scratch: Path) -> None:
+    """Write NODES to a squashfs at PATH as JOB says."""
     scratch.mkdir(parents=True, exist_ok=True)
     archive = scratch / "nodes.tar"
     root = dict(nodes).get("", directory())
-    write(archive, [(name, node) for name, node in nodes if name], job["epoch"])
+    write(archive, [(name, node) for name, node in nodes if name], job.epoch)
     # Of a tar, mksquashfs takes everything but the root's owner and mode.
     owner = ("-root-mode", f"{root.mode:o}", "-root-uid", str(root.uid), "-root-gid", str(root.gid))
-    argv = [job["mksquashfs"], "-", path, *SQUASHFS_OPTIONS, *owner]
+    argv = [job.mksquashfs, "-", str(path), *SQUASHFS_OPTIONS, *owner]
     with archive.open("rb") as source:
         subprocess.run(argv, stdin=source, check=True, env={})
     archive.unlink()

@@ -1,14 +1,10 @@
-"""Builder of what a `RUN --mount=type=bind` shows: `mounted.squashfs`.
+"""Builder of what a `RUN --mount=type=bind` shows: `mounted.squashfs`."""
 
-The specification is JSON: `kind` of the source, `input` (the tar files of a stage,
-bottom first, or a directory of the context), `epoch`, `mksquashfs`.
-"""
-
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vcr.formats.failure import guarded
+from vcr.formats.job import read_job
 from vcr.formats.tree import tree_of_directory
 from vcr.sandbox.layer import flatten
 from vcr.sandbox.lower import make_squashfs
@@ -16,17 +12,23 @@ from vcr.sandbox.lower import make_squashfs
 SQUASHFS = "mounted.squashfs"
 
 
+@dataclass(frozen=True)
+class Job:
+    """What nix/stages/image.nix gives: layers of a stage, or a directory of the context."""
+
+    layers: tuple[Path, ...]  # bottom first
+    context: str  # "" for layers
+    epoch: int
+    mksquashfs: str
+
+
 def main(specification: str, out: str) -> None:
     """Build what the JSON file SPECIFICATION describes into directory OUT."""
-    job = json.loads(Path(specification).read_bytes())
-    guarded(lambda: _build(job, Path(out), Path("scratch").resolve()))
+    guarded(lambda: _build(read_job(Job, specification), Path(out), Path("scratch").resolve()))
 
 
-def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
-    if job["kind"] == "stage":
-        tree = flatten(job["input"])
-    else:
-        tree = tree_of_directory(Path(job["input"]))
+def _build(job: Job, out: Path, scratch: Path) -> None:
+    tree = tree_of_directory(Path(job.context)) if job.context else flatten(job.layers)
     out.mkdir(parents=True, exist_ok=True)
     nodes = [("", tree.nodes[""]), *tree.walk()]
     make_squashfs(out / SQUASHFS, nodes, job, scratch)

@@ -5,6 +5,7 @@ under which vcr.toml's [normalize] switches it; what a rule did is reported.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -52,7 +53,7 @@ RULES = {
 }  # fmt: skip
 
 
-def normalize(nodes: dict[str, Node], rules: list[str]) -> dict[str, str]:
+def normalize(nodes: dict[str, Node], rules: Iterable[str]) -> dict[str, str]:
     """Apply RULES, by name, to the NODES of a layer; return path → what was done."""
     done: dict[str, str] = {}
     for name in rules:

@@ -5,11 +5,13 @@ our init; `finish` turns linuxkit's tar into the normalised root.tar.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vcr.formats.debs import build_base, read_package
 from vcr.formats.failure import Failure, guarded
+from vcr.formats.job import read_job
 from vcr.formats.oci import Layout
 from vcr.formats.rungs import rung_of_file, write_rungs
 from vcr.formats.tar import entries, place, write
@@ -29,7 +31,7 @@ MOUNT_POINTS = ("dev", "proc", "sys")
 # What crun and its libraries need of their packages; the rest is documentation.
 INIT_KEEPS = ("usr/bin/", "usr/lib/", "usr/lib64/", "bin", "lib", "sbin", "usr/sbin")
 # Without ACPI there is no power to switch off: QEMU ends a machine that resets itself.
-POWER_OFF_AMD64 = 'poweroff() { reboot "$@"; }\n'
+RESET = 'poweroff() { reboot "$@"; }\n'
 # Where programs look for the applets of busybox.
 APPLETS = (
     "sh", "mount", "umount", "mkdir", "ln", "cat", "ls", "rm", "hostname", "ip", "sleep", "kill",
@@ -47,48 +49,80 @@ DEBUG_APPLETS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What the machine is given besides the app."""
+
+    debug: bool
+    health: dict[str, Any] | None  # as guest/agent reads it
+    ports: tuple[int, ...]
+    writable: bool
+    powers_off: bool  # of vcr.model.board
+
+
+@dataclass(frozen=True)
+class Job:
+    """What nix/stages/rootfs.nix gives before linuxkit runs."""
+
+    arch: str
+    epoch: int
+    machine: Machine
+    config: dict[str, Any]  # of the image
+    layout: Path
+    debs: tuple[Path, ...]
+    agent: Path
+    asker: Path
+    inittab: Path
+    scripts: dict[str, Path]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What nix/stages/rootfs.nix gives after it."""
+
+    tar: Path
+    epoch: int
+
+
 def prepare(specification: str, out: str) -> None:
     """Write OUT/cache and OUT/linuxkit.yml for the JSON file SPECIFICATION."""
-    job = json.loads(Path(specification).read_bytes())
-    guarded(lambda: _prepare(job, Path(out), Path("scratch").resolve()))
+    guarded(lambda: _prepare(read_job(Job, specification), Path(out), Path("scratch").resolve()))
 
 
 def finish(specification: str, out: str) -> None:
     """Normalise the tar of linuxkit named by SPECIFICATION into OUT/root.tar."""
-    job = json.loads(Path(specification).read_bytes())
-    guarded(lambda: _finish(Path(job["tar"]), job["epoch"], Path(out)))
+    guarded(lambda: _finish(read_job(Finish, specification), Path(out)))
 
 
-def _prepare(job: dict[str, Any], out: Path, scratch: Path) -> None:
+def _prepare(job: Job, out: Path, scratch: Path) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
-    config = job["config"]
-    app = _app_tree(job, scratch)
+    config = job.config
+    app = _app_tree(Layout(job.layout), config, scratch)
     account = find_account(app, config.get("User", ""))
     init = _init_tree(job, scratch)
     cache = Layout(out / "cache")
-    found: list[dict[str, Any]] = []
+    manifests: list[dict[str, Any]] = []
     for name, tree in ((INIT_IMAGE, init), (APP_IMAGE, app)):
-        layer = scratch / f"{len(found)}.layer.tar"
-        write(layer, tree.walk(), job["epoch"])
-        found.append(add_to_cache(cache, name, layer, job["arch"], job["epoch"]))
-    cache.finish(found)
-    wanted = service(config, account, writable=job["machine"]["writable"])
-    (out / "linuxkit.yml").write_bytes(configuration(wanted))
+        layer = scratch / f"{len(manifests)}.layer.tar"
+        write(layer, tree.walk(), job.epoch)
+        manifests.append(add_to_cache(cache, name, layer, job.arch, job.epoch))
+    cache.finish(manifests)
+    app_service = service(config, account, writable=job.machine.writable)
+    (out / "linuxkit.yml").write_bytes(configuration(app_service))
 
 
-def _app_tree(job: dict[str, Any], scratch: Path) -> Tree:
+def _app_tree(layout: Layout, config: dict[str, Any], scratch: Path) -> Tree:
     """Return the app's file system with a place for everything that is mounted into it.
 
     Devices that the image has stay behind: they would be the machine's, and crun, which makes
     those that an app gets, takes `nodev` off a root that it makes read-only.
     """
-    layout = Layout(Path(job["layout"]))
     index = json.loads((layout.root / "index.json").read_bytes())
     tree = layout.flatten(index["manifests"][0]["digest"], scratch)
     for path, node in list(tree.nodes.items()):
         if node.kind in {"char", "block"}:
             del tree.nodes[path]
-    for path in (*MOUNT_POINTS, *(p.strip("/") for p in writable_paths(job["config"]))):
+    for path in (*MOUNT_POINTS, *(p.strip("/") for p in writable_paths(config))):
         if tree.resolve(path) not in tree:
             tree.put(tree.locate(path), directory())
     resolv = tree.resolve("etc/resolv.conf")
@@ -97,49 +131,48 @@ def _app_tree(job: dict[str, Any], scratch: Path) -> Tree:
     return tree
 
 
-def _init_tree(job: dict[str, Any], scratch: Path) -> Tree:
+def _init_tree(job: Job, scratch: Path) -> Tree:
     """Return our init's file system: busybox, crun, what guest/ has, the app's settings."""
-    packages = [read_package(Path(deb), scratch) for deb in job["debs"]]
+    packages = [read_package(deb, scratch) for deb in job.debs]
     tree = Tree()
-    for path, node in build_base(packages, job["arch"]).walk():
+    for path, node in build_base(packages, job.arch).walk():
         if path.startswith(INIT_KEEPS):
             tree.put(path, node)
     for name in ("dev", "proc", "sys", "run", "tmp", "var", "root", "containers"):
         tree.put(name, directory())
-    for name in (*APPLETS, *(DEBUG_APPLETS if job["machine"]["debug"] else ())):
+    for name in (*APPLETS, *(DEBUG_APPLETS if job.machine.debug else ())):
         if f"usr/bin/{name}" not in tree:
             tree.put(f"usr/bin/{name}", Node("link", 0o777, target="busybox"))
     tree.put("usr/sbin/init", Node("link", 0o777, target="../bin/busybox"))
     tree.put("etc/resolv.conf", Node("link", 0o777, target="/run/resolvconf/resolv.conf"))
     tree.put("etc/passwd", text_file("root:x:0:0:root:/root:/bin/sh\n"))
     tree.put("etc/group", text_file("root:x:0:\n"))
-    tree.put("etc/inittab", text_file(Path(job["inittab"]).read_text()))
-    for name, path in sorted(job["scripts"].items()):
-        more = POWER_OFF_AMD64 if (name, job["arch"]) == ("lib", "amd64") else ""
-        tree.put(f"etc/vcr/{name}", text_file(Path(path).read_text() + more, 0o755))
-    agent = Content.of_file(Path(job["agent"]))
+    tree.put("etc/inittab", text_file(job.inittab.read_text()))
+    for name, script in sorted(job.scripts.items()):
+        more = "" if job.machine.powers_off or name != "lib" else RESET
+        tree.put(f"etc/vcr/{name}", text_file(script.read_text() + more, 0o755))
+    agent = Content.of_file(job.agent)
     tree.put("etc/vcr/agent", Node("file", 0o755, content=agent))
-    asker = Content.of_file(Path(job["asker"]))
+    asker = Content.of_file(job.asker)
     tree.put("etc/vcr/vcr-attest", Node("file", 0o755, content=asker))
-    tree.put("etc/vcr/machine.json", text_file(_settings(job)))
+    tree.put("etc/vcr/machine.json", text_file(_settings(job.machine, job.config)))
     return tree
 
 
-def _settings(job: dict[str, Any]) -> str:
+def _settings(machine: Machine, config: dict[str, Any]) -> str:
     """Return what guest/agent reads."""
-    machine = job["machine"]
     settings = {
-        "health": machine["health"],
-        "ports": machine["ports"],
-        "stop_signal": job["config"].get("StopSignal", "SIGTERM"),
+        "health": machine.health,
+        "ports": machine.ports,
+        "stop_signal": config.get("StopSignal", "SIGTERM"),
     }
     return json.dumps(settings, indent=1, sort_keys=True) + "\n"
 
 
-def _finish(tar: Path, epoch: int, out: Path) -> None:
+def _finish(job: Finish, out: Path) -> None:
     """Keep the last of entries with one name, but the first of a directory's."""
     tree = Tree()
-    for name, node in entries(tar):
+    for name, node in entries(job.tar):
         old = tree.get(name)
         if (
             isinstance(node, Node)
@@ -148,8 +181,8 @@ def _finish(tar: Path, epoch: int, out: Path) -> None:
         ):
             raise Failure(f"linuxkit wrote /{name} as a directory and as something else")
         if old is None or old.kind != "dir":
-            place(tree, name, node, tar.name)
+            place(tree, name, node, job.tar.name)
     tree.remove("boot")
     out.mkdir(parents=True)
-    write(out / ROOT_TAR, tree.walk(), epoch)
+    write(out / ROOT_TAR, tree.walk(), job.epoch)
     write_rungs(out, [rung_of_file("rootfs", out, ROOT_TAR)])

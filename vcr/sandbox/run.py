@@ -1,19 +1,17 @@
 """Builder of a RUN: boots a build machine with the layers below and takes its changes.
 
 Writes `layer.tar`, and `caches/NAME.squashfs` for caches that later steps go on with.
-The specification is JSON: a `Run` of vcr.model.plan as `spec`, `lower` (squashfs files,
-bottom first), `mounts` (squashfs file or "" for each mount), `bodies` (SHA-256 → file),
-`machine`, `normalize` (names of rules), `epoch`, `mksquashfs`.
 """
 
-import json
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vcr.formats.cpio import write_initrd
 from vcr.formats.failure import Failure, guarded
+from vcr.formats.job import read_job
 from vcr.formats.tar import LAYER_FILE, entries, write
 from vcr.formats.tree import Node, Tree, parent
 from vcr.sandbox.build_machine import (
@@ -23,6 +21,7 @@ from vcr.sandbox.build_machine import (
     LAYER,
     OUTPUT,
     Machine,
+    Result,
     command_line,
     disk_size,
     job_tree,
@@ -35,36 +34,94 @@ LOCK = "lock"  # the failure means: vcr.lock is out of date
 SIGNALS = {9: "SIGKILL", 15: "SIGTERM", 11: "SIGSEGV", 6: "SIGABRT", 2: "SIGINT", 4: "SIGILL"}
 
 
+@dataclass(frozen=True)
+class Mount:
+    """A `RUN --mount`, as vcr.model.plan.RunMount says."""
+
+    kind: str
+    target: str
+    path: str
+    writable: bool
+    size: int
+    content: str
+    mode: int
+    uid: int
+    gid: int
+    carry: str
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request to the network and its answer, as vcr.model.plan.Exchange says."""
+
+    method: str
+    url: str
+    accept: str
+    body: str
+    status: int
+    headers: dict[str, str]
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A RUN, as vcr.model.plan.Run says."""
+
+    argv: tuple[str, ...]
+    env: tuple[str, ...]
+    user: str
+    workdir: str
+    script: str
+    mounts: tuple[Mount, ...]
+    network: str
+    exchanges: tuple[Exchange, ...]
+    op: Literal["run"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What nix/stages/image.nix gives."""
+
+    spec: Spec
+    lower: tuple[Path, ...]  # squashfs files of the layers below, bottom first
+    mounts: tuple[str, ...]  # the squashfs file of each mount, or ""
+    bodies: dict[str, Path]  # of answers, by SHA-256
+    machine: Machine
+    kvm: bool
+    normalize: tuple[str, ...]  # names of rules
+    epoch: int
+    mksquashfs: str
+
+
 def main(specification: str, out: str) -> None:
     """Carry out the RUN that the JSON file SPECIFICATION describes into directory OUT."""
-    job = json.loads(Path(specification).read_bytes())
-    guarded(lambda: _build(job, Path(out), Path("scratch").resolve()), title(job["spec"]))
+    guarded(lambda: _build(read_job(Job, specification), Path(out), Path("scratch").resolve()))
 
 
-def title(spec: dict[str, Any]) -> str:
-    """Return what to call a RUN in messages: the instruction, shortened."""
-    words = [line.strip() for line in spec["argv"][-1].splitlines() if line.strip()]
-    text = (words or [""])[0] if len(spec["argv"]) == 3 else " ".join(spec["argv"])
-    return f"RUN {text[:60]}{'…' if len(text) > 60 or len(words) > 1 else ''}"
+def title(argv: Sequence[str]) -> str:
+    """Return what to call the RUN of ARGV in messages: the instruction, shortened."""
+    lines = [line.strip() for line in argv[-1].splitlines() if line.strip()]
+    text = (lines or [""])[0] if len(argv) == 3 else " ".join(argv)
+    return f"RUN {text[:60]}{'…' if len(text) > 60 or len(lines) > 1 else ''}"
 
 
-def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
+def _build(job: Job, out: Path, scratch: Path) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     initrd = scratch / "initrd"
-    machine = Machine.of(job["machine"])
-    tree = job_tree(machine_job(job), machine_files(job))
-    write_initrd(initrd, Path(machine.initramfs), tree, job["epoch"])
-    check(_boot(machine, initrd, scratch, kvm=job["kvm"]), job["spec"])
+    tree = job_tree(request(job), machine_files(job))
+    write_initrd(initrd, Path(job.machine.initramfs), tree, job.epoch)
+    check(_boot(job.machine, initrd, scratch, kvm=job.kvm), title(job.spec.argv))
     initrd.unlink()
     out.mkdir(parents=True, exist_ok=True)
     nodes = layer_nodes(scratch / LAYER)
-    for path, what in normalize(nodes, job["normalize"]).items():
+    for path, what in normalize(nodes, job.normalize).items():
         sys.stderr.write(f"normalize: /{path} {what}\n")
-    write(out / LAYER_FILE, _ordered(nodes), job["epoch"])
+    write(out / LAYER_FILE, _ordered(nodes), job.epoch)
     _write_caches(job, out, scratch)
 
 
-def _boot(machine: Machine, initrd: Path, scratch: Path, *, kvm: bool) -> dict[str, Any]:
+def _boot(machine: Machine, initrd: Path, scratch: Path, *, kvm: bool) -> Result:
     if kvm:
         try:
             return run(command_line(machine, initrd, scratch, clock=KVM), scratch, _show)
@@ -81,56 +138,64 @@ def _show(piece: bytes) -> None:
     sys.stderr.buffer.flush()
 
 
-def machine_files(job: dict[str, Any]) -> dict[str, Path]:
+def machine_files(job: Job) -> dict[str, Path]:
     """Return what the machine reads: path in its initramfs → file on this host."""
-    files = {f"layers/{i}": Path(lower) for i, lower in enumerate(job["lower"])}
-    files |= {f"images/{i}": Path(image) for i, image in enumerate(job["mounts"]) if image}
-    return files | {f"bodies/{sha256}": Path(body) for sha256, body in job["bodies"].items()}
+    files = {f"layers/{i}": lower for i, lower in enumerate(job.lower)}
+    files |= {f"images/{i}": Path(image) for i, image in enumerate(job.mounts) if image}
+    return files | {f"bodies/{sha256}": body for sha256, body in job.bodies.items()}
 
 
-def machine_job(job: dict[str, Any], network: str = "") -> dict[str, Any]:
-    """Return the job for guest/step; NETWORK says how, when not by what is locked."""
-    spec = job["spec"]
-    wanted = "none" if spec["network"] == "none" else "replay"
-    keys = ("kind", "target", "writable", "size", "content", "mode", "uid", "gid", "carry")
+def request(job: Job, network: str = "") -> dict[str, Any]:
+    """Return what guest/step is asked; NETWORK says how, when not by what is locked.
+
+    The names are those of a Job of guest/step/main.go.
+    """
+    spec = job.spec
     mounts = []
-    for number, (mount, image) in enumerate(zip(spec["mounts"], job["mounts"], strict=True)):
-        shown = {"source": mount["path"], "image": f"/images/{number}" if image else ""}
-        mounts.append({**{key: mount[key] for key in keys}, **shown})
+    for number, (mount, image) in enumerate(zip(spec.mounts, job.mounts, strict=True)):
+        mounted = asdict(mount)
+        shown = {"source": mounted.pop("path"), "image": f"/images/{number}" if image else ""}
+        mounts.append({**mounted, **shown})
     return {
-        "epoch": job["epoch"],
-        "layers": len(job["lower"]),
-        **{key: spec[key] for key in ("argv", "env", "user", "workdir", "script", "exchanges")},
+        "epoch": job.epoch,
+        "layers": len(job.lower),
+        "argv": spec.argv,
+        "env": spec.env,
+        "user": spec.user,
+        "workdir": spec.workdir,
+        "script": spec.script,
+        "exchanges": [asdict(exchange) for exchange in spec.exchanges],
         "mounts": mounts,
-        "network": network or wanted,
-        "disk": disk_size(Machine.of(job["machine"]), machine_files(job)),
+        "network": network or ("none" if spec.network == "none" else "replay"),
+        "disk": disk_size(job.machine, machine_files(job)),
     }
 
 
-def check(result: dict[str, Any], spec: dict[str, Any]) -> None:
-    """Raise Failure unless RESULT, of the machine, is that of a step that went well."""
-    name = title(spec)
-    if result["refused"]:
+def check(result: Result, name: str) -> None:
+    """Raise Failure unless RESULT, of the machine, is that of a step that went well.
+
+    NAME is its title.
+    """
+    if result.refused:
         raise Failure(
             f"{name} asks the network for what is not locked",
-            why="; ".join(result["refused"][:5]),
+            why="; ".join(result.refused[:5]),
             fix="run `vcr lock`, and commit the vcr.lock it writes",
             code=LOCK,
         )
-    if result["error"]:
-        raise Failure(f"{name} could not be started", why=result["error"])
-    if not result["exit"] and not result["signal"]:
+    if result.error:
+        raise Failure(f"{name} could not be started", why=result.error)
+    if not result.exit and not result.signal:
         return
-    if result["signal"]:
-        number = result["signal"]
-        ended = f"was ended by {SIGNALS.get(number, f'signal {number}')}"
+    if result.signal:
+        ended = f"was ended by {SIGNALS.get(result.signal, f'signal {result.signal}')}"
     else:
         # A shell says so when a program in it was ended by a signal.
-        inner = SIGNALS.get(result["exit"] - 128)
-        ended = f"exited with {result['exit']}" + (f" ({inner})" if inner else "")
-    if result["oom"]:
+        inner = SIGNALS.get(result.exit - 128)
+        ended = f"exited with {result.exit}" + (f" ({inner})" if inner else "")
+    if result.oom:
         reason, fix = "the build machine ran out of memory", "raise memory in [build] of vcr.toml"
-    elif result["full"]:
+    elif result.full:
         reason = "the build machine's disk, which is in its memory, is full"
         fix = "raise memory in [build] of vcr.toml, or write less"
     else:
@@ -156,9 +221,9 @@ def _ordered(nodes: dict[str, Node]) -> list[tuple[str, Node]]:
     return sorted(nodes.items(), key=lambda item: item[0].split("/"))
 
 
-def _write_caches(job: dict[str, Any], out: Path, scratch: Path) -> None:
+def _write_caches(job: Job, out: Path, scratch: Path) -> None:
     """Keep the caches that later steps go on with, each as a squashfs."""
-    carried = sorted({mount["carry"] for mount in job["spec"]["mounts"] if mount["carry"]})
+    carried = sorted({mount.carry for mount in job.spec.mounts if mount.carry})
     if not carried:
         return
     nodes = layer_nodes(scratch / CACHE)

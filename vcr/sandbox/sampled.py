@@ -6,16 +6,18 @@ samples. Output: `samples`, as nix/plugin/samples.c says, with what it takes to 
 `System.map`.
 """
 
-import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vcr.formats.failure import Failure, guarded
+from vcr.formats.job import read_job
 from vcr.formats.merkle import memory_root
 from vcr.formats.qmp import Monitor
+from vcr.sandbox import prod_machine
 from vcr.sandbox.build_machine import option
-from vcr.sandbox.prod_machine import MONITOR, RAM, SECONDS_TO_END, at_step0, run, running
+from vcr.sandbox.hardware import RAM
+from vcr.sandbox.prod_machine import MONITOR, SECONDS_TO_END, at_step0, run, running
 
 SAMPLES = "samples"
 SYMBOLS = "System.map"  # beside the kernel
@@ -25,21 +27,27 @@ TASK, TASK_NAME, BEGIN = "init_task", b"swapper\0", "_start"
 TASK_SIZE = 16 << 10  # bytes, more than any
 
 
+@dataclass(frozen=True)
+class Job(prod_machine.Job):
+    """What nix/stages/machine.nix gives: the machine, and what looks at it."""
+
+    plugin: str
+
+
 def main(specification: str, out: str) -> None:
     """Build what the JSON file SPECIFICATION describes into directory OUT."""
-    job = json.loads(Path(specification).read_bytes())
-    guarded(lambda: _build(job, Path(out), Path("scratch").resolve()))
+    guarded(lambda: _build(read_job(Job, specification), Path(out), Path("scratch").resolve()))
 
 
-def _build(job: dict[str, Any], out: Path, scratch: Path) -> None:
+def _build(job: Job, out: Path, scratch: Path) -> None:
     files = scratch / "files"
     files.mkdir(parents=True)
-    symbols = Path(job["kernel"]).with_name(SYMBOLS)
+    symbols = job.kernel.with_name(SYMBOLS)
     samples = scratch / SAMPLES
-    words = f"out={option(samples)},every={EVERY},comm={name_offset(Path(job['kernel']), symbols)}"
-    argv = [*at_step0(job, files, scratch).argv, "-plugin", f"{job['plugin']},{words}"]
+    words = f"out={option(samples)},every={EVERY},comm={name_offset(job.kernel, symbols)}"
+    argv = [*at_step0(job, files, scratch).argv, "-plugin", f"{job.plugin},{words}"]
     with running(argv) as qemu, Monitor(scratch / MONITOR) as monitor:
-        run(monitor, memory_root(Path(job["step0"]) / RAM), files, scratch)
+        run(monitor, memory_root(Path(job.step0) / RAM), files, scratch)
         monitor.command("quit")
         qemu.wait(SECONDS_TO_END)
     out.mkdir(parents=True)

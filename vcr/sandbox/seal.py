@@ -7,10 +7,11 @@ Output: `drive`, verity.json, rungs.json.
 
 import json
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vcr.formats.failure import Failure, guarded
+from vcr.formats.job import read_job
 from vcr.formats.rungs import RUNGS_FILE, Rung, write_rungs
 from vcr.formats.verity import ALGORITHM, BLOCK, Verity, check, parameters
 
@@ -18,29 +19,38 @@ DRIVE, VERITY = "drive", "verity.json"
 SCHEMA = 1
 
 
+@dataclass(frozen=True)
+class Job:
+    """What nix/stages/seal.nix gives."""
+
+    epoch: int
+    snapshot: Path
+    mksquashfs: str
+    veritysetup: str
+
+
 def main(specification: str, out: str) -> None:
     """Build what the JSON file SPECIFICATION describes into directory OUT."""
-    job = json.loads(Path(specification).read_bytes())
-    guarded(lambda: _build(job, Path(out)))
+    guarded(lambda: _build(read_job(Job, specification), Path(out)))
 
 
-def _build(job: dict[str, Any], out: Path) -> None:
+def _build(job: Job, out: Path) -> None:
     out.mkdir(parents=True)
-    drive, snapshot = out / DRIVE, Path(job["snapshot"])
+    drive, snapshot = out / DRIVE, job.snapshot
     _run(
-        job["mksquashfs"], str(snapshot), str(drive),
+        job.mksquashfs, str(snapshot), str(drive),
         # -no-fragments: which files share one is a matter of timing.
         *("-noappend", "-reproducible", "-no-fragments", "-no-hardlinks", "-no-xattrs"),
         *("-no-progress", "-quiet"),
         *("-all-root", "-root-mode", "0755", "-comp", "zstd", "-Xcompression-level", "3"),
-        *("-mkfs-time", str(job["epoch"]), "-all-time", str(job["epoch"])),
+        *("-mkfs-time", str(job.epoch), "-all-time", str(job.epoch)),
     )  # fmt: skip
     with drive.open("ab") as file:
         file.write(bytes(-file.tell() % BLOCK))  # veritysetup drops what is left over
     (rung,) = json.loads((snapshot / RUNGS_FILE).read_bytes())
     verity = parameters(drive, rung["digest"])
     said = _run(
-        job["veritysetup"], "format", str(drive), str(drive),
+        job.veritysetup, "format", str(drive), str(drive),
         *("--hash", ALGORITHM, "--data-block-size", str(BLOCK), "--hash-block-size", str(BLOCK)),
         *("--hash-offset", str(verity.hash_offset), "--salt", verity.salt, "--uuid", verity.uuid),
     )  # fmt: skip

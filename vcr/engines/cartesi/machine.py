@@ -14,7 +14,15 @@ from vcr.engines.python_child import python_child
 from vcr.engines.sealed import check_machine, unpack
 from vcr.errors import MismatchError, UnhealthyError
 from vcr.model.health import HealthCheck
-from vcr.sandbox.cartesi import CONSOLE, DESCRIPTION, STORED, VERIFY, environment, lua
+from vcr.sandbox.cartesi import (
+    CONSOLE,
+    DESCRIPTION,
+    STORED,
+    VERIFY,
+    Emulator,
+    environment,
+    lua,
+)
 
 DRIVER = Path(__file__).with_name("driver.lua")
 SESSION_LOG = "session.log"
@@ -46,15 +54,11 @@ class CartesiMachine:
     @property
     def interpreter(self) -> str:
         """Return the interpreter."""
-        return lua(self._job)
+        return lua(self._emulator)
 
     @property
-    def _job(self) -> dict[str, Any]:
-        return {
-            "tools": str(self.tools),
-            "emulator": str(self.emulator),
-            "libraries": str(self.libraries),
-        }
+    def _emulator(self) -> Emulator:
+        return Emulator(self.emulator, self.tools, self.libraries)
 
     def prepare(self, channels: Channels) -> None:
         """Check the drive, unpack it, and have the emulator compute the machine's hash anew."""
@@ -65,7 +69,7 @@ class CartesiMachine:
         made = json.loads((channels.scratch / DESCRIPTION).read_bytes())
         check_machine(sealed, made["root_hash"])
         argv = [self.interpreter, "-", str(channels.scratch / STORED)]
-        checked = process.run(argv, env=environment(self._job), stdin=VERIFY.encode(), ok=None)
+        checked = process.run(argv, env=environment(self._emulator), stdin=VERIFY.encode(), ok=None)
         if checked.returncode:
             raise MismatchError("the stored machine does not have the hash it says")
 
@@ -76,7 +80,7 @@ class CartesiMachine:
                 *(self.interpreter, str(DRIVER)),
                 *(str(channels.scratch / STORED), str(channels.log)),
             ],
-            "env": environment(self._job),
+            "env": environment(self._emulator),
             "log": str(channels.log.with_name(SESSION_LOG)),
             "agent": str(channels.agent),
             "forwards": [(f.address, f.host, f.guest) for f in forwards],

@@ -16,7 +16,7 @@ from vcr.model.arch import Arch, has_kvm
 from vcr.model.board import BOARDS, Board
 from vcr.model.health import HealthCheck
 from vcr.sandbox.build_machine import option
-from vcr.sandbox.prod_machine import NETWORK, SANDBOX, debug_ports, debug_sockets, socket_backend
+from vcr.sandbox.hardware import NETWORK, SANDBOX, debug_ports, debug_sockets, socket_backend
 
 
 @dataclass(frozen=True)

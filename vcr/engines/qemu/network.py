@@ -26,7 +26,7 @@ from vcr.engines.python_child import python_child
 ADDRESS, PREFIX = (
     "10.0.2.15",
     "24",
-)  # of the machine, as its kernel is told: vcr.sandbox.prod_machine
+)  # of the machine, as its kernel is told: vcr.sandbox.hardware
 CARD = 10  # file descriptor that QEMU has the network at
 OPEN = f"stream,addr.type=fd,addr.str={CARD}"  # QEMU's backend, with passt at the other end
 READY_SECONDS = 10.0  # for passt to begin

@@ -24,7 +24,7 @@ from vcr.formats.failure import Failure
 from vcr.formats.merkle import machine_hash
 from vcr.formats.qmp import Monitor
 from vcr.model.health import HealthCheck
-from vcr.sandbox.prod_machine import CONSOLE, DESCRIPTION, LOG, RAM, STATE, Prod, Sockets, restored
+from vcr.sandbox.hardware import CONSOLE, DESCRIPTION, LOG, RAM, STATE, Prod, Sockets, restored
 
 ENTROPY_BYTES = 64
 RESUME_SECONDS = 30.0
