@@ -68,6 +68,7 @@ def runner_in(directory: Path) -> Iterator[Vcr]:
     """Yield what runs vcr with its state in DIRECTORY; what it leaves up is stopped."""
     # Socket paths are short by law; pytest's directories are not.
     runtime = tempfile.mkdtemp(prefix="vcr-")
+    state = directory / "state"
     keep = {
         name: value
         for name, value in os.environ.items()
@@ -76,8 +77,7 @@ def runner_in(directory: Path) -> Iterator[Vcr]:
     env = {
         **keep,
         "PYTHONPATH": str(REPO),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "XDG_STATE_HOME": str(directory / "state"),
+        "XDG_STATE_HOME": str(state),
         "XDG_RUNTIME_DIR": runtime,
     }
     runner = Vcr(env)
@@ -87,7 +87,9 @@ def runner_in(directory: Path) -> Iterator[Vcr]:
         for child in runner.children:
             child.kill()
             child.communicate()
-        runner("down", "--all", "-t", "0", "-q")
+        # Most tests start nothing, and another vcr for each would take minutes.
+        if runner.env["XDG_STATE_HOME"] != str(state) or any(state.glob("vcr/machines/*")):
+            runner("down", "--all", "-t", "0", "-q")
         shutil.rmtree(runtime, ignore_errors=True)
 
 

@@ -1,7 +1,6 @@
 """Every exit code of docs/reference/exit-codes.md, by a real process that ends with it."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from program import Vcr
+from program import EXAMPLE, Vcr
 
 from vcr.errors import ExitCode
 
@@ -74,12 +73,11 @@ def bug(vcr: Vcr, project: Path) -> Done:
 
 
 def interrupted(vcr: Vcr, project: Path) -> Done:
-    pipe = project.parent / "ladder.json"
-    os.mkfifo(pipe)
-    child = vcr.spawn("verify", pipe, project)
-    with pipe.open("w"):  # open only once vcr reads from it
-        child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=60)
+    child = vcr.spawn("--json", "export", "prod", "--nbd", "tcp:0", EXAMPLE)
+    assert child.stdout is not None
+    assert child.stdout.readline()  # it serves the drive, until it is told to end
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
     return subprocess.CompletedProcess(child.args, child.returncode, out, err)
 
 
