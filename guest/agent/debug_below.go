@@ -11,6 +11,8 @@ import (
 	"unsafe"
 )
 
+const maxPath = 4096 // bytes of a path, as Linux: PATH_MAX
+
 // below is an open directory. What is made below it is made through no link: a path is walked
 // name by name, and what is on the way has to be a directory itself, as vcr/beneath.py
 // does it on the host.
@@ -46,9 +48,20 @@ func (b below) at(names []string, act func(above int, name string) error) error 
 	return nil
 }
 
+// makeDirectory makes one of the mode, whatever the umask is; its owner may read it.
 func (b below) makeDirectory(names []string, mode uint32) error {
 	return b.at(names, func(above int, name string) error {
-		return syscall.Mkdirat(above, name, mode)
+		if err := syscall.Mkdirat(above, name, 0o700); err != nil {
+			return err
+		}
+		made, err := openDirectory(func(path string, flags int, mode uint32) (int, error) {
+			return syscall.Openat(above, path, flags, mode)
+		}, name)
+		if err != nil {
+			return err
+		}
+		defer syscall.Close(made)
+		return syscall.Fchmod(made, mode)
 	})
 }
 
@@ -89,10 +102,10 @@ func openDirectory(open func(string, int, uint32) (int, error), path string) (in
 	return open(path, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0)
 }
 
-// namesIn returns the parts of a path that leads downwards.
+// namesIn returns the parts of a path that leads downwards; vcr/agent/transfer.py has the same.
 func namesIn(path string) ([]string, error) {
-	if !filepath.IsLocal(path) || filepath.Clean(path) == "." {
-		return nil, fmt.Errorf("%q leads elsewhere", path)
+	if !filepath.IsLocal(path) || filepath.Clean(path) == "." || len(path) > maxPath {
+		return nil, fmt.Errorf("%.200q leads elsewhere", path)
 	}
 	for _, name := range strings.Split(path, "/") {
 		if name == ".." {

@@ -3,12 +3,21 @@
 tests/vectors has them; guest/*/vectors_test.go reads them, too.
 """
 
+import io
 import json
+import os
+import stat
+import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from vcr.agent import transfer
+from vcr.agent.archive import members
+from vcr.beneath import Below
+from vcr.errors import VcrError
 from vcr.formats.failure import Failure
 from vcr.formats.tree import Tree, text_file
 from vcr.formats.users import Account, find_account
@@ -105,3 +114,105 @@ def test_a_machine_that_ends_is_seen_within_a_second_of_a_long_start_interval() 
             time.probe, Patience(check), check_alive, Clock(lambda: time.now, time.sleep)
         )
     assert time.now <= 104.0
+
+
+KINDS = {
+    "directory": tarfile.DIRTYPE, "file": tarfile.REGTYPE, "link": tarfile.SYMTYPE,
+    "hard link": tarfile.LNKTYPE, "fifo": tarfile.FIFOTYPE, "device": tarfile.CHRTYPE,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", read("copies")["names"], ids=lambda case: case["path"])
+def test_names_in_a_path(case: dict[str, Any]) -> None:
+    times = transfer.MAX_PATH // 3
+    path, parts = case["path"].replace("{long}", "ü/" * times), case["parts"]
+    if parts is None:
+        with pytest.raises(VcrError):
+            transfer.names_in(path)
+    else:
+        assert transfer.names_in(path) == (parts if path == case["path"] else ["ü"] * times)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A directory to copy into, with one beside it that nothing may come to."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "copy").mkdir()
+    return tmp_path / "copy"
+
+
+def lay(path: Path, told: str) -> None:
+    """Make what `tree_of` tells of at PATH."""
+    kind, _, text = told.partition(" ")
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to(text)
+    else:
+        path.write_text(text)
+
+
+def tree_of(top: Path) -> dict[str, str]:
+    """Tell what is in TOP."""
+    return {str(path.relative_to(top)): _told(path) for path in top.rglob("*")}
+
+
+def _told(path: Path) -> str:
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return f"link {path.readlink()}"
+    if stat.S_ISDIR(mode):
+        return f"directory {stat.S_IMODE(mode):o}"
+    assert stat.S_ISREG(mode)
+    return f"file {stat.S_IMODE(mode):o} {path.read_text()}"
+
+
+def make(below: Below, kind: str, names: Sequence[str]) -> None:
+    if kind == "directory":
+        below.make_directory(names)
+    elif kind == "link":
+        below.link(names, "x")
+    else:
+        os.close(below.create(names))
+
+
+@pytest.mark.parametrize("kind", ["directory", "link", "file"])
+@pytest.mark.parametrize("case", read("copies")["below"], ids=lambda case: case["why"])
+def test_what_is_made_below_a_directory(copied: Path, case: dict[str, Any], kind: str) -> None:
+    for path, told in sorted(case["there"].items()):
+        lay(copied / path, told)
+    with Below(copied) as below:
+        if case["allowed"]:
+            make(below, kind, case["names"])
+            assert os.path.lexists(copied.joinpath(*case["names"]))
+        else:
+            with pytest.raises(OSError, match=r"\[Errno"):
+                make(below, kind, case["names"])
+    assert not tree_of(copied.with_name("outside"))
+
+
+def archive_of(entries: list[dict[str, Any]]) -> io.BytesIO:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for entry in entries:
+            info = tarfile.TarInfo(entry["name"])
+            info.type, info.mode = KINDS[entry["kind"]], entry["mode"]
+            data = entry["text"].encode() if entry["kind"] == "file" else b""
+            info.size, info.linkname = len(data), "" if data else entry["text"]
+            archive.addfile(info, io.BytesIO(data))
+    out.seek(0)
+    return out
+
+
+@pytest.mark.parametrize("case", read("copies")["archives"], ids=lambda case: case["why"])
+def test_archives(copied: Path, case: dict[str, Any]) -> None:
+    rest = members(archive_of(case["entries"]))
+    first = next(rest)
+    with Below(copied) as below:
+        if case["host"] is None:
+            with pytest.raises((OSError, VcrError)):
+                transfer.unpack_all(first, rest, below, lambda _: None)
+        else:
+            transfer.unpack_all(first, rest, below, lambda _: None)
+            assert tree_of(copied) == case["host"]
+    assert not tree_of(copied.with_name("outside"))

@@ -131,12 +131,12 @@ def _unpack(archive: Iterator[Entry], target: str, left_out: Say) -> Path:
     first = next(archive, None)
     if first is None:
         raise VcrError("there is nothing to copy")
-    top = _names(first[0].name)[0]
+    top = names_in(first[0].name)[0]
     place = _place(target, top, is_directory=first[0].isdir())
     scratch = Path(tempfile.mkdtemp(dir=place.parent, prefix=".vcr-"))
     try:
         with Below(scratch) as below:
-            _unpack_all(first, archive, below, left_out)
+            unpack_all(first, archive, below, left_out)
             if not below.kind([top]):
                 raise VcrError(f"there is nothing of {top} that can be copied")
             os.rename(top, place, src_dir_fd=below.at([top])[0])  # also over a file
@@ -161,11 +161,11 @@ def _place(target: str, top: str, *, is_directory: bool) -> Path:
     return place
 
 
-def _unpack_all(first: Entry, rest: Iterator[Entry], below: Below, left_out: Say) -> None:
+def unpack_all(first: Entry, rest: Iterator[Entry], below: Below, left_out: Say) -> None:
     """Write the entries FIRST and REST; what is above each has to be a directory made here."""
     links: list[tuple[list[str], str]] = []
     for info, content in chain([first], rest):
-        names = _names(info.name)
+        names = names_in(info.name)
         if info.issym():
             links.append((names, info.linkname))
         elif info.isdir():
@@ -175,7 +175,7 @@ def _unpack_all(first: Entry, rest: Iterator[Entry], below: Below, left_out: Say
             _write(below, names, content, info)
         elif info.islnk():
             try:
-                below.hard_link(names, _names(info.linkname))
+                below.hard_link(names, names_in(info.linkname))
             except OSError as error:
                 left_out(f"{info.name}: it is one with {info.linkname}: {error.strerror}")
         else:
@@ -209,9 +209,9 @@ def _write(below: Below, names: Sequence[str], content: IO[bytes], info: tarfile
             os.utime(file.fileno(), (info.mtime, info.mtime))
 
 
-def _names(path: str) -> list[str]:
+def names_in(path: str) -> list[str]:
     """Return the names in PATH; raises VcrError unless they lead downwards."""
     parts = [part for part in path.split("/") if part not in {"", "."}]
-    if not parts or path.startswith("/") or ".." in parts or len(path) > MAX_PATH:
+    if not parts or path.startswith("/") or ".." in parts or len(os.fsencode(path)) > MAX_PATH:
         raise VcrError(f"{path[:TOLD]!r} leads elsewhere", why="what came is not trusted")
     return parts
