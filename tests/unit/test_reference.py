@@ -11,7 +11,9 @@ import click
 import pytest
 from pydantic import BaseModel
 
+from vcr.app import PUBLIC
 from vcr.cli import HIDDEN, VERBS, vcr
+from vcr.errors import VcrError
 from vcr.model.answers import ANSWERS
 from vcr.model.config import Config
 from vcr.model.lockfile import Lock
@@ -129,3 +131,19 @@ def test_the_page_of_vcr_has_every_verb_and_exit_code() -> None:
     text = MAN["vcr.1"]
     assert all(f"\\fBvcr\\-{v.replace('-', '\\-')}\\fR(1)" in text for v in VERBS)
     assert "\\fB130\\fR" in text
+
+
+def test_every_public_name_of_the_library_is_on_its_page() -> None:
+    page = markdown_pages(ROOT)["python.md"]
+    titles = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    assert titles == ["Errors", *PUBLIC, "Other types"]
+    anchors = re.findall(r"\(#([\w-]+)\) \|", page)
+    assert len(anchors) == len(set(anchors)) == len(PUBLIC)
+    for kind in VcrError.__subclasses__():
+        assert kind.__module__ != "vcr.errors" or f"`{kind.__name__}` | {kind.code}" in page
+
+
+def test_what_is_said_beside_a_field_and_above_it_is_on_the_page() -> None:
+    page = markdown_pages(ROOT)["python.md"]
+    assert "| `ui` | `Ui` | `silent()` | progress, notes and warnings only, never data |" in page
+    assert "`root` | `Path \\| None` | `None` | Of an emulated enclave: the file with" in page
