@@ -16,6 +16,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vcr.agent.debug import Request as Request
+    from vcr.agent.session import Streams as Streams
     from vcr.app.building.build import build as build
     from vcr.app.building.create import create as create
     from vcr.app.building.graph import graph as graph
@@ -37,6 +39,22 @@ if TYPE_CHECKING:
     from vcr.app.hosting.doctor import doctor as doctor
     from vcr.app.hosting.prune import Pruned as Pruned
     from vcr.app.hosting.prune import prune as prune
+    from vcr.app.proving.attest import Attestation as Attestation
+    from vcr.app.proving.attest import AttestOptions as AttestOptions
+    from vcr.app.proving.attest import KeyPair as KeyPair
+    from vcr.app.proving.attest import attest as attest
+    from vcr.app.proving.attest import keygen as keygen
+    from vcr.app.proving.attest_verify import Demands as Demands
+    from vcr.app.proving.attest_verify import rebuild_stated as rebuild_stated
+    from vcr.app.proving.attest_verify import verify_statements as verify_statements
+    from vcr.app.proving.explain import Explanation as Explanation
+    from vcr.app.proving.explain import diffoscope as diffoscope
+    from vcr.app.proving.explain import explain as explain
+    from vcr.app.proving.verify import Comparison as Comparison
+    from vcr.app.proving.verify import Source as Source
+    from vcr.app.proving.verify import verify as verify
+    from vcr.app.proving.verify import verify_drive as verify_drive
+    from vcr.app.proving.verify import witness as witness
     from vcr.app.running.exec import SshConfig as SshConfig
     from vcr.app.running.exec import answer as answer
     from vcr.app.running.exec import attach as attach
@@ -66,11 +84,23 @@ if TYPE_CHECKING:
     from vcr.app.sharing.push import pull as pull
     from vcr.app.sharing.push import push as push
     from vcr.app.sharing.push import write_layout as write_layout
+    from vcr.attest.checks.checker import Verdict as Verdict
+    from vcr.attest.dsse import Envelope as Envelope
+    from vcr.attest.providers import Evidence as Evidence
     from vcr.build.builder import Built as Built
     from vcr.build.builder import BuiltStage as BuiltStage
+    from vcr.engines.container.bundle import Bind as Bind
+    from vcr.engines.machine import Forward as Forward
     from vcr.export.manifest import Manifest as Manifest
     from vcr.model.arch import Arch as Arch
     from vcr.model.ladder import Rung as Rung
+    from vcr.model.rebuilt import Rebuilt as Rebuilt
+    from vcr.runtime.exec import Answer as Answer
+    from vcr.runtime.record import Record as Record
+    from vcr.verify.ladders import Claim as Claim
+    from vcr.verify.ladders import Compared as Compared
+    from vcr.verify.ladders import claim_of as claim_of
+    from vcr.verify.ladders import read_claim as read_claim
 
 # public name → the module that has it; in the order of docs/reference/python.md
 PUBLIC = {
@@ -95,7 +125,10 @@ PUBLIC = {
     "configuration": "vcr.app.building.inspect",
     "graph": "vcr.app.building.graph",
     "report": "vcr.app.building.report",
+    "Forward": "vcr.engines.machine",
+    "Bind": "vcr.engines.container.bundle",
     "UpOptions": "vcr.app.running.start",
+    "Record": "vcr.runtime.record",
     "Up": "vcr.app.running.up",
     "up": "vcr.app.running.up",
     "Listener": "vcr.app.running.up",
@@ -106,15 +139,42 @@ PUBLIC = {
     "logs": "vcr.app.running.logs",
     "Listed": "vcr.app.running.logs",
     "ps": "vcr.app.running.logs",
+    "Answer": "vcr.runtime.exec",
     "execute": "vcr.app.running.exec",
     "read_file": "vcr.app.running.exec",
     "copy_out": "vcr.app.running.exec",
     "copy_in": "vcr.app.running.exec",
+    "Request": "vcr.agent.debug",
+    "Streams": "vcr.agent.session",
     "shell_request": "vcr.app.running.exec",
     "answer": "vcr.app.running.exec",
     "attach": "vcr.app.running.exec",
     "SshConfig": "vcr.app.running.exec",
     "ssh_config": "vcr.app.running.exec",
+    "Claim": "vcr.verify.ladders",
+    "claim_of": "vcr.verify.ladders",
+    "read_claim": "vcr.verify.ladders",
+    "Source": "vcr.app.proving.verify",
+    "Rebuilt": "vcr.model.rebuilt",
+    "Compared": "vcr.verify.ladders",
+    "Comparison": "vcr.app.proving.verify",
+    "verify": "vcr.app.proving.verify",
+    "Envelope": "vcr.attest.dsse",
+    "witness": "vcr.app.proving.verify",
+    "verify_drive": "vcr.app.proving.verify",
+    "Explanation": "vcr.app.proving.explain",
+    "explain": "vcr.app.proving.explain",
+    "diffoscope": "vcr.app.proving.explain",
+    "KeyPair": "vcr.app.proving.attest",
+    "keygen": "vcr.app.proving.attest",
+    "AttestOptions": "vcr.app.proving.attest",
+    "Evidence": "vcr.attest.providers",
+    "Attestation": "vcr.app.proving.attest",
+    "attest": "vcr.app.proving.attest",
+    "Demands": "vcr.app.proving.attest_verify",
+    "Verdict": "vcr.attest.checks.checker",
+    "verify_statements": "vcr.app.proving.attest_verify",
+    "rebuild_stated": "vcr.app.proving.attest_verify",
     "Manifest": "vcr.export.manifest",
     "export": "vcr.app.sharing.export",
     "serve_drive": "vcr.app.sharing.export",

@@ -1,4 +1,4 @@
-"""What `vcr attest verify` is given in files and on the command line, read into demands."""
+"""Texts and files that statements are made with and verified against, read."""
 
 import datetime as dt
 import math
@@ -94,3 +94,23 @@ def read_moment(text: str) -> dt.datetime:
     except (ValueError, OverflowError) as error:  # such as the year 1, east of Greenwich
         raise UsageError(f"--at {text} is wrong", why=str(error)) from None
     raise UsageError(f"--at {text} says no time zone", fix="as in 2026-11-26T00:00:00Z")
+
+
+def read_nonce(text: str | None) -> bytes | None:
+    """Return the bytes that --nonce is the hex of; raises UsageError."""
+    return None if text is None else read_hex(text, "--nonce")
+
+
+def read_time(text: str | None) -> str | None:
+    """Return --time, when a statement is said to be made, `now` as a time; raises UsageError."""
+    from vcr.attest.checks.rejected import RejectedError
+    from vcr.attest.predicates import parse_time
+
+    if text == "now":
+        return f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    try:
+        if text is not None:
+            parse_time(text)
+    except RejectedError as error:
+        raise UsageError(f"--time {text} is wrong", why=error.why) from None
+    return text

@@ -1,26 +1,16 @@
 """`vcr attest verify`: do statements and evidence hold, and are they enough."""
 
-import datetime as dt
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vcr.app.proving.inputs import (
-    read_age,
-    read_hex,
-    read_input,
-    read_moment,
-    read_registers,
-    read_root,
-)
+import vcr.app
+from vcr.cli.comparison import show_comparison
 from vcr.cli.context import App, Command, ProfileName
-from vcr.errors import MismatchError, UsageError
 
 if TYPE_CHECKING:  # pydantic and cryptography cost 300 ms at import
     from vcr.attest.checks.checker import Verdict
-    from vcr.attest.checks.demand import Demand, NitroDemand
 
 a_file = click.Path(path_type=Path, dir_okay=False)
 
@@ -82,116 +72,31 @@ def verify(  # noqa: PLR0913 -- one for each option
 
     A FILE is an envelope, a Nitro document, or what a service answered.
     """
-    from vcr.attest.checks.checker import verify_files
+    from vcr.app.proving.inputs import read_age, read_hex, read_moment, read_registers
 
-    given = bool(registers or pcrs)
-    wanted = _about(_demand(policy, keys, threshold, may_be_none=given), ladder, profile)
-    nitro = replace(
-        _bound(wanted.nitro, nonce, app_data),
-        pcrs={**wanted.nitro.pcrs, **read_registers(registers, pcrs)},
-        max_age=wanted.nitro.max_age if max_age is None else read_age(max_age),
-        root=wanted.nitro.root if root is None else _test_root(app, root),
-        required=wanted.nitro.required or given or bool(max_age) or app_data is not None,
+    demands = vcr.app.Demands(
+        policy,
+        keys,
+        threshold,
+        ladder,
+        profile,
+        nonce=None if nonce is None else read_hex(nonce, "--nonce"),
+        app_data=None if app_data is None else read_hex(app_data, "--app-data"),
+        registers=read_registers(registers, pcrs),
+        max_age=None if max_age is None else read_age(max_age),
+        root=root,
+        at=None if at is None else read_moment(at),
     )
-    moment = dt.datetime.now(dt.UTC) if at is None else read_moment(at)
-    contents = [(str(path), read_input(path)) for path in files]
-    verdict = verify_files(contents, replace(wanted, nitro=nitro), moment)
-    if rebuild:
-        _rebuild(app, verdict)
-    _report(app, verdict)
+    verdict = vcr.app.verify_statements(app.context, files, demands)
+    _report(app, _rebuilt(app, verdict) if rebuild else verdict)
 
 
-def _bound(wanted: "NitroDemand", nonce: str | None, app_data: str | None) -> "NitroDemand":
-    """Return what is WANTED with what the options say; raises UsageError."""
-    if nonce is not None:
-        wanted = replace(wanted, nonce=read_hex(nonce, "--nonce"))
-    if app_data is not None:
-        wanted = replace(wanted, app_data=read_hex(app_data, "--app-data"))
-    return wanted
-
-
-def _demand(
-    policy: Path | None, keys: tuple[Path, ...], threshold: int | None, *, may_be_none: bool
-) -> "Demand":
-    from vcr.attest.checks.demand import Demand
-    from vcr.attest.keys import read_trusted
-
-    if policy is None and not keys and not may_be_none:
-        raise UsageError(
-            "nobody is trusted yet",
-            why="statements are believed because of who signed them",
-            fix="name public keys: --key FILE, or a policy: --policy FILE",
-        )
-    wanted = Demand() if policy is None else _policy(policy)
-    wanted = replace(wanted, trusted={**wanted.trusted, **read_trusted(keys)})
-    return wanted if threshold is None else replace(wanted, threshold=threshold)
-
-
-def _about(wanted: "Demand", ladder: Path | None, profile: str | None) -> "Demand":
-    """Return WANTED about LADDER, which a policy's has to be part of, and of PROFILE.
-
-    Raises UsageError, MismatchError.
-    """
-    from vcr.attest.terms import terms_of
-    from vcr.verify.ladders import MADE_BY, read_claim
-
-    if profile is not None:
-        wanted = replace(wanted, build={**wanted.build, "profile": profile})
-    if ladder is None:
-        return wanted
-    claim = read_claim(ladder)
-    rungs = {rung.name: str(rung.digest) for rung in claim.ladder}
-    if not rungs:
-        raise MismatchError(
-            f"the ladder {ladder} is empty",
-            why="it demands nothing: everything would be about it",
-            fix=f"get it again, or make one: {MADE_BY}",
-        )
-    for name, digest in wanted.ladder.items():
-        if rungs.get(name) != digest:
-            raise MismatchError(
-                f"the rung {name} of {ladder} is not the one that the policy demands",
-                details=(("expected", digest), ("got", rungs.get(name, "no such rung"))),
-            )
-    return replace(wanted, ladder=rungs, is_partial=False, ladder_terms=terms_of(claim))
-
-
-def _policy(path: Path) -> "Demand":
-    from vcr.attest.checks.policy import read_policy  # pydantic costs 200 ms
-
-    return read_policy(path)
-
-
-def _test_root(app: App, path: Path) -> str:
-    """Return the digest of the root certificate at PATH, and warn; raises UsageError."""
-    import hashlib
-
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    certificate = read_root(path)
-    app.ui.warn(
-        f"--root {path}: documents of THIS root are accepted, not those of AWS; "
-        "they prove nothing about an enclave"
-    )
-    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
-
-
-def _rebuild(app: App, verdict: "Verdict") -> None:
-    """Build what the statements are about anew; raises MismatchError when it differs."""
-    from vcr.attest.make import ladder_of
-    from vcr.attest.predicates import build_of
-    from vcr.cli.proving.verify import compare_rebuilt
-    from vcr.verify.ladders import claim_of
-
-    for said in verdict.said:
-        words = build_of(said.statement)
-        if words is not None:
-            compare_rebuilt(app, claim_of(words, ladder_of(said.statement)))
-            return
-    raise UsageError(
-        "no statement says what to build",
-        fix="give one of another predicate, such as provenance, too",
-    )
+def _rebuilt(app: App, verdict: "Verdict") -> "Verdict":
+    """Return VERDICT when what it is about, built anew, is the same; raises MismatchError."""
+    comparison = vcr.app.rebuild_stated(app.context, verdict)
+    show_comparison(app, comparison)
+    comparison.check()
+    return verdict
 
 
 def _report(app: App, verdict: "Verdict") -> None:
