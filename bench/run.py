@@ -20,6 +20,7 @@ import json
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,6 +28,10 @@ from functools import partial
 from pathlib import Path
 
 from build import REPO, run, timed
+
+sys.path.insert(0, str(REPO))
+
+from vcr.tools.apt import mirrors
 
 ARCHS = ("riscv64", "arm64", "amd64")
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
@@ -135,13 +140,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--apps", nargs="*", choices=APPS, default=APPS)
-    parser.add_argument("--mirror", default="http://deb.debian.org/debian", help="for buildah")
+    parser.add_argument(
+        "--mirror", default=next(iter(mirrors()), ""), help="of Debian, for buildah"
+    )
     options = parser.parse_args()
+    compare = can_compare()
+    if compare and "c" in options.apps and not options.mirror:
+        parser.error("--mirror: apt of this host names none")
     os.umask(0o022)
     print("empty step          vcr")
     for arch in ARCHS:
         print(f"{arch:<15} {median(options.rounds, partial(empty_step, arch)):6.2f}s", flush=True)
-    compare = can_compare()
     if not compare:
         print("buildah with qemu-user for riscv64 is not installed: vcr alone")
     print(f"{'steps of':<15} {'vcr':>7} {'buildah':>8} {'ratio':>7}")

@@ -99,7 +99,7 @@ def test_a_tampered_pin_is_refused_and_never_used(vcr: Any, project: Path) -> No
 def test_a_file_brought_by_hand_is_verified(vcr: Any, project: Path, tmp_path: Path) -> None:
     lock = json.loads((project / "vcr.lock").read_text())
     package = lock["bases"]["busybox"]["archs"]["riscv64"][0]
-    package.update(sha256="1" * 64, url="https://snapshot.debian.org/nowhere/pool/x.deb")
+    package.update(sha256="1" * 64, url="https://packages.example/pool/x.deb")
     (project / "vcr.lock").write_text(json.dumps(lock))
     brought = tmp_path / "brought"
     brought.mkdir()

@@ -174,7 +174,7 @@ def test_a_lock_is_what_the_archive_has(archive: Archive, project: Project, tmp_
     assert (audit.compared, audit.differences, audit.unasked) == (1, [], [])
 
 
-EVIL = "https://snapshot.debian.org/archive/debian/20261122T091544Z/pool/evil.deb"
+EVIL = "https://evil.example/archive/debian/20261122T091544Z/pool/evil.deb"
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,9 @@ def test_what_will_be_there_for_good(url: str, permanent: bool) -> None:
 
 def test_what_may_change_is_held_by_the_lock(tmp_path: Path) -> None:
     store = BodyStore(tmp_path, NoNix())  # type: ignore[arg-type]
-    _, held, _ = store.keep("GET", "https://pypi.org/simple/flask/", b"page")
+    _, held, _ = store.keep("GET", "https://index.example/simple/flask/", b"page")
     assert gzip.decompress(base64.b64decode(held.data)) == b"page"
-    _, address, _ = store.keep("GET", "https://registry.npmjs.org/ms/-/ms-2.1.3.tgz", b"tar")
+    _, address, _ = store.keep("GET", "https://archive.example/x/pool/ms-2.1.3.tgz", b"tar")
     assert (address.name, address.data, address.url[:8]) == ("ms-2.1.3.tgz", "", "https://")
     _, posted, _ = store.keep("POST", "https://example.test/git-upload-pack", b"pack")
     assert posted.url == ""
@@ -85,7 +85,7 @@ def test_what_may_change_is_held_by_the_lock(tmp_path: Path) -> None:
     noise = bytes((i * i * 7919 >> 5) & 255 for i in range(MAX_HELD * 3))
     big = gzip.compress(noise)
     if len(big) > MAX_HELD:
-        assert store.keep("GET", "https://pypi.org/x", noise)[1].data == ""
+        assert store.keep("GET", "https://index.example/x", noise)[1].data == ""
 
 
 def test_secrets_leave_only_in_requests() -> None:

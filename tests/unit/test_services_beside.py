@@ -50,7 +50,7 @@ def test_what_is_wrong_is_told(tmp_path: Path, toml: str, words: str) -> None:
 
 
 def test_an_image_is_an_input_and_a_directory_is_not(tmp_path: Path) -> None:
-    image = "docker.io/library/postgres@sha256:" + "a" * 64
+    image = "registry.example/team/postgres@sha256:" + "a" * 64
     toml = f'[services.db]\nimage = "{image}"\n[services.other]\nbuild = "../other"\n'
     inputs = wanted_inputs(project_with(tmp_path, toml)).digests()
     assert set(inputs) == {f"[base.{image}]"}
