@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vcr.app.building.report import report as report
     from vcr.app.building.standing import Standing as Standing
     from vcr.app.building.standing import standing as standing
+    from vcr.app.building.suggest import suggest_bases as suggest_bases
     from vcr.app.context import Context as Context
     from vcr.app.context import Variant as Variant
     from vcr.app.hosting.doctor import Diagnosis as Diagnosis
@@ -115,6 +116,7 @@ PUBLIC = {
     "check_lock": "vcr.app.building.lock",
     "Audited": "vcr.app.building.lock",
     "audit_lock": "vcr.app.building.lock",
+    "suggest_bases": "vcr.app.building.suggest",
     "Built": "vcr.build.builder",
     "BuiltStage": "vcr.build.builder",
     "Rung": "vcr.model.ladder",

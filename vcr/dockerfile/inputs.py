@@ -21,8 +21,9 @@ URL_PREFIXES = ("http://", "https://")
 class Inputs:
     """Names of what has to be locked, sorted."""
 
-    images: tuple[str, ...]  # neither a stage nor scratch
+    images: dict[str, Position]  # neither a stage nor scratch; where one is named first
     urls: tuple[str, ...]  # ADD without --checksum
+    stages: tuple[str, ...] = ()  # names of the Dockerfile's own
 
 
 def load_dockerfile(project: Project) -> Dockerfile:
@@ -44,7 +45,8 @@ def external_inputs(project: Project) -> Inputs:
     resolver = Resolver(dockerfile, Arch.RISCV64, project.config.args)
     walk = _Walk(resolver)
     walk.reach(resolver.target(project.config.project.target))
-    return Inputs(tuple(sorted(walk.images)), tuple(sorted(walk.urls)))
+    stages = tuple(stage.name for stage in dockerfile.stages if stage.name)
+    return Inputs(dict(sorted(walk.images.items())), tuple(sorted(walk.urls)), stages)
 
 
 @dataclass
@@ -52,7 +54,7 @@ class _Walk:
     """The stages that a target reaches, and what they take from outside."""
 
     resolver: Resolver
-    images: set[str] = field(default_factory=set)
+    images: dict[str, Position] = field(default_factory=dict)
     urls: set[str] = field(default_factory=set)
     _budget: Budget = field(default_factory=Budget)
     _args: dict[int, dict[str, str]] = field(default_factory=dict)  # at the end of a stage
@@ -99,14 +101,12 @@ class _Walk:
         if below is not None:
             state.args = dict(self._args[below.index])
         elif image != SCRATCH:
-            self.images.add(image)
+            self.images.setdefault(image, stage.start.at)
         for instruction in self._instructions(stage):
-            names = _sources(state, instruction)
-            stages = self.resolver
-            self.images.update(
-                n for n in names if stages.numbered(n, stage.index, instruction) is None
-            )
-            self.urls.update(_urls(stages, state, instruction))
+            for name in _sources(state, instruction):
+                if self.resolver.numbered(name, stage.index, instruction) is None:
+                    self.images.setdefault(name, instruction.at)
+            self.urls.update(_urls(self.resolver, state, instruction))
         self._args[stage.index] = {**state.args, **state.env}
 
 

@@ -7,12 +7,13 @@ difference names what changed.
 from dataclasses import dataclass
 
 from vcr.dockerfile.inputs import external_inputs
+from vcr.dockerfile.text import Position
 from vcr.errors import UsageError
 from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.lockfile import digest_of_input
 from vcr.model.project import Project
-from vcr.model.url import check_image
+from vcr.model.url import check_image, familiar_name
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,9 @@ class Wanted:
     """The inputs of a project, by what they are called in it."""
 
     bases: dict[str, Base]  # by the name after FROM
+    places: dict[str, Position]  # where the Dockerfile names one that vcr.toml does not
     urls: tuple[str, ...]  # ADD without --checksum
+    stages: tuple[str, ...] = ()  # names that the Dockerfile gives to its own
 
     def digests(self) -> dict[str, Digest]:
         """Return the digest of each input's definition, by the name messages use."""
@@ -39,16 +42,26 @@ def wanted_inputs(project: Project) -> Wanted:
     """
     outside = external_inputs(project)
     bases = dict(project.config.base)
+    named = {familiar_name(name) for name in bases}
     services = [s.image for s in project.config.services.values() if s.image]
+    places: dict[str, Position] = {}
     for reference in (*outside.images, *services):
-        if reference not in bases:
-            bases[reference] = Base(image=_checked(reference))
-    return Wanted(bases, outside.urls)
+        if reference in bases or familiar_name(reference) in named:
+            continue
+        at = outside.images.get(reference)
+        bases[reference] = Base(image=_checked(reference, at))
+        named.add(familiar_name(reference))
+        if at is not None:
+            places[reference] = at
+    return Wanted(bases, places, outside.urls, outside.stages)
 
 
-def _checked(reference: str) -> str:
-    """Return REFERENCE, the name of an image; raises UsageError."""
+def _checked(reference: str, at: Position | None) -> str:
+    """Return REFERENCE, the name of an image that stands AT; raises UsageError."""
     try:
         return check_image(reference)
     except ValueError as error:
-        raise UsageError(str(error), why="no [base] of vcr.toml is called so either") from None
+        where = f"{at}: " if at else ""
+        raise UsageError(
+            f"{where}{error}", why="no [base] of vcr.toml is called so either"
+        ) from None

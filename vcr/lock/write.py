@@ -16,6 +16,7 @@ from vcr.lock.inputs import wanted_inputs
 from vcr.lock.known import Known
 from vcr.lock.network.fetch import Source, fetch
 from vcr.lock.network.web import LIMITS
+from vcr.lock.suggestions import naming
 from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.file_name import last_part, store_name
@@ -46,7 +47,8 @@ class Locker:
         for name, base in sorted(wanted.bases.items()):
             label = f"[base.{name}]"
             before = old.bases.get(name) if old and kept.get(label) == digests[label] else None
-            bases[name] = self._base(project, name, base, before)
+            with naming(name, wanted.places.get(name), wanted.stages):
+                bases[name] = self._base(project, name, base, before)
         urls = {
             url: self._url(url, old.urls.get(url) if old and f"ADD {url}" in kept else None)
             for url in wanted.urls

@@ -45,6 +45,16 @@ def check_image(text: str) -> str:
     return text
 
 
+def familiar_name(text: str) -> str:
+    """Return the image TEXT as Docker shows it: of Docker Hub without its host, without `latest`.
+
+    `alpine`, `alpine:latest` and `docker.io/library/alpine` are one image:
+    https://github.com/distribution/reference, ParseNormalizedNamed and FamiliarString.
+    """
+    name = text.removeprefix("index.").removeprefix("docker.io/").removeprefix("library/")
+    return name.removesuffix(":latest") if "@" not in name else name
+
+
 type Url = Annotated[
     str, AfterValidator(check_url), Field(description="http or https address (RFC 3986)")
 ]

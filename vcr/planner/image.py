@@ -17,8 +17,9 @@ from vcr.dockerfile.state import DEFAULT_PATH, Budget, State
 from vcr.dockerfile.syntax import SCRATCH, Instruction, Stage, parse_trigger
 from vcr.errors import LockError, UsageError
 from vcr.model.arch import Arch
-from vcr.model.lockfile import Lock, LockedDebian
+from vcr.model.lockfile import Lock, LockedDebian, LockedImage
 from vcr.model.plan import Copy, Layer, OciBase, Run, Workdir
+from vcr.model.url import familiar_name
 from vcr.planner.base import configuration, debian_layer
 from vcr.planner.copy import Copier
 from vcr.planner.run import Runner
@@ -115,8 +116,12 @@ class ImagePlanner:
             return tuple(self.plan(stage).layers)
         return self._base_layers(name, state.arch, instruction)
 
+    @cached_property
+    def _familiar_bases(self) -> dict[str, LockedDebian | LockedImage]:
+        return {familiar_name(name): base for name, base in self.lock.bases.items()}
+
     def _locked(self, image: str, instruction: Instruction) -> Any:
-        base = self.lock.bases.get(image)
+        base = self.lock.bases.get(image) or self._familiar_bases.get(familiar_name(image))
         if base is None:
             raise LockError(
                 f"{instruction.at}: {image} is not locked",

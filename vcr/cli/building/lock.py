@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.app.building.lock import Locked
 
 SHOWN_CHANGES = 20
+NOTHING = "vcr.toml: there is nothing to add; every image has a [base], or no packages are known"
 
 
 @click.command(cls=Command)
@@ -22,6 +23,11 @@ SHOWN_CHANGES = 20
     "--audit",
     is_flag=True,
     help="Ask every source again for what vcr.lock says it had, and compare (exit 3).",
+)
+@click.option(
+    "--suggest",
+    is_flag=True,
+    help="Add to vcr.toml the [base] sections that are proposed for images, and stop.",
 )
 @click.option("--update", is_flag=True, help="Resolve everything anew, also what did not change.")
 @click.option(
@@ -53,6 +59,7 @@ def lock(
     *,
     check: bool,
     audit: bool,
+    suggest: bool,
     update: bool,
     archs: tuple[str, ...],
     secrets: tuple[str, ...],
@@ -68,7 +75,9 @@ def lock(
             app.ui.json("lock", {"changed": False, "changes": []})
     if audit:
         _audit(app)
-    if check or audit:
+    if suggest:
+        _suggest(app)
+    if check or audit or suggest:
         return
     given, wanted = read_secrets(secrets), [Arch(name) for name in archs]
     _tell(
@@ -88,6 +97,18 @@ def _tell(app: App, locked: "Locked") -> None:
     if app.ui.is_json:
         told = {"changed": locked.changed, "changes": lines, "epoch": locked.lock.epoch}
         app.ui.json("lock", told)
+
+
+def _suggest(app: App) -> None:
+    sections = vcr.app.suggest_bases(app.context)
+    if app.ui.is_json:
+        changes = [section.rstrip() for section in sections]
+        app.ui.json("lock", {"changed": False, "changes": changes})
+        return
+    for section in sections:
+        app.ui.data(section.rstrip())
+    names = "see what the Dockerfile needs of them, then run `vcr lock`"
+    app.ui.note(f"vcr.toml: {len(sections)} sections added; {names}" if sections else NOTHING)
 
 
 def _audit(app: App) -> None:

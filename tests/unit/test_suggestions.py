@@ -1,0 +1,83 @@
+"""Images that cannot be fetched: where they are named, and what to write instead."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from vcr.cli import run
+from vcr.cli.context import App
+from vcr.dockerfile.text import Position
+from vcr.errors import ExitCode, FetchError
+from vcr.lock.inputs import wanted_inputs
+from vcr.lock.suggestions import CONFIGURED, PACKAGES, naming, suggestion
+from vcr.model.project import load_project
+from vcr.model.url import familiar_name
+from vcr.settings import Settings
+from vcr.ui import Ui
+
+AT = Position("Dockerfile", 3, 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["alpine", "alpine:latest", "docker.io/library/alpine", "index.docker.io/alpine:latest"]
+)
+def test_names_of_one_image(name: str) -> None:
+    assert familiar_name(name) == "alpine"
+
+
+@pytest.mark.parametrize("name", ["alpine:3", "ghcr.io/library/alpine", "alpine@sha256:00"])
+def test_names_of_other_images(name: str) -> None:
+    assert familiar_name(name) != "alpine"
+
+
+def error_of(reference: str, stages: tuple[str, ...] = ()) -> FetchError:
+    with pytest.raises(FetchError) as caught, naming(reference, AT, stages):
+        raise FetchError("cannot read it", fix="check the network")
+    return caught.value
+
+
+def test_an_image_that_cannot_be_fetched_is_named_with_its_line_and_packages() -> None:
+    error = error_of("python:3.12-slim")
+    assert error.what == "Dockerfile:3:1: python:3.12-slim: cannot read it"
+    assert '[base."python:3.12-slim"]\npackages = ["python3", ' in error.fix
+    assert "vcr lock --suggest" in error.fix
+
+
+def test_what_may_be_a_stage_or_is_not_known() -> None:
+    assert error_of("biuld", ("build", "test")).fix == "did you mean the stage build?"
+    assert '[base."acme/thing"]' in error_of("acme/thing").fix
+
+
+@pytest.mark.parametrize("name", sorted({*PACKAGES, *CONFIGURED}))
+def test_what_is_suggested_is_a_base(tmp_path: Path, name: str) -> None:
+    for reference in (name, f"docker.io/library/{name}:1.2-slim", f"{name}@sha256:{'0' * 64}"):
+        (tmp_path / "Dockerfile").write_text(f"FROM {reference}\n")
+        (tmp_path / "vcr.toml").write_text(suggestion(reference))
+        wanted = wanted_inputs(load_project(tmp_path))
+        assert wanted.places == {}
+        assert all(base.packages for base in wanted.bases.values())
+
+
+def make_app(tmp_path: Path) -> App:
+    return App(Settings.load({"HOME": str(tmp_path)}), Ui(io.StringIO(), io.StringIO()), tmp_path)
+
+
+def test_lock_suggest_adds_the_sections_once(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM node:20 AS b\nFROM nginx\nCOPY --from=b / /\n")
+    (tmp_path / "vcr.toml").write_text("[machine]\nmemory = 256\n")
+    app = make_app(tmp_path)
+    assert run(app, ["lock", "--suggest"]) is ExitCode.OK
+    text = (tmp_path / "vcr.toml").read_text()
+    assert text.startswith("[machine]\nmemory = 256\n\n[base.")
+    assert set(load_project(tmp_path).config.base) == {"node:20", "nginx"}
+    assert run(app, ["lock", "--suggest"]) is ExitCode.OK
+    assert (tmp_path / "vcr.toml").read_text() == text
+
+
+def test_lock_suggest_makes_the_file(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM debian:bookworm\n")
+    assert run(make_app(tmp_path), ["lock", "--suggest"]) is ExitCode.OK
+    base = load_project(tmp_path).config.base["debian:bookworm"]
+    assert base.configure
+    assert base.suite == "trixie"
