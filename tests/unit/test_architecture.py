@@ -1,10 +1,14 @@
 """The rules of the code that a reviewer should not have to check by hand."""
 
 import ast
+import graphlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from vcr.cli import HIDDEN, VERBS
 
 REPO = Path(__file__).resolve().parents[2]
 PACKAGE = REPO / "vcr"
@@ -54,6 +58,64 @@ def test_imports_go_down_only(path: Path) -> None:
         return
     upward = {name for name in imported_parts(path) if LEVEL[name] < LEVEL[own]}
     assert not upward, f"{own} may not import {upward}"
+
+
+def name_of(path: Path) -> str:
+    """Return the name by which the module at PATH, of vcr, is imported."""
+    parts = path.relative_to(REPO).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(name: str, text: str, known: frozenset[str]) -> set[str]:
+    """Return which of the KNOWN modules the module NAME, which is TEXT, imports anywhere.
+
+    Importing a module imports the packages that it is in, too; only NAME's own are left out,
+    since no module is there without them. What stands below TYPE_CHECKING counts like the rest.
+    """
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    for each in tuple(found):
+        found |= {each.rsplit(".", count)[0] for count in range(1, each.count(".") + 1)}
+    return {each for each in found & known if not f"{name}.".startswith(f"{each}.")}
+
+
+def circle_in(texts: Mapping[str, str]) -> list[str]:
+    """Return modules of TEXTS, by name, that import one another in a circle; [] for none."""
+    known = frozenset(texts)
+    graph = {name: imports_of(name, text, known) for name, text in texts.items()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    """Whether at the top or in a function: what needs each other is one module, or three."""
+    assert not circle_in({name_of(path): path.read_text() for path in MODULES})
+
+
+@pytest.mark.parametrize(
+    "second", ["import vcr.a\n", "def f():\n    from vcr import a\n", "from vcr.a.c import d\n"]
+)
+def test_a_circle_is_found(second: str) -> None:
+    texts = {"vcr": "", "vcr.a": "from vcr.b import c\n", "vcr.a.c": "", "vcr.b": second}
+    assert set(circle_in(texts)) == {"vcr.a", "vcr.b"}
+    assert not circle_in({**texts, "vcr.b": "import os\n"})
+
+
+def test_no_verb_uses_the_command_of_another() -> None:
+    """What two verbs do is in vcr.app; what they share of the command line is of no verb."""
+    verbs = {f"vcr.cli.{module}" for module, *_ in (VERBS | HIDDEN).values()}
+    for path in sorted((PACKAGE / "cli").rglob("*.py")):
+        others = verbs - {name_of(path)}
+        assert not imports_of(name_of(path), path.read_text(), frozenset(others)), path.name
 
 
 BUILDERS = [
