@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     from vcr.app.hosting.doctor import doctor as doctor
     from vcr.app.hosting.prune import Pruned as Pruned
     from vcr.app.hosting.prune import prune as prune
+    from vcr.app.looking.gdb import Debugger as Debugger
+    from vcr.app.looking.gdb import gdb as gdb
+    from vcr.app.looking.perf import perf_boot as perf_boot
+    from vcr.app.looking.perf import perf_record as perf_record
+    from vcr.app.looking.perf import perf_top as perf_top
     from vcr.app.proving.attest import Attestation as Attestation
     from vcr.app.proving.attest import AttestOptions as AttestOptions
     from vcr.app.proving.attest import KeyPair as KeyPair
@@ -57,7 +62,7 @@ if TYPE_CHECKING:
     from vcr.app.proving.verify import verify_drive as verify_drive
     from vcr.app.proving.verify import witness as witness
     from vcr.app.running.exec import SshConfig as SshConfig
-    from vcr.app.running.exec import answer as answer
+    from vcr.app.running.exec import ask as ask
     from vcr.app.running.exec import attach as attach
     from vcr.app.running.exec import copy_in as copy_in
     from vcr.app.running.exec import copy_out as copy_out
@@ -96,6 +101,7 @@ if TYPE_CHECKING:
     from vcr.model.arch import Arch as Arch
     from vcr.model.ladder import Rung as Rung
     from vcr.model.rebuilt import Rebuilt as Rebuilt
+    from vcr.perf.profile import Profile as Profile
     from vcr.runtime.exec import Answer as Answer
     from vcr.runtime.record import Record as Record
     from vcr.verify.ladders import Claim as Claim
@@ -149,10 +155,16 @@ PUBLIC = {
     "Request": "vcr.agent.debug",
     "Streams": "vcr.agent.session",
     "shell_request": "vcr.app.running.exec",
-    "answer": "vcr.app.running.exec",
+    "ask": "vcr.app.running.exec",
     "attach": "vcr.app.running.exec",
     "SshConfig": "vcr.app.running.exec",
     "ssh_config": "vcr.app.running.exec",
+    "Profile": "vcr.perf.profile",
+    "perf_record": "vcr.app.looking.perf",
+    "perf_boot": "vcr.app.looking.perf",
+    "perf_top": "vcr.app.looking.perf",
+    "Debugger": "vcr.app.looking.gdb",
+    "gdb": "vcr.app.looking.gdb",
     "Claim": "vcr.verify.ladders",
     "claim_of": "vcr.verify.ladders",
     "read_claim": "vcr.verify.ladders",

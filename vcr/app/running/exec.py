@@ -36,18 +36,18 @@ def execute(
     prints more than can be kept.
     """
     has_input = stdin is not None
-    return answer(context, Request(tuple(argv), system=system, has_input=has_input), stdin)
+    return ask(context, Request(tuple(argv), system=system, has_input=has_input), stdin)
 
 
 def read_file(context: Context, path: str, *, system: bool = False) -> bytes:
     """Return the content of the file PATH of the app's container; raises as `execute` does."""
-    done = answer(context, Request(path=path, system=system))
+    done = ask(context, Request(path=path, system=system))
     if done.code:
         raise VcrError(f"cannot read {path}", why=done.err.decode("utf-8", "replace").strip())
     return done.out
 
 
-def answer(context: Context, request: Request, stdin: int | None = None) -> Answer:
+def ask(context: Context, request: Request, stdin: int | None = None) -> Answer:
     """Carry REQUEST out and return what it puts out; raises as `execute` does."""
     return runtime.answer(_inside(context), request, stdin)
 

@@ -1,21 +1,18 @@
 """`vcr perf record|report|top`: what a machine's CPUs execute."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.context import App, Group, Seconds, arch_of, project_argument
+import vcr.app
+from vcr.cli.context import App, Group, Seconds, project_argument, variant_of
 from vcr.errors import UsageError
 from vcr.model.profile import SEALED_PROFILES
-from vcr.model.stage import STAGES
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
-    from vcr.perf.guest import Options, Report
     from vcr.perf.profile import Profile
-    from vcr.perf.target import Target
 
 FILE = Path("profile.json")
 FREQUENCY = 99  # a second; not a divisor of what programs do once a second
@@ -77,15 +74,16 @@ def record(
 
     With --boot nothing has to be up.
     """
-    from vcr.perf.guest import Options
     from vcr.perf.profile import write
 
     if boot and (seconds is not None or system):
         raise UsageError("--boot takes all of the boot", fix="leave --seconds and --system out")
     if boot:
-        found = _booted(app, profile)
+        found = vcr.app.perf_boot(app.context, variant_of(profile))
     else:
-        found = _recorded(app, Options(frequency, seconds or 0, 1.0, only_app=not system))
+        found = vcr.app.perf_record(
+            app.context, seconds=seconds or 0, frequency=frequency, system=system
+        )
     write(found, output)
     if app.ui.is_json:
         told = {"file": str(output), "samples": found.samples, "lost": found.lost}
@@ -129,75 +127,21 @@ def report(app: App, *, file: Path, svg: Path | None, lines: int) -> None:
 @click.pass_obj
 def top(app: App, *, every: float, frequency: int, system: bool) -> None:
     """Show the functions that the machine executes most, again and again, until Ctrl-C."""
-    from vcr.perf.guest import Options, total
-
-    target = _target(app)
-    options = Options(frequency, 0, every, only_app=not system)
-    reports = _sampled(app, target, options)
+    profiles = vcr.app.perf_top(app.context, every=every, frequency=frequency, system=system)
     with suppress(KeyboardInterrupt):  # which is how it ends
-        for seen in reports:
-            profile = total([seen], target, options)
+        for profile in profiles:
             if app.ui.is_json:
                 app.ui.json("perf", _as_json(profile, LINES))
                 continue
             app.ui.clear()
-            app.ui.data(f"{target.name}: {profile.samples} samples in {_duration(profile)}")
+            app.ui.data(f"{profile.name}: {profile.samples} samples in {_duration(profile)}")
             app.ui.table(_table(profile, LINES))
-
-
-def _recorded(app: App, options: "Options") -> "Profile":
-    """Return the profile of the machine that is up."""
-    from vcr.perf.guest import total
-
-    target = _target(app)
-    reports: list[Report] = []
-    coming = _sampled(app, target, options)  # the sampler is built by now
-    if not options.seconds:
-        app.ui.note("until Ctrl-C")
-    with suppress(KeyboardInterrupt):  # what was seen until then counts
-        reports.extend(coming)
-    return total(reports, target, options)
-
-
-def _booted(app: App, profile: str) -> "Profile":
-    """Return the profile of a release's boot; raises UsageError where there is none."""
-    from vcr.build.builder import Builder
-    from vcr.perf.boot import read_samples
-
-    project, plan = app.prepare(arch=arch_of(None, profile), profile=profile)
-    if plan.machine.engine != "qemu" or plan.machine.kernel != "vcr":
-        raise UsageError(
-            "only QEMU counts instructions, and only of vcr's own kernel",
-            why=f"vcr.toml has engine {plan.machine.engine}, kernel {plan.machine.kernel}",
-        )
-    built = Builder(app.settings, app.ui, project).build(plan, (*STAGES, "machine", "samples"))
-    return read_samples(built.path("samples"), project.name, profile)
 
 
 def _duration(profile: "Profile") -> str:
     if profile.clock == "instructions":
         return f"{profile.duration / 1e6:.1f} M instructions"
     return f"{profile.duration:.1f} s"
-
-
-def _target(app: App) -> "Target":
-    from vcr.perf.target import Target
-
-    return Target.of(app.started_project(), app.settings)
-
-
-def _sampled(app: App, target: "Target", options: "Options") -> "Iterator[Report]":
-    """Return what is seen in TARGET, as it comes."""
-    from vcr.perf.guest import sample
-    from vcr.perf.symbols import KernelSymbols
-    from vcr.tools.nix import Nix
-
-    with app.ui.step("sampler") as step:
-        program = (Nix(app.settings).build("sampler", step.line) / "sampler").read_bytes()
-    kernel = (
-        KernelSymbols.read(target.symbols / "System.map") if target.symbols else KernelSymbols()
-    )
-    return sample(target.channels.debug, program, options, kernel)
 
 
 def _table(profile: "Profile", lines: int) -> list[tuple[str, ...]]:

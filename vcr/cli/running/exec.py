@@ -149,7 +149,7 @@ def _carry_out(app: App, request: "Request") -> int:
     """Carry REQUEST out with the streams of this process, and return its exit code."""
     if not app.ui.is_json:
         return vcr.app.attach(app.context, request)
-    done = vcr.app.answer(app.context, request, 0)
+    done = vcr.app.ask(app.context, request, 0)
     out, err = (data.decode("utf-8", "replace") for data in (done.out, done.err))
     app.ui.json("exec", {"code": done.code, "stdout": out, "stderr": err})
     return done.code
