@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -106,24 +105,45 @@ func (c *cmio) serve(settings *Settings) error {
 		if len(message) == 0 {
 			continue
 		}
-		kind, rest := message[0], message[1:]
+		frame, err := parseFrame(message)
 		switch {
-		case kind == frameResume && len(rest) > 8:
-			err = wake(int64(binary.BigEndian.Uint64(rest)), rest[8:])
-		case kind == frameMore && len(rest) >= 2:
-			request = append(request, rest[2:]...)
-		case kind == frameRequest && len(rest) >= 2:
-			err = c.forward(binary.BigEndian.Uint16(rest), append(request, rest[2:]...))
+		case err != nil:
+		case frame.kind == frameResume:
+			err = wake(int64(frame.time), frame.data)
+		case frame.kind == frameMore:
+			request = append(request, frame.data...)
+		case frame.kind == frameRequest:
+			err = c.forward(frame.port, append(request, frame.data...))
 			request = nil
-		case kind == frameAgent:
-			err = c.report([]byte(answer(settings, strings.Fields(string(rest))) + "\n"))
-		default:
-			err = fmt.Errorf("unknown message %d of %d bytes", kind, length)
+		case frame.kind == frameAgent:
+			err = c.report([]byte(answer(settings, string(frame.data)) + "\n"))
 		}
 		if err != nil {
 			say("%v", err)
 		}
 	}
+}
+
+// frame is a message of the host, taken apart.
+type frame struct {
+	kind byte
+	time uint64
+	port uint16
+	data []byte
+}
+
+// parseFrame reads a message that is not empty; tests/vectors/agent.json has such.
+func parseFrame(message []byte) (frame, error) {
+	kind, rest := message[0], message[1:]
+	switch {
+	case kind == frameResume && len(rest) > 8:
+		return frame{kind: kind, time: binary.BigEndian.Uint64(rest), data: rest[8:]}, nil
+	case (kind == frameMore || kind == frameRequest) && len(rest) >= 2:
+		return frame{kind: kind, port: binary.BigEndian.Uint16(rest), data: rest[2:]}, nil
+	case kind == frameAgent:
+		return frame{kind: kind, data: rest}, nil
+	}
+	return frame{}, fmt.Errorf("unknown message %d of %d bytes", kind, len(message))
 }
 
 // forward gives a request to the app and its answer, up to where it closes, to the host.

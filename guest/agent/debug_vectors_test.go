@@ -4,11 +4,16 @@ package main
 
 import (
 	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -168,5 +173,99 @@ func TestArchivesAreUnpackedAsTheVectorsSay(t *testing.T) {
 		if found := tree(t, filepath.Join(filepath.Dir(copied), "outside")); len(found) > 0 {
 			t.Errorf("%s: %v lies outside", c.Why, found)
 		}
+	}
+}
+
+// dialogue is tests/vectors/debug.json; what `request` and `fields` mean is for Python.
+type dialogue struct {
+	ID    string
+	Tasks []struct {
+		Request       any
+		Rows, Columns int
+		Line          string
+		Means         message
+	}
+	Notes []struct {
+		Do     string
+		Fields any
+		Line   string
+		Means  message
+	}
+	Inputs  []struct{ Data, Line string }
+	Answers []struct {
+		Kind, Data string
+		Code       int
+		Line       string
+	}
+	Lines struct {
+		PieceOfOutput int `json:"piece_of_output"`
+		Most          int
+	}
+}
+
+func TestTheHostsLinesMeanWhatTheVectorsSay(t *testing.T) {
+	var all dialogue
+	vectors(t, "debug", &all)
+	means := map[string]message{}
+	for _, c := range all.Tasks {
+		means[c.Line] = c.Means
+	}
+	for _, c := range all.Notes {
+		means[c.Line] = c.Means
+	}
+	for line, want := range means {
+		got := message{}
+		decoder := json.NewDecoder(strings.NewReader(line))
+		decoder.DisallowUnknownFields() // the host says nothing that the agent does not heed
+		if err := decoder.Decode(&got); err != nil || !sameMessage(got, want) {
+			t.Errorf("%s: %+v, %v", line, got, err)
+		}
+	}
+	for _, c := range all.Inputs {
+		words := strings.Fields(c.Line)
+		data, err := hex.DecodeString(c.Data)
+		if err != nil || len(words) != 3 || words[0] != all.ID || words[1] != "in" {
+			t.Fatalf("%s: %v", c.Line, err)
+		}
+		current := &task{message: message{ID: all.ID}, input: newInput(func(int) {})}
+		current.add(words[0], []byte(words[2]))
+		current.input.close()
+		got := make([]byte, len(data)+1)
+		if n, _ := current.input.Read(got); !bytes.Equal(got[:n], data) {
+			t.Errorf("%s: %q", c.Line, got[:n])
+		}
+	}
+}
+
+// sameMessage compares without telling no words from a list of none.
+func sameMessage(a, b message) bool {
+	same := slices.Equal(a.Argv, b.Argv)
+	a.Argv, b.Argv = nil, nil
+	return same && reflect.DeepEqual(a, b)
+}
+
+func TestTheAgentsLinesAreThoseOfTheVectors(t *testing.T) {
+	var all dialogue
+	vectors(t, "debug", &all)
+	var port bytes.Buffer
+	current := &task{message: message{ID: all.ID}, lines: &answerLines{port: &port}, ctx: context.Background()}
+	for _, c := range all.Answers {
+		port.Reset()
+		data, _ := hex.DecodeString(c.Data)
+		if c.Kind == "out" || c.Kind == "err" {
+			_, _ = current.stream(c.Kind).Write(data)
+		} else {
+			current.lines.write(all.ID, c.Kind, fmt.Sprint(c.Code))
+		}
+		if port.String() != c.Line {
+			t.Errorf("%q, not %q", port.String(), c.Line)
+		}
+	}
+	port.Reset()
+	current.ID = "0123456789abcdef" // as long as they are
+	_, _ = current.stream("out").Write(make([]byte, all.Lines.PieceOfOutput+1))
+	lines := strings.SplitAfter(port.String(), "\n")
+	if piece != all.Lines.PieceOfOutput || len(lines) != 3 || len(lines[0]) > all.Lines.Most {
+		t.Errorf("%d bytes in a line of %d, %d lines", piece, len(lines[0]), len(lines)-1)
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -52,13 +51,13 @@ func FuzzSettings(f *testing.F) {
 	})
 }
 
-// FuzzSeconds: a request's seconds are a number, or none.
-func FuzzSeconds(f *testing.F) {
-	f.Add("5")
-	f.Add("-1")
-	f.Add("99999999999999999999")
-	f.Fuzz(func(t *testing.T, text string) {
-		if got := seconds(text); got%time.Second != 0 && fmt.Sprint(got) == "" {
+// FuzzOrder: a request's seconds are a number that a duration holds.
+func FuzzOrder(f *testing.F) {
+	f.Add("health 5")
+	f.Add("stop -1")
+	f.Add("stop 99999999999999999999")
+	f.Fuzz(func(t *testing.T, line string) {
+		if got := parseOrder(line); got.grace < 0 || got.grace%time.Second != 0 {
 			t.Error(got)
 		}
 	})

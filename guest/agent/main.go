@@ -71,7 +71,7 @@ func main() {
 	for {
 		// A read ends at once while nobody is connected.
 		for lines := bufio.NewScanner(port); lines.Scan(); {
-			fmt.Fprintln(port, answer(settings, strings.Fields(lines.Text())))
+			fmt.Fprintln(port, answer(settings, lines.Text()))
 		}
 		time.Sleep(idle)
 	}
@@ -86,22 +86,42 @@ func serveCmio(settings *Settings) {
 	die(err)
 }
 
-func answer(settings *Settings, words []string) string {
-	if len(words) == 0 {
-		return "error empty request"
-	}
+// order is a line of the host, taken apart.
+type order struct {
+	do    string
+	grace time.Duration // of health and stop: the seconds
+	words []string      // of resume
+}
+
+// parseOrder reads a line as vcr/agent/server.py does; one of another form is of no kind.
+func parseOrder(line string) order {
+	words := strings.Fields(line)
 	switch {
-	case words[0] == "ping":
+	case len(words) == 1 && (words[0] == "ping" || words[0] == "state"):
+		return order{do: words[0]}
+	case len(words) == 2 && (words[0] == "health" || words[0] == "stop"):
+		if grace, ok := seconds(words[1]); ok {
+			return order{do: words[0], grace: grace}
+		}
+	case len(words) == 3 && words[0] == "resume":
+		return order{do: words[0], words: words[1:]}
+	}
+	return order{}
+}
+
+func answer(settings *Settings, line string) string {
+	switch request := parseOrder(line); request.do {
+	case "ping":
 		return "pong"
-	case words[0] == "state":
+	case "state":
 		return state()
-	case words[0] == "health" && len(words) == 2:
-		code, output := settings.runHealth(seconds(words[1]))
+	case "health":
+		code, output := settings.runHealth(request.grace)
 		return fmt.Sprintf("health %d %s", code, base64.StdEncoding.EncodeToString(output))
-	case words[0] == "stop" && len(words) == 2:
-		return stop(settings, seconds(words[1]))
-	case words[0] == "resume" && len(words) == 3:
-		if err := resume(words[1], words[2]); err != nil {
+	case "stop":
+		return stop(settings, request.grace)
+	case "resume":
+		if err := resume(request.words[0], request.words[1]); err != nil {
 			return "error " + err.Error()
 		}
 		return "resumed"
@@ -125,9 +145,10 @@ func stop(settings *Settings, grace time.Duration) string {
 	return "stopping"
 }
 
-func seconds(text string) time.Duration {
-	number, _ := strconv.Atoi(text)
-	return time.Duration(number) * time.Second
+// seconds reads a whole number of at most nine digits, and no sign.
+func seconds(text string) (time.Duration, bool) {
+	number, err := strconv.ParseUint(text, 10, 64)
+	return time.Duration(number) * time.Second, err == nil && len(text) <= 9
 }
 
 func hasWord(wanted string) bool {

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
-from vcr.agent import transfer
+from vcr.agent import debug, transfer
 from vcr.agent.archive import members
+from vcr.agent.server import parse_order
 from vcr.beneath import Below
+from vcr.engines.cartesi import frames
 from vcr.errors import VcrError
 from vcr.formats.failure import Failure
 from vcr.formats.tree import Tree, text_file
@@ -216,3 +218,49 @@ def test_archives(copied: Path, case: dict[str, Any]) -> None:
             transfer.unpack_all(first, rest, below, lambda _: None)
             assert tree_of(copied) == case["host"]
     assert not tree_of(copied.with_name("outside"))
+
+
+@pytest.mark.parametrize("case", read("agent")["requests"], ids=lambda case: case["line"])
+def test_lines_for_an_agent(case: dict[str, Any]) -> None:
+    assert parse_order(case["line"]) == (case["do"], case["seconds"])
+
+
+@pytest.mark.parametrize("case", read("agent")["frames"], ids=lambda case: case["why"])
+def test_frames_for_a_cartesi_machine(case: dict[str, Any]) -> None:
+    data, frame = bytes.fromhex(case["data"]), bytes.fromhex(case["frame"])
+    match case["kind"]:
+        case "resume":
+            assert frames.resume_frame(case["time"], data) == frame
+        case "agent":
+            assert frames.agent_frame(data.decode()) == frame
+        case "request":
+            assert list(frames.messages(case["port"], data)) == [frame]
+        case _:
+            long = data + bytes(frames.PIECE)
+            first = next(frames.messages(case["port"], long))
+            assert first == frame + bytes(frames.PIECE - len(data))
+
+
+@pytest.mark.parametrize("case", read("debug")["tasks"], ids=lambda case: case["line"])
+def test_tasks_for_an_agent(case: dict[str, Any]) -> None:
+    told = {**case["request"], "argv": tuple(case["request"]["argv"])}
+    line = debug.Request(**told).to_line(read("debug")["id"], case["rows"], case["columns"])
+    assert line.decode() == case["line"]
+
+
+def test_the_rest_that_an_agent_is_told() -> None:
+    vectors = read("debug")
+    for case in vectors["notes"]:
+        line = debug.line(vectors["id"], case["do"], **case["fields"])
+        assert line.decode() == case["line"]
+    for case in vectors["inputs"]:
+        assert debug.data_line(vectors["id"], bytes.fromhex(case["data"])).decode() == case["line"]
+
+
+def test_what_an_agent_says() -> None:
+    vectors = read("debug")
+    for case in vectors["answers"]:
+        found = list(debug.Answers(vectors["id"]).add(case["line"].encode()))
+        assert found == [debug.Piece(case["kind"], bytes.fromhex(case["data"]), case["code"])]
+    assert vectors["lines"]["most"] <= debug.MAX_LINE
+    assert vectors["lines"]["piece_of_output"] <= vectors["lines"]["most"]

@@ -1,6 +1,7 @@
 """Answers about a container of this host what guest/agent answers about a machine."""
 
 import base64
+import re
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from vcr.foreign import read_line
 
 TAIL_BYTES = 1024
 MAX_REQUEST = 4096  # bytes
+UNKNOWN = "error unknown request"
+_SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 def listen_unix(path: Path) -> socket.socket:
@@ -22,6 +25,19 @@ def listen_unix(path: Path) -> socket.socket:
     listener.bind(str(path))
     listener.listen()
     return listener
+
+
+def parse_order(line: str) -> tuple[str, int]:
+    """Return what LINE asks for, and its seconds, 0 if it has none; ("", 0) for no request.
+
+    guest/agent/main.go has the same; tests/vectors/agent.json tries both.
+    """
+    match line.split():
+        case [("ping" | "state") as do]:
+            return do, 0
+        case [("health" | "stop") as do, seconds] if _SECONDS.fullmatch(seconds):
+            return do, int(seconds)
+    return "", 0
 
 
 @dataclass(frozen=True)
@@ -44,24 +60,24 @@ class Answers:
     def _answer_one(self, connection: socket.socket) -> None:
         with suppress(OSError, ValueError), connection, connection.makefile("rwb") as lines:
             while line := read_line(lines, MAX_REQUEST):
-                lines.write(f"{self._answer(line.decode().split())}\n".encode())
+                lines.write(f"{self._answer(line.decode('utf-8', 'replace'))}\n".encode())
                 lines.flush()
 
-    def _answer(self, words: list[str]) -> str:
-        match words:
-            case ["ping"]:
+    def _answer(self, line: str) -> str:
+        match parse_order(line):
+            case "ping", _:
                 return "pong"
-            case ["state"]:
+            case "state", _:
                 return "running"
-            case ["health", seconds]:
-                code, output = self._health(float(seconds))
+            case "health", seconds:
+                code, output = self._health(seconds)
                 return f"health {code} {base64.b64encode(output).decode()}"
-            case ["stop", seconds]:
+            case "stop", seconds:
                 threading.Thread(target=self.stop, args=(float(seconds),), daemon=True).start()
                 return "stopping"
-        return "error unknown request"
+        return UNKNOWN
 
     def _health(self, limit: float) -> tuple[int, bytes]:
         if not self.health:
             return 127, b"there is no health command\n"
-        return last_output([*self.exec_argv, *self.health], limit, TAIL_BYTES)
+        return last_output([*self.exec_argv, *self.health], max(limit, 1.0), TAIL_BYTES)

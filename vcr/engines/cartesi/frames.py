@@ -1,7 +1,8 @@
 """What is said to a Cartesi machine, and how: one message at a time, in order.
 
-The machine's end is guest/agent/cmio.go, the emulator's is driver.lua. Every
-message is kept in a log, so that a session can be replayed to the same final hash.
+The machine's end is guest/agent/cmio.go, the emulator's is driver.lua; tests/vectors/agent.json
+has messages for both ends. Every message is kept in a log, so that a session can be replayed to
+the same final hash.
 """
 
 import struct
@@ -30,12 +31,12 @@ class Session:
     def resume(self, now: int, entropy: bytes) -> None:
         """Give the machine the time, in seconds since 1970, and ENTROPY."""
         with self._turn:
-            list(self.tell(bytes([RESUME]) + struct.pack(">Q", now) + entropy))
+            list(self.tell(resume_frame(now, entropy)))
 
     def ask(self, line: str) -> str:
         """Ask the agent and return its answer."""
         with self._turn:
-            said = b"".join(self.tell(bytes([AGENT]) + line.encode()))
+            said = b"".join(self.tell(agent_frame(line)))
             return said.decode("utf-8", "replace").strip()
 
     def request(self, port: int, data: bytes) -> Iterator[bytes]:
@@ -91,6 +92,16 @@ class Session:
         if len(frame) < size:
             raise VcrError("the Cartesi emulator ended")
         return frame[:1], frame[1:]
+
+
+def resume_frame(now: int, entropy: bytes) -> bytes:
+    """Return the message with the time NOW, in seconds since 1970, and ENTROPY."""
+    return struct.pack(">BQ", RESUME, now) + entropy
+
+
+def agent_frame(line: str) -> bytes:
+    """Return the message that asks the agent LINE."""
+    return bytes([AGENT]) + line.encode()
 
 
 def messages(port: int, data: bytes) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
+from vcr.agent.server import UNKNOWN, parse_order
 from vcr.engines.enclave.emulated import Emulation, Setup
 from vcr.errors import VcrError
 
@@ -33,39 +34,40 @@ class _Agent(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         """Answer until the other side has enough."""
         for line in self.rfile:
-            words = line.decode("utf-8", "replace").split()
             try:
-                answer = self._answer(words)
+                answer = self._answer(line.decode("utf-8", "replace"))
             except (VcrError, ValueError) as error:
                 answer = f"error {error}"
             self.wfile.write(f"{answer}\n".encode())
 
-    def _answer(self, words: list[str]) -> str:
+    def _answer(self, line: str) -> str:
         enclave = self.enclave
         if enclave is None:
             return "error it starts"
-        match words:
-            case ["ping"]:
+        match parse_order(line):
+            case "ping", _:
                 if not self.served:  # asking takes an emulated enclave longer than a ping may
                     enclave.attest()
                     type(self).served = True
-                answer = "pong"
-            case ["state"]:
-                answer = "running"
-            case ["health", seconds]:
-                code, output = enclave.health(int(seconds))
-                answer = f"health {code} {_text(output)}"
-            case ["stop", _]:
+                return "pong"
+            case "state", _:
+                return "running"
+            case "health", seconds:
+                code, output = enclave.health(seconds)
+                return f"health {code} {_text(output)}"
+            case "stop", _:
                 self.stopping.set()  # nobody waits for an enclave: it keeps nothing
-                answer = "stopping"
+                return "stopping"
+        return self._answer_of_enclaves(enclave, line.split())
+
+    def _answer_of_enclaves(self, enclave: Emulation, words: list[str]) -> str:
+        match words:
             case ["attest", nonce, user_data]:
                 given = {"nonce": _bytes(nonce), "user_data": _bytes(user_data)}
-                answer = f"attested {_text(enclave.attest(**given))}"
+                return f"attested {_text(enclave.attest(**given))}"
             case ["root"]:
-                answer = f"root {_text(enclave.nsm.root)}"
-            case _:
-                answer = "error unknown request"
-        return answer
+                return f"root {_text(enclave.nsm.root)}"
+        return UNKNOWN
 
 
 class _Sockets(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
