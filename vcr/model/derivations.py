@@ -71,6 +71,7 @@ _KEPT = {
     "vcr-shell": "the development shell",
     "vcr-step-*": "the build machine",
     "vcr-tools-*": "the toolchain",
+    "vcr-vectors": "vcr itself",
 }
 KINDS = (
     *(Kind(pattern, meaning, of_project=True) for pattern, meaning in _OF_PROJECTS.items()),
