@@ -13,9 +13,14 @@ HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def anchors(document: Path) -> set[str]:
-    """Anchors of the headings of DOCUMENT, as GitHub makes them."""
-    plain = [re.sub(r"[^\w\- ]", "", title.lower()) for title in headings(document)]
-    return {title.replace(" ", "-") for title in plain}
+    """Anchors of the headings of DOCUMENT, as GitHub makes them: it counts those that are alike."""
+    found: dict[str, int] = {}
+    for title in headings(document):
+        anchor = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        found[anchor] = found.get(anchor, 0) + 1
+    return {
+        f"{anchor}-{n}" if n else anchor for anchor, count in found.items() for n in range(count)
+    }
 
 
 def headings(document: Path) -> list[str]:

@@ -5,7 +5,7 @@ import inspect
 import io
 import tokenize
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -35,6 +35,8 @@ try:
         print(answer.read().decode())
 finally:
     app.down(context)
+
+app.verify(context, app.claim_of(built.plan.terms, built.ladder)).check()
 """
 
 type Definition = ast.FunctionDef | ast.ClassDef | ast.TypeAlias
@@ -68,17 +70,37 @@ def python_page() -> str:
     return page(
         "vcr as a Python library",
         _beginning(),
-        table(
-            ("name", "is"),
-            [
-                (f"[`{name}`](#{anchor})", _summary(node))
-                for anchor, (name, (_, node)) in zip(_anchors(found), found.items(), strict=True)
-            ],
-        ),
+        _contents(found),
         _errors(),
         *(_section(name, *each) for name, each in found.items()),
         _others(found.values()),
     )
+
+
+def _contents(found: Mapping[str, tuple[Source, Definition]]) -> Iterator[str]:
+    """Yield a table of names for each room of vcr.app; what is of no room goes with the next."""
+    rows: list[tuple[str, str]] = []
+    rooms = [_room(module) for module in vcr.app.PUBLIC.values()]
+    following = [next((room for room in rooms[at:] if room), "") for at in range(len(rooms))]
+    before = ""
+    for room, anchor, (name, (_, node)) in zip(
+        following, _anchors(found), found.items(), strict=True
+    ):
+        if room != before:
+            yield from (*table(("name", "is"), rows), "") if rows else ()
+            yield from (f"**{room}**", "")
+            before, rows = room, []
+        rows.append((f"[`{name}`](#{anchor})", _summary(node)))
+    yield from table(("name", "is"), rows)
+
+
+def _room(module: str) -> str:
+    """Return what the room of MODULE is about, "" for a module that is in none of vcr.app."""
+    package = module.rpartition(".")[0]
+    if not package.startswith(f"{vcr.app.__name__}."):
+        return ""
+    text = ast.get_docstring(_source(package).tree) or ""
+    return text.removeprefix("Use-cases: ").rstrip(".").capitalize()
 
 
 def _anchors(names: Iterable[str]) -> Iterator[str]:
@@ -97,7 +119,8 @@ def _beginning() -> Iterator[str]:
     yield "one (`vcr.ui.Ui()` writes to stderr). Names are imported when they are first used."
     yield ""
     yield "In `nix develop`, which has the packages that vcr imports, and with the repository in"
-    yield "`PYTHONPATH`, this builds a project, starts it and asks it:"
+    yield "`PYTHONPATH`, this builds a project, starts it, asks it, and verifies that a second"
+    yield "build has the same digests:"
     yield ""
     yield "```python"
     yield from EXAMPLE.splitlines()

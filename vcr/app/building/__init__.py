@@ -1,1 +1,1 @@
-"""Use-cases about projects and what is built of them."""
+"""Use-cases: projects, and what is built of them."""

@@ -1,1 +1,1 @@
-"""Use-cases about this host."""
+"""Use-cases: this host."""

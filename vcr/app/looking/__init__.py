@@ -1,1 +1,1 @@
-"""Use-cases that look into a machine: profiles, debuggers."""
+"""Use-cases: looking into a machine, by profiles and debuggers."""

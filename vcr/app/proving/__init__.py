@@ -1,1 +1,1 @@
-"""Use-cases that compare, state and verify."""
+"""Use-cases: comparing, stating and verifying."""

@@ -1,1 +1,1 @@
-"""Use-cases of what is up: starting, asking and stopping it."""
+"""Use-cases: what is up; starting, asking and stopping it."""

@@ -1,1 +1,1 @@
-"""Use-cases about exports, registries and caches."""
+"""Use-cases: exports, registries and caches."""
