@@ -36,6 +36,8 @@ let
       };
     };
     step = guestProgram "step"; # /init of build machines
+    # Of those that open a shell.
+    shellStep = import ./guest-program.nix { inherit goRun; tags = "shell"; } "step";
     emulator = import ./cartesi.nix { inherit bootstrap pins; };
     loader = guestProgram "loader"; # /init of enclaves
     agent = guestProgram "agent"; # in every machine that runs an app

@@ -2,9 +2,9 @@
 # Output: kernel, initramfs, rungs.json and, of our own kernel, System.map and symbols.
 #   kernel   "vcr": that of nix/kernel, where there is one; "debian": Debian's, with `modules`
 #   init     file that is /init
-#   shell    whether /init is a script
+#   busybox  whether there is one, such as for an /init that is a script
 { toolchain, sandbox }:
-{ name, arch, kernel, init, shell, modules }:
+{ name, arch, kernel, init, busybox, modules }:
 let
   inherit (toolchain) pins;
   isImage = name: builtins.match "linux-image-[0-9].*" name != null;
@@ -17,7 +17,7 @@ sandbox.build {
   job = {
     linux = if isOurs then "${toolchain.kernels.${arch}}" else "";
     kernel_deb = if isOurs then "" else pins.deb arch package;
-    busybox_deb = if shell then pins.deb arch "busybox-static" else "";
+    busybox_deb = if busybox then pins.deb arch "busybox-static" else "";
     epoch = 0; # the same for every project
     inherit init modules;
   };

@@ -1,14 +1,15 @@
 # What a build machine of an architecture is made of: `machine` of vcr/sandbox/build_machine.py.
-{ toolchain, sandbox }:
+# With `shell` it opens one where a step has ended, on a terminal of the host.
+{ toolchain, sandbox, shell ? false }:
 arch:
 let
   kind = toolchain.boards.${arch}.kernel;
   kernel = import ./kernel.nix { inherit toolchain sandbox; } {
-    name = "vcr-build-machine-${arch}";
+    name = "vcr-build-machine-${if shell then "shell-" else ""}${arch}";
     inherit arch;
     kernel = kind;
-    init = "${toolchain.step arch}/step";
-    shell = false;
+    init = "${(if shell then toolchain.shellStep else toolchain.step) arch}/step";
+    busybox = shell;
     modules = [ "virtio_pci" "virtio_console" "loop" "squashfs" "overlay" ];
   };
   emulator = import ./qemu.nix { inherit toolchain; } arch;

@@ -85,6 +85,7 @@ let
     }.${source.kind};
 
   machine = import ../lib/machine.nix { inherit toolchain sandbox; };
+  machineWithShell = import ../lib/machine.nix { inherit toolchain sandbox; shell = true; };
   mksquashfs = "${toolchain.build}/usr/bin/mksquashfs";
 
   # Every list of layers that is below some RUN, by the ids in it, as overlayfs takes it.
@@ -138,7 +139,7 @@ let
     else
       "";
 
-  runJob = spec: {
+  runJob = machine: spec: {
     inherit (plan) epoch;
     inherit (plan.build) kvm normalize;
     inherit mksquashfs;
@@ -187,7 +188,7 @@ let
   };
   runLayer = spec: {
     module = "run";
-    job = runJob spec;
+    job = runJob machine spec;
     features = if plan.build.kvm then [ "kvm" ] else [ ];
   };
   layers = builtins.mapAttrs (
@@ -204,15 +205,15 @@ let
     )
   ) plan.layers;
 
-  # The job of a RUN by itself, for `vcr lock`, which carries it out with a network.
-  jobs = builtins.mapAttrs (
-    _: spec:
+  # The job of a RUN by itself: for `vcr lock`, which carries it out with a network, and for
+  # `vcr build --debug-shell`, which does so with a terminal.
+  jobOf =
+    machine: _: spec:
     toolchain.run {
       name = "vcr-run-job";
-      job = builtins.toJSON (runJob spec);
+      job = builtins.toJSON (runJob machine spec);
       passAsFile = [ "job" ];
-    } "cp $jobPath $out"
-  ) plan.layers;
+    } "cp $jobPath $out";
 in
 sandbox.build {
   name = "vcr-image-${plan.name}";
@@ -225,5 +226,6 @@ sandbox.build {
 }
 // {
   inherit layers; # to tell which line of the Dockerfile a failed layer is
-  inherit jobs;
+  jobs = builtins.mapAttrs (jobOf machine) plan.layers;
+  shells = builtins.mapAttrs (jobOf machineWithShell) plan.layers;
 }

@@ -12,7 +12,7 @@ import ../lib/kernel.nix { inherit toolchain sandbox; } {
   inherit (plan) arch;
   inherit kernel;
   init = guest "initramfs";
-  shell = true;
+  busybox = true;
   modules = [
     "virtio_pci"
     "virtio_blk"

@@ -15,7 +15,7 @@ NAMED = re.compile(r'(?:name = |vm-file\.nix \{ inherit toolchain; \} )"(vcr-[^"
 PARTS = {
     "stages/machine.nix": r'build "(\w+)" ',
     "guest-program.nix": r'guestProgram "(\w+)"',
-    "stages/image.nix": r"^      (\w+) = .*;(?=(?:\n      \w+ = .*;)*\n    \}\.\$\{spec\.op\})",
+    "stages/image.nix": r"^ +(\w+) = \w+Layer;",
 }
 
 

@@ -19,13 +19,22 @@ from vcr.errors import VcrError
 from vcr.flock import flocked
 from vcr.lock.oci import ImageStore
 from vcr.model.ladder import Rung, read_rungs
-from vcr.model.plan import OciBase, Plan
+from vcr.model.plan import OciBase, Plan, Run
 from vcr.model.project import Project
 from vcr.model.stage import ALL_STAGES, STAGES
 from vcr.settings import Settings
 from vcr.tools.nix import BuilderError, Nix, Target, TimedOutError
 from vcr.tools.skopeo import Skopeo
 from vcr.ui import Ui
+
+
+class RunError(VcrError):
+    """A RUN of the Dockerfile failed: the command, or what it needs."""
+
+    def __init__(self, ident: str, what: str, error: VcrError) -> None:
+        """IDENT is the layer's in the plan; WHAT names its line, the rest is as ERROR has it."""
+        super().__init__(what, why=error.why, fix=error.fix, tail=error.tail, code=error.code)
+        self.ident = ident
 
 
 @dataclass(frozen=True)
@@ -123,12 +132,14 @@ class Builder:
         try:
             yield
         except (BuilderError, TimedOutError) as error:
+            ident = self._layer_of(error.drv, plan, nix)
+            layer = plan.layers.get(ident)
+            origin = getattr(layer, "origin", "")
+            what = f"{origin}: {error.what}" if origin else error.what
+            if isinstance(layer, Run) and isinstance(error, BuilderError):
+                raise RunError(ident, what, error) from None
             raise VcrError(
-                f"{self._origin_of(error.drv, plan, nix)}{error.what}",
-                why=error.why,
-                fix=error.fix,
-                tail=error.tail,
-                code=error.code,
+                what, why=error.why, fix=error.fix, tail=error.tail, code=error.code
             ) from None
 
     def _provide_images(self, plan: Plan, nix: Nix) -> None:
@@ -139,15 +150,13 @@ class Builder:
                 store.provide(layer.reference, layer.nar_sha256, self.project.places)
                 store.check(layer)
 
-    def _origin_of(self, drv: Path, plan: Plan, nix: Nix) -> str:
-        """Return "Dockerfile:LINE: " for the layer that DRV builds, "" for another."""
+    def _layer_of(self, drv: Path, plan: Plan, nix: Nix) -> str:
+        """Return which layer of PLAN the derivation DRV builds, "" if it is none."""
         # Lines are not part of a layer's derivation: moving one rebuilds nothing.
         attrs = [layer_attr(ident) for ident in plan.layers]
         targets = nix.evaluate(attrs, self.write_plan(plan)).targets
-        for layer, target in zip(plan.layers.values(), targets, strict=True):
-            if target.drv == drv and (origin := getattr(layer, "origin", "")):
-                return f"{origin}: "
-        return ""
+        found = (i for i, target in zip(plan.layers, targets, strict=True) if target.drv == drv)
+        return next(found, "")
 
     def write_plan(self, plan: Plan) -> Path:
         """Write PLAN to the cache, named by its hash, for Nix to read."""

@@ -87,19 +87,7 @@ class LockedPackage(LockedFile):
     )
 
 
-class _LockedBase(_Entry):
-    """What every base says of itself."""
-
-    def all_packages(self) -> tuple[LockedPackage, ...]:
-        """Return its packages, of every architecture."""
-        return ()
-
-    def snapshots(self) -> tuple[str, ...]:
-        """Return the times at which an archive was as it is locked."""
-        return ()
-
-
-class LockedDebian(_LockedBase):
+class LockedDebian(_Entry):
     """A base of Debian packages."""
 
     kind: Literal["debian"] = Field(default="debian", description="of base")
@@ -114,14 +102,6 @@ class LockedDebian(_LockedBase):
     )
     configure: bool = Field(default=False, description="by dpkg, in a build machine")
 
-    def all_packages(self) -> tuple[LockedPackage, ...]:
-        """Return its packages, of every architecture."""
-        return tuple(package for packages in self.archs.values() for package in packages)
-
-    def snapshots(self) -> tuple[str, ...]:
-        """Return the time at which the archive had them."""
-        return (self.snapshot,)
-
 
 class LockedManifest(_Entry):
     """One architecture of an OCI image."""
@@ -130,7 +110,7 @@ class LockedManifest(_Entry):
     config: dict[str, Any] = Field(description="its config's object `config`")
 
 
-class LockedImage(_LockedBase):
+class LockedImage(_Entry):
     """A base that is an OCI image, as a layout directory of a known NAR hash."""
 
     kind: Literal["oci"] = Field(default="oci", description="of base")
@@ -139,9 +119,6 @@ class LockedImage(_LockedBase):
     nar_sha256: Annotated[str, Field(pattern=r"^sha256-[A-Za-z0-9+/]{43}=$")] = Field(
         description="the NAR hash of the layout, as `sha256-BASE64` (SRI)"
     )
-
-
-LockedBase = LockedDebian | LockedImage
 
 
 class _Sparse(_Entry):
@@ -225,7 +202,7 @@ class Lock(_Entry):
     inputs: dict[str, Sha256Digest] = Field(
         description="a digest of what each input was asked for as, so that a change is named"
     )
-    bases: dict[str, Annotated[LockedBase, Field(discriminator="kind")]] = Field(
+    bases: dict[str, Annotated[LockedDebian | LockedImage, Field(discriminator="kind")]] = Field(
         description="what FROM starts from, by name"
     )
     urls: dict[str, LockedFile] = Field(description="what ADD takes, by address")

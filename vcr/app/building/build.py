@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from vcr.app.context import Context, Variant
-from vcr.build.builder import Builder, Built
+from vcr.build.builder import Builder, Built, RunError
+from vcr.build.debug_shell import check_seat, open_shell
+from vcr.build.shell_terminal import Seat
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
 from vcr.model.profile import PROFILES
@@ -15,18 +17,28 @@ def build(
     *,
     last: str | None = None,
     timeout: float = 0,
+    debug_shell: Seat | None = None,
 ) -> Built:
     """Build the project's stages up to LAST, and return them with the digest ladder.
 
     LAST is a stage such as "image" or "seal"; None builds all that the profile has. One step
-    may take TIMEOUT seconds, 0 for any. Raises UsageError, LockError, FetchError, HostError,
-    and VcrError when a step fails.
+    may take TIMEOUT seconds, 0 for any. When a RUN fails there is a shell in its build machine
+    at the terminal DEBUG_SHELL, before the error is raised. Raises UsageError, LockError,
+    FetchError, HostError, and VcrError when a step fails.
     """
+    if debug_shell is not None:
+        check_seat(debug_shell, context.ui)
     stages = stages_up_to(last, variant)
     project, plan = context.prepare(variant)
     if "enclave" in stages:
         check_enclave(plan.machine.engine)
-    return Builder(context.settings, context.ui, project, timeout).build(plan, stages)
+    builder = Builder(context.settings, context.ui, project, timeout)
+    try:
+        return builder.build(plan, stages)
+    except RunError as error:
+        if debug_shell is not None:
+            open_shell(builder, plan, error.ident, debug_shell)
+        raise
 
 
 def build_stages(context: Context, variant: Variant, stages: Sequence[str]) -> Built:

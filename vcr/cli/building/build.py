@@ -16,6 +16,7 @@ from vcr.model.stage import ALL_STAGES
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.build.builder import Built
+    from vcr.build.shell_terminal import Seat
 
 
 @click.command(cls=Command)
@@ -25,6 +26,9 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 @click.option("--target", metavar="NAME", help="Stop at this stage of the Dockerfile.")
 @click.option(
     "--timeout", metavar="TIME", default="0s", help="End a step that takes longer, such as 30m."
+)
+@click.option(
+    "--debug-shell", is_flag=True, help="Open a shell in the build machine of a RUN that fails."
 )
 @click.pass_obj
 def build(
@@ -36,6 +40,7 @@ def build(
     engine: str | None,
     target: str | None,
     timeout: str,
+    debug_shell: bool,
 ) -> None:
     """Build up to STAGE and print the digest ladder.
 
@@ -50,12 +55,20 @@ def build(
     except ValueError as error:
         raise UsageError(f"--timeout {timeout} is wrong", why=str(error)) from None
     variant = variant_of(profile, arch, engine, target)
-    built = vcr.app.build(app.context, variant, last=last, timeout=limit)
+    seat = _seat(app) if debug_shell else None
+    built = vcr.app.build(app.context, variant, last=last, timeout=limit, debug_shell=seat)
     if app.ui.is_json:
         app.ui.json("build", _as_json(built))
         return
     sealed = PROFILES[profile].is_sealed
     print_ladder(app.ui, built.ladder, _engine_words(app, built) if sealed else "")
+
+
+def _seat(app: App) -> "Seat":
+    """Return the terminal of this process."""
+    from vcr.build.shell_terminal import Seat
+
+    return Seat(app.settings.terminal)
 
 
 def _engine_words(app: App, built: "Built") -> str:

@@ -1,0 +1,103 @@
+"""`vcr build --debug-shell`: a shell in the build machine of a RUN that has failed.
+
+The step is carried out once more outside of Nix, as `vcr lock` does it, in the same machine:
+layers, user, directory, environment, mounts and network are those of the build, which is
+what is locked and no more. Its /init has a shell besides (guest/step/shell.go). Nothing of
+the project runs on this host, and nothing of the shell gets into a build.
+"""
+
+from pathlib import Path
+
+from vcr.atomic import scratch_directory
+from vcr.build.builder import Builder
+from vcr.build.shell_terminal import PORT, Seat, attached
+from vcr.command_log import note_started
+from vcr.errors import UsageError
+from vcr.formats.cpio import write_initrd
+from vcr.formats.failure import Failure
+from vcr.formats.job import read_job
+from vcr.model.plan import Plan
+from vcr.progress import Progress
+from vcr.sandbox import build_machine
+from vcr.sandbox import run as step
+from vcr.ui import Ui
+
+SOCKET = "terminal"
+# As in a build, but a machine that waits for a key waits in its own time, too: its clock
+# does not run away, nor does the host's CPU.
+CLOCK = ("-accel", "tcg,thread=single", "-icount", "shift=0,sleep=on", "-seed", "1")
+
+
+def check_seat(seat: Seat, ui: Ui) -> None:
+    """Raise UsageError unless somebody can sit at SEAT, and UI leaves stderr to the shell."""
+    if not seat.is_terminal:
+        raise UsageError(
+            "--debug-shell needs a terminal",
+            why="stdin or stderr is not one",
+            fix="run it in a terminal, or leave --debug-shell out",
+        )
+    if ui.progress is Progress.JSON:
+        raise UsageError(
+            "what a shell shows is not JSON", fix="leave --debug-shell or --progress json out"
+        )
+
+
+def open_shell(builder: Builder, plan: Plan, ident: str, seat: Seat) -> None:
+    """Open a shell at SEAT where the RUN of the layer IDENT ends; return when it is left.
+
+    What keeps it from opening is shown, and no error: the one of the build is what matters.
+    """
+    ui = builder.ui
+    with ui.step("shell") as shown:
+        built = builder.build_layer(plan, ident, shown.line, part="shells")
+        shown.because("the build machine has one now")
+    try:
+        job = read_job(step.Job, str(built))
+        ui.note(f"{step.title(job.spec.argv)} is carried out once more, for a shell where it ends")
+        with scratch_directory() as scratch:
+            _boot(job, scratch, seat, ui)
+    except Failure as failure:
+        why = failure.report["why"]
+        ui.warn(f"there was no shell: {failure.report['what']}{f' ({why})' if why else ''}")
+
+
+def _boot(job: step.Job, scratch: Path, seat: Seat, ui: Ui) -> None:
+    """Boot the machine of JOB; by KVM first if the build does so. Raises Failure."""
+    initrd = scratch / "initrd"
+    request = {**step.request(job), "terminal": seat.kind}
+    tree = build_machine.job_tree(request, step.machine_files(job))
+    write_initrd(initrd, Path(job.machine.initramfs), tree, job.epoch)
+    if job.kvm:
+        try:
+            _run(job.machine, initrd, scratch, build_machine.KVM, seat, ui)
+        except Failure as failure:
+            output = scratch / build_machine.OUTPUT
+            if output.exists() and output.stat().st_size:
+                raise
+            ui.note(f"without KVM, because: {failure.report['why']}")
+        else:
+            return
+    _run(job.machine, initrd, scratch, CLOCK, seat, ui)
+
+
+def _run(
+    machine: build_machine.Machine,
+    initrd: Path,
+    scratch: Path,
+    clock: tuple[str, ...],
+    seat: Seat,
+    ui: Ui,
+) -> None:
+    argv = build_machine.command_line(machine, initrd, scratch, clock=clock)
+    socket = scratch / SOCKET
+    socket.unlink(missing_ok=True)
+    argv += ["-chardev", f"socket,id={PORT},path={build_machine.option(socket)}"]
+    argv += ["-device", f"virtserialport,chardev={PORT},name={PORT}"]
+
+    def show(piece: bytes) -> None:
+        for line in piece.decode("utf-8", "replace").splitlines():
+            ui.note(f"  | {line}")
+
+    note_started(argv)  # a line while it runs would be drawn over the shell
+    with attached(seat, socket):
+        build_machine.run(argv, scratch, show)
