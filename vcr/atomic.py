@@ -107,7 +107,9 @@ def _refuse_what_is_there(target: Path) -> None:
         raise _not_made(target, error) from error
     if is_full:
         raise UsageError(
-            f"{target} is not empty", why="nothing is written over", fix="choose another directory"
+            f"{target} is not empty",
+            why="vcr does not overwrite anything",
+            fix="choose another directory",
         )
 
 

@@ -31,7 +31,7 @@ def keep_private(directory: Path) -> None:
     except OSError as error:
         is_link = directory.is_symlink()
         raise HostError(
-            f"{directory} is not a directory of this user's alone",
+            f"{directory} does not belong to this user only",
             why="it is a link" if is_link else error.strerror or str(error),
             fix="remove it, or choose another place: XDG_STATE_HOME, XDG_CACHE_HOME, "
             "XDG_RUNTIME_DIR",
@@ -53,8 +53,8 @@ def _check_above(parent: Path) -> None:
         raise _of_another(parent, status.st_uid)
     if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
         raise HostError(
-            f"every user of this host may write {parent}",
-            why="so what vcr keeps there could be exchanged",
+            f"every user of this host may write to {parent}",
+            why="so they could exchange the files that vcr keeps there",
             fix=f"chmod go-w {parent}",
         )
 
@@ -63,5 +63,5 @@ def _of_another(directory: Path, uid: int) -> HostError:
     return HostError(
         f"{directory} belongs to another user",
         why=f"its owner is {uid}, and this is {os.geteuid()}",
-        fix="set HOME and the XDG_* variables to directories of your own",
+        fix="set HOME and the XDG_* variables to your own directories",
     )

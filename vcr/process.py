@@ -227,7 +227,7 @@ def disk_full(who: str, said: str) -> HostError | None:
     return HostError(
         "the disk is full",
         why=f"{who} found no space left",
-        fix="free some space (`vcr prune` removes what nothing needs) and run it again",
+        fix="free some space (`vcr prune` removes what is no longer needed) and run it again",
     )
 
 

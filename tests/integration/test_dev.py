@@ -302,7 +302,7 @@ def test_who_is_not_root_looks_inside_too(vcr: Any, project: Path, home: Path) -
 def test_without_user_namespaces_it_is_exit_code_5(vcr: Any, project: Path, home: Path) -> None:
     built = built_container(vcr, project, home)
     done = start_as(home, built, *NO_NAMESPACES)
-    assert "5 this host does not let a container be made: cannot make a user" in done.stderr
+    assert "5 this host does not allow containers: cannot make a user" in done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to forbid namespaces")

@@ -266,7 +266,7 @@ def test_a_directory_there_and_back(up: Vcr, tree: Path, tmp_path: Path) -> None
     up("cp", STATIC, ":/tmp/copy/run", tmp_path)
     assert (tmp_path / "run").read_text() == "#!/bin/sh\n"
     (tmp_path / "copy").mkdir()
-    assert "there already" in up("cp", STATIC, ":/tmp/copy", tmp_path, code=2).stderr
+    assert "exists already" in up("cp", STATIC, ":/tmp/copy", tmp_path, code=2).stderr
     up("exec", STATIC, "--", "busybox", "rm", "-r", "/tmp/copy", "/tmp/tree")
 
 

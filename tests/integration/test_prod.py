@@ -103,7 +103,7 @@ def test_explain_names_the_file(vcr: Any, project: Path, tmp_path: Path) -> None
         (tmp_path / name).write_text(json.dumps(claim))
     done = vcr("explain", tmp_path / "first", tmp_path / "second", code=3)
     assert "memory page" in done.stdout
-    assert "the machines took other ways" in done.stderr
+    assert "the machines ran differently" in done.stderr
 
 
 def test_explain_names_the_region_and_the_device(vcr: Any, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def biggest_blob(vcr: Vcr, project: Path, *words: str) -> str:
 def test_a_layer_that_a_container_is_made_of(private_vcr: Vcr, project: Path) -> None:
     damage(private_vcr, biggest_blob(private_vcr, project, "--profile", "dev"), 3)
     done = private_vcr("up", "--profile", "dev", project, code=3)
-    assert "error: what was built is damaged in the Nix store" in done.stderr
+    assert "error: a build result in the Nix store is damaged" in done.stderr
     assert "vcr-image-project" in done.stderr
     assert private_vcr.json("ps", "--all")["machines"] == []
     repair(private_vcr, done.stderr)
@@ -51,7 +51,7 @@ def test_what_is_exported(private_vcr: Vcr, project: Path, tmp_path: Path) -> No
     damage(private_vcr, squashfs, 100)
     target = tmp_path / "exports/out"
     done = private_vcr("export", "vm", target, project, code=3)
-    assert "error: what was built is damaged in the Nix store" in done.stderr
+    assert "error: a build result in the Nix store is damaged" in done.stderr
     assert list(target.parent.iterdir()) == []
     repair(private_vcr, done.stderr)
     private_vcr("export", "vm", target, project)

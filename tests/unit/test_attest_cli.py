@@ -143,7 +143,7 @@ def test_another_ladder(app: App) -> None:
     path.write_text(path.read_text().replace(LADDER["kernel"], "sha256:" + "0" * 64))
     words = ("alice.json", "--key", "alice.pub", "--ladder", "ladder.json")
     assert verify(app, *words) is ExitCode.MISMATCH
-    assert "the subject kernel is not the one of the ladder" in errors_of(app)
+    assert "the subject kernel is not that of the ladder" in errors_of(app)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_key_pair_is_made_and_kept(app: App) -> None:
     assert run(app, ["attest", "keygen", name]) == 0
     assert f"{name}.pub" in output_of(app)
     assert run(app, ["attest", "keygen", name]) is ExitCode.USAGE
-    assert "is there already" in errors_of(app)
+    assert "exists already" in errors_of(app)
 
 
 @pytest.mark.parametrize(

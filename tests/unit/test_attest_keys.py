@@ -32,14 +32,14 @@ def test_a_pair_is_made_and_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("there", ["alice.key", "alice.pub"])
 def test_a_key_is_never_overwritten(tmp_path: Path, there: str) -> None:
     (tmp_path / there).write_text("precious")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         create_pair(tmp_path / "alice")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
 
 
 def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "alice.key").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         create_pair(tmp_path / "alice")
 
 

@@ -186,7 +186,7 @@ def test_a_host_without_enclaves_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(HostError) as caught:
         provider.run(provider.measure(PARTS))
     assert caught.value.code is ExitCode.HOST
-    for words in ("nsm is not there", "/dev/nitro_enclaves is not there", "nitro-cli"):
+    for words in ("nsm does not exist", "/dev/nitro_enclaves does not exist", "nitro-cli"):
         assert words in caught.value.why
     assert "EC2" in caught.value.fix
 
@@ -209,7 +209,7 @@ def test_what_the_security_module_is_asked_and_answers() -> None:
     assert nsm.document_of(cbor2.dumps({"Attestation": {"document": b"doc"}})) == b"doc"
     with pytest.raises(VcrError) as caught:
         nsm.document_of(cbor2.dumps({"Error": "InputTooLarge"}))
-    assert caught.value.why == "it says InputTooLarge"
+    assert caught.value.why == "it answers InputTooLarge"
     for answer in (cbor2.dumps("DescribePCR"), b"", cbor2.dumps({"Attestation": {"document": 1}})):
         with pytest.raises(VcrError, match="no document"):
             nsm.document_of(answer)

@@ -174,7 +174,7 @@ def test_what_does_not_name_a_repository_is_refused(project: Path, text: bytes) 
 @pytest.mark.parametrize("text", [b"", b"a\0b", b"a\nb"])
 def test_what_does_not_name_what_is_shared_is_refused(project: Path, text: bytes) -> None:
     (project.parent / ".git" / "commondir").write_bytes(text)
-    with pytest.raises(UsageError, match="is no part of a repository"):
+    with pytest.raises(UsageError, match="is not part of a repository"):
         found(project)
 
 
@@ -213,7 +213,7 @@ def test_an_object_under_the_name_of_another_is_refused(project: Path) -> None:
     place.unlink()
     place.write_bytes(zlib.compress(b"tree %d\0" % len(forged) + forged))
     (project / "www" / "index.html").write_bytes(b"")
-    with pytest.raises(MismatchError, match="is not what its name says"):
+    with pytest.raises(MismatchError, match="does not match its name"):
         found(project)
 
 

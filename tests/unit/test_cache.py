@@ -40,7 +40,7 @@ def test_a_key_is_read_by_its_owner_only(tmp_path: Path) -> None:
     path.chmod(0o600)
     for text in ("", "team-1", "team 1:AAAA", "-----BEGIN PRIVATE KEY-----\n"):
         path.write_text(text)
-        with pytest.raises(UsageError, match="no signing key"):
+        with pytest.raises(UsageError, match="not a signing key"):
             SigningKey.load(path)
 
 
@@ -50,7 +50,7 @@ def test_a_cache_is_a_directory_or_a_url(tmp_path: Path) -> None:
     assert BinaryCache.at("https://example.org/c", nix).url == "https://example.org/c"
     assert BinaryCache.at("s3://bucket?region=x", nix).url == "s3://bucket?region=x"
     for text in ("ssh://host", "https://example.org/?secret-key=/k"):
-        with pytest.raises(UsageError, match="no binary cache"):
+        with pytest.raises(UsageError, match="not a binary cache"):
             BinaryCache.at(text, nix)
 
 
@@ -126,7 +126,7 @@ def test_a_copy_and_a_refusal_are_noted() -> None:
     ("level", "text", "words"),
     [
         (0, "error: hash mismatch importing path '/nix/store/x'", "gave other bytes"),
-        (1, "the substitute for 'x' is not signed by any of the keys in", "no signature that"),
+        (1, "the substitute for 'x' is not signed by any of the keys in", "no trusted signature"),
     ],
 )  # fmt: skip
 def test_a_cache_that_is_to_blame_is_a_mismatch(level: int, text: str, words: str) -> None:

@@ -151,9 +151,9 @@ def test_a_derivation_with_another_content_is_refused(tmp_path: Path) -> None:
     path = tmp_path / f"{'0' * 32}-y.drv"
     path.write_text(text)
     found = Closure(closure().store, (path,), read_closure([path]))
-    with pytest.raises(MismatchError, match="does not hold what it should") as caught:
+    with pytest.raises(MismatchError, match="does not have the right content") as caught:
         check_content(found, [])
-    assert "its name commits to" in caught.value.why
+    assert "does not match its name" in caught.value.why
 
 
 def test_what_nothing_of_the_build_makes_is_refused() -> None:

@@ -53,7 +53,7 @@ def test_ignored_files_take_no_part(root: Path) -> None:
     assert select(root, "lib", "lib/deep")[0][2] == ("lib", "lib/a.py")
     assert select(root, "lib", "lib\n!lib/deep/b.py")[0][2] == ("lib", "lib/deep", "lib/deep/b.py")
     error = mistake(root, "app.py", "*.py")
-    assert "left out of the build context" in error.what
+    assert "excluded from the build context" in error.what
     assert error.fix == "add `!app.py` to .dockerignore"
 
 

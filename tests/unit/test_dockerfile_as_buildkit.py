@@ -92,7 +92,7 @@ def test_signals_by_name_and_number(tmp_path: Path, name: str) -> None:
         ("RUN --mount=type=cache,target=/a,sharing=bad x", "sharing=bad is not supported"),
         ("RUN --mount=target=/a,rw=maybe x", "rw=maybe is neither true nor false"),
         ("RUN --mount=target=/a,from=$X x", "has a variable"),
-        ('COPY "a b" /x/', "has no partner"),
+        ('COPY "a b" /x/', "is not closed"),
         ('CMD ["a", ["b"]]', "something that is not a string"),
     ],
 )

@@ -70,13 +70,13 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a chain": (
         "FROM scratch AS s0\nWORKDIR /a\n"
         + "".join(f"FROM scratch AS s{n}\nCOPY --from=s{n - 1} / /\n" for n in range(1, 2000)),
-        "made of each other too many times",
+        "depend on each other too many times",
     ),
     "ports": (f"{FROM}EXPOSE {'1-65535 ' * 1000}\n", "more than 200000 ports"),
     "NUL": (b"FROM scratch\nCOPY a\0b /\n", "Dockerfile:2:7: there is a NUL"),
-    "NUL in JSON": (f'{FROM}COPY ["a\\u0000b", "/"]\n', "Dockerfile:2:1: no word can hold a NUL"),
-    "half a pair in JSON": (f'{FROM}CMD ["\\ud800"]\n', "Dockerfile:2:1: no word can hold"),
-    "half a pair in health": (f'{FROM}HEALTHCHECK CMD ["\\udfff"]\n', "no word can hold"),
+    "NUL in JSON": (f'{FROM}COPY ["a\\u0000b", "/"]\n', "Dockerfile:2:1: a word cannot contain"),
+    "half a pair in JSON": (f'{FROM}CMD ["\\ud800"]\n', "Dockerfile:2:1: a word cannot contain"),
+    "half a pair in health": (f'{FROM}HEALTHCHECK CMD ["\\udfff"]\n', "a word cannot contain"),
     "not UTF-8": (b"FROM scratch\n\xff\n", "cannot read Dockerfile"),
     "too big": (FROM + "#" * (1 << 21), "cannot read Dockerfile"),
     "no end": (f"{FROM}RUN <<A <<B\n" + "x\n" * 200_000, "the here-document A has no end"),

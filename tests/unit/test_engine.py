@@ -47,7 +47,7 @@ def test_the_lock_names_the_engine_and_its_version(tmp_path: Path, repo: Path) -
 def test_an_emulator_of_ones_own_is_locked_by_its_bytes(tmp_path: Path) -> None:
     toml = f'{CARTESI}[engine.cartesi]\nemulator = "my.deb"\n'
     project = write(tmp_path, toml)
-    with pytest.raises(UsageError, match=r"my\.deb is no file"):
+    with pytest.raises(UsageError, match=r"my\.deb is not a file"):
         locked(project)
     (tmp_path / "my.deb").write_bytes(b"one")
     lock = locked(project)
@@ -60,7 +60,7 @@ def test_an_emulator_of_ones_own_is_locked_by_its_bytes(tmp_path: Path) -> None:
 def test_a_kernel_of_ones_own_is_locked_by_its_bytes(tmp_path: Path) -> None:
     toml = f'{CARTESI}[engine.cartesi]\nkernel = "linux.bin"\n'
     project = write(tmp_path, toml)
-    with pytest.raises(UsageError, match=r"kernel linux\.bin is no file"):
+    with pytest.raises(UsageError, match=r"kernel linux\.bin is not a file"):
         locked(project)
     (tmp_path / "linux.bin").write_bytes(b"one")
     lock = locked(project)

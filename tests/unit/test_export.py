@@ -308,5 +308,5 @@ def test_a_manifest_that_is_not_ours_is_refused(export: Path, old: str, new: str
 
 
 def test_what_is_no_export_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no export"):
+    with pytest.raises(UsageError, match="is not an export"):
         check_export(tmp_path)

@@ -52,11 +52,11 @@ def test_a_manifest_that_is_a_pipe_or_a_link(
         write(export, tmp_path / "layout")
     (export / MANIFEST).unlink()
     os.mkfifo(export / MANIFEST)
-    with pytest.raises(UsageError, match="is no export"):
+    with pytest.raises(UsageError, match="is not an export"):
         check_export(export)
     (export / MANIFEST).unlink()
     (export / MANIFEST).symlink_to("/dev/zero")
-    with pytest.raises(UsageError, match="is no export"):
+    with pytest.raises(UsageError, match="is not an export"):
         check_export(export)
 
 
@@ -231,7 +231,7 @@ def test_more_than_expected_ends_a_download(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(bytes(10 + SLACK))
     filling.check()
     (tmp_path / "b").write_bytes(b"x")
-    with pytest.raises(MismatchError, match="sends more than it says"):
+    with pytest.raises(MismatchError, match="sends more than it announced"):
         filling.check()
 
 

@@ -69,7 +69,7 @@ def test_the_directory_is_called_as_a_clone_is(url: str, name: str) -> None:
     ],
 )  # fmt: skip
 def test_what_would_run_a_program_is_no_address(url: str) -> None:
-    with pytest.raises(UsageError, match="is no repository"):
+    with pytest.raises(UsageError, match="is not a repository"):
         check_address(url)
 
 
@@ -87,7 +87,7 @@ def test_what_git_clone_takes_is_an_address(url: str) -> None:
      "main~1", "a..b", "@{u}", "a\nb"],
 )  # fmt: skip
 def test_what_is_more_than_a_name_is_no_revision(revision: str) -> None:
-    with pytest.raises(UsageError, match="is no revision"):
+    with pytest.raises(UsageError, match="is not a revision"):
         check_revision(revision)
 
 

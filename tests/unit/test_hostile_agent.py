@@ -258,7 +258,7 @@ def test_an_app_may_say_to_go_on_first() -> None:
 
 def test_a_path_is_no_request_of_its_own() -> None:
     for path in ("/a b", "/\r\nX: y", "/\u20ac", "/\0"):
-        with pytest.raises(ValueError, match="cannot be asked for"):
+        with pytest.raises(ValueError, match="cannot be requested"):
             http_status("127.0.0.1", 1, path, 1.0)
 
 

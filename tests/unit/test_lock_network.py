@@ -171,7 +171,7 @@ def test_redirects_for_ever_end() -> None:
         pytest.raises(FetchError, match="cannot download") as caught,
     ):
         fetch([Source(url, is_mirror=True)], most=1 << 20, limits=LIMITS)
-    assert "it leads on more than 10 times" in caught.value.details[0][1]
+    assert "it redirects more than 10 times" in caught.value.details[0][1]
 
 
 @pytest.mark.parametrize(
@@ -185,9 +185,9 @@ def test_redirects_for_ever_end() -> None:
         ("http://localhost/", "this host"),
         ("http://169.254.169.254/latest", "a link of this host"),
         ("file:///etc/passwd", "has to begin with http"),
-        ("//\r\nX: y", "where it leads"),
+        ("//\r\nX: y", "its redirect"),
         ("http://a|npm:b", "has to be percent-encoded"),
-        ("", "it leads on more than"),
+        ("", "it redirects more than"),
     ],
 )
 def test_no_redirect_leads_to_this_host_or_elsewhere_than_the_network(

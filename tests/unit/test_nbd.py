@@ -38,7 +38,7 @@ def test_addresses_are_read(
      "vsock:4294967295", "http:80", "10809"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="says not where to serve"):
+    with pytest.raises(UsageError, match="does not say where to serve"):
         parse_address(text)
 
 
@@ -82,7 +82,7 @@ def test_sockets_of_the_dead_are_removed_and_of_the_living_kept(tmp_path: Path) 
     nbd._available(Address("unix", path=path))
     assert not path.exists()
     path.write_text("mine")
-    with pytest.raises(UsageError, match="is no socket"):
+    with pytest.raises(UsageError, match="is not a socket"):
         nbd._available(Address("unix", path=path))
     with pytest.raises(HostError, match="too long"):
         nbd._available(Address("unix", path=tmp_path / ("x" * 108)))

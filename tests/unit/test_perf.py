@@ -129,7 +129,7 @@ def test_samples_of_a_boot_are_read(tmp_path: Path) -> None:
 
 
 def test_samples_without_an_end_are_not_whole(tmp_path: Path) -> None:
-    with pytest.raises(VcrError, match="is not whole"):
+    with pytest.raises(VcrError, match="is not complete"):
         boot.read_samples(samples(tmp_path, "m  80001234"), "app", "prod")
 
 

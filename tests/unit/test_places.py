@@ -144,10 +144,10 @@ def test_a_layout_is_of_the_project_whole(project: Path) -> None:
     [
         ("oci:/etc", UsageError, "leads out of the project"),
         ("oci:../outside/layout", UsageError, "leads out of the project"),
-        ("dir:/etc", LockError, "is no image"),
-        ("docker-archive:/dev/zero", LockError, "is no image"),
-        ("containers-storage:x", LockError, "is no image"),
-        ("", LockError, "is no image"),
+        ("dir:/etc", LockError, "is not an image"),
+        ("docker-archive:/dev/zero", LockError, "is not an image"),
+        ("containers-storage:x", LockError, "is not an image"),
+        ("", LockError, "is not an image"),
     ],
 )
 def test_a_lock_names_no_layout_outside(

@@ -113,7 +113,7 @@ def test_what_is_not_known_is_said() -> None:
     bare = replace(report("static"), boot=(), attested=(), machine=())
     text = " ".join(read(page(bare)).text)
     assert "one of the profile prod, on the engine qemu" in text
-    assert "None was given" in text
+    assert "No statement was given" in text
 
 
 def test_attestations_that_do_not_hold_are_told_with_the_reason() -> None:
@@ -124,8 +124,8 @@ def test_attestations_that_do_not_hold_are_told_with_the_reason() -> None:
 
 def test_components_are_shown_by_use() -> None:
     found = read(page(report("static")))
-    assert "in the image: 1 in all, 900 B" in found.text
-    assert "only while building: 1 in all, 0 B" in found.text
+    assert "in the image: 1 in total, 900 B" in found.text
+    assert "only while building: 1 in total, 0 B" in found.text
     assert "pkg:deb/gcc" in found.text
 
 

@@ -327,7 +327,7 @@ def test_a_secret_goes_to_the_hosts_it_is_for_only(tmp_path: Path, echo: Any) ->
         (b"\n", "is empty"),
         (b"hunter2", "has 7 bytes"),
         (b"hunter2-\xff\xfe", "is not text"),
-        (b"vcr-secret-", "a part of what vcr puts in its place"),
+        (b"vcr-secret-", "part of the placeholder"),
         (b"x" * (17 << 10), "cannot read"),
     ],
 )
@@ -362,14 +362,14 @@ def test_a_lock_and_its_bodies_are_looked_through_before_they_are_written(tmp_pa
     held = lock_of(bodies={name: LockedBody(name="b", size=1, data=data)})
     asked = lock_of(inputs={f"ADD http://h/{quote(SECRET).decode()}": f"sha256:{name}"})
     for lock in (held, asked):
-        with pytest.raises(LockError, match="would hold a secret") as caught:
+        with pytest.raises(LockError, match="would contain a secret") as caught:
             check_spilled(lock, SECRETS, tmp_path)
         assert "hunter2" not in caught.value.why
     kept = lock_of(bodies={name: LockedBody(name="b", size=1, url="http://h/b")})
     check_spilled(kept, SECRETS, tmp_path)
     (tmp_path / name).mkdir()
     (tmp_path / name / "b").write_bytes(b"a" * (1 << 20) + SECRET)
-    with pytest.raises(LockError, match="would hold a secret"):
+    with pytest.raises(LockError, match="would contain a secret"):
         check_spilled(kept, SECRETS, tmp_path)
 
 

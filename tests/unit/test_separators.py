@@ -83,7 +83,7 @@ def test_ssh_reads_the_paths_that_are_meant(tmp_path: Path) -> None:
     assert done.stdout == str(access.proxy)
     for wrong in ("a\nb", "${HOME}"):
         settings = Settings.load({"HOME": "/", "XDG_STATE_HOME": str(tmp_path / wrong)})
-        with pytest.raises(HostError, match="ssh cannot be told"):
+        with pytest.raises(HostError, match="ssh cannot be configured"):
             Access(load_project(tmp_path / "app"), settings).prepare()
 
 

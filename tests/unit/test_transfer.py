@@ -186,7 +186,7 @@ class _Endless(io.RawIOBase):
 @pytest.mark.parametrize("data", CLAIMS.values(), ids=CLAIMS)
 def test_what_a_header_claims_costs_nothing(home: Path, data: bytes) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(VcrError, match="no good archive") as caught:
+    with pytest.raises(VcrError, match="not a valid archive") as caught:
         unpack(io.BytesIO(data), str(home), print)
     assert caught.value.code < 70
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
@@ -204,7 +204,7 @@ def test_a_header_without_end_is_not_read(home: Path, name: str) -> None:
 def test_there_is_an_end_to_entries(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MAX_ENTRIES", 100)
     entries = [("d", DIR, ""), *((f"d/{n}", FILE, "") for n in range(100))]
-    with pytest.raises(VcrError, match="no good archive"):
+    with pytest.raises(VcrError, match="not a valid archive"):
         unpack(made(*entries), str(home), print)
     assert [path.name for path in home.iterdir()] == [".ssh"]
 

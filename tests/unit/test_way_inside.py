@@ -337,11 +337,11 @@ def test_a_file_replaces_a_file_and_a_directory_nothing(tmp_path: Path) -> None:
     unpack(archive(("t", FILE, "")), str(tmp_path), print)
     assert (tmp_path / "t").read_text() == "x"
     for entry in (("t", DIR, ""),):
-        with pytest.raises(UsageError, match="there already"):
+        with pytest.raises(UsageError, match="exists already"):
             unpack(archive(entry), str(tmp_path), print)
     (tmp_path / "d" / "t").mkdir(parents=True)
     for kind in (FILE, DIR):
-        with pytest.raises(UsageError, match="there already"):
+        with pytest.raises(UsageError, match="exists already"):
             unpack(archive(("t", kind, "")), str(tmp_path / "d"), print)
     with pytest.raises(UsageError, match="is not a directory"):
         unpack(archive(("t", FILE, "")), f"{tmp_path}/none/", print)

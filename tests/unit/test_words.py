@@ -59,8 +59,8 @@ def test_another_escape_character() -> None:
 @pytest.mark.parametrize(
     ("text", "offset", "reason"),
     [
-        ("x'abc", 1, "has no partner"),
-        ('"abc', 0, "has no partner"),
+        ("x'abc", 1, "is not closed"),
+        ('"abc', 0, "is not closed"),
         ("x${a", 1, "has no end"),
         ("${}", 0, "needs the name"),
         ("${a^^}", 0, "unknown modifier"),

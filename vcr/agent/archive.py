@@ -51,7 +51,7 @@ class _Entry(tarfile.TarInfo):
         if self.type in _EXTENDED and not 0 <= self.size <= MAX_HEADER:
             raise tarfile.ReadError(f"a header of {self.size} bytes")
         if self.type == tarfile.XGLTYPE:
-            raise tarfile.ReadError("a header for all entries, which no vcr writes")
+            raise tarfile.ReadError("a header for all entries, which vcr never writes")
         if self.type == tarfile.GNUTYPE_SPARSE:
             raise tarfile.ReadError("a sparse file, whose size is only claimed")
         return super()._proc_member(archive)  # type: ignore[misc]
@@ -69,7 +69,7 @@ def well_formed() -> Iterator[None]:
     try:
         yield
     except BROKEN as error:
-        raise VcrError("what came is no good archive", why=str(error)) from None
+        raise VcrError("the received data is not a valid archive", why=str(error)) from None
 
 
 def members(stream: IO[bytes]) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
@@ -117,7 +117,7 @@ class Stream(io.RawIOBase):
         seconds = self._deadline - time.monotonic()
         if seconds <= 0 or not self._ready.poll(seconds * 1000):
             raise VcrError(
-                "the other side does not send what is to be copied",
+                "the other side does not send the files to copy",
                 why=f"in {STALL_SECONDS:g} seconds not even {STALL_BYTES} bytes came",
             )
         data = os.read(self._fd, len(into))

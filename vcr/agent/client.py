@@ -42,7 +42,7 @@ class Agent:
         # The guest ends the command; some time more for an answer to come through.
         words = self.ask(f"health {max(1, round(timeout))}", timeout + 10.0).split()
         if len(words) < 2 or words[0] != "health":
-            raise NoAnswerError("its answer is not one to the question for its health")
+            raise NoAnswerError("it does not answer the request for its health")
         output = ""
         with suppress(ValueError):
             data = base64.b64decode("".join(words[2:]))[-MAX_OUTPUT:]

@@ -37,7 +37,7 @@ class Timed(io.RawIOBase):
         """Wait for bytes."""
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("no whole answer came in time")
+            raise TimeoutError("no complete answer came in time")
         self._connection.settimeout(left)
         return self._connection.recv_into(into)
 
@@ -48,7 +48,7 @@ def http_status(address: str, port: int, path: str, seconds: float) -> int:
     RFC 9112, sections 3 and 4.
     """
     if not path.isascii() or not path.isprintable() or " " in path:
-        raise ValueError(f"{path!r} cannot be asked for")
+        raise ValueError(f"{path!r} cannot be requested")
     begin = time.monotonic()
     with socket.create_connection((address, port), seconds) as connection:
         head = f"GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nUser-Agent: vcr-health\r\n"

@@ -184,4 +184,4 @@ def _piece(kind: str, text: bytes) -> Piece:
     try:
         return Piece(kind, base64.b64decode(text, validate=True))
     except ValueError:
-        raise NoAnswerError("what it sends is not in base64") from None
+        raise NoAnswerError("the data that it sends is not in base64") from None

@@ -92,7 +92,7 @@ class _Session:
             if limit is not None
         ]
         if ends and min(ends) <= 0:
-            raise NoAnswerError("it has not come to an end in time")
+            raise NoAnswerError("it did not end in time")
         return min(ends, default=None)
 
     def _expect_input(self, fd: int | None) -> None:
@@ -129,7 +129,7 @@ class _Session:
                 self._code = piece.code
             case "took" if self._ahead >= 0:
                 if piece.code > self._ahead:
-                    raise NoAnswerError("it took more than it was sent")
+                    raise NoAnswerError("it acknowledged more than it was sent")
                 self._moved = time.monotonic() if piece.code else self._moved
                 was_waiting = self._ahead >= WINDOW
                 self._ahead -= piece.code

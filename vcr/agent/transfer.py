@@ -61,7 +61,7 @@ def _walk(top: Path, device: int, left_out: Say) -> Iterator[tuple[Path, os.stat
         if kind not in {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK}:
             left_out(f"{path}: it is neither a file, a directory nor a link")
         elif kind == stat.S_IFDIR and status.st_dev != device:
-            left_out(f"{path}: it is another file system")
+            left_out(f"{path}: it is on another file system")
         else:
             yield path, status
             waiting += _below(path, left_out) if kind == stat.S_IFDIR else []
@@ -138,7 +138,7 @@ def _unpack(archive: Iterator[Entry], target: str, left_out: Say) -> Path:
         with Below(scratch) as below:
             unpack_all(first, archive, below, left_out)
             if not below.kind([top]):
-                raise VcrError(f"there is nothing of {top} that can be copied")
+                raise VcrError(f"nothing of {top} can be copied")
             os.rename(top, place, src_dir_fd=below.at([top])[0])  # also over a file
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -154,8 +154,8 @@ def _place(target: str, top: str, *, is_directory: bool) -> Path:
         raise UsageError(f"{target} is not a directory", fix="make it first")
     if place.is_dir() or (is_directory and (place.exists() or place.is_symlink())):
         raise UsageError(
-            f"{place} is there already",
-            why="a directory is not written over",
+            f"{place} exists already",
+            why="vcr does not overwrite a directory",
             fix="remove it, or choose another name",
         )
     return place
@@ -213,5 +213,5 @@ def names_in(path: str) -> list[str]:
     """Return the names in PATH; raises VcrError unless they lead downwards."""
     parts = [part for part in path.split("/") if part not in {"", "."}]
     if not parts or path.startswith("/") or ".." in parts or len(os.fsencode(path)) > MAX_PATH:
-        raise VcrError(f"{path[:TOLD]!r} leads elsewhere", why="what came is not trusted")
+        raise VcrError(f"{path[:TOLD]!r} leads elsewhere", why="vcr does not trust what came out")
     return parts

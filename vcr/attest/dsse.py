@@ -85,7 +85,7 @@ def read_envelope(data: bytes) -> Envelope:
 def signers(envelope: Envelope, trusted: Trusted) -> frozenset[str]:
     """Return the ids of the TRUSTED keys that signed ENVELOPE, each once.
 
-    Raises RejectedError when none did, or a signature goes by the id of another key.
+    Raises RejectedError when none did, or a signature has the id of another key.
     """
     message = pae(envelope.payload_type, envelope.payload)
     found = set()
@@ -96,7 +96,7 @@ def signers(envelope: Envelope, trusted: Trusted) -> frozenset[str]:
         demand(
             signature.keyid in {"", signer},
             Joint.SIGNATURE,
-            f"a signature of the key {signer[:12]} goes by the id {signature.keyid[:12]!r}",
+            f"a signature of the key {signer[:12]} has the id {signature.keyid[:12]!r}",
         )
         found.add(signer)
     demand(found, Joint.SIGNATURE, "no trusted key made any of its signatures over these bytes")

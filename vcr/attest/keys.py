@@ -73,7 +73,8 @@ def read_private(path: Path) -> Ed25519PrivateKey:
         key = load_pem_private_key(data, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise UsageError(
-            f"{path} is not a private key", why=f"an Ed25519 key in PKCS #8 PEM is read; {error}"
+            f"{path} is not a private key",
+            why=f"it has to be an Ed25519 key in PKCS #8 PEM; {error}",
         ) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"{path} is not an Ed25519 key", fix=MAKE_ONE)
@@ -99,7 +100,7 @@ def parse_public(data: bytes, name: str) -> Ed25519PublicKey:
         raise UsageError(f"{name} is not an Ed25519 key", why="statements are signed with Ed25519")
     y = int.from_bytes(key.public_bytes_raw(), "little") & (2**255 - 1)
     if y >= _P or y in _SMALL_ORDER:
-        raise UsageError(f"{name} is a weak key", why="anybody could sign for it")
+        raise UsageError(f"{name} is a weak key", why="anybody could sign with it")
     return key
 
 
@@ -140,7 +141,7 @@ def _write_new(path: Path, data: bytes) -> None:
 
 def _exists(path: Path) -> UsageError:
     return UsageError(
-        f"{path} is there already",
-        why="a key is never overwritten: what it signed could not be signed again",
+        f"{path} exists already",
+        why="vcr never overwrites a key: without it, nothing could be signed with it again",
         fix="choose another name",
     )

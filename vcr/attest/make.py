@@ -40,7 +40,7 @@ class Maker:
         if kind in {"root-hash", "run-once"} and not (profile.is_sealed and profile.is_release):
             raise UsageError(
                 f"{kind} is about the sealed machine of a release",
-                why=f"the profile {profile.name} makes none",
+                why=f"the profile {profile.name} has none",
                 fix="use --profile prod",
             )
         subjects = subjects_of(self.built.ladder)

@@ -204,7 +204,7 @@ def _check_rebuild(_: Statement, predicate: Mapping[str, Any]) -> None:
 
 
 def _check_builder(predicate: Mapping[str, Any]) -> None:
-    demand(predicate["builder"]["id"] == BUILDER, Joint.PREDICATE, "its builder is not known")
+    demand(predicate["builder"]["id"] == BUILDER, Joint.PREDICATE, "its builder is unknown")
 
 
 def _check_sbom(_: Statement, predicate: Mapping[str, Any]) -> None:

@@ -59,7 +59,9 @@ def warn_of_changes(ui: Ui, source: Revision | None) -> None:
     if source is not None and source.changed:
         more = len(source.changed) - SHOWN
         names = ", ".join(source.changed[:SHOWN]) + (f" and {more} more" if more > 0 else "")
-        ui.warn(f"the statement says that the source was changed: not of the commit: {names}")
+        ui.warn(
+            f"the statement says that the source was changed: these differ from the commit: {names}"
+        )
 
 
 @dataclass(frozen=True)

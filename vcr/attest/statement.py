@@ -97,7 +97,7 @@ def check_subjects(statement: Statement, ladder: Mapping[str, str]) -> None:
         if expected != got:
             raise RejectedError(
                 Joint.SUBJECT,
-                f"the subject {name} is not the one of the ladder",
+                f"the subject {name} is not that of the ladder",
                 expected=expected or "no such rung",
                 got=got or "no such subject",
             )

@@ -24,7 +24,7 @@ def read_terms(told: Mapping[str, Any]) -> Terms:
     for key in WORDS:
         word = told[key]
         if not isinstance(word, str) or len(word) > MAX_WORD:
-            raise TypeError(f"{key} is not a word")
+            raise TypeError(f"{key} is not a valid word")
         found[key] = word
     epoch = told["epoch"]
     if type(epoch) is not int or not 0 <= epoch <= MAX_EPOCH:
@@ -55,10 +55,9 @@ def check_release(found: Terms) -> None:
     if found["profile"] not in RELEASES:
         raise RejectedError(
             Joint.BUILD,
-            f"{found['profile']} is not a profile of releases:"
+            f"{found['profile']} is not a release profile:"
             " whoever runs its machine can look into it",
             expected=" or ".join(sorted(RELEASES)),
             got=str(found["profile"]),
-            fix="if that is what you want, say so: --profile NAME, or profile under [build]"
-            " of a policy",
+            fix="if you want that, use --profile NAME, or profile under [build] of a policy",
         )

@@ -77,7 +77,7 @@ class StepLocker:
             if name := self.secrets.find_in_file(file):
                 raise VcrError(
                     f"{run.origin}: {step.title(run.argv)} has the secret {name} in its layer",
-                    why="the step was told it in a form that the recorder did not see",
+                    why="the step got it in a form that the recorder did not see",
                     fix=f"remove it with `nix-store --delete {layer}`, and replace the secret",
                 )
 
@@ -86,7 +86,7 @@ class StepLocker:
         if ident in before:
             raise LockError(
                 f"{run.origin}: {step.title(run.argv)} cannot be locked",
-                why=f"what it asks for is different each time: {why.why}",
+                why=f"its requests are different each time: {why.why}",
                 fix="make it ask for fixed addresses, or ADD the file with --checksum",
             )
         recorder = self._carry_out(plan, ident, run)
@@ -125,7 +125,7 @@ class StepLocker:
         if recorder.problem is not None:  # the step did not mind, but its layer depends on it
             problem = recorder.problem
             raise VcrError(
-                f"{run.origin}: {step.title(run.argv)} asks for what cannot be had",
+                f"{run.origin}: {step.title(run.argv)} requests something that cannot be fetched",
                 why=f"{problem.what}: {problem.why}",
                 fix=problem.fix,
                 code=problem.code,

@@ -128,7 +128,7 @@ def check_apart(binds: Sequence[Bind], context: Path) -> None:
                 raise UsageError(
                     f"vcr.toml: [services] volumes: {inner} is in {outer.source}, to which a"
                     " service writes",
-                    why="it could have the next one shown any directory of this host",
+                    why="it could make vcr show any directory of this host to the next one",
                     fix="show the outer one read-only, with `:ro`, or separate the two",
                 )
 
@@ -142,6 +142,6 @@ def _check_writable(path: Path, source: str) -> None:
     if holds or ".git" in path.parts:
         raise UsageError(
             f"vcr.toml: [services] volumes: a service could write to .git of {source}",
-            why="git runs programs that are named there: what a service writes would be run",
+            why="git runs programs that are named there: it would run what a service writes",
             fix=f"show it read-only, `{source}:PATH:ro`, or another directory",
         )

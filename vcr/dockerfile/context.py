@@ -147,7 +147,7 @@ class Context:
         if os.path.lexists(self.root / real):
             return mistake(
                 at,
-                f"{real} is left out of the build context",
+                f"{real} is excluded from the build context",
                 why="a pattern of .dockerignore matches it",
                 fix=f"add `!{real}` to .dockerignore",
             )
@@ -155,7 +155,7 @@ class Context:
             return mistake(
                 at,
                 f"{path} is a link, and {real} is not in the build context",
-                why="a link is followed inside the context only, whose root is /",
+                why="vcr follows a link only inside the context, whose root is /",
                 fix="copy the file into the context instead of linking to it",
             )
         near = get_close_matches(path[:LONG_NAME], self._names, n=3, cutoff=0.6)
@@ -190,7 +190,7 @@ class Context:
             raise UsageError(
                 f"{directory or '.'}, in the build context, cannot be read",
                 why=error.strerror or str(error),
-                fix="make it readable, or leave it out by .dockerignore",
+                fix="make it readable, or exclude it in .dockerignore",
             ) from None
 
 

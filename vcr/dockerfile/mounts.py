@@ -74,7 +74,7 @@ def _check(instruction: Instruction, options: dict[str, str]) -> None:
     if kind not in OPTIONS:
         raise instruction.mistake(
             f"--mount=type={kind} is not supported",
-            why="a build has no agent to ask for keys" if kind == "ssh" else "",
+            why="a build has no ssh agent" if kind == "ssh" else "",
             fix=f"use one of {', '.join(OPTIONS)}",
         )
     for key in options:

@@ -95,7 +95,7 @@ class Resolver:
         for stage in reversed(stages):
             if name.lower() == stage.name or name == str(stage.index):
                 return stage
-        named = ", ".join(stage.name for stage in stages if stage.name) or "none has a name"
+        named = ", ".join(stage.name for stage in stages if stage.name) or "no stage has a name"
         raise mistake(stages[0].start.at, f"there is no stage {name!r}", fix=f"stages: {named}")
 
     def _expand(self, text: str, instruction: Instruction) -> str:

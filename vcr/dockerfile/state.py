@@ -91,7 +91,7 @@ class State:
             raise mistake(
                 at,
                 f"the variables have more than {MAX_VARIABLES} characters",
-                why="a program that is given more cannot be started",
+                why="a program with more cannot be started",
             )
 
     def section(self, key: str, empty: Any) -> Any:

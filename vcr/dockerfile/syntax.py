@@ -79,7 +79,7 @@ class Instruction:
                 fix="write every word in double quotes",
             )
         if any(is_unfit(word) for word in words):
-            raise self.mistake("no word can hold a NUL or half of a surrogate pair")
+            raise self.mistake("a word cannot contain a NUL or half of a surrogate pair")
         return tuple(words)
 
     @property
@@ -171,7 +171,7 @@ def parse(text: str, file: str = "Dockerfile") -> Dockerfile:
         else:
             raise instruction.mistake(
                 f"{instruction.keyword} comes before the first FROM",
-                why="only ARG may stand there",
+                why="only ARG may come there",
                 fix="start the Dockerfile with FROM",
             )
     if not stages:

@@ -133,7 +133,7 @@ class Expander:
     def _single(self, text: str, at: int) -> tuple[str, int]:
         end = text.find("'", at + 1)
         if end < 0:
-            raise WordError("a ' has no partner", at)
+            raise WordError("a ' is not closed", at)
         return text[at + 1 : end], end + 1
 
     def _double(self, text: str, start: int) -> tuple[str, int]:
@@ -148,7 +148,7 @@ class Expander:
                 piece, at = char, at + 1
             out.add(piece)
         if at >= len(text):
-            raise WordError('a " has no partner', start)
+            raise WordError('a " is not closed', start)
         return str(out), at + 1
 
     def _dollar(self, text: str, at: int) -> tuple[str, int]:

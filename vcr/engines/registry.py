@@ -40,7 +40,7 @@ def load_machine(output: Path, additions: Additions = NO_ADDITIONS) -> Machine:
     if additions:
         raise UsageError(
             "environment and volumes cannot be given to a machine",
-            why="all of it is in its digests",
+            why="everything in a machine is part of its digests",
             fix="use --profile dev, or ENV and COPY in the Dockerfile",
         )
     return machine

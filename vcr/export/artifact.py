@@ -138,16 +138,16 @@ def unpack_layout(root: Path, target: Path) -> None:
         made = canonical_of(target, manifest)
     except Failure as failure:
         raise MismatchError(
-            failure.report["what"], fix="it was not pushed by vcr, or not whole"
+            failure.report["what"], fix="it was not pushed by vcr, or not completely"
         ) from None
     except MALFORMED as error:
-        raise MismatchError("this holds no export of vcr", why=str(error)) from None
+        raise MismatchError("this does not contain an export of vcr", why=str(error)) from None
     if index != made.digest:
         raise MismatchError(
             "the index is not the one that the export makes",
             details=[("expected", made.digest), ("got", index)],
-            why="it has more, less, or other than the export's image and the export",
-            fix="do not use it: who pulls an image from there may get another",
+            why="it does not have exactly the export's image and the export",
+            fix="do not use it: somebody who pulls an image from there may get another one",
         )
 
 
@@ -156,7 +156,7 @@ def _index_of(layout: Layout) -> tuple[str, list[dict[str, Any]]]:
     top = load_json(read_bytes(layout.root / "index.json", MAX_LADDER))
     (named,) = top["manifests"]
     if named["mediaType"] != INDEX:
-        raise ValueError("it is no index")
+        raise ValueError("it is not an index")
     rows = _json(layout, named)["manifests"]
     if len(rows) > MAX_ROWS or any(row["mediaType"] != MANIFEST_TYPE for row in rows):
         raise ValueError("its index holds something else than a few manifests")
@@ -189,5 +189,5 @@ def _check_images(manifests: dict[str, dict[str, Any]], paths: set[str]) -> None
             raise MismatchError(
                 "the image beside the export is another one",
                 details=[("got", digest)],
-                fix="do not use either",
+                fix="do not use either of them",
             )

@@ -33,7 +33,7 @@ def check_export(root: Path, expected: str = "") -> Manifest:
     """Read all of the export at ROOT; return its manifest.
 
     EXPECTED is the digest that the manifest must have, if one is known. Raises
-    MismatchError that names the file, UsageError when there is no export.
+    MismatchError that names the file, UsageError when there is not an export.
     """
     manifest = manifest_of(root)
     if expected and manifest.digest != expected:
@@ -55,7 +55,7 @@ def manifest_of(root: Path) -> Manifest:
         data = read_bytes(root / MANIFEST, MAX_LADDER)
     except OSError as error:
         raise UsageError(
-            f"{root} is no export",
+            f"{root} is not an export",
             why=error.strerror or str(error),
             fix="`vcr export` makes one",
         ) from None
@@ -75,7 +75,7 @@ def _check_list(root: Path, manifest: Manifest) -> None:
                 raise MismatchError(f"{name} does not belong to the export", fix="remove it")
             if not stat.S_ISREG(mode):
                 raise MismatchError(
-                    f"{name} is not the file that was exported", why="it is a link, or no file"
+                    f"{name} is not the file that was exported", why="it is a link, or not a file"
                 )
             there.add(name)
     except OSError as error:
@@ -98,7 +98,7 @@ def _check_file(root: Path, file: File) -> None:
             f"{file.path} is not the file that was exported", details=details, fix=AGAIN
         )
     if file.path.startswith(f"{BLOBS}/") and path.name != file.sha256:
-        raise MismatchError(f"{file.path} does not hold what its name says", fix=AGAIN)
+        raise MismatchError(f"{file.path} does not have the content that its name says", fix=AGAIN)
 
 
 def _check_ladder(root: Path, manifest: Manifest) -> None:
@@ -121,7 +121,7 @@ def _check_ladder(root: Path, manifest: Manifest) -> None:
     for name, digest in found.items():
         if rungs.get(name) != digest:
             raise MismatchError(
-                f"the export does not hold what the rung {name} names",
+                f"the export does not contain what the rung {name} names",
                 details=(("expected", rungs.get(name, "no such rung")), ("got", digest)),
                 fix=AGAIN,
             )

@@ -79,9 +79,9 @@ def _read(data: bytes, media_type: str) -> dict[str, Any]:
         raise ValueError(f"a manifest of more than {MAX_LADDER} bytes")
     content = load_json(data)
     if (content["schemaVersion"], content["mediaType"]) != (2, media_type):
-        raise ValueError(f"it is no {media_type}")
+        raise ValueError(f"it is not a {media_type}")
     if canonical(content) != data:
-        raise ValueError("it is not written the way vcr does")
+        raise ValueError("it is not written as vcr writes it")
     return dict(content)
 
 

@@ -67,7 +67,7 @@ def _check_index(root: Path, manifest: Manifest, image: str, sizes: dict[str, in
     told = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [{**row, "annotations": names}]}
     is_canonical = read_bytes(root / INDEX_FILE, MAX_LADDER) == canonical(told)
     if not is_canonical or read_bytes(root / LAYOUT_FILE, MAX_LADDER) != LAYOUT:
-        raise MismatchError("the layout of the image names another, or more than it")
+        raise MismatchError("the layout of the image names another image, or more images")
     made = load_json(read_bytes(root / _blob(image), MAX_LADDER))["config"]
     config = load_json(read_bytes(root / _blob(made["digest"]), MAX_LADDER))
     found = {key: config[key] for key in ("architecture", "os", "variant") if key in config}

@@ -67,7 +67,7 @@ class Manifest(BaseModel):
     def _in_order(self) -> "Manifest":
         paths = [file.path for file in self.files]
         if paths != sorted(set(paths)) or MANIFEST in paths:
-            raise ValueError("its files are not in order, each once")
+            raise ValueError("its files are not in order, or a file occurs twice")
         above = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
         if above & set(paths):
             raise ValueError("a file of it is a directory, too")
@@ -103,7 +103,7 @@ def read_manifest(data: bytes) -> Manifest:
         where = ".".join(str(part) for part in first["loc"])
         raise _bad(f"{where}: {first['msg']}" if where else first["msg"]) from None
     if again != data:
-        raise _bad("it is not written the way vcr does")
+        raise _bad("it is not written as vcr writes it")
     return found
 
 

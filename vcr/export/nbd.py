@@ -70,7 +70,7 @@ def parse_address(text: str) -> Address:
     if kind == "vsock" and rest.isascii() and rest.isdigit() and int(rest) < 2**32 - 1:
         return Address("vsock", port=int(rest))
     raise UsageError(
-        f"{text!r} says not where to serve",
+        f"{text!r} does not say where to serve",
         fix="write tcp:10809, tcp:0.0.0.0:10809, unix:/run/drive.sock or vsock:10809",
     )
 
@@ -147,7 +147,7 @@ def _check_socket(path: Path) -> None:
             raise HostError(f"{path} is served already", fix="stop that, or choose another path")
         path.unlink()
         return
-    raise UsageError(f"{path} exists and is no socket", fix="choose another path")
+    raise UsageError(f"{path} exists and is not a socket", fix="choose another path")
 
 
 def _wait_until_it_listens(child: process.Child, pid_file: Path, log: Path) -> None:
@@ -162,6 +162,6 @@ def _ended(log: Path) -> VcrError:
     lines = log.read_text(errors="replace").splitlines()
     return HostError(
         "nbdkit does not serve the drive",
-        why=lines[-1] if lines else "it ended without a word",
+        why=lines[-1] if lines else "it ended without a message",
         fix="check the address; `ss -ltnp` shows who listens on ports",
     )

@@ -40,13 +40,13 @@ class Reference:
         """Read TEXT; raises UsageError."""
         if "@" in text.partition("/")[0]:
             raise UsageError(
-                "a reference has no room for credentials",
+                "a reference cannot contain credentials",
                 fix="`skopeo login` keeps them in its own file",
             )
         match = _REFERENCE.fullmatch(text)
         if match is None or not _names_registry(match["host"], match["port"]):
             raise UsageError(
-                f"{text!r} names no place in a registry",
+                f"{text!r} does not name a place in a registry",
                 fix="write HOST[:PORT]/NAME[:TAG], such as registry.example.org/team/app:1",
             )
         return cls(text, match["host"].strip("[]"), (match["digest"] or "").removeprefix("@"))
@@ -78,7 +78,7 @@ def push(skopeo: Skopeo, export: Path, reference: Reference) -> Digest:
     Raises UsageError, MismatchError for an export that is not whole, VcrError.
     """
     if reference.digest:
-        raise UsageError("a digest cannot be pushed to", fix="give a tag, or none")
+        raise UsageError("a digest cannot be pushed to", fix="give a tag, or leave it out")
     manifest = check_export(export)
     with scratch_directory() as scratch:
         layout = scratch / "layout"

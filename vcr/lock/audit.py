@@ -101,6 +101,6 @@ def _held_differences(sha256: str, body: LockedBody) -> list[str]:
         packed = base64.b64decode(body.data, validate=True)
         data = b"".join(bounded(decoded(iter([packed]), "gzip"), body.size))
     except (ValueError, UnreadableError) as error:
-        return [f"what vcr.lock holds of it cannot be read: {error}"]
+        return [f"its data in vcr.lock cannot be read: {error}"]
     is_it = hashlib.sha256(data).hexdigest() == sha256 and len(data) == body.size
-    return [] if is_it else [f"what vcr.lock holds of it is not {sha256}"]
+    return [] if is_it else [f"its data in vcr.lock is not {sha256}"]

@@ -61,7 +61,7 @@ class BaseLocker:
         if differences:
             return differences
         raise problem or FetchError(
-            f"nobody has Debian {base.suite} as it was at {locked.snapshot}",
+            f"no mirror has Debian {base.suite} as it was at {locked.snapshot}",
             fix="use a network that reaches snapshot.debian.org",
         )
 

@@ -21,7 +21,7 @@ def contradictions(lock: Lock, wanted: Wanted) -> Iterator[str]:
         yield from (f"[base.{name}] {words}" for words in of_base(lock.bases.get(name), base))
     for url in wanted.urls:
         if url not in lock.urls or lock.urls[url].url != url:
-            yield f"ADD {url} is not locked, or as something else"
+            yield f"ADD {url} is not locked, or is locked as something else"
     epoch = epoch_of(lock)
     if epoch is not None and epoch != lock.epoch:
         yield f"its epoch is {lock.epoch}, its newest snapshot is of {epoch}"
@@ -55,13 +55,13 @@ def _debian(locked: LockedDebian, base: Base) -> Iterator[str]:
     if locked.suite != base.suite:
         yield f"is of {locked.suite}, not {base.suite}"
     if locked.configure != base.configure:
-        yield "is configured otherwise"
+        yield "is configured differently"
     if base.snapshot not in {None, locked.snapshot}:
         yield f"is of {locked.snapshot}, not {base.snapshot}"
     try:
         dt.datetime.strptime(locked.snapshot, SNAPSHOT_FORM).replace(tzinfo=dt.UTC)
     except ValueError:
-        yield f"is of {locked.snapshot}, which is no time"
+        yield f"is of {locked.snapshot}, which is not a time"
     for arch in Arch:
         packages = locked.archs.get(arch, ())
         names = [package.package for package in packages]

@@ -52,7 +52,7 @@ def _own_file(project: Project, key: str, own: str, what: str) -> Path | None:
     path = project.places.lead(own, "vcr.toml: [engine.cartesi]")
     if not path.is_file():
         raise UsageError(
-            f"vcr.toml: [engine.cartesi] {key} is no file",
+            f"vcr.toml: [engine.cartesi] {key} is not a file",
             fix=f"give {what}, or remove it to use the pinned one",
         )
     return path

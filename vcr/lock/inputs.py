@@ -63,5 +63,5 @@ def _checked(reference: str, at: Position | None) -> str:
     except ValueError as error:
         where = f"{at}: " if at else ""
         raise UsageError(
-            f"{where}{error}", why="no [base] of vcr.toml is called so either"
+            f"{where}{error}", why="vcr.toml has no [base] of that name either"
         ) from None

@@ -120,5 +120,5 @@ def _json(layout: Path, name: str, digest: str = "") -> dict[str, Any]:
 
 def _wrong(layout: Path, why: str) -> MismatchError:
     return MismatchError(
-        f"the image in {layout} is not as images are", why=why, fix="use another image"
+        f"the image in {layout} is not a valid image", why=why, fix="use another image"
     )

@@ -72,7 +72,7 @@ class ImageStore:
                 raise MismatchError(
                     f"{reference} is not the image that vcr.lock names",
                     details=[("expected", nar_sha256), ("got", got)],
-                    fix="if the change is meant, run `vcr lock --update`",
+                    fix="if you want the change, run `vcr lock --update`",
                 )
             self.nix.add_fixed(layout, recursive=True)
 
@@ -106,7 +106,7 @@ class ImageStore:
             raise MismatchError(
                 f"vcr.lock contradicts the image {base.reference}",
                 why=wrong,
-                fix="do not trust this vcr.lock; `vcr lock --update` writes it anew",
+                fix="do not trust this vcr.lock; `vcr lock --update` writes it again",
             )
 
     def _layout(self, nar_sha256: str) -> Path:
@@ -126,7 +126,7 @@ class ImageStore:
                     raise
                 raise FetchError(
                     error.what,
-                    why=f"the registry leads to {way.refused[0]}",
+                    why=f"the registry redirects to {way.refused[0]}",
                     fix="do not trust that registry",
                 ) from None
 
@@ -186,7 +186,7 @@ def _check_locked(reference: str, places: Places) -> None:
         places.lead_whole(reference.removeprefix(LAYOUT), "vcr.lock")
     elif not reference.startswith(REGISTRY):
         raise LockError(
-            f"vcr.lock: {reference!r} is no image",
-            why=f"an image is of a registry ({REGISTRY}) or a layout ({LAYOUT})",
-            fix="run `vcr lock` to write it anew",
+            f"vcr.lock: {reference!r} is not an image",
+            why=f"an image is from a registry ({REGISTRY}) or a layout ({LAYOUT})",
+            fix="run `vcr lock` to write it again",
         )

@@ -17,7 +17,7 @@ def load_lock(project: Project) -> Lock:
     if wrong := list(contradictions(lock, wanted_inputs(project))):
         raise LockError(
             "vcr.lock contradicts the project: " + ", ".join(wrong[:SHOWN]),
-            why="no `vcr lock` of this project writes that",
+            why="`vcr lock` of this project would not write that",
             fix=FIX,
         )
     return lock

@@ -63,7 +63,7 @@ class Recorder:
             self.crash = VcrError(
                 f"the recorder failed: {type(error).__name__}",
                 why=self.secrets.hide_text(str(error)),
-                fix="report it; it is a bug of vcr",
+                fix="report it; it is a bug in vcr",
                 code=ExitCode.BUG,
             )
 
@@ -79,7 +79,9 @@ class Recorder:
                 except OSError:
                     return  # the machine is gone
                 except ValueError as error:
-                    self._note(VcrError("the step spoils the port of its machine", why=str(error)))
+                    self._note(
+                        VcrError("the step writes to the port of its machine", why=str(error))
+                    )
                     return  # where the next request begins, nobody knows
                 if request is None or not self._reply(port, *self._answer(request)):
                     return
@@ -115,9 +117,9 @@ class Recorder:
         self._recorded += len(response.body)
         if len(self.exchanges) >= MAX_EXCHANGES or self._recorded > MAX_RECORDED:
             raise VcrError(
-                "the step asks the network for too much",
+                "the step requests too much from the network",
                 why=f"at most {MAX_EXCHANGES} answers of {MAX_RECORDED // MIB} MiB are locked",
-                fix="let a step ask for less",
+                fix="let a step request less",
             )
         headers, content = self._without_secrets(request, response)
         is_changed = content != response.body
@@ -147,8 +149,8 @@ class Recorder:
         except LeakError as error:
             raise VcrError(
                 f"{self.secrets.hide_text(request.title)} cannot be locked",
-                why=f"{error}, which no placeholder can be put in",
-                fix="ask for something that does not say the secret back",
+                why=f"{error}, where no placeholder can be used",
+                fix="request something that does not return the secret",
             ) from None
 
     def _fetch(self, request: Request) -> Response:

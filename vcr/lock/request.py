@@ -46,21 +46,21 @@ def read_request(port: io.BufferedRWPair) -> Request | None:
         return None
     told = load_json(line)
     if not isinstance(told, dict) or not all(isinstance(told.get(k), str) for k in _TEXTS):
-        raise ValueError("a request is not what one is")
+        raise ValueError("the request is not valid")
     length, headers = told.get("length"), told.get("headers")
     if not isinstance(length, int) or not 0 <= length <= MAX_BODY:
         raise ValueError(f"a request of more than {MAX_BODY // MIB} MiB")
     if not isinstance(headers, dict) or not all(map(_is_header, headers.items())):
-        raise ValueError("a request with a header that is none")
+        raise ValueError("a request with an invalid header")
     if not _TOKEN.fullmatch(told["method"]) or not _VALUE.fullmatch(told["accept"]):
-        raise ValueError("a request that is none of HTTP")
+        raise ValueError("not an HTTP request")
     if not re.fullmatch(ASKED, told["url"]):
-        raise ValueError("a request for what is no address")
+        raise ValueError("a request for an invalid address")
     content = port.read(length)
     if len(content) != length:
         raise ValueError("a request that ends early")
     if told["body"] != (hashlib.sha256(content).hexdigest() if content else ""):
-        raise ValueError("a request whose body is another one")
+        raise ValueError("a request with another body than it claims")
     texts = {key: told[key] for key in _TEXTS}
     if not all(map(_is_text, (*texts.values(), *headers.values()))):
         raise ValueError("a request that is not text")

@@ -85,10 +85,10 @@ class Locker:
             return
         if differences:
             raise MismatchError(
-                f"vcr.lock has another [base.{name}] than its source had",
+                f"[base.{name}] in vcr.lock differs from its source",
                 details=[("", each) for each in differences[:SHOWN]],
-                why="somebody changed it, or it was made by another vcr",
-                fix="do not trust this vcr.lock; `vcr lock --update` writes it anew",
+                why="somebody changed it, or another vcr made it",
+                fix="do not trust this vcr.lock; `vcr lock --update` writes it again",
             )
         self.known.add(base, locked)
 

@@ -27,7 +27,7 @@ def native_arch() -> Arch:
     machine = platform.machine()
     found = next((arch for arch, name in MACHINES.items() if name == machine), None)
     if found is None:
-        raise HostError(f"vcr builds no images for {machine}, which this host is")
+        raise HostError(f"this host is {machine}, for which vcr cannot build images")
     return found
 
 

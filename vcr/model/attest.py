@@ -13,9 +13,9 @@ class AttestSection(BaseModel):
     command: tuple[str, ...] = Field(
         default=(),
         strict=False,
-        description="a program, which gets the envelope on stdin, if `--service` says so, too",
+        description="a program that gets the envelope on stdin, if `--service` names it, too",
     )
-    url: str = Field(default="", description="an address, to which the envelope is posted")
+    url: str = Field(default="", description="an address to which vcr posts the envelope")
 
     @model_validator(mode="after")
     def _one_service(self) -> "AttestSection":

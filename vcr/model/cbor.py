@@ -28,7 +28,7 @@ def decode(data: bytes) -> Any:
     """
     value, end = _next(data, 0, 0)
     if end != len(data):
-        raise ValueError("it goes on after its end")
+        raise ValueError("it continues after its end")
     return value
 
 
@@ -69,7 +69,7 @@ def _map(data: bytes, at: int, count: int, depth: int) -> tuple[dict[int | str, 
     for _ in range(count):
         key, at = _next(data, at, depth + 1)
         if type(key) not in {int, str} or key in found:
-            raise ValueError("a key that cannot be one, or is there twice")
+            raise ValueError("an invalid key, or a key twice")
         found[key], at = _next(data, at, depth + 1)
     return found, at
 
@@ -81,7 +81,7 @@ def _head(data: bytes, at: int) -> tuple[int, int, int]:
     kind, short = data[at] >> 5, data[at] & 31
     at += 1
     if kind > Kind.MAP or short > ONE_BYTE + 3:
-        raise ValueError("it has a value of a kind that is not read")
+        raise ValueError("it has a value of an unsupported kind")
     if short < ONE_BYTE:
         return kind, short, at
     size = 1 << (short - ONE_BYTE)

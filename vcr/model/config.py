@@ -100,7 +100,7 @@ class ProjectSection(Section):
     """What is built, and what it is called."""
 
     name: Name | None = Field(
-        default=None, description="what it is called; else like its directory"
+        default=None, description="its name; default: the name of its directory"
     )
     dockerfile: str = Field(
         default="Dockerfile", description="the Dockerfile, relative to vcr.toml"
@@ -112,18 +112,18 @@ class ProjectSection(Section):
 class Base(Section):
     """What `FROM NAME` starts from: exactly one of `packages`, `image` and `oci`."""
 
-    suite: Suite = Field(default="trixie", description="the suite of Debian that packages are of")
+    suite: Suite = Field(default="trixie", description="the Debian suite of the packages")
     packages: tuple[Package, ...] = Field(
-        default=(), strict=False, description="Debian packages; what they depend on is added"
+        default=(), strict=False, description="Debian packages; vcr adds their dependencies"
     )
     snapshot: Snapshot | None = Field(
-        default=None, description="the archive as it was then; else as it is at `vcr lock`"
+        default=None, description="the time of the archive; default: the time of `vcr lock`"
     )
     configure: bool = Field(
         default=False, description="run the packages' scripts, so that apt-get works in RUN"
     )
     image: ImageName | None = Field(
-        default=None, description="an image of a registry, such as `name:tag`"
+        default=None, description="an image in a registry, such as `name:tag`"
     )
     oci: str | None = Field(default=None, description="a directory with an OCI layout")
 
@@ -142,16 +142,18 @@ class MachineSection(Section):
     memory: Memory = Field(default=512, description="its memory")  # MiB
     cpus: Annotated[int, Field(ge=1, le=8)] = Field(default=1, description="its CPUs; prod has one")
     ports: tuple[Port, ...] = Field(
-        default=(), strict=False, description="ports of the app; else what the image EXPOSEs"
+        default=(),
+        strict=False,
+        description="ports of the app; default: those that the image EXPOSEs",
     )
     writable: bool = Field(
-        default=False, description="a root that can be written; lost at power-off"
+        default=False, description="a writable root; changes are lost at power-off"
     )
     engine: Literal["qemu", "cartesi"] = Field(
-        default="qemu", description="what runs a prod machine"
+        default="qemu", description="the engine that runs a prod machine"
     )
     kernel: Literal["vcr", "debian"] = Field(
-        default="vcr", description="what it boots; a Cartesi machine has a kernel of its own"
+        default="vcr", description="the kernel that it boots; a Cartesi machine has its own"
     )
 
 
@@ -159,11 +161,9 @@ class CartesiSection(Section):
     """The Cartesi machine."""
 
     emulator: str = Field(
-        default="", description="a .deb of machine-emulator instead of the pinned one"
+        default="", description="a .deb of machine-emulator, instead of the pinned one"
     )
-    kernel: str = Field(
-        default="", description="a kernel, in OpenSBI, for it instead of the pinned one"
-    )
+    kernel: str = Field(default="", description="a kernel in OpenSBI, instead of the pinned one")
 
 
 class EngineSection(Section):
@@ -176,10 +176,10 @@ class BuildSection(Section):
     """The virtual machines that carry out RUN."""
 
     memory: Memory = Field(
-        default=2048, description="its memory; most of it is what a step may write"
+        default=2048, description="its memory; a step may use most of it for files"
     )
     pure_caches: tuple[str, ...] = Field(
-        default=(), strict=False, description="ids of cache mounts that later steps go on with"
+        default=(), strict=False, description="ids of cache mounts that later steps reuse"
     )
 
 
@@ -212,22 +212,24 @@ class NormalizeSection(Section):
 class HealthSection(Section):
     """When the app is healthy; wins over the Dockerfile's HEALTHCHECK."""
 
-    http: str | None = Field(default=None, description="a path; an answer of 2xx or 3xx is healthy")
-    port: Port | None = Field(
-        default=None, description="where it is asked for; else the first port"
+    http: str | None = Field(
+        default=None, description="a path; an answer of 2xx or 3xx means healthy"
     )
+    port: Port | None = Field(default=None, description="the port to ask; default: the first port")
     command: tuple[str, ...] = Field(
-        default=(), strict=False, description="run in the app's container; exit code 0 is healthy"
+        default=(),
+        strict=False,
+        description="runs in the app's container; exit code 0 means healthy",
     )
-    interval: Duration = Field(default=30.0, description="between two probes")
+    interval: Duration = Field(default=30.0, description="time between two probes")
     timeout: Duration = Field(default=30.0, description="how long one probe may take")
-    start_period: Duration = Field(default=0.0, description="in which failures do not count")
+    start_period: Duration = Field(default=0.0, description="time in which failures do not count")
     start_interval: Duration | None = Field(
         default=None,
-        description="between two probes in the start period; without it, at most a second",
+        description="time between two probes in the start period; default: at most a second",
     )
     retries: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        default=3, description="how many failures in a row are too many"
+        default=3, description="number of failures in a row that makes the app unhealthy"
     )
 
     @model_validator(mode="after")
@@ -237,7 +239,9 @@ class HealthSection(Section):
         if self.http and not self.http.startswith("/"):
             raise ValueError("http is a path and starts with /")
         if self.http and not _TARGET.fullmatch(self.http):
-            raise ValueError("what is not ASCII in a path of http has to be percent-encoded")
+            raise ValueError(
+                "characters in a path of http that are not ASCII have to be percent-encoded"
+            )
         return self
 
 
@@ -245,24 +249,25 @@ class ServiceSection(Section):
     """[services.NAME]: a database or the like beside the app, in the profile dev."""
 
     image: ImageName | None = Field(
-        None, description="Image of a registry, locked by digest; or `build`."
+        None, description="Image in a registry, locked by digest; or use `build`."
     )
     build: str | None = Field(
         None, description="Directory of another project with a vcr.lock, relative to vcr.toml."
     )
     env: dict[str, str] = Field(default_factory=dict, description="Variables.")
     ports: tuple[Port, ...] = Field(
-        (), strict=False, description="Default: what the image EXPOSEs."
+        (), strict=False, description="Default: the ports that the image EXPOSEs."
     )
     volumes: tuple[str, ...] = Field(
         (),
         strict=False,
-        description="`NAME:PATH` for a directory that stays, or `HOST:PATH[:ro]`, HOST with a `/`.",
+        description="`NAME:PATH` for a directory that is kept, or `HOST:PATH[:ro]`; HOST contains"
+        " a `/`.",
     )
     health: tuple[str, ...] = Field(
-        (), strict=False, description="Command that exits with 0 when it is ready."
+        (), strict=False, description="Command that exits with 0 when the service is ready."
     )
-    timeout: Duration = Field(60.0, description="The longest that it takes to be ready.")
+    timeout: Duration = Field(60.0, description="Longest time until it is ready.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> "ServiceSection":
@@ -287,6 +292,7 @@ class Config(Section):
     engine: EngineSection = EngineSection()
     health: HealthSection = HealthSection()
     services: dict[ServiceName, ServiceSection] = Field(
-        default_factory=dict, description="Databases and the like beside the app, by host name."
+        default_factory=dict,
+        description="Databases and other programs beside the app, by host name.",
     )
     attest: AttestSection = AttestSection()

@@ -66,9 +66,9 @@ class LockedFile(_Entry):
     """A file by address, size and hash; the address is only a hint."""
 
     name: StoreName = Field(description="what its path in the store ends with")
-    sha256: Sha256 = Field(description="of its bytes")
+    sha256: Sha256 = Field(description="hash of its bytes")
     size: Size = Field(description="in bytes")
-    url: Url = Field(description="where it is, without mirrors of this host")
+    url: Url = Field(description="its address, never that of a mirror")
 
     def fetched(self) -> Fetched:
         """Return it as the plan describes it."""
@@ -91,16 +91,16 @@ class LockedDebian(_Entry):
     """A base of Debian packages."""
 
     kind: Literal["debian"] = Field(default="debian", description="of base")
-    suite: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] = Field(
-        description="the suite they are of"
-    )
+    suite: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] = Field(description="their suite")
     snapshot: Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z$")] = Field(
-        description="a time at which the archive had them"
+        description="a time when the archive had them"
     )
     archs: dict[Arch, tuple[LockedPackage, ...]] = Field(
         description="the closed set of each architecture"
     )
-    configure: bool = Field(default=False, description="by dpkg, in a build machine")
+    configure: bool = Field(
+        default=False, description="whether dpkg configures them, in a build machine"
+    )
 
 
 class LockedManifest(_Entry):
@@ -114,7 +114,7 @@ class LockedImage(_Entry):
     """A base that is an OCI image, as a layout directory of a known NAR hash."""
 
     kind: Literal["oci"] = Field(default="oci", description="of base")
-    reference: ImageReference = Field(description="as the project names it")
+    reference: ImageReference = Field(description="its name in the project")
     archs: dict[Arch, LockedManifest] = Field(description="its architectures")
     nar_sha256: Annotated[str, Field(pattern=r"^sha256-[A-Za-z0-9+/]{43}=$")] = Field(
         description="the NAR hash of the layout, as `sha256-BASE64` (SRI)"
@@ -134,12 +134,12 @@ class LockedExchange(_Sparse):
     """A request of a RUN and its answer; the body is in `bodies` of the lock."""
 
     method: Token = Field(default="GET", description="of HTTP")
-    url: AskedUrl = Field(description="what is asked for")
+    url: AskedUrl = Field(description="the requested address")
     accept: HeaderValue = Field(default="", description="the header Accept of the request")
     body: Sha256 | Literal[""] = Field(default="", description="hash of the request's body")
     status: Annotated[int, Field(ge=100, le=999)] = Field(default=200, description="of the answer")
     headers: dict[Token, HeaderValue] = Field(
-        default_factory=dict, description="headers of the answer that matter"
+        default_factory=dict, description="headers of the answer that affect a client"
     )
     sha256: Sha256 = Field(description="of the answer's body, which is in `bodies`")
 
@@ -151,7 +151,7 @@ class LockedExchange(_Sparse):
 class LockedRun(_Entry):
     """What one RUN asks the network for, in order."""
 
-    command: str = Field(description="the command, for messages")
+    command: str = Field(description="the command, for error messages")
     exchanges: tuple[LockedExchange, ...] = Field(description="requests and answers, in order")
 
 
@@ -160,8 +160,10 @@ class LockedBody(_Sparse):
 
     name: StoreName = Field(description="what its path in the store ends with")
     size: Size = Field(description="in bytes")
-    url: Url | Literal[""] = Field(default="", description="where it is, if it will be there again")
-    data: str = Field(default="", description="else the body itself, gzipped, in base64")
+    url: Url | Literal[""] = Field(
+        default="", description="its address, if it stays the same there"
+    )
+    data: str = Field(default="", description="otherwise the body itself, gzipped, in base64")
 
     def fetched(self, sha256: str) -> Fetched:
         """Return it as the plan describes it."""
@@ -173,13 +175,15 @@ class LockedEngine(_Sparse):
 
     name: Literal["qemu", "cartesi"] = Field(description="which one")
     version: str = Field(
-        default="", description="of QEMU's Debian package; of the pinned Cartesi emulator"
+        default="",
+        description="version of QEMU's Debian package, or of the pinned Cartesi emulator",
     )
     kernel: str = Field(
-        default="", description="Cartesi's: the pinned one's name, or `sha256:` of another"
+        default="",
+        description="for Cartesi: the name of the pinned kernel, or `sha256:` of another",
     )
     emulator: Sha256Digest | Literal[""] = Field(
-        default="", description="of a package instead of the pinned one"
+        default="", description="hash of a package that replaces the pinned one"
     )
 
     @property
@@ -200,16 +204,18 @@ class Lock(_Entry):
         description="SOURCE_DATE_EPOCH, in seconds since 1970"
     )
     inputs: dict[str, Sha256Digest] = Field(
-        description="a digest of what each input was asked for as, so that a change is named"
+        description="a digest of the request for each input, to name what changed"
     )
     bases: dict[str, Annotated[LockedDebian | LockedImage, Field(discriminator="kind")]] = Field(
-        description="what FROM starts from, by name"
+        description="bases of FROM, by name"
     )
-    urls: dict[str, LockedFile] = Field(description="what ADD takes, by address")
+    urls: dict[str, LockedFile] = Field(description="files of ADD, by address")
     # None in locks of before it was locked: stale
-    engine: LockedEngine | None = Field(default=None, description="what runs the prod machine")
+    engine: LockedEngine | None = Field(
+        default=None, description="the engine that runs the prod machine"
+    )
     runs: dict[Arch, dict[Sha256, LockedRun]] = Field(
-        default_factory=dict, description="what RUN asks for, by what identifies the step"
+        default_factory=dict, description="answers to RUN, by the key of the step"
     )
     bodies: dict[Sha256, LockedBody] = Field(
         default_factory=dict, description="the bodies of answers, by hash"
@@ -220,7 +226,7 @@ class Lock(_Entry):
         runs = (run for of_arch in self.runs.values() for run in of_arch.values())
         answers = {exchange.sha256 for run in runs for exchange in run.exchanges}
         if missing := answers - self.bodies.keys():
-            raise ValueError(f"bodies lacks {min(missing)}, which a step is answered with")
+            raise ValueError(f"bodies lacks {min(missing)}, the answer to a step")
         return self
 
     def to_text(self) -> str:
@@ -245,14 +251,14 @@ def read_lock_file(path: Path) -> Lock:
     except FileNotFoundError:
         raise LockError(
             f"there is no {path.name}",
-            why="a build takes nothing that is not locked by hash",
+            why="a build uses only inputs that are locked by hash",
             fix="run `vcr lock`, and commit the file it writes",
         ) from None
     except OSError as error:
         raise LockError(
             f"{path.name} cannot be read",
             why=error.strerror or str(error),
-            fix="remove it, and run `vcr lock` to write it anew",
+            fix="remove it, and run `vcr lock` to write it again",
         ) from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
@@ -261,5 +267,5 @@ def read_lock_file(path: Path) -> Lock:
         raise LockError(
             f"{path.name} cannot be read",
             why=why[: 2 * MAX_SHOWN],
-            fix="do not edit it by hand; run `vcr lock` to write it anew",
+            fix="do not edit it by hand; run `vcr lock` to write it again",
         ) from None

@@ -37,13 +37,14 @@ class Places:
         except UnicodeEncodeError:  # half of a surrogate pair, of JSON
             unfit = True
         if unfit:
-            raise UsageError(f"{key}: {named!r} is no path")
+            raise UsageError(f"{key}: {named!r} is not a path")
         real = _real(self.root / named)
         if not self._holds(real):
             raise UsageError(
                 f"{key}: {named} leads out of {self.whose}",
                 details=((self.whose, str(self.root)), ("leads to", str(real))),
-                why="whoever wrote it may be a stranger, and what it names is read as you",
+                why="its author may be a stranger, and vcr reads the files that it names with"
+                " your permissions",
                 fix=f"move it into {self.whose}, or allow it: `--allow-outside {real}`",
             )
         try:

@@ -28,7 +28,9 @@ def read_samples(output: Path, name: str, profile: str) -> Profile:
     *lines, end = samples.splitlines() or [""]
     word, _, instructions = end.partition(" ")
     if word != "end":
-        raise VcrError(f"{output / SAMPLES} is not whole", why="QEMU ended before it was written")
+        raise VcrError(
+            f"{output / SAMPLES} is not complete", why="QEMU ended before it was written"
+        )
     begin = kernel.address_of(BEGIN)
     # From where the kernel runs before it has page tables to where it was linked to.
     distance = 0 if begin is None else begin - KERNEL_AT
@@ -36,7 +38,7 @@ def read_samples(output: Path, name: str, profile: str) -> Profile:
         stacks = Counter(_stack(line, kernel, distance) for line in lines)
         duration = int(instructions)
     except ValueError as error:
-        raise VcrError(f"{output / SAMPLES} holds no samples", why=str(error)) from None
+        raise VcrError(f"{output / SAMPLES} has no samples", why=str(error)) from None
     return Profile(
         name=name,
         profile=profile,

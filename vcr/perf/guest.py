@@ -107,7 +107,7 @@ def _report(line: bytes, kernel: KernelSymbols) -> Report:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         why = f"{where}: {first['msg']}"
-        raise VcrError("the machine's sampler says what makes no sense", why=why) from None
+        raise VcrError("the machine's sampler sends invalid data", why=why) from None
     stacks: Counter[str] = Counter()
     for stack in told.stacks:
         frames = [kernel.resolve(frame) for frame in stack.frames]
@@ -129,7 +129,7 @@ def _bring(channel: Path, program: bytes) -> str:
         done = answer(machine, request, packed.fileno())
     if done.code:
         why = done.err.decode("utf-8", "replace").strip()
-        raise VcrError("the machine does not take the sampler", why=why)
+        raise VcrError("the machine does not accept the sampler", why=why)
     return path
 
 
@@ -148,6 +148,6 @@ def _lines(channel: Path, argv: tuple[str, ...]) -> Iterator[bytes]:
             *whole, out = (out + piece.data).split(b"\n")
             yield from whole
             if len(out) > MAX_LINE:
-                raise VcrError("the machine's sampler says what has no end")
+                raise VcrError("the machine's sampler sends endless data")
     except NoAnswerError as error:
         raise VcrError("the machine does not answer", why=str(error)) from None

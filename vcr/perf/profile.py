@@ -126,7 +126,7 @@ def read(path: Path) -> Profile:
         raise UsageError(f"cannot read {path}", why=error.strerror or str(error)) from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(
-            f"{path} is no profile that this vcr can read",
+            f"{path} is not a profile that this vcr can read",
             why=_reason(error),
             fix="`vcr perf record --output FILE` writes one",
         ) from None

@@ -30,7 +30,7 @@ class Target:
         if not vm.get("debug", False):
             raise UsageError(
                 "the machine cannot be looked into",
-                why="a release has no tools for that, and a container is no machine",
+                why="a release has no tools for that, and a container is not a machine",
                 fix=" or ".join(f"`vcr up --profile {name}`" for name in DEBUG_PROFILES),
             )
         symbols = Path(vm["symbols"]) if vm.get("symbols") else None

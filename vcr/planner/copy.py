@@ -69,8 +69,9 @@ class Copier:
         unnamed = [s for s in sources if isinstance(s, UrlSource) and not s.name]
         if unnamed and dest.endswith("/"):
             raise instruction.mistake(
-                f"{unnamed[0].file.url} names no file",
-                why=f"what is copied into the directory {dest} is called as in its address",
+                f"{unnamed[0].file.url} does not name a file",
+                why=f"a file that is copied into the directory {dest} gets its name from the"
+                " address",
                 fix=f"write a name: {dest}NAME",
             )
 
@@ -131,7 +132,7 @@ class Copier:
         if locked is None:
             raise instruction.mistake(
                 f"{url} is not locked",
-                why="a build takes nothing from the network that is not known by hash",
+                why="a build uses only files with a known hash from the network",
                 fix="run `vcr lock`, or write --checksum=sha256:...",
             )
         return UrlSource(locked.fetched(), name)
@@ -139,7 +140,7 @@ class Copier:
     def _no_git(self, instruction: Instruction, url: str) -> Exception:
         return instruction.mistake(
             f"ADD cannot take the git repository {url}",
-            why="a repository's address does not close its bytes",
+            why="the address of a repository does not determine its bytes",
             fix="add a release archive with --checksum, or keep the source in the context",
         )
 

@@ -104,7 +104,7 @@ class ImagePlanner:
         if len(state.layers) >= MAX_LAYERS:
             raise UsageError(
                 f"{layer.origin}: there are more than {MAX_LAYERS} layers",
-                fix="let one RUN or COPY do what several do",
+                fix="combine several RUN or COPY into one",
             )
         self.layers[ident] = layer
         state.layers.append(ident)
@@ -155,7 +155,7 @@ class ImagePlanner:
         if wrong := wrong_key(config):
             raise instruction.mistake(
                 f"the config of {image} is wrong",
-                why=f"its {wrong} is of another kind than the OCI image specification says",
+                why=f"its {wrong} has another type than in the OCI image specification",
                 fix="use another image",
             )
         return deepcopy(config)

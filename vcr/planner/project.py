@@ -68,8 +68,8 @@ def _planned(planner: ImagePlanner, target: Stage) -> State:
         return planner.plan(target)
     except RecursionError:
         raise target.start.mistake(
-            "its stages are made of each other too many times",
-            fix="leave out stages that only pass files on",
+            "its stages depend on each other too many times",
+            fix="remove stages that only pass files on",
         ) from None
 
 
@@ -99,7 +99,7 @@ def _checked(config: dict[str, Any]) -> dict[str, Any]:
         if ":" in path:  # linuxkit's form of a tmpfs is PATH:OPTIONS, and so is docker's
             raise UsageError(
                 f"the volume {path!r} has a colon in its path",
-                why="what follows a colon would be options of a mount",
+                why="the text after a colon would be mount options",
                 fix="choose another path in VOLUME",
             )
     return config
@@ -119,12 +119,12 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
     if debug and PROFILES[profile].is_sealed and wanted.name != "qemu":
         raise UsageError(
             f"there is no {profile} on {wanted.name}",
-            why="its machines have no port that a command could come through",
+            why="its machines have no port for commands",
             fix=f"use --profile {profile} --engine qemu",
         )
     if debug and config.machine.kernel == "debian" and config.machine.memory < DEBIAN_DEBUG_MIB:
         raise UsageError(
-            f"{config.machine.memory} MiB are too little for Debian's kernel in {profile}",
+            f"{config.machine.memory} MiB are not enough for Debian's kernel in {profile}",
             why="the kernel takes 60 MiB, and a debug profile has more devices",
             fix=f'set memory = "{DEBIAN_DEBUG_MIB} MiB", or use --profile'
             f" {PROFILES[profile].release}",
@@ -155,7 +155,7 @@ def _health(project: Project, state: State, ports: tuple[int, ...]) -> HealthChe
         if port is None:
             raise UsageError(
                 "vcr.toml: [health] http needs a port",
-                why="the app exposes none",
+                why="the app exposes no port",
                 fix="set port in [health], or EXPOSE one in the Dockerfile",
             )
         probe = HttpProbe(port, wanted.http)

@@ -39,7 +39,7 @@ class Runner:
         if network not in {"default", "none"}:
             raise instruction.mistake(
                 f"--network={network} is not supported",
-                why="a step that sees the host is not the same on another one",
+                why="a step that sees the host is different on another host",
                 fix="use default or none",
             )
         _refuse_privileges(instruction)
@@ -149,13 +149,13 @@ def _refuse_privileges(instruction: Instruction) -> None:
     if security != "sandbox":
         raise instruction.mistake(
             f"--security={security} is not supported",
-            why="a step runs as root of a machine of its own already",
+            why="a step already runs as root of its own machine",
             fix="leave it out",
         )
     if instruction.flags.get("device"):
         raise instruction.mistake(
             "--device is not supported",
-            why="devices of one host are not there on another",
+            why="devices of one host do not exist on another",
             fix="leave it out",
         )
 

@@ -11,17 +11,17 @@ from vcr.errors import ExitCode
 from vcr.reference.command import Option, Verb
 
 VARIABLES = {
-    "VCR_FROM": "A directory of input files that were brought by hand.",
-    "VCR_MIRRORS": "Words PREFIX=REPLACEMENT: mirrors to ask while locking.",
-    "VCR_SUBSTITUTERS": "Binary caches to take from.",
+    "VCR_FROM": "A directory of input files that you provide.",
+    "VCR_MIRRORS": "List of PREFIX=REPLACEMENT: mirrors to ask while locking.",
+    "VCR_SUBSTITUTERS": "Binary caches to use.",
     "VCR_TRUSTED_KEYS": "Keys whose signatures count.",
     "NO_COLOR, FORCE_COLOR, CI": "As everywhere.",
 }
 FILES = {
-    "vcr.toml": "What the project asks for; every key is optional.",
-    "vcr.lock": "Every input, closed by hash; written by `vcr lock`, to be committed.",
-    "$XDG_STATE_HOME/vcr": "Machines, and what keeps outputs in the Nix store.",
-    "$XDG_CACHE_HOME/vcr": "What can be made again.",
+    "vcr.toml": "The settings of the project; every key is optional.",
+    "vcr.lock": "Every input, pinned by hash; `vcr lock` writes it; commit it.",
+    "$XDG_STATE_HOME/vcr": "Machines, and roots that keep outputs in the Nix store.",
+    "$XDG_CACHE_HOME/vcr": "Files that can be made again.",
 }
 
 
@@ -45,7 +45,7 @@ def _main(vcr: Verb) -> Iterator[str]:
     for verb in vcr.verbs:
         yield from _item(f"\\fB{_escaped(_page(verb))}\\fR(1)", verb.summary)
     yield ".SH OPTIONS"
-    yield _line("They are taken before and after the verb.")
+    yield _line("They may come before or after the verb.")
     yield from _options(vcr.options)
     yield ".SH EXIT STATUS"
     for code in ExitCode:
@@ -53,7 +53,8 @@ def _main(vcr: Verb) -> Iterator[str]:
     yield ".SH ENVIRONMENT"
     yield _line(
         "Every option has a variable, such as VCR_PROGRESS, or VCR_BUILD_ARCH for one of a verb. "
-        "An option wins over a variable, a variable over vcr.toml, vcr.toml over the default."
+        "An option takes precedence over a variable, a variable over vcr.toml, vcr.toml over the"
+        " default."
     )
     for name, meaning in VARIABLES.items():
         yield from _item(f"\\fB{_escaped(name)}\\fR", meaning)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from vcr.reference.command import Option, Verb
 
-MADE = "<!-- Made of the code by `vcr reference markdown DIR`; not to be edited. -->"
+MADE = "<!-- Generated from the code by `vcr reference markdown DIR`; do not edit. -->"
 
 
 def page(title: str, *parts: Iterable[str]) -> str:

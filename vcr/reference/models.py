@@ -33,8 +33,9 @@ def configuration_page() -> str:
     return page(
         "vcr.toml",
         [
-            "Every key is optional, and so is the file. An unknown key is an error that names the",
-            "nearest one; `vcr inspect --config` shows which values are in effect, and why.",
+            "Every key is optional, and so is the file. For an unknown key, the error names the",
+            "nearest one. `vcr inspect --config` shows the values in effect, and their",
+            "sources.",
         ],
         *(_section(name, field) for name, field in Config.model_fields.items()),
     )
@@ -46,8 +47,8 @@ def lock_page() -> str:
     return page(
         "vcr.lock",
         [
-            "JSON, sorted, written by `vcr lock` and by nothing else; [the lock](../lock.md) says",
-            "how. A field that is as by default may be left out.",
+            "JSON, sorted, written only by `vcr lock`; [the lock](../lock.md) says how. A",
+            "field with its default value may be left out.",
         ],
         *(_model(model, "##") for model in models),
     )
@@ -66,7 +67,7 @@ def answers_page() -> str:
         "What --json prints",
         [
             "One object on stdout, with `schema` (1), `kind`, and the fields of its kind. Errors",
-            "are words on stderr, and an [exit code](exit-codes.md). With `--progress json` there",
+            "are text on stderr, and an [exit code](exit-codes.md). With `--progress json` there",
             'are lines of JSON on stderr: `{"event": "start", "step": NAME}`, then `"done"` with',
             '`outcome` and `seconds`, or `"failed"` with `lines`.',
         ],
@@ -154,7 +155,7 @@ def _compound(origin: Any, of: tuple[Any, ...]) -> str:
         return f"table: {_type(of[0])} → {_type(of[1])}"
     if origin is Annotated:
         return _type(of[0])
-    raise TypeError(f"the reference cannot tell what {origin} of {of} is")
+    raise TypeError(f"the reference does not know the type {origin} of {of}")
 
 
 def _limits(field: FieldInfo) -> str:

@@ -106,7 +106,7 @@ def draw(profile: Profile) -> str:
     return "\n".join(lines) + "\n"
 
 
-NOTE = "hover: what it is; click: go into it; / or Ctrl-F: search; Esc: all"
+NOTE = "hover: details; click: zoom in; / or Ctrl-F: search; Esc: show all"
 
 
 def _tree(profile: Profile) -> _Frame:

@@ -33,7 +33,7 @@ def draw(graph: Graph) -> str:
     width = max((x for x, _ in places.values()), default=0) + WIDTH + MARGIN
     height = max((y for _, y in places.values()), default=0) + HEIGHT + MARGIN
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-    words = 'role="img" aria-label="what is built of what"'
+    words = 'role="img" aria-label="what is built from what"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} {words}>',
         f"<style>{STYLE}</style>",

@@ -28,7 +28,9 @@ NO_TIMELINE = (
     "Nothing is known of it. A machine that boots when it is started does so by the clock of"
     " its host; one of the profile prod, on the engine qemu, counts its instructions."
 )
-NO_ATTESTATION = "None was given. vcr attest makes one; vcr report --attestation shows it here."
+NO_ATTESTATION = (
+    "No statement was given. vcr attest makes one; vcr report --attestation shows it here."
+)
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,11 @@ def page(report: Report) -> str:
     sections = [
         *section("The digest ladder", _ladder(report)),
         *section("Attestations", _attested(report)),
-        *section("What is built of what", ['<div class="wide">', draw(report.graph), "</div>"]),
+        *section("What is built from what", ['<div class="wide">', draw(report.graph), "</div>"]),
         *section("Stages", _stages(report)),
         *(section("The machine", table((), report.machine)) if report.machine else ()),
         *section("From the first instruction to health", _boot(report)),
-        *section("What it is made of", _components(report)),
+        *section("Components", _components(report)),
         *section("Largest files of the image", _files(report)),
     ]
     return document(report.title, report.about, sections)
@@ -113,7 +115,7 @@ def _attested(report: Report) -> list[str]:
         )
         for each in report.attested
     ]
-    return table(("file", "", "what it says, or why not"), rows)
+    return table(("file", "", "content, or why it does not hold"), rows)
 
 
 def _stages(report: Report) -> list[str]:
@@ -126,7 +128,7 @@ def _stages(report: Report) -> list[str]:
         )
         for stage in report.stages
     ]
-    return table(("stage", "took", "why it was built", "size", "with all it needs"), rows)
+    return table(("stage", "took", "why it was built", "size", "with everything it needs"), rows)
 
 
 def _boot(report: Report) -> Iterator[str]:
@@ -146,7 +148,7 @@ def _boot(report: Report) -> Iterator[str]:
         )
         for before, here in steps
     ]
-    yield from table(("until", "instructions", "time", "since the one before", ""), rows)
+    yield from table(("until", "instructions", "time", "since the previous one", ""), rows)
 
 
 def _components(report: Report) -> Iterator[str]:
@@ -157,7 +159,7 @@ def _components(report: Report) -> Iterator[str]:
         ]
         total = human_size(sum(c.size for c in components))
         head = ("component", "version", "size", "digest", "package or address")
-        summary = f"{use}: {len(rows)} in all, {total}"
+        summary = f"{use}: {len(rows)} in total, {total}"
         yield from folded(summary, table(head, rows), is_open=number == 0)
 
 

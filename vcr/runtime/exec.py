@@ -56,7 +56,7 @@ def inside_of(project: Project, records: Records, when_busy: Callable[[], None])
         other = "vm" if vm["kind"] == "boot" else "prod-debug"
         raise UsageError(
             "the machine takes no commands",
-            why="it is of a release profile, which has no way to give it any",
+            why="it has a release profile, which accepts no commands",
             fix=f"`vcr up --profile {other}` starts one that does",
         )
     return MachineInside(channels.debug, when_busy)
@@ -67,8 +67,8 @@ def check_system(inside: Inside, *, system: bool) -> None:
     if system and not inside.has_system:
         raise UsageError(
             "there is no machine to look into",
-            why="the profile dev runs the app as a container of this host",
-            fix="leave --system out, or take --profile vm",
+            why="the profile dev runs the app as a container on this host",
+            fix="leave --system out, or use --profile vm",
         )
 
 
@@ -121,9 +121,9 @@ class _Kept:
         self.end()
         if len(self._data) > MAX_ANSWER:
             raise VcrError(
-                "it prints more than can be kept",
-                why=f"an answer as a whole may have {MAX_ANSWER >> 20} MiB",
-                fix="without --json it is passed on as it comes",
+                "it prints too much",
+                why=f"an answer may have at most {MAX_ANSWER >> 20} MiB",
+                fix="without --json, vcr passes the output on as it arrives",
             )
         return bytes(self._data)
 
@@ -150,7 +150,7 @@ def find_shell(inside: Inside) -> tuple[str, ...]:
         why="it has neither sh nor busybox",
         fix="`vcr shell --system` opens the machine's own"
         if inside.has_system
-        else "`vcr exec -- PROGRAM` runs a program that it has",
+        else "`vcr exec -- PROGRAM` runs a program in the image",
     )
 
 

@@ -79,8 +79,9 @@ class Running:
         console, log = tail(self.channels.console, after=FIRMWARE), tail(self.channels.log)
         return UnhealthyError(
             what,
-            why=detail or "the app ended; the lines above are its last",
-            fix="`vcr logs` shows all it printed, `vcr logs --system` the kernel's messages",
+            why=detail or "the app ended; the lines above are its last output",
+            fix="`vcr logs` shows everything that it printed, `vcr logs --system` the kernel's"
+            " messages",
             tail=[*(f"console: {line}" for line in console), *(f"app: {line}" for line in log)],
         )
 

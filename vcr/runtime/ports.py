@@ -21,7 +21,7 @@ def parse_forward(text: str) -> Forward:
     ports = [int(match[2] or 0), int(match[3])] if match else [0, 0]
     if match is None or not 0 <= ports[0] <= 65535 or not 1 <= ports[1] <= 65535:
         raise UsageError(
-            f"{text!r} does not say which port leads where",
+            f"{text!r} does not say which port leads to which",
             fix="write -p 8080:8000 or -p 0.0.0.0:8080:8000",
         )
     return Forward(match[1] or LOOPBACK, *ports)
@@ -84,7 +84,7 @@ def check_port(address: str, port: int, spell: Callable[[int], str]) -> int:
         except PermissionError:
             raise HostError(
                 f"port {port} needs more rights",
-                why="ports below 1024 are root's",
+                why="only root may use ports below 1024",
                 fix=f"choose another: {spell(port + 8000)}",
             ) from None
         except OSError as error:

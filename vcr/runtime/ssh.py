@@ -125,7 +125,7 @@ class Access:
             raise VcrError(
                 "the machine cannot be reached by ssh",
                 why=done.err.decode("utf-8", "replace").strip(),
-                fix="is it of the profile vm or prod-debug of this version of vcr?",
+                fix="does it have the profile vm or prod-debug, of this version of vcr?",
             )
         write_text(self.known_hosts, f"{self.host} {' '.join(keys[0][:2])}\n", mode=0o600)
 
@@ -136,7 +136,7 @@ def way_in(access: Access) -> Inside:
     if not inside.has_system:
         raise UsageError(
             "there is no machine to reach by ssh",
-            why="the profile dev runs the app as a container of this host",
+            why="the profile dev runs the app as a container on this host",
             fix="`vcr shell`, or `vcr up --profile vm`",
         )
     return inside
@@ -174,8 +174,8 @@ def _check_place(directory: Path) -> None:
     """Raise HostError when ssh_config(5) has no way to write the path of DIRECTORY."""
     if any(text in str(directory) for text in ("\n", "\r", "${")):
         raise HostError(
-            f"ssh cannot be told of {str(directory)!r}",
-            why="in its configuration a path has no line break and no ${",
+            f"ssh cannot be configured with {str(directory)!r}",
+            why="a path in its configuration cannot contain a line break or ${",
             fix="choose another XDG_STATE_HOME",
         )
 

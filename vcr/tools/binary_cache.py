@@ -42,11 +42,11 @@ class SigningKey:
             ) from None
         match = _KEY.fullmatch(data)
         if match is None:
-            raise UsageError(f"{path} is no signing key", fix=f"make one: {MAKE_KEY}")
+            raise UsageError(f"{path} is not a signing key", fix=f"make one: {MAKE_KEY}")
         if mode & 0o077:
             raise HostError(
                 f"others can read the key {path}", why=f"its mode is {mode:04o}",
-                fix=f"chmod 600 {path}; if it is not yours alone any more, make another",
+                fix=f"chmod 600 {path}; if others may have read it, make another",
             )  # fmt: skip
         return cls(path.resolve(), match[1].decode())
 
@@ -65,7 +65,7 @@ class BinaryCache:
         url = text if separator else f"file://{Path(text).absolute()}"
         if (separator and scheme not in SCHEMES) or "secret-key=" in rest:
             raise UsageError(
-                f"{text!r} is no binary cache",
+                f"{text!r} is not a binary cache",
                 fix="write DIR, file://DIR, http(s)://HOST/PATH or s3://BUCKET",
             )
         # A store of Nix's is named by a URL, whose path older ones do not decode.
@@ -73,7 +73,7 @@ class BinaryCache:
         if wrong := set(_SEPARATORS) & set(path):
             raise UsageError(
                 f"{text!r} cannot name a binary cache",
-                why=f"{min(wrong)!r} means something else in the URL of a store",
+                why=f"{min(wrong)!r} has another meaning in the URL of a store",
                 fix="choose another directory",
             )
         return cls(url, nix)
@@ -96,7 +96,7 @@ class BinaryCache:
             raise VcrError(
                 f"{self.url} has {len(unsigned)} paths that {key.name} did not sign",
                 details=[("such as", str(unsigned[0]))],
-                why="they were there before, and what is there is not pushed again",
+                why="they were there before, and vcr does not push existing paths again",
                 fix="remove them from the cache and push again",
             )
         return len(wanted)

@@ -42,7 +42,7 @@ class Derivation:
         """Read the .drv file at PATH; raises OSError, ValueError."""
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
         if not text.startswith(BEGIN):
-            raise ValueError(f"{path} is no derivation")
+            raise ValueError(f"{path} is not a derivation")
         fields, end = _list(text, len(BEGIN), ")", 1)
         try:
             outputs, inputs, sources, _, _, _, env = fields
@@ -53,9 +53,9 @@ class Derivation:
                 outputs=tuple(Output(Path(out), *fixed) for _, out, *fixed in outputs),
             )
         except (TypeError, ValueError):
-            raise ValueError(f"{path} is no derivation") from None
+            raise ValueError(f"{path} is not a derivation") from None
         if text[end:].strip() or not all(isinstance(v, str) for v in found.env.values()):
-            raise ValueError(f"{path} is no derivation")
+            raise ValueError(f"{path} is not a derivation")
         return found
 
     @property

@@ -45,7 +45,7 @@ class Filling:
         size = size_of(self.directory)
         if size > self.most + SLACK:
             raise MismatchError(
-                f"{self.source} sends more than it says",
+                f"{self.source} sends more than it announced",
                 details=(("expected", f"at most {self.most} bytes"), ("got", f"{size} bytes")),
                 fix="do not trust that registry",
             )

@@ -165,13 +165,13 @@ def check_address(url: str) -> None:
     if not url or url.startswith("-") or not url.isprintable():
         why = "it is neither an address nor a path"
     elif scheme is not None and (scheme[0].endswith("::") or scheme["scheme"] not in PROTOCOLS):
-        why = f"{scheme['scheme']} would be a program that fetches it"
+        why = f"{scheme['scheme']} would be a program to fetch it"
     elif "://" in url and _host_of(url).startswith("-"):
         why = "its host would be an option"
     if why:
         known = ", ".join(PROTOCOLS)
         raise UsageError(
-            f"{url!r} is no repository", why=why, fix=f"give a path, or one of {known}"
+            f"{url!r} is not a repository", why=why, fix=f"give a path, or one of {known}"
         )
 
 
@@ -179,7 +179,7 @@ def check_revision(revision: str) -> None:
     """Raise UsageError unless REVISION is the name of a branch or a tag, or a commit hash."""
     if _NO_REVISION.search(revision):
         raise UsageError(
-            f"{revision!r} is no revision", fix="give a branch, a tag or a full commit hash"
+            f"{revision!r} is not a revision", fix="give a branch, a tag or a full commit hash"
         )
 
 

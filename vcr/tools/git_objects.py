@@ -52,7 +52,7 @@ class Objects:
     def listing(self, commit: str, enters: Callable[[str], bool]) -> dict[str, Entry]:
         """Return by path what COMMIT has at its top and in directories that ENTERS tells.
 
-        Raises MismatchError for an object that is not what its name says, UsageError for
+        Raises MismatchError for an object that does not match its name, UsageError for
         one that is missing and for a commit of more than is read.
         """
         found: dict[str, Entry] = {}
@@ -139,8 +139,8 @@ class Objects:
             at = begin + sizes[ident] + 1
             if self.name_of(kind, found[ident]) != ident:
                 raise MismatchError(
-                    f"the {kind} {ident} is not what its name says",
-                    why="the repository is damaged, or was made up: git fsck tells more",
+                    f"the {kind} {ident} does not match its name",
+                    why="the repository is damaged or forged: git fsck shows more",
                 )
         return found
 

@@ -39,7 +39,7 @@ class Gpgv:
         if not message.lstrip().startswith(CLEAR):
             raise MismatchError(
                 f"{what} is not signed",
-                why="it does not begin as a clear-signed message does",
+                why="it does not begin like a clear-signed message",
                 fix="do not trust this mirror; try another one",
             )
         argv: list[process.Arg] = [self.program, "--keyring", self.keyring]

@@ -40,7 +40,7 @@ def missing(device: Path = DEVICE) -> list[str]:
     """Say what this host lacks for enclaves; nothing, if it is an instance that has them."""
     problems = []
     if not device.exists():
-        problems.append(f"{device} is not there: no instance with enclaves enabled")
+        problems.append(f"{device} does not exist: this is not an instance with enclaves enabled")
     if shutil.which(PROGRAM) is None:
         problems.append(f"{PROGRAM} is not installed (aws-nitro-enclaves-cli)")
     return problems
@@ -59,7 +59,9 @@ def read_enclave(told: bytes) -> Enclave:
         content = load_json(told)
         return Enclave(str(content["EnclaveID"]), int(content["EnclaveCID"]))
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise VcrError(f"{PROGRAM} says nothing we understand", why=str(error)) from None
+        raise VcrError(
+            f"{PROGRAM} gives an answer that vcr does not understand", why=str(error)
+        ) from None
 
 
 def terminate(enclave: Enclave) -> None:

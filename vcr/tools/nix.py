@@ -81,7 +81,7 @@ class TimedOutError(VcrError):
         """DRV is the derivation, TAIL its last words."""
         super().__init__(
             f"building {store_name(str(drv))} took longer than --timeout allows",
-            fix="give it more time, or look at its last output for what it waits for",
+            fix="give it more time, or see its last output to find out what it waits for",
             tail=tail,
         )
         self.drv = drv
@@ -245,10 +245,10 @@ def _fill_failure(result: process.Result) -> VcrError:
             return failed
         return FetchError("filling the pinned inputs failed", tail=failed.tail, fix=failed.fix)
     return FetchError(
-        f"{len(rows)} pinned input(s) could not be had",
+        f"{len(rows)} pinned input(s) cannot be fetched",
         details=[(row[1], row[2]) for row in rows[:10]],
-        why="neither the canonical address nor a mirror this host is set up for has them",
-        fix="check the network and run it again, or bring the files: `VCR_FROM=DIR vcr ...`\n"
+        why="neither the canonical address nor a mirror in this host's settings has them",
+        fix="check the network and run it again, or provide the files: `VCR_FROM=DIR vcr ...`\n"
         + "\n".join(row[3] for row in rows[:10]),
     )
 
@@ -258,7 +258,7 @@ def _cache_failure(log: NixLog) -> VcrError | None:
     forged = [error for error in log.errors if "hash mismatch importing path" in error]
     if not forged and not log.refused:
         return None
-    how = "gave other bytes than it says" if forged else "has no signature that counts"
+    how = "gave other bytes than it announced" if forged else "has no trusted signature"
     return MismatchError(
         f"a binary cache {how}",
         why=[*forged, *log.refused][0],

@@ -40,7 +40,7 @@ def blaming_store(nix: Nix, outputs: Iterable[Path]) -> Iterator[None]:
         if not damaged:
             raise
         raise MismatchError(
-            "what was built is damaged in the Nix store",
+            "a build result in the Nix store is damaged",
             details=[("damaged", str(path)) for path in damaged],
             why=error.what,
             fix=f"nix-store --repair-path {' '.join(map(str, damaged))}",

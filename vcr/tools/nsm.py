@@ -49,7 +49,7 @@ def document_of(response: bytes) -> bytes:
         document = None
     if not isinstance(document, bytes):
         reason = answer.get("Error", answer) if isinstance(answer, dict) else answer
-        raise VcrError("the security module gave no document", why=f"it says {reason}")
+        raise VcrError("the security module gave no document", why=f"it answers {reason}")
     return document
 
 

@@ -87,7 +87,7 @@ def _git_directory(place: Path) -> Path | None:
         return None
     kind, _, named = _read(place).partition(": ")
     if kind != "gitdir":
-        raise UsageError(f"{place} is no repository", why="it does not name a directory")
+        raise UsageError(f"{place} is not a repository", why="it does not name a directory")
     return place.parent / _named(place, named)
 
 
@@ -95,7 +95,7 @@ def _named(file: Path, text: str) -> str:
     """Return the path that TEXT, of FILE, is; raises UsageError."""
     named = text.rstrip("\n")
     if not named or "\0" in named or "\n" in named:
-        raise UsageError(f"{file} is no part of a repository", why="it does not name a directory")
+        raise UsageError(f"{file} is not part of a repository", why="it does not name a directory")
     return named
 
 

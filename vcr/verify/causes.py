@@ -19,7 +19,7 @@ _BY_PATH = (
     (
         re.compile(r".*\.py[co]"),
         Cause(
-            "Python's bytecode holds the time of its source",
+            "Python's bytecode contains the time of its source",
             "set PYTHONDONTWRITEBYTECODE=1, or compile with --invalidation-mode unchecked-hash",
         ),
     ),
@@ -34,7 +34,7 @@ _BY_PATH = (
     (
         re.compile(r".*\.(?:gz|zip|jar|whl)"),
         Cause(
-            "archives hold times and orders", "pack with fixed times: SOURCE_DATE_EPOCH, gzip -n"
+            "archives contain times and orders", "pack with fixed times: SOURCE_DATE_EPOCH, gzip -n"
         ),
     ),
     (
@@ -45,24 +45,22 @@ _BY_PATH = (
     ),
 )
 _BY_FIELD = {
-    "mtime": Cause(
-        "a time is not the one of vcr.lock", "build with vcr; do not touch what it made"
-    ),
-    "mode": Cause("a permission differs", "state it: COPY --chmod, or chmod in the RUN"),
-    "owner": Cause("an owner differs", "state it: COPY --chown, or chown in the RUN"),
+    "mtime": Cause("a time is not the one of vcr.lock", "build with vcr; do not change the result"),
+    "mode": Cause("a permission differs", "set it: COPY --chmod, or chmod in the RUN"),
+    "owner": Cause("an owner differs", "set it: COPY --chown, or chown in the RUN"),
 }
 _AT_STEP_0 = {
     "initrd, as it was loaded": Cause(
-        "the root or the initramfs in memory is another one",
+        "the root or the initramfs in memory differs",
         "compare the rungs rootfs and squashfs",
     ),
     "kernel text": Cause("the machines have other kernels", "compare the rung kernel"),
     "device tree": Cause(
-        "QEMU describes another machine, or its seed is another one", "build with vcr's own QEMU"
+        "QEMU describes another machine, or has another seed", "build with vcr's own QEMU"
     ),
 }
 RAN_APART = Cause(
-    "the machines took other ways: time, randomness or an answer from outside came in",
+    "the machines ran differently: time, randomness or an answer from outside came in",
     "explain the rung machine; if step 0 is the same, report it with both snapshots",
 )
 UNKNOWN = Cause("the cause is not known", "compare the two files by hand")

@@ -23,12 +23,12 @@ def check_content(closure: Closure, given: Iterable[Path]) -> None:
     """Raise MismatchError unless the derivations of CLOSURE and the paths GIVEN are genuine."""
     for drv, derivation in closure.derivations.items():
         if text_of(drv, derivation) != drv:
-            raise _damaged([drv], "its content is not what its name commits to")
+            raise _damaged([drv], "its content does not match its name")
     made = {out.path: out for each in closure.derivations.values() for out in each.outputs}
     sources = {path for each in closure.derivations.values() for path in each.sources}
     paths = sorted(given)
     if strange := [path for path in paths if path not in made and path not in sources]:
-        raise _damaged(strange, "something refers to it that it is not an input of")
+        raise _damaged(strange, "something that does not have it as an input refers to it")
     fixed = [made[path] for path in paths if path in made and made[path].digest]
     _check_sources(closure, [path for path in paths if path in sources])
     _check_fixed(closure, fixed)
@@ -47,7 +47,7 @@ def _check_sources(closure: Closure, paths: list[Path]) -> None:
     hashes = closure.store.nar_hashes(paths)
     wrong = [path for path in paths if source_path(hashes[path], name_of(path)) != path]
     if wrong:
-        raise _damaged(wrong, "its content is not what its name commits to")
+        raise _damaged(wrong, "its content does not match its name")
 
 
 def _check_fixed(closure: Closure, outputs: list[Output]) -> None:
@@ -57,12 +57,12 @@ def _check_fixed(closure: Closure, outputs: list[Output]) -> None:
     hashes |= {out.path: _sha256(out.path) for out in outputs if out.method == FLAT}
     wrong = [out.path for out in outputs if hashes.get(out.path) != out.digest]
     if wrong:
-        raise _damaged(wrong, "its hash is not the one that its derivation says")
+        raise _damaged(wrong, "its hash is not the one in its derivation")
 
 
 def _check_there(paths: Iterable[Path]) -> None:
     if gone := [path for path in paths if not path.exists(follow_symlinks=False)]:
-        raise _damaged(gone, "Nix knows it, but it is not there")
+        raise _damaged(gone, "Nix knows it, but it does not exist")
 
 
 def _sha256(path: Path) -> str:
@@ -76,9 +76,9 @@ def _sha256(path: Path) -> str:
 def _damaged(paths: list[Path], why: str) -> MismatchError:
     """Say of PATHS WHY they cannot be believed."""
     return MismatchError(
-        "the Nix store does not hold what it should",
+        "the Nix store does not have the right content",
         details=[("wrong", str(path)) for path in paths[:TOLD]],
         why=why,
         fix="nix-store --delete what is wrong, with all that refers to it, and run it again with"
-        " --rebuild-toolchain: what was built from it is not to be believed either",
+        " --rebuild-toolchain: do not trust what was built from it either",
     )

@@ -53,7 +53,7 @@ class Compared:
 
 
 def read_claim(path: Path) -> Claim:
-    """Read the ladder file at PATH; raises UsageError, and MismatchError for what is no ladder.
+    """Read the ladder file at PATH; raises UsageError, and MismatchError for what is not a ladder.
 
     Where files lie and why they were built is the builder's affair, and no claim. Paths
     are relative to the ladder; a rung may be without one, when its file was left behind.
@@ -70,7 +70,7 @@ def read_claim(path: Path) -> Claim:
         return _claim(load_json(content), path.parent)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise MismatchError(
-            f"{path} is no ladder",
+            f"{path} is not a ladder",
             why=f"it was damaged, or made by something else: {type(error).__name__}: {error}",
             fix=f"get it again, or make one: {MADE_BY}",
         ) from None
@@ -89,7 +89,7 @@ def _claim(data: dict[str, Any], directory: Path) -> Claim:
             raise ValueError(f"{key} {data[key]!r}")
     rungs = tuple(_rung(row, directory) for row in data["ladder"])
     if len({rung.name for rung in rungs}) != len(rungs):
-        raise ValueError("a rung is there twice")
+        raise ValueError("a rung occurs twice")
     return claim_of(data, rungs)
 
 
@@ -110,14 +110,14 @@ def _rung(row: dict[str, Any], directory: Path) -> Rung:
 
 def _word(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no word")
+        raise TypeError(f"{value!r} is not a word")
     value.encode()  # half of a character is a ValueError
     return value
 
 
 def _whole(value: object) -> int:
     if type(value) is not int or not 0 <= value < MAX_NUMBER:
-        raise TypeError(f"{value!r} is no whole number")
+        raise TypeError(f"{value!r} is not a whole number")
     return value
 
 

@@ -41,8 +41,8 @@ class Material:
         except OSError:
             raise UsageError(
                 f"{path} is not on this host",
-                why="a difference is found by comparing the files, not the digests",
-                fix="bring it, such as with `nix copy`, or build it: `vcr build`",
+                why="to find a difference, vcr compares the files, not the digests",
+                fix="copy it here, for example with `nix copy`, or build it: `vcr build`",
             ) from None
         if not stat.S_ISREG(status.st_mode):
             raise UsageError(f"{KEY}: {path} is not a regular file")

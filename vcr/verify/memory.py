@@ -20,7 +20,7 @@ from vcr.foreign import open_regular, read_bytes
 
 MEMORY_BEGINS = 0x8000_0000  # of QEMU's riscv `virt` machine: hw/riscv/virt.c
 PAGE = 4096
-FREE = "memory that the kernel gives out"
+FREE = "memory that the kernel allocates"
 # Boot image header of RISC-V Linux: https://docs.kernel.org/arch/riscv/boot-image-header.html
 IMAGE_MAGIC, IMAGE_MAGIC_AT, IMAGE_SIZE_AT = b"RSC\x05", 56, 16
 STEP = 2 << 20  # QEMU puts the kernel and the device tree at multiples of it

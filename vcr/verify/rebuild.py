@@ -160,8 +160,8 @@ class _Again:
             raise MismatchError(
                 f"{self._name(came[0])} came from somewhere else while it was verified",
                 details=[("derivation", str(drv)) for drv in came],
-                why="another build on this host takes from a cache",
-                fix="run it again when that has ended",
+                why="another build on this host downloads from a cache",
+                fix="run it again when that build has ended",
             )
         self.proven.note({drv: self._known(drv, now) for drv in checked})
 
@@ -175,15 +175,14 @@ class _Again:
         outputs = [str(out) for out in self.closure.outputs_of(drv)]
         is_foreign = self.closure.is_foreign(drv, self.valid)
         return MismatchError(
-            f"{self._name(drv)} is not what it was: the store has other bytes than a new build"
-            " gives",
+            f"{self._name(drv)} has changed: the store has other bytes than a new build gives",
             details=[("derivation", str(drv)), *(("in the store", out) for out in outputs)],
             why="it was built elsewhere, and came from a cache"
             if is_foreign
-            else "it was built of something else, or of what came from a cache; or its build is"
+            else "it was built from something else, or from files of a cache; or its build is"
             " not deterministic",
             fix=f"nix-store --repair-path {' '.join(outputs)}, then verify with"
-            " --rebuild-toolchain: what was built from it is not to be believed either",
+            " --rebuild-toolchain: do not trust what was built from it either",
         )
 
 

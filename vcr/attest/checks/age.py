@@ -14,7 +14,7 @@ def check_age(made: dt.datetime | None, max_age: float | None, at: dt.datetime) 
     """
     if made is None:
         demand(
-            max_age is None, Joint.AGE, "it does not say when it was made, and may be of any age"
+            max_age is None, Joint.AGE, "it does not say when it was made, so its age is unknown"
         )
         return
     age = (at - made).total_seconds()
@@ -23,5 +23,5 @@ def check_age(made: dt.datetime | None, max_age: float | None, at: dt.datetime) 
         raise RejectedError(
             Joint.AGE,
             f"it is {age:.0f} s old; at most {max_age:g} s are allowed",
-            fix="get a new one; --at verifies as of another time",
+            fix="get a new one; --at verifies at another time",
         )

@@ -72,7 +72,7 @@ def _ladder(said: Sequence[Said], wanted: Demand) -> Mapping[str, str]:
         if ladder.get(name) != digest:
             raise RejectedError(
                 Joint.SUBJECT,
-                f"the rung {name} is not the one that is demanded",
+                f"the rung {name} is not the demanded one",
                 expected=digest,
                 got=ladder.get(name, "no such rung"),
             )

@@ -68,5 +68,5 @@ def _reach(got: int, count: int, what: str) -> None:
             f"{count} different trusted keys must vouch for {what}; {got} did",
             expected=str(count),
             got=str(got),
-            fix="get a statement of somebody else; the same key twice counts once",
+            fix="get a statement of somebody else; the same key counts only once",
         )

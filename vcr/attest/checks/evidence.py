@@ -87,19 +87,19 @@ def _check_bound(told: bytes, bound: Collection[bytes], *, is_answer: bool) -> N
     demand(
         not told.startswith(domains.APP),
         Joint.USER_DATA,
-        "the app in the enclave asked for it: say what it binds (--app-data HEX)",
+        "the app in the enclave requested it: give the bytes that it binds (--app-data HEX)",
     )
     if not bound and not is_answer:
         raise RejectedError(
             Joint.USER_DATA,
-            "there is no statement that it could bind to",
+            "there is no statement to which it could be bound",
             fix="give the statement, too; or demand a --nonce, or user_data in a policy",
         )
     demand(
         not bound or told in map(domains.of_parent, bound),
         Joint.USER_DATA,
-        "it is bound to none of the statements: user_data must be the SHA-256 of one, asked for"
-        " from outside",
+        "it is not bound to any of the statements: user_data must be the SHA-256 of one,"
+        " requested from outside",
     )
 
 
@@ -140,7 +140,7 @@ def check_software(
     except (ValueError, TypeError, KeyError) as error:
         raise RejectedError(Joint.DOCUMENT, f"it is not evidence: {error}") from None
     demand(nonce is None or answered == nonce, Joint.NONCE, "it answers another challenge")
-    demand(told in bound, Joint.USER_DATA, "it is bound to none of the statements")
+    demand(told in bound, Joint.USER_DATA, "it is not bound to any of the statements")
     return made
 
 
@@ -163,7 +163,7 @@ def _registers(ladder: Mapping[str, str], demanded: Mapping[int, bytes]) -> dict
         if found.setdefault(index, register) != register:
             raise RejectedError(
                 Joint.PCR,
-                f"PCR{index} is demanded to be another than that of the ladder",
+                f"PCR{index} is demanded to differ from that of the ladder",
                 expected=register.hex(),
                 got=found[index].hex(),
             )
@@ -172,5 +172,5 @@ def _registers(ladder: Mapping[str, str], demanded: Mapping[int, bytes]) -> dict
 
 def _root(ladder: Mapping[str, str]) -> bytes:
     if "sealed" not in ladder:
-        raise RejectedError(Joint.PCR, "the sealed root is demanded, and no ladder says it")
+        raise RejectedError(Joint.PCR, "the sealed root is demanded, but no ladder has it")
     return bytes.fromhex(Digest(ladder["sealed"]).hex)

@@ -55,7 +55,7 @@ def _check_rebuilt(predicate: Mapping[str, Any], wanted: str) -> None:
     if found not in enough:
         raise RejectedError(
             Joint.PREDICATE,
-            "it does not say that as much as demanded was built again",
+            "it does not say that enough was built again",
             expected=wanted,
             got=str(found or "nothing"),
             fix="`vcr verify --rebuild-toolchain --sign` makes one that does",
@@ -75,10 +75,10 @@ def _check_unchanged(kind: str, predicate: Mapping[str, Any]) -> None:
     demand(
         commits and all(isinstance(commit, str) and commit for commit in commits),
         Joint.PREDICATE,
-        "it names no commit as its source",
+        "it does not name a commit as its source",
     )
     demand(
         not any(changes),
         Joint.PREDICATE,
-        "what it was built of differs from the commit that it names",
+        "it was built from files that differ from the commit that it names",
     )

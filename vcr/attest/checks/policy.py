@@ -46,7 +46,7 @@ def _hex(value: object) -> object:
 def _one_of(known: tuple[str, ...]) -> AfterValidator:
     def check(value: str) -> str:
         if value not in known:
-            raise ValueError(f"{value!r} is none of {', '.join(known)}")
+            raise ValueError(f"{value!r} is not one of {', '.join(known)}")
         return value
 
     return AfterValidator(check)

@@ -55,7 +55,11 @@ def is_receipt(data: bytes) -> bool:
 def read_receipt(name: str, data: bytes, bound: Collection[bytes]) -> Proof:
     """Keep the receipt in DATA, which is of one of the statements BOUND; raises RejectedError."""
     receipt = parse_receipt(data)
-    demand(receipt.statement in bound, Joint.RECEIPT, "it is of none of the statements given")
+    demand(
+        receipt.statement in bound,
+        Joint.RECEIPT,
+        "it does not belong to any of the given statements",
+    )
     words = f"kept, not verified: {len(receipt.answer)} bytes of {receipt.service}"
     return Proof(name, RECEIPT, words, is_verified=False)
 

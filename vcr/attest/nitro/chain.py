@@ -94,7 +94,7 @@ def _check_constraints(number: int, certificate: x509.Certificate, below: int) -
         demand(
             known or not extension.critical,
             Joint.CHAIN,
-            f"certificate {number} has a critical extension that is not known",
+            f"certificate {number} has an unknown critical extension",
         )
     basic = _extension(certificate, x509.BasicConstraints)
     usage = _extension(certificate, x509.KeyUsage)
@@ -111,7 +111,7 @@ def _check_constraints(number: int, certificate: x509.Certificate, below: int) -
     demand(
         basic is not None and basic.ca and usage is not None and usage.key_cert_sign,
         Joint.CHAIN,
-        f"certificate {number} is no authority",
+        f"certificate {number} is not an authority",
     )
     assert basic is not None  # noqa: S101 -- for mypy
     demand(

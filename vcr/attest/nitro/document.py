@@ -112,7 +112,7 @@ def _check_expected(document: Document, expected: Expected, at: dt.datetime) -> 
             )
     _check_equal(Joint.NONCE, expected.nonce, document.nonce, "it answers another challenge")
     _check_equal(
-        Joint.USER_DATA, expected.user_data, document.user_data, "it is bound to something else"
+        Joint.USER_DATA, expected.user_data, document.user_data, "it is bound to other data"
     )
     if expected.module_id is not None:
         wanted, got = expected.module_id.encode(), document.module_id.encode()

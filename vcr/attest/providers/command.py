@@ -55,7 +55,7 @@ class CommandSession(Opened):
         )
         if not 200 <= answer.status < 300:
             raise FetchError(
-                f"{self.url} did not take the statement",
+                f"{self.url} did not accept the statement",
                 why=f"it answers {answer.status}",
                 tail=answer.body.decode("utf-8", "replace").splitlines()[:5],
             )
@@ -104,5 +104,5 @@ class Command:
     ) -> Claims:
         """Check that the receipt is whole and of this statement; raises RejectedError."""
         receipt = parse_receipt(evidence.blob)
-        demand(receipt.statement == report_data, Joint.RECEIPT, "it is of another statement")
+        demand(receipt.statement == report_data, Joint.RECEIPT, "it is for another statement")
         return Claims(None, launch.reference)

@@ -103,7 +103,9 @@ class Nitro:
         if problems:
             raise HostError(
                 "this host has no Nitro enclave",
-                why="; ".join([f"{self.device} is not there (inside an enclave it is)", *problems]),
+                why="; ".join(
+                    [f"{self.device} does not exist (inside an enclave it does)", *problems]
+                ),
                 fix="run it on an EC2 instance with enclaves enabled,\n"
                 "https://docs.aws.amazon.com/enclaves/latest/user/getting-started.html",
             )

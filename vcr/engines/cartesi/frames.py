@@ -53,7 +53,7 @@ class Session:
             kind, data = self._read()
             self._driver.wait()
         if kind != b"F":
-            raise VcrError("the Cartesi machine did not say its hash")
+            raise VcrError("the Cartesi machine did not report its hash")
         return f"sha256:{data.hex()}"
 
     def _write(self, framed: bytes) -> None:
@@ -87,7 +87,7 @@ class Session:
             raise VcrError("the Cartesi emulator ended")
         (size,) = struct.unpack(">I", head)
         if not 0 < size <= MAX_FRAME:
-            raise VcrError("the Cartesi emulator says what makes no sense", why=f"{size} bytes")
+            raise VcrError("the Cartesi emulator sends an invalid answer", why=f"{size} bytes")
         frame = self._driver.stdout.read(size)
         if len(frame) < size:
             raise VcrError("the Cartesi emulator ended")

@@ -71,7 +71,7 @@ class CartesiMachine:
         argv = [self.interpreter, "-", str(channels.scratch / STORED)]
         checked = process.run(argv, env=environment(self._emulator), stdin=VERIFY.encode(), ok=None)
         if checked.returncode:
-            raise MismatchError("the stored machine does not have the hash it says")
+            raise MismatchError("the stored machine does not have the hash that it claims")
 
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
         """Return the argv of the server, whose description it writes."""
@@ -95,5 +95,5 @@ class CartesiMachine:
         agent = Agent(channels.agent)
         while not agent.is_up():
             if time.monotonic() > deadline:
-                raise UnhealthyError("the machine does not go on")
+                raise UnhealthyError("the machine does not continue")
             time.sleep(POLL_SECONDS)

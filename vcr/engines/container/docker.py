@@ -117,8 +117,8 @@ def env_file(variables: Sequence[str]) -> str:
         if "\n" in variable or "\r" in variable:
             raise UsageError(
                 f"the variable {variable.partition('=')[0]} has more than one line",
-                why="the file in which docker and podman take variables has one a line",
-                fix="leave --runtime out, which takes any value",
+                why="docker and podman read variables from a file with one variable for each line",
+                fix="leave --runtime out: vcr's own containers accept any value",
             )
     return "".join(f"{variable}\n" for variable in variables)
 
@@ -128,8 +128,8 @@ def check_program(program: str) -> None:
     if shutil.which(program, path=process.child_env().get("PATH")) is None:
         raise HostError(
             f"{program} is not on this host",
-            why=f"--runtime {program} asks for it",
-            fix=f"install {program}, or leave --runtime out: vcr brings what it needs itself",
+            why=f"--runtime {program} needs it",
+            fix=f"install {program}, or leave --runtime out: vcr has its own tools",
         )
     done = process.run([program, "info"], ok=None)
     if done.returncode:

@@ -47,7 +47,7 @@ def _enter(pid: int, shim: int) -> None:
     """
     process_fd = os.pidfd_open(pid)
     if _fields(Path(f"/proc/{pid}/status"))["PPid"] != [shim]:
-        raise ProcessLookupError(0, "it is gone", "the container")
+        raise ProcessLookupError(0, "the container is gone", "the container")
     os.setns(process_fd, NAMESPACES)
     os.close(process_fd)
 

@@ -45,9 +45,9 @@ def report(error: Exception) -> dict[str, str | int]:
     if error.errno in {errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EUSERS}:
         reason += ": the kernel's settings, a security module or a container around this forbid it"
     return {
-        "what": f"this host does not let a container be made: cannot {error.filename}",
+        "what": f"this host does not allow containers: cannot {error.filename}",
         "why": reason,
-        "fix": "allow user namespaces, be root, or take `--runtime vm`, which needs neither",
+        "fix": "allow user namespaces, become root, or use `--runtime vm`, which needs neither",
     }
 
 

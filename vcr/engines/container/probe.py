@@ -41,9 +41,9 @@ def why_no_container() -> str:
         said = pipe.read()
     if os.waitpid(child, 0)[1]:
         raise HostError(
-            "whether a container can be made here was not to be found out",
-            why="the process that tried did not come to its end",
-            fix="`--runtime vm` takes none",
+            "vcr could not find out whether a container can be made here",
+            why="the process that tried did not end",
+            fix="use `--runtime vm`, which needs no container",
         )
     told = json.loads(said) if said else {}
     return f"{told['what']}: {told['why']}" if told else ""

@@ -116,7 +116,7 @@ class Neighbour:
                     f"the service {self.name} "
                     + ("ended before it was healthy" if ended else "did not become healthy"),
                     why=lines[-1] if lines else "it printed nothing",
-                    fix=f"`vcr logs --service {self.name}` shows all it printed",
+                    fix=f"`vcr logs --service {self.name}` shows everything that it printed",
                     code=ExitCode.UNHEALTHY,
                 )
             time.sleep(POLL_SECONDS)

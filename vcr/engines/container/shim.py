@@ -107,7 +107,7 @@ class Shim:
         mount_system()
         go_on_below_reaper()
         if not (has_tun() and wait_for_route()):
-            self.say("there is no way out of the container's network")
+            self.say("the container cannot reach the network")
         for service in self.services:
             self.say(f"service {service.name}: root {mount_layers(Path(service.scratch))}")
             child = service.start(self.crun)

@@ -115,7 +115,7 @@ class Emulation:
         """Return when the app answers in it; raises UnhealthyError with its last words."""
         if wire.serves_within(timeout, self.connect, lambda: self.is_running):
             return
-        how = "did not come to serve" if self.is_running else "ended"
+        how = "did not start to serve" if self.is_running else "ended"
         raise UnhealthyError(f"the enclave {how}", tail=self.last_words())
 
     def attest(self, *, nonce: bytes | None = None, user_data: bytes | None = None) -> bytes:

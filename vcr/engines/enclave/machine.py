@@ -69,7 +69,7 @@ class EnclaveMachine:
             if forward.guest not in self.ports:
                 raise UsageError(
                     f"the app does not expose port {forward.guest}",
-                    why="an enclave lets its parent reach no other",
+                    why="the parent of an enclave can reach only exposed ports",
                     fix=f"add `EXPOSE {forward.guest}` to the Dockerfile, or [machine] ports",
                 )
         job = {
@@ -106,7 +106,7 @@ class EnclaveMachine:
         words = [line.strip() for line in lines if "vcr: " in line]
         raise UnhealthyError(
             "the enclave does not serve",
-            why=words[-1].removeprefix("vcr: ") if words else "it has not said why",
+            why=words[-1].removeprefix("vcr: ") if words else "it did not say why",
             tail=lines[-15:],
         )
 

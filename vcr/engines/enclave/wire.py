@@ -129,4 +129,4 @@ def _line(connection: socket.socket, deadline: float) -> bytes:
 
 
 def _strange(why: object) -> VcrError:
-    return VcrError("the enclave's answer is not understood", why=str(why))
+    return VcrError("the enclave's answer is not valid", why=str(why))

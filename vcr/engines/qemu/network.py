@@ -75,7 +75,7 @@ def main(told: str) -> None:
     has_way_out = bool(words["passt"]) and _start(words["passt"], Path(words["pid"]), forwards)
     if not has_way_out:
         with suppress(OSError), Path(words["console"]).open("a") as console:
-            console.write("vcr: there is no way out of the machine's network\n")
+            console.write("vcr: the machine cannot reach the network\n")
     argv = words["open" if has_way_out else "closed"]
     os.execv(argv[0], argv)  # noqa: S606 -- no shell is meant
 

@@ -97,9 +97,9 @@ class SnapshotMachine:
                 break
             except NoAnswerError as error:
                 if time.monotonic() > deadline:
-                    raise UnhealthyError("the machine does not go on", why=str(error)) from None
+                    raise UnhealthyError("the machine does not continue", why=str(error)) from None
                 time.sleep(POLL_SECONDS)
         if answer != "resumed":
             raise UnhealthyError(
-                "the machine cannot go on", why=answer.removeprefix("error ")[:TOLD]
+                "the machine cannot continue", why=answer.removeprefix("error ")[:TOLD]
             )

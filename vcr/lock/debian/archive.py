@@ -163,7 +163,7 @@ def _unpacked(data: bytes, promised: File | None) -> bytes:
     if len(text) > most or not stream.eof:
         raise ValueError(f"it does not unpack to the {most} bytes that were promised")
     if promised and hashlib.sha256(text).hexdigest() != promised.sha256:
-        raise ValueError("it does not unpack to what was promised")
+        raise ValueError("it does not unpack to the promised content")
     return text
 
 

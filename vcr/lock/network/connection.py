@@ -58,7 +58,7 @@ class Clock:
         if passed > self.limits.total:
             raise TimeoutError(f"it takes longer than {self.limits.total:g} seconds")
         if passed > self.limits.idle and self.count < passed * self.limits.slowest:
-            raise TimeoutError(f"it brings less than {self.limits.slowest:g} bytes a second")
+            raise TimeoutError(f"it sends less than {self.limits.slowest:g} bytes a second")
         return min(self.limits.idle, self.limits.total - passed + 0.001)
 
     def came(self, count: int) -> None:
@@ -82,7 +82,7 @@ class _Bytes(io.RawIOBase):
         try:
             count = self._sock.recv_into(buffer)
         except TimeoutError:
-            raise TimeoutError("it says nothing") from None
+            raise TimeoutError("it sends nothing") from None
         self._clock.came(count)
         return count
 

@@ -71,8 +71,8 @@ def fetch_checked(sources: Sequence[Source], *, sha256: str, size: int, cache: P
                 ("expected", f"sha256:{sha256} ({size} bytes)"),
                 ("got", f"sha256:{got} ({len(data)} bytes)"),
             ],
-            why="the archive is being updated, or somebody changed the file on its way",
-            fix="run it again in some minutes; if it stays, do not trust that mirror",
+            why="the archive is being updated, or somebody changed the file in transit",
+            fix="run it again in some minutes; if the error stays, do not trust that mirror",
         )
     write_bytes(kept, data)
     return data
@@ -90,7 +90,7 @@ def _fetch_one(source: Source, limits: Limits) -> bytes:
                 raise FetchError(f"cannot read {url}", why=f"it answers {answer.status}")
             return answer.body
         url = _next(url, answer)
-    raise FetchError(f"cannot read {source.url}", why=f"it leads on more than {MAX_HOPS} times")
+    raise FetchError(f"cannot read {source.url}", why=f"it redirects more than {MAX_HOPS} times")
 
 
 def _place(url: str) -> tuple[str, str]:
@@ -103,9 +103,9 @@ def _next(url: str, answer: Response) -> str:
     try:
         found = check_url(urllib.parse.urljoin(url, answer.headers.get("location", "")))
     except ValueError as error:
-        raise FetchError(f"cannot read {url}", why=f"where it leads: {error}") from None
+        raise FetchError(f"cannot read {url}", why=f"its redirect: {error}") from None
     if url.startswith("https:") and not found.startswith("https:"):
         raise FetchError(
-            f"cannot read {url}", why=f"it leads to {found}, where anybody may change what comes"
+            f"cannot read {url}", why=f"it leads to {found}, where anybody may change the data"
         )
     return found

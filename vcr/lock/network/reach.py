@@ -59,8 +59,8 @@ def refuse(host: str, text: str) -> None:
         if kind := _kind(each):
             raise FetchError(
                 f"{host} is refused",
-                why=f"it is {text}, {kind}, which is not the network",
-                fix="use VCR_MIRRORS if a service of this host is meant",
+                why=f"it is {text}, {kind}, and not on the network",
+                fix="use VCR_MIRRORS if you mean a service on this host",
             )
 
 

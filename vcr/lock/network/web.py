@@ -119,7 +119,7 @@ def _ask(
 
 def _answer(answer: http.client.HTTPResponse, limits: Limits) -> Response:
     if answer.status < http.client.OK:
-        raise http.client.HTTPException(f"it answers {answer.status}, and nothing after it")
+        raise http.client.HTTPException(f"it answers {answer.status}, and sends nothing after it")
     length = answer.length
     if length is not None and length > limits.size:
         raise TooMuchError(f"it has {length} bytes; at most {limits.size} are locked")

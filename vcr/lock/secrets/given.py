@@ -36,7 +36,7 @@ def _read(name: str, path: Path) -> bytes:
         with path.open("rb") as file:
             value = file.read(MOST + 1)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", "") or "that is no file's name"
+        why = getattr(error, "strerror", "") or "that is not a file name"
         raise UsageError(f"cannot read the secret {name}", why=why) from None
     if len(value) > MOST:
         raise UsageError(f"cannot read the secret {name}", why=f"it has more than {MOST} bytes")
@@ -53,7 +53,7 @@ def _parsed(text: str) -> tuple[str, Path, frozenset[str]]:
         raise UsageError(
             "--secret is not complete",
             why="it has no id, no src, or more",  # what it has may be the secret itself
-            fix="write --secret id=NAME,src=FILE, and ,host=HOST for whom it is for",
+            fix="write --secret id=NAME,src=FILE, and ,host=HOST for each host that may get it",
         )
     return options["id"], Path(path), hosts
 
@@ -63,7 +63,7 @@ def _checked(name: str, value: bytes) -> bytes:
     if value.endswith(b"\r"):
         raise UsageError(
             f"the file of the secret {name} ends with CRLF",
-            why="that is how Windows ends lines; the CR would be a part of the secret",
+            why="Windows ends lines like this; the CR would be part of the secret",
             fix="write the file without it",
         )
     try:
@@ -71,19 +71,20 @@ def _checked(name: str, value: bytes) -> bytes:
     except UnicodeDecodeError:
         raise UsageError(
             f"the secret {name} is not text",
-            why="what a request holds is UTF-8",
-            fix="give it as it is sent, in base64 say",
+            why="a request contains UTF-8",
+            fix="give it as it is sent, for example in base64",
         ) from None
     if wrong:
         raise UsageError(
             f"the secret {name} has the control character U+{ord(wrong):04X}",
-            why="no header and no address can hold it; a file of several lines is no secret",
-            fix="give the one word that is sent",
+            why="a header or an address cannot contain it; a file of several lines is not a secret",
+            fix="give only the word that is sent",
         )
     if len(value) < LEAST:
         raise UsageError(
             f"the secret {name} has {len(value)} bytes" if value else f"the secret {name} is empty",
-            why=f"fewer than {LEAST} cannot be told from other text, so they cannot be hidden",
+            why=f"fewer than {LEAST} cannot be distinguished from other text, so they cannot be"
+            " hidden",
             fix="use a longer one",
         )
     return value
@@ -94,6 +95,6 @@ def _check_apart(values: Mapping[str, bytes], names: Mapping[str, str]) -> None:
     for own, value in values.items():
         if any(value in each.encode() for each in values):
             raise UsageError(
-                f"the secret {names[own]} is a part of what vcr puts in its place",
+                f"the secret {names[own]} is part of the placeholder that replaces it",
                 fix="use another one",
             )

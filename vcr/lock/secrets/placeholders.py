@@ -38,7 +38,7 @@ class LeakError(Exception):
 
     def __init__(self, name: str, how: str) -> None:
         """NAME is the secret's, HOW says what form it has; never the secret."""
-        super().__init__(f"it holds the secret {name} {how}")
+        super().__init__(f"it contains the secret {name} {how}")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Secrets:
         if not self.find(data):
             return data
         if name := self._packed_in(data):
-            raise LeakError(name, "in a file that is packed")
+            raise LeakError(name, "in a compressed file")
         for placeholder, forms in self._forms:
             new = placeholder.encode()
             quoted = new if _is_plain(forms.text) else new + QUOTED.encode()
@@ -118,7 +118,7 @@ class Secrets:
             body = b"".join(bounded(decoded(iter([body]), codings), MAX_CHANGED))
         except UnreadableError as error:
             name = self._name(self._forms[0][0])
-            raise LeakError(name, f"perhaps: {error}, so that nobody can tell") from None
+            raise LeakError(name, f"perhaps: {error}, so this is unknown") from None
         del kept["content-encoding"]
         return kept, self.hide(body)
 
@@ -155,7 +155,7 @@ class Secrets:
         """Raise LeakError when one of TEXTS, which a step said, holds a secret."""
         for text in texts:
             if name := self.find(text.encode()):
-                raise LeakError(name, "in what the step asks for")
+                raise LeakError(name, "in the request of the step")
 
     def hide_text(self, text: str) -> str:
         """Return TEXT, for people, without secrets: all of it is replaced if need be."""

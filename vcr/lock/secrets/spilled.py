@@ -58,7 +58,8 @@ def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def _spilled(where: str, secrets: Secrets) -> LockError:
     return LockError(
-        "vcr.lock is not written: it would hold a secret",
+        "vcr.lock is not written: it would contain a secret",
         why=secrets.hide_text(where),
-        fix="take it out of the Dockerfile and vcr.toml; `vcr lock --update` asks for all anew",
+        fix="take it out of the Dockerfile and vcr.toml; `vcr lock --update` requests everything"
+        " again",
     )

@@ -40,7 +40,7 @@ def decoded(pieces: Iterator[bytes], codings: str) -> Iterator[bytes]:
             case "deflate":
                 pieces = _deflated(pieces)
             case _:
-                raise UnreadableError(f"it is packed by {coding}")
+                raise UnreadableError(f"it is compressed by {coding}")
     return pieces
 
 

@@ -13,7 +13,7 @@ class RungRow(Answer):
     name: str = Field(description="its name, such as `image`")
     digest: str = Field(description="`sha256:` or, of a PCR, `sha384:`, and hex digits")
     size: int = Field(description="bytes of what the digest is of")
-    path: str = Field(description="what it is of, in the Nix store")
+    path: str = Field(description="the file or directory, in the Nix store")
 
 
 class BuiltRow(Answer):
@@ -21,8 +21,8 @@ class BuiltRow(Answer):
 
     name: str = Field(description="its name")
     path: str = Field(description="its output, in the Nix store")
-    cached: bool = Field(description="whether it was there")
-    reason: str = Field(description="why it was built, or which cache it is from")
+    cached: bool = Field(description="whether it was cached")
+    reason: str = Field(description="why it was built, or from which cache it came")
     seconds: float = Field(description="that building it took")
 
 
@@ -32,7 +32,7 @@ class Build(Answer):
     name: str = Field(description="of the project")
     profile: str = Field(description="what it was built for")
     arch: str = Field(description="architecture of the image")
-    engine: str = Field(description="what runs a prod machine")
+    engine: str = Field(description="the engine that runs a prod machine")
     engine_version: str = Field(description="its version")
     epoch: int = Field(description="SOURCE_DATE_EPOCH, seconds since 1970")
     ladder: list[RungRow] = Field(description="the ladder, from the bottom")
@@ -46,13 +46,13 @@ class StageRow(Answer):
     path: str = Field(description="where its output is or would be")
     built: bool = Field(description="whether it is there")
     size: int = Field(description="in bytes; 0 when it is not there")
-    closure_size: int = Field(description="in bytes, with all it refers to")
+    closure_size: int = Field(description="in bytes, including everything it refers to")
 
 
 class Inspect(Answer):
     """The plan of a project and what is built of it."""
 
-    plan: dict[str, Any] = Field(description="what Nix is given; its form is vcr's own affair")
+    plan: dict[str, Any] = Field(description="the input of Nix; its format may change at any time")
     stages: list[StageRow] = Field(description="the stages of the profile")
     ladder: list[RungRow] = Field(description="the rungs of what is built")
 
@@ -62,7 +62,7 @@ class Value(Answer):
 
     key: str = Field(description="as in `machine.memory`")
     value: Any = Field(description="the value in effect; times in seconds, memory in MiB")
-    origin: Literal["vcr.toml", "default"] = Field(alias="from", description="who says so")
+    origin: Literal["vcr.toml", "default"] = Field(alias="from", description="where it was set")
 
 
 class Config(Answer):
@@ -78,19 +78,19 @@ class NodeRow(Answer):
     name: str = Field(description="its name")
     label: str = Field(description="in a few words")
     is_built: bool = Field(description="whether it is there")
-    needs: list[str] = Field(description="names of others that it is built of")
+    needs: list[str] = Field(description="names of others from which it is built")
 
 
 class Graph(Answer):
     """What is built of what."""
 
-    nodes: list[NodeRow] = Field(description="every one after those it needs")
+    nodes: list[NodeRow] = Field(description="each one after those that it needs")
 
 
 class NextRow(Answer):
     """A command that makes sense now."""
 
-    command: str = Field(description="as it is typed")
+    command: str = Field(description="the command to type")
     why: str = Field(description="what it does")
 
 
@@ -101,7 +101,7 @@ class Intro(Answer):
         description="what there is"
     )
     name: str = Field(description="of the project; empty when there is none")
-    next: list[NextRow] = Field(description="what comes next")
+    next: list[NextRow] = Field(description="the next steps")
 
 
 class Create(Answer):
@@ -109,7 +109,7 @@ class Create(Answer):
 
     name: str = Field(description="of the project")
     path: str = Field(description="its directory")
-    template: str = Field(description="what it was made from")
+    template: str = Field(description="the template")
 
 
 class AttestedRow(Answer):
@@ -118,23 +118,23 @@ class AttestedRow(Answer):
     file: str = Field(description="its name")
     holds: bool = Field(description="whether it is verified")
     state: Literal["verified", "kept", "not verified"] = Field(
-        description="what came of it; of a receipt, which is kept, only whose it is was checked"
+        description="the result; for a receipt, only its origin was checked"
     )
-    words: str = Field(description="what it says, or why it does not hold")
+    words: str = Field(description="its content, or why it does not hold")
 
 
 class Report(Answer):
     """The page that was written."""
 
     path: str = Field(description="where it is")
-    attestations: list[AttestedRow] = Field(description="those that were given")
+    attestations: list[AttestedRow] = Field(description="the given statements and evidence")
 
 
 class Lock(Answer):
     """Whether the lock changed."""
 
     changed: bool = Field(description="whether it was written")
-    changes: list[str] = Field(description="what changed, in words")
+    changes: list[str] = Field(description="the changes, as text")
     epoch: int | None = Field(
         default=None, description="of the lock; not with `--check` and `--audit`"
     )
@@ -142,7 +142,7 @@ class Lock(Answer):
         default=None, description="how many entries `--audit` compared with their sources"
     )
     differences: list[str] = Field(
-        default_factory=list, description="what `--audit` found to differ, in words"
+        default_factory=list, description="differences that `--audit` found, as text"
     )
     unasked: list[str] = Field(
         default_factory=list, description="entries whose source did not answer `--audit`, and why"

@@ -10,8 +10,8 @@ from vcr.model.answers.base import Answer
 class PerfRecord(Answer):
     """The profile that was written."""
 
-    file: str = Field(description="where, as it was given")
-    samples: int = Field(description="of which it is made")
+    file: str = Field(description="the file, as given")
+    samples: int = Field(description="the number of its samples")
     lost: int = Field(description="samples that were taken but not kept")
 
 
@@ -22,7 +22,7 @@ class FunctionRow(Answer):
     object: str = Field(description="file name of the program or library, or `kernel`")
     symbol: str = Field(description="the function")
     own: int = Field(description="samples in the function itself")
-    total: int = Field(description="samples in it or in what it called")
+    total: int = Field(description="samples in it or in functions that it called")
 
 
 class Perf(Answer):
@@ -30,12 +30,14 @@ class Perf(Answer):
 
     name: str = Field(description="of the project")
     profile: str = Field(description="of the build")
-    clock: Literal["time", "instructions"] = Field(description="what samples are taken by")
-    every: int = Field(description="from one to the next: nanoseconds, or instructions")
-    duration: float = Field(description="in all: seconds, or instructions")
+    clock: Literal["time", "instructions"] = Field(description="how samples are taken")
+    every: int = Field(description="distance between two samples: nanoseconds, or instructions")
+    duration: float = Field(description="total: seconds, or instructions")
     samples: int = Field(description="how many there are")
     lost: int = Field(description="samples that were taken but not kept")
-    functions: list[FunctionRow] = Field(description="those with most samples of their own first")
+    functions: list[FunctionRow] = Field(
+        description="those with the most samples in themselves first"
+    )
 
 
 class Gdb(Answer):

@@ -19,7 +19,7 @@ class VerifyRow(Answer):
 class Verify(Answer):
     """Whether a ladder, or with `--image` a drive, is what it should be."""
 
-    same: bool = Field(description="whether all of it is")
+    same: bool = Field(description="whether all of them agree")
     rungs: list[VerifyRow] | None = Field(default=None, description="of a ladder")
     rebuilt: str | None = Field(
         default=None, description="of a ladder: how much was built again; project, toolchain, "
@@ -32,7 +32,7 @@ class DifferenceRow(Answer):
     """Something that differs."""
 
     where: str = Field(description="a file, a page of memory, a device")
-    how: str = Field(description="in what way")
+    how: str = Field(description="how it differs")
     cause: dict[str, str] = Field(description="the known cause: `why`, and `fix`")
 
 
@@ -40,7 +40,7 @@ class Explain(Answer):
     """Where two builds part."""
 
     rung: str = Field(description="the first that differs")
-    differences: list[DifferenceRow] = Field(description="what of it differs")
+    differences: list[DifferenceRow] = Field(description="the differences in it")
 
 
 class Keygen(Answer):
@@ -71,7 +71,7 @@ class EvidenceRow(Answer):
 
     file: str = Field(description="where it is")
     type: str = Field(description="what kind of evidence")
-    about: str = Field(description="what it shows, in words")
+    about: str = Field(description="what it shows, as text")
 
 
 class KeptRow(Answer):
@@ -79,7 +79,7 @@ class KeptRow(Answer):
 
     file: str = Field(description="where it is")
     type: str = Field(description="what kind of answer")
-    about: str = Field(description="how much, and of which service, as the file says")
+    about: str = Field(description="its size and its service, according to the file")
 
 
 class AttestVerify(Answer):
@@ -87,10 +87,10 @@ class AttestVerify(Answer):
 
     holds: Literal[True] = Field(description="always true")
     build: dict[str, str | int] | None = Field(
-        description="what the ladder was built for: name, profile, arch, engine, engine_version,"
+        description="the terms of the ladder's build: name, profile, arch, engine, engine_version,"
         " epoch; null when a document stands alone"
     )
     statements: list[StatementRow] = Field(description="each one")
     evidence: list[EvidenceRow] = Field(description="each one")
     kept: list[KeptRow] = Field(description="each receipt: kept, not verified")
-    ladder: dict[str, str] = Field(description="what they are about: digests by rung")
+    ladder: dict[str, str] = Field(description="their subjects: digests by rung")

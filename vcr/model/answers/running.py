@@ -20,9 +20,9 @@ class Machine(Answer):
 
     name: str = Field(description="of the project")
     project: str = Field(description="its directory")
-    profile: str = Field(description="what it was built for")
+    profile: str = Field(description="its profile")
     pid: int = Field(description="of its process")
-    created: float = Field(description="when, in seconds since 1970")
+    created: float = Field(description="when it was started, in seconds since 1970")
     forwards: list[ForwardRow] = Field(description="its ports")
     status: str = Field(description="`starting`, `healthy`, `unhealthy`, `exited` or `unknown`")
 
@@ -43,7 +43,7 @@ class Exec(Answer):
     """What a command in a machine did."""
 
     code: int = Field(description="its exit code")
-    stdout: str = Field(description="what it printed; bytes that are not UTF-8 are replaced")
+    stdout: str = Field(description="its output; bytes that are not UTF-8 are replaced")
     stderr: str = Field(description="likewise")
 
 
@@ -64,9 +64,9 @@ class SshConfig(Answer):
 class Finding(Answer):
     """The result of one check."""
 
-    name: str = Field(description="what was looked at")
-    grade: Literal["ok", "warning", "missing"] = Field(description="how it is")
-    found: str = Field(description="what is there")
+    name: str = Field(description="the thing that was checked")
+    grade: Literal["ok", "warning", "missing"] = Field(description="the result")
+    found: str = Field(description="what was found")
     fix: str = Field(description="what to do; may be empty")
 
 

@@ -63,9 +63,9 @@ class CacheInfo(Answer):
 class PruneRow(Answer):
     """Something that nothing needed."""
 
-    kind: str = Field(description="what it was, such as `build` or `logs`")
-    name: str = Field(description="whose it was, or where")
-    size: int = Field(description="what it took, in bytes")
+    kind: str = Field(description="its kind, such as `build` or `logs`")
+    name: str = Field(description="its project or path")
+    size: int = Field(description="its size, in bytes")
 
 
 class Prune(Answer):
@@ -73,4 +73,4 @@ class Prune(Answer):
 
     removed: list[PruneRow] = Field(description="each thing")
     freed: int = Field(description="bytes")
-    dry_run: bool = Field(description="whether it only would be")
+    dry_run: bool = Field(description="whether nothing was removed yet (`--dry-run`)")
