@@ -41,7 +41,8 @@ const (
 var (
 	errNoEnclave = errors.New("there is no enclave around this machine, so nobody signs a document: " +
 		"the profile prod has one, with vcr up --enclave or on Nitro")
-	errAsleep = errors.New("this machine has not gone on from its snapshot yet: " +
+	errTooLong = fmt.Errorf("a request has at most %d bytes", maxDoorLine)
+	errAsleep  = errors.New("this machine has not gone on from its snapshot yet: " +
 		"wait until /run/vcr/awake is there")
 )
 
@@ -106,11 +107,13 @@ func (d *door) serve(client net.Conn) {
 	for lines := bufio.NewReaderSize(client, maxDoorLine); ; {
 		_ = client.SetDeadline(time.Now().Add(doorIdle))
 		line, err := lines.ReadSlice('\n')
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return
-		}
 		answer := attested{}
-		if err == nil {
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			err = errTooLong
+		case err != nil:
+			return
+		default:
 			answer.Document, err = d.attest(line)
 		}
 		if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,16 +79,30 @@ func echo(enclave *os.File) {
 
 func b64(data string) string { return base64.StdEncoding.EncodeToString([]byte(data)) }
 
+// doorVectors is tests/vectors/door.json, for guest/loader, guest/attest and Python, too.
+type doorVectors struct {
+	Requests []struct {
+		Line, Nonce string
+		UserData    string   `json:"user_data"`
+		Words       []string // by which vcr-attest is asked for it
+	}
+	Refused   []string
+	Most      int    `json:"most_in_a_line"`
+	TooLong   string `json:"too_long"`
+	NoEnclave string `json:"no_enclave"`
+}
+
 func TestADocumentComesForWhatIsGiven(t *testing.T) {
+	var all doorVectors
+	vectors(t, "door", &all)
 	socket, enclave := doorAt(t)
 	go echo(enclave)
-	for _, c := range [][3]string{
-		{fmt.Sprintf(`{"user_data": %q, "nonce": %q}`, b64("key"), b64("n")), "key/n"},
-		{`{}`, "/"},
-		{fmt.Sprintf(`{"user_data": %q}`, b64(strings.Repeat("x", maxData))), strings.Repeat("x", maxData) + "/"},
-	} {
-		if got := asked(t, socket, c[0]+"\n"); got.Error != "" || string(got.Document) != c[1] {
-			t.Errorf("%s: %+v", c[0], got)
+	for _, c := range all.Requests {
+		userData, _ := hex.DecodeString(c.UserData)
+		nonce, _ := hex.DecodeString(c.Nonce)
+		got := asked(t, socket, c.Line+"\n")
+		if want := string(userData) + "/" + string(nonce); got.Error != "" || string(got.Document) != want {
+			t.Errorf("%s: %+v", c.Line, got)
 		}
 	}
 }
@@ -111,16 +126,21 @@ func TestManyClientsGetEachItsOwn(t *testing.T) {
 }
 
 func TestWhatIsNoRequestIsNotPassedOn(t *testing.T) {
+	var all doorVectors
+	vectors(t, "door", &all)
 	socket, enclave := doorAt(t)
-	for _, line := range []string{
-		`{"public_key": "a2V5"}`, `{"id": "x"}`, `{"nonce": "no base64"}`, `{} {}`, `[]`, `"x"`, `x`, ``, `{`,
-		fmt.Sprintf(`{"user_data": %q}`, b64(strings.Repeat("x", maxData+1))),
-		fmt.Sprintf(`{"nonce": %q}`, b64(strings.Repeat("x", maxData+1))),
-		strings.Repeat("x", 10*maxDoorLine), strings.Repeat("[", maxDoorLine-2),
-	} {
+	for _, line := range append(all.Refused, `{"id": "x"}`, strings.Repeat("[", maxDoorLine-2)) {
 		if got := asked(t, socket, line+"\n"); got.Error == "" || got.Document != nil {
 			t.Errorf("%.80s: %+v", line, got)
 		}
+	}
+	for _, length := range []int{maxDoorLine, 10 * maxDoorLine} {
+		if got := asked(t, socket, strings.Repeat("x", length)+"\n"); got.Error != all.TooLong {
+			t.Errorf("%d bytes: %+v", length, got)
+		}
+	}
+	if maxDoorLine != all.Most {
+		t.Errorf("%d bytes, not %d", maxDoorLine, all.Most)
 	}
 	_ = enclave.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if n, err := enclave.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -161,8 +181,10 @@ func TestAnEnclaveThatRefusesOrEndsIsAnError(t *testing.T) {
 }
 
 func TestWithoutAnEnclaveTheErrorSaysSo(t *testing.T) {
+	var all doorVectors
+	vectors(t, "door", &all)
 	nowhere := &door{find: func() (string, error) { return "", os.ErrNotExist }}
-	if got := asked(t, open(t, nowhere), "{}\n"); got.Error != errNoEnclave.Error() {
+	if got := asked(t, open(t, nowhere), "{}\n"); got.Error != all.NoEnclave {
 		t.Errorf("%+v", got)
 	}
 	asleep := &door{find: func() (string, error) { return "there", nil }, awake: filepath.Join(t.TempDir(), "awake")}

@@ -6,14 +6,24 @@ import (
 )
 
 func TestARequestIsWhatTheWordsSay(t *testing.T) {
-	for _, c := range [][2]string{
-		{"", "{}\n"},
-		{"--nonce 6e", `{"nonce":"bg=="}` + "\n"},
-		{"--user-data 6b6579 --nonce 6e", `{"user_data":"a2V5","nonce":"bg=="}` + "\n"},
-		{"--nonce 6E --user-data 00", `{"nonce":"bg==","user_data":"AA=="}` + "\n"},
-	} {
-		if got, err := request(strings.Fields(c[0])); got != c[1] || err != nil {
-			t.Errorf("%q: %q, %v", c[0], got, err)
+	var all struct {
+		Requests []struct {
+			Line, Nonce string
+			UserData    string   `json:"user_data"`
+			Words       []string // null: other clients ask so
+		}
+		Refused   []string
+		Most      int    `json:"most_in_a_line"`
+		TooLong   string `json:"too_long"`
+		NoEnclave string `json:"no_enclave"`
+	}
+	vectors(t, "door", &all)
+	for _, c := range all.Requests {
+		if c.Words == nil {
+			continue
+		}
+		if got, err := request(c.Words); got != c.Line+"\n" || err != nil {
+			t.Errorf("%q: %q, %v", c.Words, got, err)
 		}
 	}
 	for _, words := range []string{

@@ -44,6 +44,8 @@ func weight(value any) int {
 
 // FuzzParameters: parameters that are taken make a table of ten words.
 func FuzzParameters(f *testing.F) {
+	good := `{"algorithm":"sha256","block_size":4096,"data_blocks":7,"root_hash":"` + strings.Repeat("ab", 32) +
+		`","salt":"` + strings.Repeat("cd", 32) + `"}`
 	f.Add([]byte(good))
 	f.Add([]byte(strings.Replace(good, "{", `{"hash_offset":1,`, 1)))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -10,26 +10,38 @@ import (
 	"testing"
 )
 
-const good = `{"algorithm":"sha256","block_size":4096,"data_blocks":7,` +
-	`"root_hash":"abababababababababababababababababababababababababababababababab","salt":"cd"}`
+// Of tests/vectors/verity.json.
+type verityVectors struct {
+	Taken   []struct{ Text, Table string }
+	Refused []struct{ Why, Text string }
+}
 
 func TestTheTableIsMadeOfTheParametersOnly(t *testing.T) {
-	parameters, err := parseParameters([]byte(good))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := "1 /dev/nbd0 /dev/nbd0 4096 4096 7 8 sha256 " + strings.Repeat("ab", 32) + " cd"
-	if got := parameters.table("/dev/nbd0"); got != want {
-		t.Errorf("%s, not %s", got, want)
+	var all verityVectors
+	vectors(t, "verity", &all)
+	for _, c := range all.Taken {
+		parameters, err := parseParameters([]byte(c.Text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := parameters.table("/dev/nbd0"); got != c.Table {
+			t.Errorf("%s, not %s", got, c.Table)
+		}
 	}
 }
 
 func TestOtherParametersAreRefused(t *testing.T) {
-	for _, change := range [][2]string{
-		{"sha256", "sha1"}, {"4096", "512"}, {":7", ":0"}, {"abab", "ab"}, {`"cd"`, `""`}, {`"cd"`, `"xx"`},
-		{"{", `{"hash_offset":1,`}, {"{", "["}, {`"cd"`, `"cd restart_on_corruption"`},
+	var all verityVectors
+	vectors(t, "verity", &all)
+	for _, c := range all.Refused {
+		if got, err := parseParameters([]byte(c.Text)); err == nil {
+			t.Errorf("%s: %+v", c.Why, got)
+		}
+	}
+	good := all.Taken[0].Text
+	for _, text := range []string{
+		"", "null", "[" + good, good + "{}", good + "x", strings.Replace(good, "{", `{"hash_offset":1,`, 1),
 	} {
-		text := strings.Replace(good, change[0], change[1], 1)
 		if _, err := parseParameters([]byte(text)); err == nil {
 			t.Errorf("%s is taken", text)
 		}

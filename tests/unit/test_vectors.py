@@ -6,8 +6,10 @@ tests/vectors has them; guest/*/vectors_test.go reads them, too.
 import io
 import json
 import os
+import socket
 import stat
 import tarfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,15 +19,20 @@ import pytest
 from vcr.agent import debug, transfer
 from vcr.agent.archive import members
 from vcr.agent.server import parse_order
+from vcr.attest import domains
 from vcr.beneath import Below
 from vcr.engines.cartesi import frames
+from vcr.engines.container import door
+from vcr.engines.enclave import wire
 from vcr.errors import VcrError
+from vcr.formats.eif import KERNEL_LINE
 from vcr.formats.failure import Failure
 from vcr.formats.tree import Tree, text_file
 from vcr.formats.users import Account, find_account
+from vcr.formats.verity import Verity, _uuid8
 from vcr.model.health import CommandProbe, HealthCheck
 from vcr.runtime.patience import Clock, Outcome, Patience, probe_until_healthy
-from vcr.sandbox import cartesi
+from vcr.sandbox import cartesi, enclave
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 
@@ -264,3 +271,121 @@ def test_what_an_agent_says() -> None:
         assert found == [debug.Piece(case["kind"], bytes.fromhex(case["data"]), case["code"])]
     assert vectors["lines"]["most"] <= debug.MAX_LINE
     assert vectors["lines"]["piece_of_output"] <= vectors["lines"]["most"]
+
+
+def test_a_door_without_an_enclave_refuses_the_same() -> None:
+    vectors = read("door")
+    assert (vectors["most_in_a_line"], vectors["too_long"]) == (door.MAX_LINE, door.TOO_LONG)
+    for case in vectors["requests"]:
+        assert door.refusal(case["line"].encode() + b"\n") == vectors["no_enclave"]
+    for line in vectors["refused"]:
+        assert door.refusal(line.encode() + b"\n") != vectors["no_enclave"]
+
+
+def test_domains() -> None:
+    vectors = read("enclave")
+    assert {"parent": domains.PARENT.decode(), "app": domains.APP.decode()} == vectors["domains"]
+    assert vectors["most_data"] == domains.MAX_DATA
+    for case in vectors["documents"]:
+        data = bytes.fromhex(case["data"])
+        assert domains.of_parent(data).hex() == case["parent"]
+        assert domains.of_app(data).hex() == case["app"]
+
+
+class Loader:
+    """The enclave's end of its control port: says one line, and keeps what it was asked."""
+
+    def __init__(self, line: str) -> None:
+        self.line, self.asked = line, ""
+
+    def connect(self, port: int) -> socket.socket:
+        assert port == wire.CONTROL_PORT
+        ours, theirs = socket.socketpair()
+        threading.Thread(target=self._serve, args=(theirs,), daemon=True).start()
+        return ours
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as lines:
+            self.asked = lines.readline().decode()
+            connection.sendall(self.line.encode())
+
+
+def optional(text: str | None) -> bytes | None:
+    return None if text is None else bytes.fromhex(text)
+
+
+def test_what_a_parent_asks() -> None:
+    vectors = read("enclave")
+    document, health = vectors["answers"][0]["line"], vectors["answers"][1]["line"]
+    for case in vectors["attest"]:
+        loader = Loader(document)
+        given = {"nonce": optional(case["nonce"]), "user_data": optional(case["user_data"])}
+        wire.attest(loader.connect, **given)
+        assert loader.asked == case["line"]
+    for case in vectors["health"]:
+        loader = Loader(health)
+        wire.health(loader.connect, case["seconds"])
+        assert loader.asked == case["line"]
+
+
+def test_what_an_enclave_answers() -> None:
+    for case in read("enclave")["answers"]:
+        loader = Loader(case["line"])
+        if case["error"]:
+            with pytest.raises(VcrError) as caught:
+                wire.attest(loader.connect, nonce=None, user_data=None)
+            assert caught.value.why == case["error"]
+        elif case["code"] is not None:
+            expected = case["code"], bytes.fromhex(case["output"])
+            assert wire.health(loader.connect, 5) == expected
+        else:
+            document = wire.attest(loader.connect, nonce=None, user_data=None)
+            assert document == bytes.fromhex(case["document"])
+
+
+def test_the_wire_of_an_enclave() -> None:
+    vectors = read("enclave")
+    assert vectors["ports"] == {
+        "heartbeat": wire.HEARTBEAT_PORT, "nsm": wire.NSM_PORT, "control": wire.CONTROL_PORT,
+        "app": wire.APP_PORT, "drive": wire.DRIVE_PORT,
+    }  # fmt: skip
+    assert wire.HEARTBEAT.hex() == vectors["heartbeat"]
+    for case in vectors["prefaces"]:
+        assert wire.app_preface(case["port"]).hex() == case["bytes"]
+    for case in vectors["nsm"]:
+        ours, theirs = socket.socketpair()
+        threading.Thread(target=wire.serve_nsm, args=(theirs, lambda asked: asked)).start()
+        with ours, ours.makefile("rb") as answers:
+            framed = bytes.fromhex(case["framed"])
+            ours.sendall(framed)
+            assert answers.read(len(framed)) == framed
+            assert framed[4:].hex() == case["message"]
+
+
+def verity_of(text: str) -> Verity:
+    """Return what the parameters in TEXT say, with the fields that the loader is not told."""
+    told = json.loads(text)
+    blocks, salt = told["data_blocks"], told["salt"]
+    size = dict.fromkeys(("data_block_size", "hash_block_size"), told["block_size"])
+    made = {key: told[key] for key in ("algorithm", "data_blocks", "root_hash", "salt")}
+    try:
+        ident = _uuid8(bytes.fromhex(salt))
+    except (TypeError, ValueError, IndexError):
+        ident = ""
+    offset = blocks * 4096 if type(blocks) is int else blocks
+    return Verity.of({**made, **size, "uuid": ident, "hash_offset": offset})
+
+
+def test_verity_parameters() -> None:
+    for case in read("verity")["taken"]:
+        assert case["text"].encode() in enclave.parameters(verity_of(case["text"]))
+
+
+@pytest.mark.parametrize("case", read("verity")["refused"], ids=lambda case: case["why"])
+def test_other_verity_parameters(case: dict[str, Any]) -> None:
+    with pytest.raises(Failure, match="not supported"):
+        verity_of(case["text"])
+
+
+def test_the_kernel_line_of_an_enclave() -> None:
+    assert read("kernel_line")["line"] == KERNEL_LINE

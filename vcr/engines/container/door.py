@@ -1,16 +1,20 @@
 """The app's door in a container of this host: it is there, and says that there is no enclave.
 
 guest/agent/door.go has the door of machines and the protocol: a line of JSON in, a line out.
+What is not a request is refused here as it is there: tests/vectors/door.json tries both.
 """
 
+import base64
 import json
 import os
 import socket
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from vcr.engines.container.bundle import Bind
+from vcr.foreign import load_json
 from vcr.sandbox.linuxkit import AWAKE, DOOR, DOOR_SOCKET
 
 NO_ENCLAVE = (
@@ -18,6 +22,9 @@ NO_ENCLAVE = (
     "the profile prod has one, with vcr up --enclave or on Nitro"
 )
 MAX_LINE = 1024  # bytes of a request
+TOO_LONG = f"a request has at most {MAX_LINE} bytes"
+FIELDS = {"user_data", "nonce"}
+MAX_DATA = 64  # bytes of each
 MAX_CLIENTS = 16
 IDLE_SECONDS = 60.0  # that a client may say nothing
 
@@ -59,10 +66,40 @@ def serve_door(listener: socket.socket) -> None:
 
 
 def _accept(listener: socket.socket) -> None:
-    answer = json.dumps({"error": NO_ENCLAVE}).encode() + b"\n"
     while True:
         client, _ = listener.accept()
         client.settimeout(IDLE_SECONDS)
         with suppress(OSError), client, client.makefile("rb") as lines:
-            while lines.readline(MAX_LINE).endswith(b"\n"):
-                client.sendall(answer)
+            _answer(client, lines)
+
+
+def _answer(client: socket.socket, lines: IO[bytes]) -> None:
+    """Answer each of LINES until CLIENT has enough, or until one is too long."""
+    while line := lines.readline(MAX_LINE):
+        is_whole = line.endswith(b"\n")
+        if not is_whole and len(line) < MAX_LINE:
+            return
+        error = refusal(line) if is_whole else TOO_LONG
+        client.sendall(json.dumps({"error": error}).encode() + b"\n")
+        if not is_whole:
+            return
+
+
+def refusal(line: bytes) -> str:
+    """Return why there is no document for the request that LINE is."""
+    try:
+        given = _given(load_json(line))
+    except ValueError as error:
+        return f"the request is not understood: {error}"
+    if any(len(data) > MAX_DATA for data in given):
+        return f"user_data and nonce have at most {MAX_DATA} bytes"
+    return NO_ENCLAVE
+
+
+def _given(request: object) -> list[bytes]:
+    """Return what REQUEST has in base64; raises ValueError for anything else."""
+    if not isinstance(request, dict) or request.keys() - FIELDS:
+        raise ValueError("it has other fields than user_data and nonce, or is not an object")
+    if not all(isinstance(text, str | None) for text in request.values()):
+        raise ValueError("bytes are in base64")
+    return [base64.b64decode(text or "", validate=True) for text in request.values()]
