@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import tempfile
@@ -136,6 +137,24 @@ def test_other_variables_start_it_anew(vcr: Any, project: Path) -> None:
     second = vcr.json("up", *DEV, project, "-e", "A=b")
     assert first["pid"] != second["pid"]
     assert vcr.json("up", *DEV, project, "-e", "A=b")["pid"] == second["pid"]
+
+
+def test_other_ports_start_it_anew(vcr: Any, project: Path) -> None:
+    first = vcr.json("up", *DEV, project)
+    port = first["forwards"][0]["guest"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        wanted = f"{free.getsockname()[1]}:{port}"
+    up = vcr("up", *DEV, project, "-p", wanted)
+    had = f"{first['forwards'][0]['host']}:{port}"
+    assert f"is started anew: its ports are 127.0.0.1:{had}" in up.stderr
+    second = vcr.json("ps")["machines"][0]
+    assert second["pid"] != first["pid"]
+    assert get(second["forwards"][0]["host"])
+    assert f"127.0.0.1:{wanted}" == "{address}:{host}:{guest}".format(**second["forwards"][0])
+    again = vcr.json("up", *DEV, project, "-p", wanted)
+    assert again["pid"] == second["pid"]
+    assert vcr.json("up", *DEV, project)["pid"] == second["pid"]
 
 
 @pytest.mark.parametrize(
