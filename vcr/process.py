@@ -102,10 +102,12 @@ def spawn(
     stdin: int = subprocess.DEVNULL,
     output: IO[bytes],
     die_with_parent: bool,
+    shown: Sequence[str] = (),
 ) -> Child:
     """Start ARGV in a session of its own, stdout and stderr to OUTPUT, and leave it running.
 
-    With DIE_WITH_PARENT the kernel kills it when this process ends, however it ends.
+    With DIE_WITH_PARENT the kernel kills it when this process ends, however it ends. SHOWN is
+    the command to show instead of ARGV, which becomes it.
     """
     words = tuple(str(word) for word in argv)
     try:
@@ -122,7 +124,7 @@ def spawn(
         )
     except FileNotFoundError:
         raise _not_found(words) from None
-    note_started(words, cwd)
+    note_started(shown or words, cwd)
     return child
 
 
@@ -162,7 +164,13 @@ def spawned(argv: Sequence[Arg], *, output: IO[bytes], die_with_parent: bool) ->
     ends, ARGV is never started: nothing runs that nobody knows of.
     """
     gate = [sys.executable, "-I", "-S", "-B", "-c", GATE, *argv]
-    child = spawn(gate, stdin=subprocess.PIPE, output=output, die_with_parent=die_with_parent)
+    child = spawn(
+        gate,
+        stdin=subprocess.PIPE,
+        output=output,
+        die_with_parent=die_with_parent,
+        shown=[str(word) for word in argv],
+    )
     assert child.stdin is not None  # noqa: S101 -- for mypy: we asked for a pipe
     with child.stdin as opener:
         yield child

@@ -77,9 +77,15 @@ def test_what_is_left_running_is_shown_when_it_starts(tmp_path: Path) -> None:
     with shown_to(seen.append), (tmp_path / "log").open("wb") as output:
         child = process.spawn([PYTHON, "-c", ""], output=output, die_with_parent=True)
         child.wait()
+        with process.spawned(["true", "x"], output=output, die_with_parent=True) as opened:
+            pass
+        opened.wait()
         code = process.attach([PYTHON, "-c", "raise SystemExit(4)"], stdin=None, stdout=1, stderr=2)
     assert code == 4
-    assert [(each.event, each.code) for each in seen] == [(Event.STARTED, None), (Event.DONE, 4)]
+    assert [(each.event, each.code) for each in seen] == [
+        (Event.STARTED, None), (Event.STARTED, None), (Event.DONE, 4),
+    ]  # fmt: skip
+    assert seen[1].argv == ("true", "x")
     assert seen[0].line.endswith("# started")
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from vcr.command_log import noted
 from vcr.errors import VcrError
 
 RESUME, MORE, REQUEST, AGENT = 0, 1, 2, 3
@@ -128,8 +129,14 @@ def replay(argv: Sequence[str], env: dict[str, str], log: Path, copy: IO[bytes])
 
     COPY takes the log of this session, which is the same.
     """
-    with subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver:
+    pipe = subprocess.PIPE
+    with (
+        noted(argv) as note,
+        subprocess.Popen(argv, env=env, stdin=pipe, stdout=pipe) as driver,
+    ):
         session = Session(driver, copy)
         for message in logged(log):
             list(session.tell(message))
-        return session.close()
+        final = session.close()
+        note.code = driver.wait()
+    return final
