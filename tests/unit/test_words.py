@@ -80,7 +80,7 @@ def test_words_are_split_at_unquoted_space() -> None:
 
 
 def test_a_heredoc_keeps_its_quotes() -> None:
-    assert Expander(VARIABLES).unquoted("\"$a\" '$a' \\$a \\x") == "\"value\" 'value' $a \\x"
+    assert Expander(VARIABLES).unquoted("\"$a\" '$a' \\$a \\x") == "\"value\" 'value' $a x"
 
 
 def error_of(text: str) -> WordError | None:

@@ -26,6 +26,7 @@ from vcr.model.file_name import StoreName
 from vcr.model.plan import Exchange, Fetched
 from vcr.model.url import Url
 
+_text = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 MAX_SHOWN = 200  # characters of where something is wrong
 # Of an int: 32 bits without a sign, as squashfs and gzip have a time.
 MAX_EPOCH = (1 << 32) - 1
@@ -230,12 +231,23 @@ class Lock(_Entry):
         return self
 
     def to_text(self) -> str:
-        """Return the file's content: sorted keys, one space of indent, final newline."""
+        """Return the file's content: sorted keys, one line a package or answer."""
         data = self.model_dump(mode="json", by_alias=True)
-        for key in ("engine", "runs", "bodies"):
-            if not data[key]:
-                del data[key]
-        return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        optional = ("engine", "runs", "bodies")
+        data = {key: value for key, value in data.items() if value or key not in optional}
+        return _laid_out(data, "\n") + "\n"
+
+
+def _laid_out(value: Any, margin: str) -> str:
+    """Return VALUE as sorted JSON; below the first level, what holds only words is one line."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if not any(isinstance(p, dict | list) for p in parts) and (len(margin) > 2 or not parts):
+        return _text(value)
+    inner = f"{margin} "
+    if isinstance(value, list):
+        return f"[{inner}{f',{inner}'.join(_laid_out(part, inner) for part in parts)}{margin}]"
+    rows = (f"{_text(key)}: {_laid_out(value[key], inner)}" for key in sorted(value))
+    return f"{{{inner}{f',{inner}'.join(rows)}{margin}}}"
 
 
 def digest_of_input(content: object) -> Digest:
