@@ -156,54 +156,42 @@ let
     machine = machine spec.arch // { inherit (plan.build) memory_mib; };
   };
 
-  # What a layer's bytes depend on. Not: fetch details, other layers' names, the line
-  # of the Dockerfile.
-  essential =
+  # How each operation makes its layer. A job has what the layer's bytes depend on, and no more:
+  # not fetch details, other layers' names, the line of the Dockerfile.
+  made =
     spec:
-    {
-      debs = { inherit (spec) op configure apt_sources; debs = map fetched spec.debs; };
-      oci = { inherit (spec) op manifest; layout = ociLayout spec; };
-      copy = {
-        inherit (spec) op dest chown chmod exclude parents link extract;
-        sources = map sourceOf spec.sources;
+    let
+      # A base depends on no code that copies, so that a change there rebuilds none.
+      base = essential: {
+        name = "vcr-layer-base";
+        module = "base";
+        job = { inherit (plan) arch epoch; spec = { inherit (spec) op; } // essential; };
       };
-      workdir = { inherit (spec) op path owner; };
+      change = essential: {
+        module = "layer";
+        job = {
+          inherit (plan) epoch;
+          spec = { inherit (spec) op; } // essential;
+          lower = map layerFile spec.lower;
+        };
+      };
+    in
+    {
+      debs = base { inherit (spec) configure apt_sources; debs = map fetched spec.debs; };
+      oci = base { inherit (spec) manifest; layout = ociLayout spec; };
+      copy = change {
+        inherit (spec) dest chown chmod exclude parents link extract;
+        sources = map sourceOf spec.sources;
+      } // { name = "vcr-layer-copy"; };
+      workdir = change { inherit (spec) path owner; } // { name = "vcr-layer-workdir"; };
+      run = {
+        name = "vcr-layer-run";
+        module = "run";
+        job = runJob machine spec;
+        features = if plan.build.kvm then [ "kvm" ] else [ ];
+      };
     }.${spec.op};
-
-  # A base depends on no code that copies, so that a change there rebuilds none.
-  baseLayer = spec: {
-    module = "base";
-    job = {
-      inherit (plan) arch epoch;
-      spec = essential spec;
-    };
-  };
-  changedLayer = spec: {
-    module = "layer";
-    job = {
-      inherit (plan) epoch;
-      spec = essential spec;
-      lower = map layerFile spec.lower;
-    };
-  };
-  runLayer = spec: {
-    module = "run";
-    job = runJob machine spec;
-    features = if plan.build.kvm then [ "kvm" ] else [ ];
-  };
-  layers = builtins.mapAttrs (
-    _: spec:
-    sandbox.build (
-      { name = "vcr-layer-${spec.op}"; }
-      // {
-        debs = baseLayer;
-        oci = baseLayer;
-        copy = changedLayer;
-        workdir = changedLayer;
-        run = runLayer;
-      }.${spec.op} spec
-    )
-  ) plan.layers;
+  layers = builtins.mapAttrs (_: spec: sandbox.build (made spec)) plan.layers;
 
   # The job of a RUN by itself: for `vcr lock`, which carries it out with a network, and for
   # `vcr build --debug-shell`, which does so with a terminal.

@@ -1,6 +1,6 @@
 """What is printed of projects and what is built of them."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -29,6 +29,8 @@ class BuiltRow(Answer):
 class Build(Answer):
     """What was built: the ladder as a file, which `vcr verify` takes."""
 
+    verb: ClassVar[str] = "build"
+
     name: str = Field(description="of the project")
     profile: str = Field(description="what it was built for")
     arch: str = Field(description="architecture of the image")
@@ -52,6 +54,8 @@ class StageRow(Answer):
 class Inspect(Answer):
     """The plan of a project and what is built of it."""
 
+    verb: ClassVar[str] = "inspect"
+
     plan: dict[str, Any] = Field(description="the input of Nix; its format may change at any time")
     stages: list[StageRow] = Field(description="the stages of the profile")
     ladder: list[RungRow] = Field(description="the rungs of what is built")
@@ -67,6 +71,8 @@ class Value(Answer):
 
 class Config(Answer):
     """The settings in effect, of `vcr inspect --config`."""
+
+    verb: ClassVar[str] = "inspect --config"
 
     name: str = Field(description="of the project")
     values: list[Value] = Field(description="all settings")
@@ -84,6 +90,8 @@ class NodeRow(Answer):
 class Graph(Answer):
     """What is built of what."""
 
+    verb: ClassVar[str] = "graph"
+
     nodes: list[NodeRow] = Field(description="each one after those that it needs")
 
 
@@ -97,6 +105,8 @@ class NextRow(Answer):
 class Intro(Answer):
     """How far a directory has come."""
 
+    verb: ClassVar[str] = "intro"
+
     state: Literal["empty", "dockerfile", "unlocked", "stale", "locked", "built"] = Field(
         description="what there is"
     )
@@ -106,6 +116,8 @@ class Intro(Answer):
 
 class Create(Answer):
     """The project that was made."""
+
+    verb: ClassVar[str] = "create"
 
     name: str = Field(description="of the project")
     path: str = Field(description="its directory")
@@ -126,12 +138,16 @@ class AttestedRow(Answer):
 class Report(Answer):
     """The page that was written."""
 
+    verb: ClassVar[str] = "report"
+
     path: str = Field(description="where it is")
     attestations: list[AttestedRow] = Field(description="the given statements and evidence")
 
 
 class Lock(Answer):
     """Whether the lock changed."""
+
+    verb: ClassVar[str] = "lock"
 
     changed: bool = Field(description="whether it was written")
     changes: list[str] = Field(description="the changes, as text")

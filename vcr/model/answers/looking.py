@@ -1,6 +1,6 @@
 """What is printed of looking into machines: profiles and debuggers."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -9,6 +9,8 @@ from vcr.model.answers.base import Answer
 
 class PerfRecord(Answer):
     """The profile that was written."""
+
+    verb: ClassVar[str] = "perf record"
 
     file: str = Field(description="the file, as given")
     samples: int = Field(description="the number of its samples")
@@ -28,6 +30,8 @@ class FunctionRow(Answer):
 class Perf(Answer):
     """A profile by function; `perf top` prints one again and again."""
 
+    verb: ClassVar[str] = "perf report, perf top"
+
     name: str = Field(description="of the project")
     profile: str = Field(description="of the build")
     clock: Literal["time", "instructions"] = Field(description="how samples are taken")
@@ -42,6 +46,8 @@ class Perf(Answer):
 
 class Gdb(Answer):
     """How a debugger reaches a machine."""
+
+    verb: ClassVar[str] = "gdb --print"
 
     argv: list[str] = Field(description="the command")
     socket: str = Field(description="where QEMU listens")

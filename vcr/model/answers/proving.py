@@ -1,6 +1,6 @@
 """What is printed of keys, statements and comparisons."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ class VerifyRow(Answer):
 
 class Verify(Answer):
     """Whether a ladder, or with `--image` a drive, is what it should be."""
+
+    verb: ClassVar[str] = "verify"
 
     same: bool = Field(description="whether all of them agree")
     rungs: list[VerifyRow] | None = Field(default=None, description="of a ladder")
@@ -39,12 +41,16 @@ class DifferenceRow(Answer):
 class Explain(Answer):
     """Where two builds part."""
 
+    verb: ClassVar[str] = "explain"
+
     rung: str = Field(description="the first that differs")
     differences: list[DifferenceRow] = Field(description="the differences in it")
 
 
 class Keygen(Answer):
     """A key pair that was made."""
+
+    verb: ClassVar[str] = "attest keygen"
 
     private: str = Field(description="file of the private key")
     public: str = Field(description="file of the public key")
@@ -53,6 +59,8 @@ class Keygen(Answer):
 
 class Attest(Answer):
     """A statement."""
+
+    verb: ClassVar[str] = "attest"
 
     envelope: dict[str, Any] = Field(description="the DSSE envelope")
     files: list[str] = Field(description="what was written")
@@ -84,6 +92,8 @@ class KeptRow(Answer):
 
 class AttestVerify(Answer):
     """What statements and evidence show; nothing is printed when they do not hold."""
+
+    verb: ClassVar[str] = "attest verify"
 
     holds: Literal[True] = Field(description="always true")
     build: dict[str, str | int] | None = Field(

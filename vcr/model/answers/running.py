@@ -1,6 +1,6 @@
 """What is printed of machines, and of this host."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ class ForwardRow(Answer):
 class Machine(Answer):
     """A machine or container that runs: of `up`, `run`, and within `ps`."""
 
+    verb: ClassVar[str] = "up, run"
+
     name: str = Field(description="of the project")
     project: str = Field(description="its directory")
     profile: str = Field(description="its profile")
@@ -30,17 +32,23 @@ class Machine(Answer):
 class Ps(Answer):
     """The machines of this user."""
 
+    verb: ClassVar[str] = "ps"
+
     machines: list[Machine] = Field(description="each one")
 
 
 class Down(Answer):
     """What was stopped."""
 
+    verb: ClassVar[str] = "down"
+
     stopped: list[str] = Field(description="names of projects")
 
 
 class Exec(Answer):
     """What a command in a machine did."""
+
+    verb: ClassVar[str] = "exec, cat"
 
     code: int = Field(description="its exit code")
     stdout: str = Field(description="its output; bytes that are not UTF-8 are replaced")
@@ -50,12 +58,16 @@ class Exec(Answer):
 class Cp(Answer):
     """What was copied."""
 
+    verb: ClassVar[str] = "cp"
+
     source: str = Field(description="as it was given")
     target: str = Field(description="likewise")
 
 
 class SshConfig(Answer):
     """How ssh reaches a machine."""
+
+    verb: ClassVar[str] = "ssh-config"
 
     host: str = Field(description="its name for ssh")
     config: str = Field(description="lines of ssh_config(5)")
@@ -72,5 +84,7 @@ class Finding(Answer):
 
 class Doctor(Answer):
     """What this host has and lacks."""
+
+    verb: ClassVar[str] = "doctor"
 
     findings: list[Finding] = Field(description="each one")

@@ -1,5 +1,7 @@
 """What is printed of exports, registries and caches."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from vcr.model.answers.base import Answer
@@ -7,6 +9,8 @@ from vcr.model.answers.base import Answer
 
 class Export(Answer):
     """What was exported."""
+
+    verb: ClassVar[str] = "export"
 
     path: str = Field(description="the new directory")
     manifest: str = Field(description="digest of its manifest.json")
@@ -16,6 +20,8 @@ class Export(Answer):
 class Nbd(Answer):
     """The drive that is being served."""
 
+    verb: ClassVar[str] = "export --nbd"
+
     uri: str = Field(description="for clients")
     pid: int = Field(description="of the server")
     size: int = Field(description="of the drive, in bytes")
@@ -24,12 +30,16 @@ class Nbd(Answer):
 class Push(Answer):
     """What was pushed."""
 
+    verb: ClassVar[str] = "push"
+
     to: str = Field(description="where to")
     digest: str = Field(description="of the index")
 
 
 class Pull(Answer):
     """What was pulled, and is as it was exported."""
+
+    verb: ClassVar[str] = "pull"
 
     origin: str = Field(alias="from", description="where from")
     path: str = Field(description="the new directory")
@@ -38,6 +48,8 @@ class Pull(Answer):
 
 class CachePush(Answer):
     """What was put into a binary cache."""
+
+    verb: ClassVar[str] = "cache push"
 
     to: str = Field(description="the cache")
     paths: int = Field(description="how many store paths")
@@ -57,6 +69,8 @@ class CacheRow(Answer):
 class CacheInfo(Answer):
     """Where the stages of a project are."""
 
+    verb: ClassVar[str] = "cache info"
+
     stages: list[CacheRow] = Field(description="each one")
 
 
@@ -70,6 +84,8 @@ class PruneRow(Answer):
 
 class Prune(Answer):
     """What was removed."""
+
+    verb: ClassVar[str] = "prune"
 
     removed: list[PruneRow] = Field(description="each thing")
     freed: int = Field(description="bytes")
