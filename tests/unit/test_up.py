@@ -112,7 +112,7 @@ def test_what_is_not_healthy_is_started_anew(context: Context, record: Record) -
     assert "it is starting" in told(context)
 
 
-def test_it_is_not_stopped_for_a_port_that_cannot_be_had(context: Context, record: Record) -> None:
+def test_it_is_not_stopped_for_a_port_that_is_taken(context: Context, record: Record) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
