@@ -47,7 +47,7 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 def new_directory(target: Path) -> Iterator[Path]:
     """Yield a directory beside TARGET that takes its name when the block ends well.
 
-    TARGET must be empty or not there; raises UsageError, and HostError when the host
+    TARGET must be empty or missing; raises UsageError, and HostError when the host
     does not let it be made. What a killed vcr left half-written for TARGET is removed.
     """
     _refuse_what_is_there(target)
@@ -89,7 +89,7 @@ def scratch_directory() -> Iterator[Path]:
 
 
 def remove_abandoned(directory: Path) -> bool:
-    """Remove the scratch DIRECTORY unless a vcr that works holds it; tell whether it did."""
+    """Remove the scratch DIRECTORY unless a vcr that works holds it; return whether it did."""
     if directory.is_symlink() or not directory.is_dir() or directory.stat().st_uid != os.geteuid():
         return False
     with flocked(directory) as is_held:

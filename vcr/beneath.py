@@ -42,7 +42,7 @@ class Below:
     def at(self, names: Sequence[str]) -> tuple[int, str]:
         """Return the directory above NAMES and the last of them, for calls with dir_fd.
 
-        It is open until the next call. Raises OSError when something above is no directory.
+        It is open until the next call. Raises OSError when something above is not a directory.
         """
         above, (last, near) = tuple(names[:-1]), self._last
         if above != last:

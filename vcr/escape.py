@@ -62,7 +62,7 @@ def visible_colours(line: str) -> str:
 def without_colours(line: str) -> str:
     """Return LINE, what a program printed, as a terminal without colours leaves it.
 
-    After a carriage return a line is written anew: what stood there before is gone.
+    After a carriage return a line is written again: what stood there before is gone.
     """
     return _SGR.sub("", line).rstrip("\r\n").rpartition("\r")[2]
 

@@ -40,7 +40,7 @@ class Reader(Protocol):
 def open_regular(path: Path) -> BufferedReader:
     """Open the regular file at PATH for reading; raises OSError, also for any other kind.
 
-    A FIFO without a writer and a terminal are not waited for: open(2), O_NONBLOCK, O_NOCTTY.
+    vcr does not wait for a FIFO without a writer or a terminal: open(2), O_NONBLOCK, O_NOCTTY.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)

@@ -131,7 +131,7 @@ def spawn(
 def attach(argv: Sequence[Arg], *, stdin: int | None, stdout: int, stderr: int) -> int:
     """Run ARGV with these file descriptors in this session; return the exit code a shell says.
 
-    Signals to end are passed on to it; told twice, this process ends it. Raises HostError.
+    Signals to end are passed on to it; at the second one, this process ends it. Raises HostError.
     """
     words = tuple(str(word) for word in argv)
     try:

@@ -1,4 +1,4 @@
-"""How long work shows itself: live on a terminal, one contiguous block a step on CI.
+"""How progress is shown: live on a terminal, one contiguous block a step on CI.
 
 A step that was cached says so, a step that ran says why, and a failure shows
 everything the step printed. Renderers only write to the stream they are given, and

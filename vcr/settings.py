@@ -1,4 +1,4 @@
-"""The one door to the environment: where vcr keeps things and how it shows itself.
+"""The one door to the environment: where vcr keeps files and how it shows progress.
 
 Read once at start; everything below the command line gets a Settings and never
 looks at os.environ. Ambient values never reach a build (see `vcr.process`).
@@ -85,7 +85,7 @@ def without_legacy_ciphers() -> None:
 
 
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:
-    """Read PREFIX=REPLACEMENT words; one that is none means nothing."""
+    """Read PREFIX=REPLACEMENT words; an invalid word is ignored."""
     words = (word.partition("=") for word in text.split())
     return tuple((prefix, replacement) for prefix, equals, replacement in words if equals)
 

@@ -118,7 +118,7 @@ def test_an_unknown_user_is_named_with_its_line(vcr: Any, project: Path) -> None
 def test_nothing_to_run_is_said(vcr: Any, project: Path) -> None:
     write(project)
     done = vcr("build", project, code=1)
-    assert "the image says nothing about what to run" in done.stderr
+    assert "the image does not say what to run" in done.stderr
     assert "fix: add a CMD to the Dockerfile" in done.stderr
 
 

@@ -140,7 +140,7 @@ def test_root_has_few_capabilities_and_home_is_kept() -> None:
 
 
 def test_an_image_without_a_command_cannot_be_run() -> None:
-    with pytest.raises(Failure, match="says nothing about what to run"):
+    with pytest.raises(Failure, match="does not say what to run"):
         command_of({"Cmd": []})
 
 

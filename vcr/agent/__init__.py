@@ -1,1 +1,1 @@
-"""The protocol with the guest: its agent's client, and a server for where there is no guest."""
+"""The protocol with the guest: its agent's client, and a server where there is no guest."""

@@ -65,7 +65,7 @@ class _Entry(tarfile.TarInfo):
 
 @contextmanager
 def well_formed() -> Iterator[None]:
-    """Raise VcrError where the block reads what is no archive, the contents of files included."""
+    """Raise VcrError where the block reads data, also of files, that is not an archive."""
     try:
         yield
     except BROKEN as error:

@@ -17,7 +17,7 @@ MAX_OUTPUT = 4 << 10  # bytes of a health command's, that are kept
 
 
 class NoAnswerError(Exception):
-    """The other side is not there, or not yet."""
+    """The other side does not exist, or not yet."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Agent:
         return _exchange(self.path, [request], timeout)
 
     def is_up(self) -> bool:
-        """Tell whether the guest has come as far as its agent."""
+        """Return whether the guest has started its agent."""
         try:
             return self.ask("ping", 2.0) == "pong"
         except NoAnswerError:
@@ -64,7 +64,7 @@ def number(text: str, most: int) -> int:
 
 
 def quit_qemu(monitor: Path) -> None:
-    """Tell QEMU to end at once: https://www.qemu.org/docs/master/interop/qmp-spec.html."""
+    """Ask QEMU to end at once: https://www.qemu.org/docs/master/interop/qmp-spec.html."""
     commands = [json.dumps({"execute": name}) for name in ("qmp_capabilities", "quit")]
     with suppress(NoAnswerError):
         _exchange(monitor, commands, 2.0)

@@ -43,7 +43,7 @@ class Timed(io.RawIOBase):
 
 
 def http_status(address: str, port: int, path: str, seconds: float) -> int:
-    """Ask for PATH with GET; return the status. Raises OSError, and ValueError for what is no HTTP.
+    """Ask for PATH with GET; return the status. Raises OSError, and ValueError if it is not HTTP.
 
     RFC 9112, sections 3 and 4.
     """

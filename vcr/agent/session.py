@@ -34,7 +34,7 @@ class Streams:
 
 
 def carry_out(base: Path, request: Request, streams: Streams, when_busy: Callable[[], None]) -> int:
-    """Have REQUEST carried out with STREAMS; return its exit code.
+    """Have REQUEST run with STREAMS; return its exit code.
 
     BASE is what the machine's ports are named after. Raises NoAnswerError, and
     KeyboardInterrupt at the second of two signals; either ends the task.

@@ -34,7 +34,7 @@ def pack(source: Path, out: IO[bytes], left_out: Say) -> None:
     """Write the file or directory SOURCE to OUT, by its own name; raises OSError.
 
     What is on another file system, and what is neither file, directory nor link, is left
-    out, and LEFT_OUT told so.
+    out, and LEFT_OUT called.
     """
     top = source.lstat()
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
@@ -113,7 +113,7 @@ def unpack(stream: IO[bytes], target: str, left_out: Say) -> Path:
     """Write what STREAM has at its top to the path TARGET or, if that is a directory, into it.
 
     Returns where. It appears whole or not at all; a file replaces a file, a directory nothing.
-    LEFT_OUT is told of what is not written. Raises UsageError, HostError, VcrError.
+    LEFT_OUT is called with what is not written. Raises UsageError, HostError, VcrError.
     """
     try:
         with well_formed():
@@ -146,7 +146,7 @@ def _unpack(archive: Iterator[Entry], target: str, left_out: Say) -> Path:
 
 
 def _place(target: str, top: str, *, is_directory: bool) -> Path:
-    """Return where something called TOP comes to be; raises UsageError."""
+    """Return the target of something called TOP; raises UsageError."""
     place = Path(target)
     if place.is_dir():
         place /= top
@@ -188,7 +188,7 @@ def unpack_all(first: Entry, rest: Iterator[Entry], below: Below, left_out: Say)
 
 
 def stays_inside(names: Sequence[str], goal: str) -> bool:
-    """Tell whether a link at NAMES, whose first is the copy's own, stays in it with GOAL.
+    """Return whether a link at NAMES, whose first is the copy's own, stays in it with GOAL.
 
     It is read as text. First it goes up, from a directory that was made here; then down only,
     by directories and by links of which the same is true. One that goes up later may lead

@@ -91,7 +91,7 @@ class Maker:
 def witness(
     built: Built, project: Project, source: Revision | None, time: str | None, extent: Rebuilt
 ) -> Statement:
-    """Return the statement that building PROJECT anew, from SOURCE, gave what is BUILT.
+    """Return the statement that building PROJECT again, from SOURCE, gave what is BUILT.
 
     EXTENT is how much was built again.
     """

@@ -75,7 +75,7 @@ def run_once(plan: Plan, machine: Mapping[str, Any], digest: str, host: Host) ->
 def rebuild(
     plan: Plan, lock: Digest, source: Mapping[str, Any] | None, host: Host, rebuilt: Rebuilt
 ) -> dict[str, Any]:
-    """Say that building PLAN anew from SOURCE, its lock being LOCK, gave the subjects.
+    """Say that building PLAN again from SOURCE, its lock being LOCK, gave the subjects.
 
     REBUILT is how much was built again, not NOTHING.
     """

@@ -55,7 +55,7 @@ def revision_of(project: Project, plan: Plan, git: Callable[[], Git]) -> Revisio
 
 
 def warn_of_changes(ui: Ui, source: Revision | None) -> None:
-    """Tell the user when what was built is not the commit that a statement will name."""
+    """Warn the user when what was built is not the commit that a statement will name."""
     if source is not None and source.changed:
         more = len(source.changed) - SHOWN
         names = ", ".join(source.changed[:SHOWN]) + (f" and {more} more" if more > 0 else "")
@@ -73,7 +73,7 @@ class _Parts:
     tree: Path
 
     def enters(self, directory: str) -> bool:
-        """Tell whether something in DIRECTORY of the commit may take part."""
+        """Return whether something in DIRECTORY of the commit may take part."""
         place = self.tree / directory
         return place.is_relative_to(self.project.context) or any(
             path.is_relative_to(place) for path in (self.project.context, *self._own())
@@ -132,7 +132,7 @@ class _Parts:
 
 
 def _is_same(path: Path, entry: Entry | None, objects: Objects) -> bool:
-    """Tell whether what is at PATH is ENTRY; nothing is the same as nothing."""
+    """Return whether what is at PATH is ENTRY; nothing is the same as nothing."""
     try:
         mode = path.lstat().st_mode
         if stat.S_ISDIR(mode):

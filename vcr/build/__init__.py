@@ -1,1 +1,1 @@
-"""From a plan to the digest ladder: Nix is driven, its results kept, its reasons told."""
+"""From a plan to the digest ladder: Nix is driven, its results kept, its reasons shown."""

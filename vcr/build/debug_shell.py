@@ -1,6 +1,6 @@
 """`vcr build --debug-shell`: a shell in the build machine of a RUN that has failed.
 
-The step is carried out once more outside of Nix, as `vcr lock` does it, in the same machine:
+The step is run once more outside of Nix, as `vcr lock` does it, in the same machine:
 layers, user, directory, environment, mounts and network are those of the build, which is
 what is locked and no more. Its /init has a shell besides (guest/step/shell.go). Nothing of
 the project runs on this host, and nothing of the shell gets into a build.
@@ -53,7 +53,7 @@ def open_shell(builder: Builder, plan: Plan, ident: str, seat: Seat) -> None:
         shown.because("the build machine has one now")
     try:
         job = read_job(step.Job, str(built))
-        ui.note(f"{step.title(job.spec.argv)} is carried out once more, for a shell where it ends")
+        ui.note(f"{step.title(job.spec.argv)} is run once more, with a shell where it ends")
         with scratch_directory() as scratch:
             _boot(job, scratch, seat, ui)
     except Failure as failure:

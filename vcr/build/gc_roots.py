@@ -31,7 +31,7 @@ class Rule:
     busy: frozenset[str] = frozenset()  # projects whose newest builds stay
 
     def chooses(self, number: int, used: float, key: str = "") -> bool:
-        """Tell whether what was USED last, the NUMBERth from 0 of its kind, may go."""
+        """Return whether what was USED last, the NUMBERth from 0 of its kind, may go."""
         keep = max(self.keep, 1) if key in self.busy else self.keep
         return number >= keep and used <= time.time() - self.age
 
@@ -126,7 +126,7 @@ def olds_of(project: Path, rule: Rule) -> Iterator[Old]:
 
 
 def is_gone(project: Path) -> bool:
-    """Tell whether the directory that the roots PROJECT are of is not there any more."""
+    """Return whether the directory that the roots PROJECT are of is not there any more."""
     try:
         return not Path((project / PROJECT).read_text(encoding="utf-8").rstrip("\n")).is_dir()
     except OSError:  # of a version of vcr that did not note it

@@ -30,7 +30,7 @@ class Build:
     drvs: Mapping[str, Path]
 
     def agrees(self, drvs: Mapping[str, Path]) -> bool:
-        """Tell whether DRVS are of the same build: other stages of it, or the same."""
+        """Return whether DRVS are of the same build: other stages of it, or the same."""
         return all(self.drvs.get(stage, drv) == drv for stage, drv in drvs.items())
 
 

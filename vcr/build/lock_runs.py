@@ -1,4 +1,4 @@
-"""Locks what RUN steps ask the network for: carries them out once, recording.
+"""Locks what RUN steps ask the network for: runs them once and records the answers.
 
 Steps are tried in order, offline and with what is locked already; only one that asks
 for more is carried out with a network. What succeeds stays in the Nix store, so that
@@ -100,7 +100,7 @@ class StepLocker:
         return lock.model_copy(update={"runs": runs, "bodies": {**lock.bodies, **recorder.bodies}})
 
     def _carry_out(self, plan: Plan, ident: str, run: Run) -> Recorder:
-        """Carry out a step with a recorder for its network; raises VcrError when it fails."""
+        """Run a step with a recorder for its network; raises VcrError when it fails."""
         file = self.builder.build_layer(plan, ident, self._say, part="jobs")
         job = read_job(step.Job, str(file))
         recorder = self.recorder(self._say)

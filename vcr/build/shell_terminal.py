@@ -35,7 +35,7 @@ class Seat:
 
     @property
     def is_terminal(self) -> bool:
-        """Tell whether there is anybody to sit at it."""
+        """Return whether there is anybody to sit at it."""
         return os.isatty(self.stdin) and os.isatty(self.output)
 
 

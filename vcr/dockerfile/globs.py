@@ -37,7 +37,7 @@ class Glob:
 
     @property
     def is_star(self) -> bool:
-        """Tell whether any text is of it."""
+        """Return whether any text is of it."""
         return len(self.sizes) > 1 and not any(self.sizes)
 
     def match(self, text: str, begin: int = 0, *, greedy: bool) -> int | None:

@@ -49,7 +49,7 @@ class Ignore:
         return cls(tuple(rules))
 
     def ignores(self, path: str) -> bool:
-        """Tell whether PATH (relative, with slashes) is left out of the context."""
+        """Return whether PATH (relative, with slashes) is left out of the context."""
         parts, matched = path.split("/"), frozenset[int]()
         for count in range(len(parts)):
             matched = self.matched("/".join(parts[: count + 1]), matched)
@@ -64,12 +64,12 @@ class Ignore:
         )
 
     def leaves_out(self, matched: frozenset[int]) -> bool:
-        """Tell whether a path that these rules match is left out: the last of them decides."""
+        """Return whether a path that these rules match is left out: the last of them decides."""
         return bool(matched) and not self.rules[max(matched)].negated
 
     @property
     def takes_back(self) -> bool:
-        """Tell whether something below an ignored directory may be part of the context."""
+        """Return whether something below an ignored directory may be part of the context."""
         return any(rule.negated for rule in self.rules)
 
 

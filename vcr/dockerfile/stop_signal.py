@@ -17,7 +17,7 @@ LARGEST = 64
 
 
 def is_signal(text: str) -> bool:
-    """Tell whether TEXT is a signal: SIGTERM, term, 15, SIGRTMIN+3."""
+    """Return whether TEXT is a signal: SIGTERM, term, 15, SIGRTMIN+3."""
     if text.isascii() and text.isdecimal():
         return 0 < int(text[:9]) <= LARGEST  # BuildKit takes any; a kernel has 64
     name = text.upper().removeprefix("SIG")

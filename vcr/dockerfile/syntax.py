@@ -114,7 +114,7 @@ class Instruction:
         return values[-1] if values else None
 
     def switch(self, name: str) -> bool:
-        """Tell whether the boolean flag NAME is on; raises UsageError for another value."""
+        """Return whether the boolean flag NAME is on; raises UsageError for another value."""
         value = self.flag(name)
         if value not in {None, "", "true", "false"}:
             raise mistake(self.at, f"--{name} is true or false, not {value!r}")

@@ -42,9 +42,9 @@ def mistake(at: Position, what: str, *, why: str = "", fix: str = "") -> UsageEr
 
 
 def is_unfit(text: str) -> bool:
-    """Tell whether TEXT cannot be a word of a command or the name of a file.
+    """Return whether TEXT cannot be a word of a command or the name of a file.
 
-    Half of a surrogate pair, which JSON can write, is no character.
+    Half of a surrogate pair, which JSON can write, is not a character.
     """
     return "\0" in text or any("\ud800" <= char <= "\udfff" for char in text)
 

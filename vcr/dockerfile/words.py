@@ -111,7 +111,7 @@ class Expander:
     def _until(self, text: str, at: int, stop: str, *, pattern: bool = False) -> tuple[str, int]:
         """Expand from AT up to an unquoted STOP character, which is not consumed.
 
-        In a PATTERN an escaped character stays marked, so that it is no wildcard.
+        In a PATTERN an escaped character stays marked, so that it is not a wildcard.
         """
         out = _Text(at)
         while at < len(text) and not (stop and text[at] in stop):

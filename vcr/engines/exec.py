@@ -1,4 +1,4 @@
-"""Into what runs, wherever it does: a machine, a container of ours, one of Docker or Podman.
+"""Into what runs, wherever it does: a machine, a container of vcr, one of Docker or Podman.
 
 Each carries out a Request with file descriptors of this process; a command's exit code comes
 back, of the other tasks 0 for success. Everything raises NoAnswerError, HostError.
@@ -30,10 +30,10 @@ class Inside(Protocol):
 
     @property
     def has_system(self) -> bool:
-        """Tell whether there is a machine around the app's container."""
+        """Return whether there is a machine around the app's container."""
 
     def carry_out(self, request: Request, streams: Streams) -> int:
-        """Carry REQUEST out with STREAMS; return its exit code."""
+        """Run REQUEST with STREAMS; return its exit code."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Logs that something hostile may write: bounded on the disk, and read within bounds.
 
 What is old in a log is given back to the file system by punching a hole: no byte changes its
-place, so whoever writes or follows it goes on, and nothing that was just written is lost.
+place, so whoever writes or follows it continues, and nothing that was just written is lost.
 fallocate(2), lseek(2). Where there are no holes a log is emptied instead.
 """
 
@@ -21,7 +21,7 @@ KEEP_SIZE, PUNCH_HOLE = 1, 2  # linux/falloc.h
 
 
 def shorten(path: Path) -> bool:
-    """Shorten the log at PATH if it has grown too large; tell whether it did. Raises OSError."""
+    """Shorten the log at PATH if it has grown too large; return whether it did. Raises OSError."""
     handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(handle)
@@ -35,7 +35,7 @@ def shorten(path: Path) -> bool:
 
 
 def _punch(handle: int, end: int) -> bool:
-    """Make the file HANDLE a hole up to byte END; tell whether that can be done here."""
+    """Make the file HANDLE a hole up to byte END; return whether that can be done here."""
     call = ctypes.CDLL(None, use_errno=True).fallocate
     call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
     return end > 0 and call(handle, KEEP_SIZE | PUNCH_HOLE, 0, end) == 0

@@ -117,7 +117,7 @@ def write_layout(export: Path, manifest: Manifest, root: Path) -> Digest:
 
 
 def unpack_layout(root: Path, target: Path) -> None:
-    """Make the export in the OCI layout at ROOT anew, in the directory TARGET.
+    """Make the export in the OCI layout at ROOT again, in the directory TARGET.
 
     Every file is taken by its digest, and the index has to be the one that the export makes,
     byte for byte. Raises MismatchError.

@@ -108,7 +108,7 @@ def read_manifest(data: bytes) -> Manifest:
 
 
 def is_path(text: str) -> bool:
-    """Tell whether TEXT can be the path of a file in an export."""
+    """Return whether TEXT can be the path of a file in an export."""
     return re.fullmatch(_PATH, text) is not None
 
 

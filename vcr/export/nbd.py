@@ -90,7 +90,7 @@ class Server:
         return self.child.pid
 
     def wait(self) -> None:
-        """Return never: raises VcrError when it ends by itself, KeyboardInterrupt when told to."""
+        """Wait without an end: raises VcrError when it ends, KeyboardInterrupt on a signal."""
         self.child.wait()
         raise _ended(self.log)
 

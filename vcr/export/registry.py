@@ -53,7 +53,7 @@ class Reference:
 
     @property
     def is_loopback(self) -> bool:
-        """Tell whether the registry is on this host, so that nobody listens in."""
+        """Return whether the registry is on this host, so that nobody listens in."""
         if self.host == "localhost":
             return True
         try:
@@ -88,7 +88,7 @@ def push(skopeo: Skopeo, export: Path, reference: Reference) -> Digest:
 
 
 def write(export: Path, target: Path) -> Digest:
-    """Write the EXPORT as an OCI layout into TARGET, empty or not there; raises as `push`."""
+    """Write the EXPORT as an OCI layout into TARGET, empty or missing; raises as `push`."""
     manifest = check_export(export)
     with new_directory(target) as root:
         digest = write_layout(export, manifest, root)
@@ -97,7 +97,7 @@ def write(export: Path, target: Path) -> Digest:
 
 
 def pull(skopeo: Skopeo, reference: Reference, target: Path, expected: str) -> Manifest:
-    """Pull the export at REFERENCE into TARGET, empty or not there; return its manifest.
+    """Pull the export at REFERENCE into TARGET, empty or missing; return its manifest.
 
     EXPECTED is the digest that its manifest must have, or "". Raises FetchError, MismatchError.
     """

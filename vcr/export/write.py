@@ -47,7 +47,7 @@ def stages_for(profile: str) -> tuple[str, ...]:
 
 
 def write_export(built: Built, target: Path) -> Manifest:
-    """Write what was BUILT into TARGET, which is empty or not there; return its manifest.
+    """Write what was BUILT into TARGET, which is empty or missing; return its manifest.
 
     Raises UsageError, HostError and, when the store does not hold what the ladder says,
     MismatchError.

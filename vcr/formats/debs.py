@@ -224,7 +224,7 @@ def _bytecode(tree: Tree) -> None:
 
 
 def _compile(source: bytes, path: str) -> bytes:
-    """Return the .pyc of SOURCE, empty for what is no Python (test data of some packages)."""
+    """Return the .pyc of SOURCE, empty for what is not Python (test data of some packages)."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Errors of builders, told so that vcr can show them as its own.
+"""Errors of builders, printed so that vcr can show them as its own.
 
 A builder that fails for a reason the user can do something about prints one line,
 `vcr-error: {"what": ..., "why": ..., "fix": ..., "code": ...}`, and exits 1. The code is ""

@@ -23,7 +23,7 @@ class Pattern(Protocol):
     """What a path can be compared with."""
 
     def match(self, path: str) -> bool:
-        """Tell whether all of PATH is of this pattern."""
+        """Return whether all of PATH is of this pattern."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class _Automaton:
 
 
 def has_wildcard(pattern: str) -> bool:
-    """Tell whether PATTERN can match anything but itself."""
+    """Return whether PATTERN can match anything but itself."""
     return any(char in WILDCARDS for char in pattern)
 
 
@@ -136,7 +136,7 @@ def _part(pattern: str, at: int, *, double_star: bool) -> tuple[str, int]:
 
 
 def _is_suffix(rest: str) -> bool:
-    """Tell whether `**` and REST match what ends in REST: `**.pem`, but not `**/a`, `**a*`.
+    """Return whether `**` and REST match what ends in REST: `**.pem`, but not `**/a`, `**a*`.
 
     https://github.com/moby/patternmatcher, suffixMatch: no slash need stand before it.
     """

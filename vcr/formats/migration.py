@@ -132,7 +132,7 @@ def _read_memory(data: bytes) -> tuple[bytes, _Memory, _Reader]:
 
 
 def _skip_configuration(reader: _Reader) -> bool:
-    """Pass the machine's name and capabilities; tell whether shared memory is left out."""
+    """Pass the machine's name and capabilities; return whether shared memory is left out."""
     if reader.number(1) != CONFIGURATION:
         raise Failure("QEMU's state has no configuration")
     reader.take(reader.number(4))

@@ -76,7 +76,7 @@ def _document(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Failure("the image's manifest or config is malformed", why=str(error)) from None
     if not isinstance(content, dict):
-        raise Failure("the image's manifest or config is malformed", why="it is no object")
+        raise Failure("the image's manifest or config is malformed", why="it is not an object")
     return content
 
 
@@ -93,7 +93,7 @@ class Layout:
     def checked(self, descriptor: Any) -> Path:
         """Return the path of a blob whose digest and size are what DESCRIPTOR says.
 
-        Raises Failure, also for what is no descriptor.
+        Raises Failure, also for what is not a descriptor.
         """
         told = descriptor if isinstance(descriptor, dict) else {}
         digest, size = told.get("digest"), told.get("size")

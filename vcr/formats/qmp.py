@@ -59,7 +59,7 @@ class Monitor:
         self._socket.close()
 
     def command(self, name: str, **arguments: object) -> Any:
-        """Carry out a command and return what it returns; raises Failure."""
+        """Run a command and return what it returns; raises Failure."""
         request = json.dumps({"execute": name, "arguments": arguments}) + "\n"
         try:
             self._lines.write(request.encode())
@@ -83,7 +83,7 @@ class Monitor:
                 if event.get("event") == name:
                     return _object(event.get("data", {}))
         except TimeoutError:
-            raise Failure(f"QEMU did not come to {name} in {timeout:g} seconds") from None
+            raise Failure(f"QEMU did not reach {name} in {timeout:g} seconds") from None
         finally:
             self._socket.settimeout(None)
 
@@ -94,7 +94,7 @@ class Monitor:
         self._wait_for_migration("save")
 
     def load_state(self, path: Path) -> None:
-        """Go on from the state in the file at PATH; raises Failure."""
+        """Continue from the state in the file at PATH; raises Failure."""
         self._ignore_memory()
         self.command("migrate-incoming", channels=_file(path))
         self._wait_for_migration("load")
@@ -125,11 +125,11 @@ class Monitor:
         if not line:
             raise Failure("QEMU ended")
         if not line.endswith(b"\n"):
-            raise Failure("QEMU ended, or says what has no end")
+            raise Failure("QEMU ended, or sends endless output")
         try:
             return _object(json.loads(line))
         except (ValueError, RecursionError) as error:
-            raise Failure("QEMU says what is no JSON", why=str(error)) from None
+            raise Failure("QEMU sends something that is not JSON", why=str(error)) from None
 
 
 def _object(value: Any) -> dict[str, Any]:

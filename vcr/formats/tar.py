@@ -78,7 +78,7 @@ def entries(path: Path) -> Iterator[tuple[str, Node | str]]:
     try:
         yield from _entries(path)
     except _BROKEN as error:
-        raise Failure(f"{path.name} is not a good tar archive", why=str(error)) from None
+        raise Failure(f"{path.name} is not a valid tar archive", why=str(error)) from None
 
 
 def _entries(path: Path) -> Iterator[tuple[str, Node | str]]:
@@ -134,7 +134,7 @@ def _content(path: Path, info: tarfile.TarInfo) -> Content:
     at = stored = 0
     for start, length in pieces or ((0, info.size),):
         if not at <= start <= start + length <= info.size:
-            raise Failure(f"{path.name}: {info.name!r} is no sparse file that can be")
+            raise Failure(f"{path.name}: {info.name!r} is not a valid sparse file")
         at, stored = start + length, stored + length
     if info.offset_data + stored > path.stat().st_size:
         raise Failure(f"{path.name}: {info.name!r} is cut off")
@@ -158,11 +158,11 @@ def apply_layer(tree: Tree, path: Path) -> None:
 
 
 def refuse_device(name: str, node: Node | str, archive: str) -> None:
-    """Refuse a device node of an ARCHIVE that is no layer of a base image."""
+    """Refuse a device node of an ARCHIVE that is not a layer of a base image."""
     if isinstance(node, Node) and node.kind in {"char", "block"}:
         raise Failure(
             f"{archive} holds the device {name}",
-            why="devices are taken from base images only",
+            why="only base images may contain devices",
             fix="leave it out of the archive",
         )
 
@@ -243,7 +243,7 @@ class _Reader(io.RawIOBase):
 
 
 def is_archive(path: Path) -> bool:
-    """Tell whether the file at PATH is an uncompressed tar archive."""
+    """Return whether the file at PATH is an uncompressed tar archive."""
     try:
         with tarfile.open(path, "r:", tarinfo=BoundedInfo):
             return path.stat().st_size > 0

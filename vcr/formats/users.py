@@ -94,7 +94,7 @@ def _is_number(text: str) -> bool:
 
 def _number(text: str) -> int:
     if not _is_id(text):
-        raise Failure(f"{text} is no user or group number", fix=f"the largest is {MAX_ID}")
+        raise Failure(f"{text} is not a user or group number", fix=f"the largest is {MAX_ID}")
     return int(text)
 
 

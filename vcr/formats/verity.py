@@ -57,7 +57,7 @@ class Verity:
 
     @property
     def is_well_formed(self) -> bool:
-        """Tell whether every value is of its kind: JSON promises none."""
+        """Return whether every value is of its kind: JSON promises none."""
         texts = (self.root_hash, self.salt, self.uuid)
         if not all(isinstance(text, str) for text in texts):
             return False

@@ -72,7 +72,7 @@ def _debian(locked: LockedDebian, base: Base) -> Iterator[str]:
 
 
 def _is_of(locked: LockedImage, base: Base) -> bool:
-    """Tell whether LOCKED is of the repository, or the kind of place, that BASE names."""
+    """Return whether LOCKED is of the repository, or the kind of place, that BASE names."""
     if base.oci:
         return locked.reference.startswith(LAYOUT)
     repository = _without_tag(str(base.image))

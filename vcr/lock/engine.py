@@ -1,6 +1,6 @@
 """Which engine runs the prod machine, and of which version: an input like any other.
 
-The version is that of vcr's own toolchain, by its pins; so a lock says which hashes can
+The version is that of vcr's toolchain, by its pins; so a lock says which hashes can
 be expected of it.
 """
 

@@ -22,7 +22,7 @@ class Known:
     directory: Path
 
     def has(self, *entry: BaseModel) -> bool:
-        """Tell whether ENTRY is known: what was asked for, and what is locked for it."""
+        """Return whether ENTRY is known: what was asked for, and what is locked for it."""
         return self._path(*entry).is_file()
 
     def add(self, *entry: BaseModel) -> None:

@@ -87,7 +87,7 @@ class Recorder:
                     return
 
     def _reply(self, port: io.BufferedRWPair, reply: Mapping[str, object], body: bytes) -> bool:
-        """Send REPLY and BODY; tell whether there is still a machine."""
+        """Send REPLY and BODY; return whether there is still a machine."""
         try:
             port.write(json.dumps(reply).encode() + b"\n" + body)
             port.flush()

@@ -78,7 +78,7 @@ def _is_header(item: tuple[object, object]) -> bool:
 
 
 def _is_text(text: str) -> bool:
-    """Tell whether TEXT is UTF-8: JSON may have halves of pairs."""
+    """Return whether TEXT is UTF-8: JSON may have halves of pairs."""
     try:
         text.encode()
     except UnicodeEncodeError:

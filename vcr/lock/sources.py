@@ -1,4 +1,4 @@
-"""Where the bytes behind an address can be had while locking.
+"""Where vcr fetches the bytes behind an address while locking.
 
 The address is the identity; a mirror is only a nearer place. Bytes of a mirror are
 taken for an address of the Debian snapshot archive when they are what was there then:
@@ -51,14 +51,14 @@ class Sources:
         yield url
 
     def is_answer(self, url: str, status: int, body: bytes) -> bool:
-        """Tell whether what a nearer place said, STATUS and BODY, will do for URL."""
+        """Return whether what a nearer place said, STATUS and BODY, will do for URL."""
         if any(url.startswith(prefix) for prefix, _ in self.replaced):
             return status != 404  # it may not have everything; else its word is taken
         return status == 200 and is_what_was_there(url, body)
 
 
 def is_what_was_there(url: str, body: bytes) -> bool:
-    """Tell whether BODY, had from a mirror, is what the snapshot address URL stands for."""
+    """Return whether BODY, had from a mirror, is what the snapshot address URL stands for."""
     match = _SNAPSHOT.fullmatch(url)
     release = _RELEASE.fullmatch(match[2]) if match else None
     if match is None or release is None:
@@ -73,7 +73,7 @@ def is_what_was_there(url: str, body: bytes) -> bool:
 
 
 def is_permanent(url: str) -> bool:
-    """Tell whether what is at URL will be there for good."""
+    """Return whether what is at URL will be there for good."""
     match = _SNAPSHOT.fullmatch(url)
     if match is not None and _RELEASE.fullmatch(match[2]):
         return False  # it is, but a mirror of this host may be all there is to ask later

@@ -1,4 +1,4 @@
-"""What to write in vcr.toml for an image that cannot be had: the Debian packages that do its work.
+"""What to write in vcr.toml for an image that cannot be fetched: Debian packages like it.
 
 The images are the official ones that public Dockerfiles name most. A package is of trixie, for
 each architecture.

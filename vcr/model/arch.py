@@ -32,5 +32,5 @@ def native_arch() -> Arch:
 
 
 def has_kvm(arch: Arch) -> bool:
-    """Tell whether this host runs machines of ARCH by itself: fast, and never the same twice."""
+    """Return whether this host runs machines of ARCH by itself: fast, and never the same twice."""
     return platform.machine() == MACHINES.get(arch) and os.access("/dev/kvm", os.R_OK | os.W_OK)

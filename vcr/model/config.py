@@ -173,7 +173,7 @@ class EngineSection(Section):
 
 
 class BuildSection(Section):
-    """The virtual machines that carry out RUN."""
+    """The virtual machines that run RUN."""
 
     memory: Memory = Field(
         default=2048, description="its memory; a step may use most of it for files"

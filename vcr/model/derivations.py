@@ -21,7 +21,7 @@ class Kind:
     of_project: bool
 
     def fits(self, name: str) -> bool:
-        """Tell whether a derivation called NAME is of this kind."""
+        """Return whether a derivation called NAME is of this kind."""
         if self.pattern.endswith(ANY):
             return name.startswith(self.pattern.removesuffix(ANY))
         return name == self.pattern

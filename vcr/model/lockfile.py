@@ -189,7 +189,7 @@ class LockedEngine(_Sparse):
 
     @property
     def words(self) -> str:
-        """Return all that tells it from others of its name."""
+        """Return everything that distinguishes it from others of its name."""
         kernel = self.kernel and f"with {self.kernel}"
         return " ".join(filter(None, (self.version or self.emulator, kernel)))
 

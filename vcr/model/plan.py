@@ -209,7 +209,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class BuildMachine:
-    """The virtual machines that carry out RUN."""
+    """The virtual machines that run RUN."""
 
     memory_mib: int
     normalize: tuple[str, ...]  # names of vcr.sandbox.normalize.RULES

@@ -22,17 +22,17 @@ class Profile:
 
     @property
     def is_container(self) -> bool:
-        """Tell whether the image runs as a container of this host."""
+        """Return whether the image runs as a container of this host."""
         return self.kind == "container"
 
     @property
     def is_sealed(self) -> bool:
-        """Tell whether it ends in a sealed snapshot."""
+        """Return whether it ends in a sealed snapshot."""
         return self.kind == "snapshot"
 
     @property
     def is_release(self) -> bool:
-        """Tell whether it is made to be deployed: a machine that nobody can look into."""
+        """Return whether it is made to be deployed: a machine that nobody can look into."""
         return self.release == self.name
 
     def stages(

@@ -1,4 +1,4 @@
-"""Plans a base of Debian packages: unpacked, and configured by a RUN of ours if it is to be."""
+"""Plans a base of Debian packages: unpacked, and configured by a RUN of vcr if requested."""
 
 from vcr.dockerfile.state import DEFAULT_PATH, DEFAULT_SHELL
 from vcr.lock.debian.archive import SNAPSHOTS

@@ -51,7 +51,7 @@ def read_command(root: click.Command) -> Verb:
 
 
 def is_shared(parameter: click.Parameter) -> bool:
-    """Tell whether PARAMETER is an option that every command takes."""
+    """Return whether PARAMETER is an option that every command takes."""
     return isinstance(parameter, click.Option) and not parameter.expose_value
 
 

@@ -1,6 +1,6 @@
 r"""Pages for man: vcr(1), and one for each verb.
 
-man(7), https://man7.org/linux/man-pages/man7/groff_man.7.html. There is no date in them:
+man(7), https://man7.org/linux/man-pages/man7/groff_man.7.html. They have no date:
 the same code gives the same bytes.
 """
 
@@ -139,7 +139,7 @@ def _see_also(names: Iterable[str]) -> Iterator[str]:
 
 
 def _line(text: str) -> str:
-    """Return TEXT as a line that is no request of roff."""
+    """Return TEXT as a line that is not a request of roff."""
     escaped = _escaped(text)
     return f"\\&{escaped}" if escaped[:1] in {".", "'"} else escaped
 

@@ -231,7 +231,7 @@ def _fields(source: Source, node: ast.ClassDef) -> Iterator[tuple[str, str, str,
 
 
 def _default(value: ast.expr | None) -> str:
-    """Return a default; of a field that is made anew each time, what makes it."""
+    """Return a default; of a field that is made again each time, what makes it."""
     if isinstance(value, ast.Call) and ast.unparse(value.func) == "field":
         made = {each.arg: ast.unparse(each.value) for each in value.keywords}
         return f"{made['default_factory']}()" if "default_factory" in made else ""

@@ -1,6 +1,6 @@
 """A flame graph of a profile: an SVG that needs nothing else, readable in light and in dark.
 
-A frame is as wide as samples were in it; what it called stands on it. Hovering tells all,
+A frame is as wide as samples were in it; what it called stands on it. Hovering shows details,
 a click goes into a frame, Ctrl-F or / searches. The same profile gives the same bytes.
 """
 

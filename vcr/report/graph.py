@@ -1,7 +1,7 @@
 """What is built of what: the stages of a plan and the layers of its image.
 
-Read from the derivations themselves, so it is what Nix goes by. A node needs another
-when its derivation does, directly or by way of derivations that are no nodes; what is
+Read from the derivations themselves, so it is what Nix uses. A node needs another
+when its derivation does, directly or by way of derivations that are not nodes; what is
 also needed through a third node is left out.
 """
 

@@ -17,7 +17,7 @@ from vcr.report.html import bar, document, folded, paragraph, section, table, wo
 from vcr.ui import human_size
 
 HOW_TO_CHECK = (
-    "Whoever builds the same source gets the same digests; <code>vcr verify</code> compares"
+    "Everybody who builds the same source gets the same digests; <code>vcr verify</code> compares"
     " them, and <code>vcr explain</code> says where two builds part."
 )
 ONE_INSTRUCTION = (
@@ -69,7 +69,7 @@ class Attested:
 
 @dataclass(frozen=True)
 class Report:
-    """What the page tells."""
+    """What the page shows."""
 
     title: str
     about: str  # one line: profile, architecture, epoch

@@ -73,7 +73,7 @@ def check_system(inside: Inside, *, system: bool) -> None:
 
 
 def carry_out(inside: Inside, request: Request, streams: Streams) -> int:
-    """Carry REQUEST out; return its exit code. Raises VcrError when nobody answers."""
+    """Run REQUEST; return its exit code. Raises VcrError when nobody answers."""
     check_system(inside, system=request.system)
     try:
         return inside.carry_out(request, streams)
@@ -82,7 +82,7 @@ def carry_out(inside: Inside, request: Request, streams: Streams) -> int:
 
 
 def answer(inside: Inside, request: Request, stdin: int | None = None) -> Answer:
-    """Carry REQUEST out and keep what it puts out; raises VcrError, also for too much of it."""
+    """Run REQUEST and keep what it puts out; raises VcrError, also for too much of it."""
     with _kept() as out, _kept() as err:
         code = carry_out(inside, request, Streams(stdin, out.fd, err.fd))
         return Answer(code, out.all(), err.all())

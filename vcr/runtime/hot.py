@@ -1,7 +1,7 @@
 """One machine of a project after another, behind ports of this host that stay.
 
 A new one is started beside the one that serves. When it is healthy new connections lead
-to it, and the old one is stopped; when it never is, the old one goes on.
+to it, and the old one is stopped; when it never is, the old one continues.
 """
 
 import socket
@@ -56,12 +56,12 @@ class Hot:
 
     @property
     def is_running(self) -> bool:
-        """Tell whether the machine that serves is still there."""
+        """Return whether the machine that serves is still there."""
         return self.current is not None and self.current.record.is_running
 
     @property
     def shows_source(self) -> bool:
-        """Tell whether the app sees the source directory itself."""
+        """Return whether the app sees the source directory itself."""
         if self.current is None:
             return False
         machine = load_machine(Path(self.current.record.vm))

@@ -27,7 +27,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Clock:
-    """What tells the time, in seconds from any moment, and waits for so many of them."""
+    """What gives the time, in seconds from any moment, and waits for so many of them."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -50,7 +50,7 @@ class Patience:
         return self.check.start_period + self.check.retries * self.check.interval
 
     def is_over(self, begun: float, now: float) -> bool:
-        """Tell whether a failure of a probe that was BEGUN, and that ends NOW, is the last."""
+        """Return whether a failure of a probe that was BEGUN, and that ends NOW, is the last."""
         counts = self.limit is not None or self.check is None or begun >= self.check.start_period
         return counts and now >= self.seconds
 

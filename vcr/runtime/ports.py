@@ -36,7 +36,7 @@ def choose_forwards(guest_ports: Sequence[int], wanted: Iterable[Forward]) -> tu
 
 
 def are_forwarded(wanted: Iterable[Forward], there: Sequence[Forward]) -> bool:
-    """Tell whether what is THERE is as WANTED: each port of the guest that is named by just these.
+    """Return whether THERE is as WANTED: each port of the guest that is named by just these.
 
     A wanted port 0 of this host is any; a port of the guest that is not named may be anywhere.
     """

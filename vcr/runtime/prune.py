@@ -82,7 +82,7 @@ def find_leftovers(records: Records) -> list[Leftover]:
 
 
 def _is_used(machine: Path, needed: set[str]) -> bool:
-    """Tell whether the directory of a MACHINE is of one that runs, or that vcr works at."""
+    """Return whether the directory of a MACHINE is of one that runs, or that vcr works at."""
     project = machine.with_name(machine.name.partition("~")[0])
     if machine.name in needed or project.name in needed or not machine.is_dir():
         return True
@@ -115,7 +115,7 @@ def _scratch(records: Records) -> Iterator[Path]:
 
 
 def _is_free(path: Path) -> bool:
-    """Tell whether PATH is a scratch directory of this user that no vcr works in."""
+    """Return whether PATH is a scratch directory of this user that no vcr works in."""
     if not path.name.startswith(SCRATCH) or not path.is_dir():
         return False
     if path.stat().st_uid != os.geteuid():
@@ -125,7 +125,7 @@ def _is_free(path: Path) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
-    """Tell whether PATH is this user's, and is not only just being made."""
+    """Return whether PATH is this user's, and is not only just being made."""
     status = path.lstat()
     return status.st_uid == os.geteuid() and status.st_mtime < time.time() - MADE_SECONDS
 
@@ -140,7 +140,7 @@ def _mounted() -> str:
 
 
 def _is_abandoned(path: Path) -> bool:
-    """Tell whether PATH is a file that vcr.atomic did not finish."""
+    """Return whether PATH is a file that vcr.atomic did not finish."""
     if not _WRITTEN.fullmatch(path.name):
         return False
     return path.lstat().st_mtime < time.time() - WRITTEN_SECONDS

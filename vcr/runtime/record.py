@@ -51,7 +51,7 @@ class Record:
 
     @property
     def is_running(self) -> bool:
-        """Tell whether its process is still there."""
+        """Return whether its process is still there."""
         return start_time(self.pid) == self.started
 
 

@@ -1,6 +1,6 @@
 """ssh into a machine of a debug profile, for programs that want it: no port is opened for it.
 
-ssh's ProxyCommand is a program of ours that asks the machine's agent for an sshd of its own.
+ssh's ProxyCommand is a program of vcr that asks the machine's agent for an sshd of its own.
 The user's key pair is made on this host, once a project, and its public half handed in; the
 machine's is made in the machine, where it stays until that ends, and its public half is read
 back into known_hosts. ssh_config(5), dropbear(8)

@@ -1,6 +1,6 @@
 """Which files of a project change: seen by watchdog, collected until there is quiet.
 
-What .dockerignore leaves out of the build context is no change; the Dockerfile, vcr.toml,
+What .dockerignore leaves out of the build context is not a change; the Dockerfile, vcr.toml,
 vcr.lock and .dockerignore itself always are. https://pythonhosted.org/watchdog
 """
 
@@ -45,7 +45,7 @@ class Changes:
             self._some.notify_all()
 
     def are_there(self) -> bool:
-        """Tell whether something changed that was not taken."""
+        """Return whether something changed that was not taken."""
         return bool(self._paths)
 
     def take(self, timeout: float) -> frozenset[Path]:
@@ -69,7 +69,7 @@ class Filter:
     project: Project
 
     def matters(self, path: Path) -> bool:
-        """Tell whether a change of PATH may change what is built."""
+        """Return whether a change of PATH may change what is built."""
         if self.decides(path):
             return True
         if not path.is_relative_to(self.project.context):
@@ -82,7 +82,7 @@ class Filter:
         return relative != "." and not ignore.ignores(relative)
 
     def decides(self, path: Path) -> bool:
-        """Tell whether PATH says how the project is built, rather than being a part of it."""
+        """Return whether PATH says how the project is built, rather than being a part of it."""
         project = self.project
         names = {project.root / CONFIG_FILE, project.root / LOCK_FILE, project.dockerfile}
         return path in names or path in project.ignore_files

@@ -200,8 +200,8 @@ def _relay(pieces: Iterator[bytes], show: Callable[[bytes], None]) -> None:
         if printed > MAX_OUTPUT:
             raise Failure(
                 f"the command printed more than {MAX_OUTPUT >> 20} MiB",
-                why="output without end is most likely a loop",
-                fix="let it print less, or send what it prints to a file",
+                why="endless output is most likely a loop",
+                fix="let it print less, or redirect its output to a file",
             )
         show(piece)
 
@@ -211,7 +211,7 @@ def _check_files(files: Path) -> None:
     if sum(written) > MAX_FILES:
         raise Failure(
             f"the command changes more than {MAX_FILES >> 30} GiB",
-            why="a layer holds files as long as they are, also where they are empty",
+            why="a layer contains files with their whole length, also their holes",
             fix="let it write less",
         )
 
@@ -244,4 +244,4 @@ def _why(code: int, complaint: str, files: Path) -> str:
     console = files / "console"
     text = console.read_bytes().decode("utf-8", "replace") if console.exists() else ""
     fatal = [line for line in text.splitlines() if "FATAL" in line or "Kernel panic" in line]
-    return "; ".join(fatal)[-TAIL:] or text.strip()[-TAIL:] or "it said nothing"
+    return "; ".join(fatal)[-TAIL:] or text.strip()[-TAIL:] or "it printed nothing"

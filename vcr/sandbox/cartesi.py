@@ -158,13 +158,13 @@ def check_end(code: int, said: str, job: Job, stored: Path) -> None:
         "the app never became healthy",
         why=" ".join(reasons[-1:])
         or ("the machine ended by itself" if ended else f"{limit(job.health)} cycles passed"),
-        fix="the lines above are its last; check [health] in vcr.toml or HEALTHCHECK",
+        fix="the lines above are its last output; check [health] in vcr.toml or HEALTHCHECK",
         code="unhealthy",
     )
 
 
 def _verify(job: Job, stored: Path) -> tuple[str, int]:
-    """Have the emulator compute the hash tree anew: a loaded machine trusts what is STORED.
+    """Have the emulator compute the hash tree again: a loaded machine trusts what is STORED.
 
     Returns the emulator's version and the cycles that the machine has run.
     """
@@ -174,13 +174,14 @@ def _verify(job: Job, stored: Path) -> tuple[str, int]:
     )
     if done.returncode:
         raise Failure(
-            "the stored machine does not have the hash it says", why=done.stderr.decode()[-500:]
+            "the stored machine does not have the hash that it claims",
+            why=done.stderr.decode()[-500:],
         )
     return version_and_cycles(done.stdout)
 
 
 def version_and_cycles(said: bytes) -> tuple[str, int]:
-    """Read what VERIFY prints: a package of one's own is of no version that we know."""
+    """Read what VERIFY prints: another package has an unknown version."""
     version, cycles = said.decode().split()
     return version, int(cycles)
 

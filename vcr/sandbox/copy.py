@@ -202,7 +202,7 @@ class Copy:
         return changed
 
     def _extract(self, path: Path) -> bool:
-        """Unpack PATH if it is a tar archive; tell whether it was one."""
+        """Unpack PATH if it is a tar archive; return whether it was one."""
         plain = self._plain(path)
         if plain is None:
             return False

@@ -103,7 +103,7 @@ def debug_sockets(base: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Sockets:
-    """Paths of the sockets that QEMU makes for a machine that goes on."""
+    """Paths of the sockets that QEMU makes for a machine that continues."""
 
     agent: Path
     monitor: Path

@@ -56,7 +56,7 @@ def _build(job: Job, out: Path, scratch: Path) -> None:
 
 
 def _copy(tree: Tree, spec: Spec, scratch: Path) -> set[str]:
-    """Carry out COPY or ADD."""
+    """Do COPY or ADD."""
     copy = Copy(tree, spec, scratch)
     for source in spec.sources:
         if isinstance(source, ContextSource):

@@ -49,7 +49,7 @@ def command_of(config: dict[str, Any]) -> list[str]:
     words = [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]
     if not words:
         raise Failure(
-            "the image says nothing about what to run",
+            "the image does not say what to run",
             why="it has neither ENTRYPOINT nor CMD",
             fix="add a CMD to the Dockerfile",
         )

@@ -1,6 +1,6 @@
 """What a RUN leaves behind that says nothing about the app and is different every time.
 
-Only what programs make anew when it is missing, or never read. Each rule has a name
+Only what programs make again when it is missing, or never read. Each rule has a name
 under which vcr.toml's [normalize] switches it; what a rule did is reported.
 """
 
@@ -29,7 +29,7 @@ RULES = {
     "apt-cache": Rule(
         re.compile(r"var/cache/apt/(?:src)?pkgcache\.bin|var/cache/apt/archives/[^/]+\.deb"),
         "remove",
-        "apt makes it anew",
+        "apt makes it again",
     ),
     "apt-lists": Rule(
         re.compile(r"var/lib/apt/lists/.+"), "remove", "it is the archive's state, not the app's"

@@ -164,7 +164,7 @@ def run(monitor: Monitor, expected: bytes, out: Path, scratch: Path) -> None:
     raise Failure(
         "the app never became healthy",
         why=" ".join((said or exits)[-1:]) or f"the machine ended by itself ({reason})",
-        fix="the lines above are its last; check [health] in vcr.toml or HEALTHCHECK",
+        fix="the lines above are its last output; check [health] in vcr.toml or HEALTHCHECK",
         code="unhealthy",
     )
 

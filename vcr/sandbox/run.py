@@ -1,6 +1,6 @@
 """Builder of a RUN: boots a build machine with the layers below and takes its changes.
 
-Writes `layer.tar`, and `caches/NAME.squashfs` for caches that later steps go on with.
+Writes `layer.tar`, and `caches/NAME.squashfs` for caches that later steps reuse.
 """
 
 import sys
@@ -95,7 +95,7 @@ class Job:
 
 
 def main(specification: str, out: str) -> None:
-    """Carry out the RUN that the JSON file SPECIFICATION describes into directory OUT."""
+    """Run the RUN that the JSON file SPECIFICATION describes into directory OUT."""
     guarded(lambda: _build(read_job(Job, specification), Path(out), Path("scratch").resolve()))
 
 
@@ -180,7 +180,7 @@ def check(result: Result, name: str) -> None:
         raise Failure(
             f"{name} asks the network for what is not locked",
             why="; ".join(result.refused[:5]),
-            fix="run `vcr lock`, and commit the vcr.lock it writes",
+            fix="run `vcr lock`, and commit the vcr.lock that it writes",
             code=LOCK,
         )
     if result.error:
@@ -222,7 +222,7 @@ def _ordered(nodes: dict[str, Node]) -> list[tuple[str, Node]]:
 
 
 def _write_caches(job: Job, out: Path, scratch: Path) -> None:
-    """Keep the caches that later steps go on with, each as a squashfs."""
+    """Keep the caches that later steps reuse, each as a squashfs."""
     carried = sorted({mount.carry for mount in job.spec.mounts if mount.carry})
     if not carried:
         return

@@ -60,7 +60,7 @@ class Derivation:
 
     @property
     def is_fixed(self) -> bool:
-        """Tell whether the content of every output is decided by a hash."""
+        """Return whether the content of every output is decided by a hash."""
         return bool(self.outputs) and all(output.digest for output in self.outputs)
 
 

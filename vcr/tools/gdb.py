@@ -37,14 +37,14 @@ class Stub:
             raise VcrError("QEMU does not listen to a debugger", why=said.strip())
 
     def close(self) -> None:
-        """Stop listening, and let the machine go on."""
+        """Stop listening, and let the machine continue."""
         with suppress(VcrError):  # it may have ended
             self._command("gdbserver none")
             self._command("cont")
         self.path.unlink(missing_ok=True)
 
     def _command(self, line: str) -> str:
-        """Carry out LINE of the monitor for humans, which alone can start the stub."""
+        """Run LINE of the monitor for humans, which alone can start the stub."""
         try:
             with Monitor(self.monitor) as monitor:
                 return str(monitor.command("human-monitor-command", **{"command-line": line}))

@@ -1,4 +1,4 @@
-"""git from the pinned toolchain: a checkout of somebody's repository, objects of ours.
+"""git from the pinned toolchain: a checkout of somebody's repository, objects of vcr.
 
 A repository's own configuration can name programs: filters, hooks, a monitor of files, ways
 to reach a remote. So git is never run in a repository that vcr has not made. A checkout gets

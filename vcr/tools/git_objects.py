@@ -33,12 +33,12 @@ class Entry:
 
     @property
     def is_blob(self) -> bool:
-        """Tell whether it is a file or a link."""
+        """Return whether it is a file or a link."""
         return self.mode not in {TREE, SUBMODULE}
 
     @property
     def is_executable(self) -> bool:
-        """Tell whether it is a file that its owner may execute."""
+        """Return whether it is a file that its owner may execute."""
         return self.mode.startswith("100") and bool(int(self.mode, 8) & 0o100)
 
 

@@ -80,7 +80,7 @@ def store_name(path: str) -> str:
 
 
 def read_report(line: str) -> dict[str, str]:
-    """Return what a builder of vcr.formats.failure says on LINE, nothing when it is no report.
+    """Return what a builder of vcr.formats.failure says on LINE, nothing when it is not a report.
 
     A program of a RUN can print what begins like one.
     """

@@ -60,16 +60,16 @@ class Closure:
         return tuple(output.path for output in self.derivations[drv].outputs)
 
     def is_there(self, drv: Path, valid: Collection[Path]) -> bool:
-        """Tell whether all that DRV makes is among the VALID paths."""
+        """Return whether all that DRV makes is among the VALID paths."""
         return all(out in valid for out in self.outputs_of(drv))
 
     def is_foreign(self, drv: Path, valid: Mapping[Path, Known]) -> bool:
-        """Tell whether something of DRV is VALID that neither a hash nor this host vouches for."""
+        """Return whether DRV has something VALID that neither a hash nor this host vouches for."""
         outputs = [valid[out] for out in self.outputs_of(drv) if out in valid]
         return not self.derivations[drv].is_fixed and not all(out.built_here for out in outputs)
 
     def is_doubted(self, drv: Path, valid: Mapping[Path, Known]) -> bool:
-        """Tell whether something of DRV is VALID that is foreign, or was built of who knows what.
+        """Return whether something of DRV is VALID that is foreign, or was built of who knows what.
 
         The latter is so when something that it is built of is not there, or came later.
         """
@@ -102,7 +102,7 @@ class Closure:
                      if not derivation.is_fixed and d not in own)  # fmt: skip
 
     def lacking(self, drvs: Iterable[Path], valid: Collection[Path]) -> tuple[Path, ...]:
-        """Return what has to be had first so that DRVS can be built, be they VALID or not."""
+        """Return what has to be fetched first so that DRVS can be built, be they VALID or not."""
         pending = [needed for drv in drvs for needed in self.derivations[drv].inputs]
         found: set[Path] = set()
         while pending:

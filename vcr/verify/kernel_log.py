@@ -2,7 +2,7 @@
 
 The log has what the console, being quiet, did not show, and when each line was written.
 Structures are those of Linux 6.12, found by their form: kernel/printk/printk_ringbuffer.h,
-kernel/time/sched_clock.c. What is not of this form is no log: nothing is told then.
+kernel/time/sched_clock.c. What is not of this form is not a log: nothing is told then.
 """
 
 import mmap

@@ -48,7 +48,7 @@ class Compared:
 
     @property
     def is_same(self) -> bool:
-        """Tell whether both have it and agree."""
+        """Return whether both have it and agree."""
         return bool(self.expected) and self.expected == self.got
 
 

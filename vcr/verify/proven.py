@@ -22,7 +22,7 @@ class Proven:
     directory: Path
 
     def has(self, drv: Path, outputs: Iterable[Known]) -> bool:
-        """Tell whether DRV was seen to build to OUTPUTS."""
+        """Return whether DRV was seen to build to OUTPUTS."""
         try:
             return read_text(self.directory / drv.name, MAX_NOTE) == _words(outputs)
         except (OSError, ValueError):

@@ -145,7 +145,7 @@ def check_software(
 
 
 def has_registers(ladder: Mapping[str, str]) -> bool:
-    """Tell whether LADDER says PCR0, PCR1 and PCR2."""
+    """Return whether LADDER says PCR0, PCR1 and PCR2."""
     return all(rung in ladder for rung in RUNGS)
 
 

@@ -29,7 +29,7 @@ class Receipt:
     def to_bytes(self) -> bytes:
         """Return the receipt as a file: canonical JSON, with a digest of all else, a newline.
 
-        Nobody signs the digest: it tells of damage, not of forgery.
+        Nobody signs the digest: it shows damage, not of forgery.
         """
         content: dict[str, Any] = {
             "mediaType": MEDIA_TYPE,
@@ -42,7 +42,7 @@ class Receipt:
 
 
 def is_receipt(data: bytes) -> bool:
-    """Tell whether DATA says that it is a receipt."""
+    """Return whether DATA says that it is a receipt."""
     if MEDIA_TYPE.encode() not in data:
         return False
     try:

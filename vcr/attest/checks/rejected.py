@@ -1,4 +1,4 @@
-"""What a verifier says no with: the joint of the proof that failed, and why."""
+"""What a verifier rejects with: the part of the proof that failed, and why."""
 
 import enum
 from collections.abc import Iterator

@@ -43,7 +43,7 @@ class Document:
 
     @property
     def is_debug(self) -> bool:
-        """Tell whether the enclave ran in debug mode: then its first registers are zero."""
+        """Return whether the enclave ran in debug mode: then its first registers are zero."""
         return not any(self.pcrs.get(0, b""))
 
 

@@ -12,7 +12,7 @@ SEALED = "sealed"  # as a value: the register that the loader extended with the 
 def parse_register(text: object) -> object:
     """Read the value of a register: hex, or "sealed", which is given as empty bytes.
 
-    What is no text is left as it is; raises ValueError.
+    What is not text is left as it is; raises ValueError.
     """
     if not isinstance(text, str):
         return text

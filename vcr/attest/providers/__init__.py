@@ -2,7 +2,7 @@
 
 A provider takes four steps. `measure` says, from files alone, what will be started and
 what its hardware will report of it; `run` starts it; the session's `attest` gets evidence
-that binds to some bytes of ours; `verify` checks that. `measure` and `verify` are pure:
+that binds to given bytes; `verify` checks that. `measure` and `verify` are pure:
 no device, no network, no clock but the time given; the others may need hardware.
 
 Adding one (docs/attest.md has the table of what each binds to):

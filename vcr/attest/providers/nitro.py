@@ -34,7 +34,7 @@ class Inside(Opened):
     device: Path
 
     def attest(self, report_data: bytes, nonce: bytes | None = None) -> Evidence:
-        """Ask the security module, as the loader does for who asks from outside."""
+        """Ask the security module, as the loader does for requests from outside."""
         bound = domains.of_parent(report_data)
         return Evidence(EVIDENCE_TYPE, nsm.attest(self.device, bound, nonce))
 

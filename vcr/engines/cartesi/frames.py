@@ -22,7 +22,7 @@ MAX_FRAME = (2 << 20) + 1  # bytes that the driver may say at once: that buffer,
 
 
 class Session:
-    """A machine that goes on from where it was stored."""
+    """A machine that continues from where it was stored."""
 
     def __init__(self, driver: "subprocess.Popen[bytes]", log: IO[bytes]) -> None:
         """Talk to the DRIVER process; write what it is told to LOG."""

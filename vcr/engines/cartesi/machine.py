@@ -1,4 +1,4 @@
-"""A machine that goes on from a sealed snapshot, on the Cartesi emulator."""
+"""A machine that continues from a sealed snapshot, on the Cartesi emulator."""
 
 import json
 import time

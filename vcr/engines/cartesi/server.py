@@ -76,7 +76,7 @@ class _Sockets(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 def main(path: str) -> None:
-    """Serve until told to stop."""
+    """Serve until asked to stop."""
     job = json.loads(Path(path).read_bytes())
     driver = subprocess.Popen(
         job["driver"], env=job["env"], stdin=subprocess.PIPE, stdout=subprocess.PIPE

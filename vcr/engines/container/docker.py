@@ -1,4 +1,4 @@
-"""The dev image run by Docker or Podman, for who asks for that: `--runtime`.
+"""The dev image run by Docker or Podman, on request: `--runtime`.
 
 The program is the user's own, the image vcr's: its layout becomes an archive that both
 load. A process beside the program answers what guest/agent answers, and removes the

@@ -25,7 +25,7 @@ NAMESPACES = os.CLONE_NEWUSER | os.CLONE_NEWNS | os.CLONE_NEWPID | os.CLONE_NEWN
 
 
 def main(told: str) -> None:
-    """Carry out what the JSON text TOLD says, and end with its exit code."""
+    """Do what the JSON text TOLD says, and end with its exit code."""
     words = json.loads(told)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.alarm(words["seconds"])  # 0 for none; what it runs ends with it

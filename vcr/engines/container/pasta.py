@@ -88,7 +88,7 @@ def pasta_argv(pasta: Path, pid: int, *, root: bool) -> list[str]:
 
 
 def has_tun() -> bool:
-    """Tell whether this user may make the device that pasta brings into a network."""
+    """Return whether this user may make the device that pasta brings into a network."""
     return os.access("/dev/net/tun", os.R_OK | os.W_OK)
 
 

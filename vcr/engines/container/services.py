@@ -134,7 +134,7 @@ class Neighbour:
         return False
 
     def stop(self, crun: Path, child: process.Child, grace: float) -> None:
-        """Tell it to end, and wait for that for GRACE seconds."""
+        """Ask it to end, and wait for that for GRACE seconds."""
         with suppress(OSError, VcrError):
             if heeds(Path(self.scratch, "crun", self.name, "status"), self.stop_signal):
                 process.run(self.crun(crun, "kill", self.name, self.stop_signal), ok=None)
@@ -142,7 +142,7 @@ class Neighbour:
 
 
 def heeds(status: Path, name: str) -> bool:
-    """Tell whether the first process of a container does anything at the signal NAME.
+    """Return whether the first process of a container does anything at the signal NAME.
 
     It gets those only that it has a handler for: pid_namespaces(7). STATUS is the file that
     crun keeps; raises OSError when there is none.

@@ -142,7 +142,7 @@ class Shim:
         os._exit(0)  # the reaper then ends, too, and the kernel kills all others
 
     def _stop_services(self, grace: float) -> None:
-        """Tell services to end, the last one first, and wait for each up to GRACE seconds."""
+        """Ask services to end, the last one first, and wait for each up to GRACE seconds."""
         with suppress(IndexError):  # there is none left
             while True:
                 service, child = self._started.pop()
@@ -161,7 +161,7 @@ def crun_argv(crun: Path, scratch: Path, *words: str | Path) -> list[str | Path]
 
 
 def guarded(scratch: Path, work: Callable[[], None]) -> None:
-    """Do WORK; leave word in SCRATCH, for who waits for the container, of what cannot be done."""
+    """Do WORK; write to SCRATCH, for whoever waits for the container, what cannot be done."""
     try:
         work()
     except Exception as error:  # noqa: BLE001 -- nobody else is there to hear of it

@@ -102,7 +102,7 @@ class Emulation:
 
     @property
     def is_running(self) -> bool:
-        """Tell whether the enclave has not ended."""
+        """Return whether the enclave has not ended."""
         return self._qemu is not None and self._qemu.poll() is None
 
     def connect(self, port: int) -> socket.socket:
@@ -185,7 +185,7 @@ class Emulation:
     def _echo(self, connection: socket.socket) -> None:
         """Send the heartbeat back, as nitro-cli does. An enclave that comes again has ended.
 
-        Without ACPI Linux starts anew by way of the firmware, which -no-reboot does not see.
+        Without ACPI Linux starts again through the firmware, which -no-reboot does not see.
         """
         if self._has_started and self._qemu is not None:
             self._qemu.kill()
@@ -237,7 +237,7 @@ def _end(child: process.Child) -> None:
 
 
 def _threaded(serve: Callable[[socket.socket], None]) -> Service:
-    """Return a service that is carried out by a thread for each connection."""
+    """Return a service that runs in a thread for each connection."""
 
     def connect() -> socket.socket:
         ours, theirs = socket.socketpair()

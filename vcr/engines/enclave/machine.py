@@ -1,4 +1,4 @@
-"""A machine that goes on from a sealed snapshot inside an emulated enclave."""
+"""A machine that continues from a sealed snapshot inside an emulated enclave."""
 
 import base64
 import json

@@ -75,7 +75,7 @@ class _Sockets(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 def main(path: str) -> None:
-    """Serve until told to stop, or until the enclave ends."""
+    """Serve until asked to stop, or until the enclave ends."""
     job: dict[str, Any] = json.loads(Path(path).read_bytes())
     stopping = threading.Event()
     agent = type("Agent", (_Agent,), {"stopping": stopping})

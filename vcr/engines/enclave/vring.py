@@ -78,7 +78,7 @@ class Queue:
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether it can be used."""
+        """Return whether it can be used."""
         return self.enabled and self.rings is not None and self.kick >= 0
 
     @property
@@ -124,7 +124,7 @@ class Queue:
         self.used = True
 
     def signal(self) -> None:
-        """Tell the guest, if it wants to be told, that buffers came back."""
+        """Notify the guest, if it wants that, that buffers came back."""
         if not self.used or self.rings is None:
             return
         self.used = False

@@ -52,7 +52,7 @@ class Link:
 
     @property
     def credit(self) -> int:
-        """Return how many bytes the guest has room for; what makes no sense is none."""
+        """Return how many bytes the guest has room for; 0 for a senseless claim."""
         in_flight = (self.sent - self.taken) & MASK
         return self.alloc - in_flight if in_flight <= self.alloc else 0
 
@@ -115,7 +115,7 @@ class Switch:
                 self._reset(key)
 
     def writable(self, key: Key) -> None:
-        """Go on with what was kept for a socket that had no room."""
+        """Continue with what was kept for a socket that had no room."""
         link = self.links.get(key)
         if link is not None:
             self._flush(key, link)

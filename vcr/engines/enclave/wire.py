@@ -41,7 +41,7 @@ def attest(connect: Connect, *, nonce: bytes | None, user_data: bytes | None) ->
 
 
 def serves_within(seconds: float, connect: Connect, is_running: Callable[[], bool]) -> bool:
-    """Wait until the enclave attests, and tell whether it does; False once it is not running."""
+    """Wait until the enclave attests, and return whether it does; False once it is not running."""
     deadline = time.monotonic() + seconds
     while is_running() and time.monotonic() < deadline:
         with suppress(NotServingError):

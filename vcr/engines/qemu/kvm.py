@@ -14,7 +14,7 @@ SECONDS = 3.0  # a kernel that finds no root ends after a fraction of one
 
 @cache
 def runs_guests(without_root: Sequence[str]) -> bool:
-    """Tell whether the argv WITHOUT_ROOT, of a machine that ends by itself, comes to its end."""
+    """Return whether the argv WITHOUT_ROOT, of a machine that ends by itself, comes to its end."""
     try:
         return process.run(without_root, ok=None, timeout=SECONDS).returncode == 0
     except VcrError:

@@ -81,7 +81,7 @@ def main(told: str) -> None:
 
 
 def _start(passt: str, pid: Path, forwards: Sequence[Forward]) -> bool:
-    """Start PASST with one end of a connection, and keep the other as CARD; tell whether it runs.
+    """Start PASST with one end of a connection, and keep the other as CARD; return whether it runs.
 
     It ends with the connection, so with QEMU, however that ends.
     """
@@ -105,7 +105,7 @@ def _start(passt: str, pid: Path, forwards: Sequence[Forward]) -> bool:
 
 
 def _is_ready(child: int, pid: Path) -> bool:
-    """Wait until passt, the process CHILD, has written to PID; tell whether it goes on."""
+    """Wait until passt, the process CHILD, has written to PID; return whether it still runs."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         written = pid.exists() and pid.stat().st_size > 0

@@ -1,4 +1,4 @@
-"""A machine that goes on from a sealed snapshot, on QEMU.
+"""A machine that continues from a sealed snapshot, on QEMU.
 
 The drive is read whole and compared with its root hash before anything of it is used,
 and what is taken from it with the machine hash: a copy that has no name, so that what was

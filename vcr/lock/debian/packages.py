@@ -38,7 +38,7 @@ class Relation:
         return cls(match["name"], match["op"] or "", match["version"] or "")
 
     def accepts(self, version: Version) -> bool:
-        """Tell whether VERSION is good enough."""
+        """Return whether VERSION is good enough."""
         return not self.operator or version.satisfies(self.operator, Version(self.version))
 
 

@@ -43,7 +43,7 @@ class Version:
         return _compare(self._key, other._key) < 0
 
     def satisfies(self, operator: str, other: "Version") -> bool:
-        """Tell whether this version stands in relation OPERATOR (<<, <=, =, >=, >>) to OTHER."""
+        """Return whether this version stands in relation OPERATOR (<<, <=, =, >=, >>) to OTHER."""
         match operator:
             case "<<":
                 return self < other

@@ -1,7 +1,7 @@
 """The way out for a program that follows what servers say: checked, hop by hop.
 
 skopeo goes where a registry sends it. So it runs in a network of its own, which has a
-loopback and nothing else, and its only way out is a proxy of ours that ends in this process:
+loopback and nothing else, and its only way out is a proxy of vcr that ends in this process:
 each host is looked up once, and this host is refused, but for the registry that was named.
 Where the kernel lets no such network be made, the proxy alone is there; then what is named
 127.0.0.1, ::1 or localhost is not asked of it: golang.org/x/net/http/httpproxy, useProxy.

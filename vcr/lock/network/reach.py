@@ -89,7 +89,7 @@ def _kind(address: Address) -> str:
 
 
 def _holds_other(address: Address) -> bool:
-    """Tell whether ADDRESS is one of IPv6 that stands for one of IPv4, which is judged itself."""
+    """Return whether ADDRESS is one of IPv6 that stands for one of IPv4, which is judged itself."""
     return next(_embedded(address), None) is not None
 
 
@@ -106,7 +106,7 @@ def _embedded(address: Address) -> Iterator[ipaddress.IPv4Address]:
 
 
 def _is_own(address: Address) -> bool:
-    """Tell whether an interface of this host has ADDRESS.
+    """Return whether an interface of this host has ADDRESS.
 
     The kernel is asked from where it would be reached; nothing is sent.
     """

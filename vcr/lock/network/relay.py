@@ -76,7 +76,7 @@ class Relay:
                 self._pass(client, server)
 
     def _proxy(self, client: socket.socket) -> None:
-        """Carry out what CLIENT asks a proxy for; raises OSError."""
+        """Do what CLIENT asks a proxy for; raises OSError."""
         head, rest = _head(client)
         try:
             server, first = self._connected(head)
@@ -100,7 +100,7 @@ class Relay:
         """
         line = _LINE.fullmatch(head.partition(b"\r\n")[0])
         if line is None:
-            raise ValueError("that is no request")
+            raise ValueError("that is not a request")
         target, is_tunnel = line[2].decode("ascii"), line[1] == b"CONNECT"
         url = urllib.parse.urlsplit(f"https://{target}" if is_tunnel else target)
         host, port = host_of(url)
@@ -143,7 +143,7 @@ def _head(client: socket.socket) -> tuple[bytes, bytes]:
     while b"\r\n\r\n" not in data:
         piece = client.recv(PIECE)
         if not piece or len(data) > MAX_HEAD:
-            raise OSError("that is no request")
+            raise OSError("that is not a request")
         data += piece
     head, _, rest = data.partition(b"\r\n\r\n")
     return head, rest

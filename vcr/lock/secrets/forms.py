@@ -97,7 +97,7 @@ class Forms:
         return tuple({each.lower() for each in (self.text, once, plain(once))})
 
     def is_in(self, seen: Seen) -> bool:
-        """Tell whether any form is in what was SEEN."""
+        """Return whether any form is in what was SEEN."""
         return (
             self.text in seen.data
             or any(sign in view for view in seen.views for sign in self._signs)

@@ -197,7 +197,7 @@ class Secrets:
 
 
 def _is_plain(secret: bytes) -> bool:
-    """Tell whether SECRET is the same in an address."""
+    """Return whether SECRET is the same in an address."""
     return urllib.parse.quote(secret, safe="").encode() == secret
 
 

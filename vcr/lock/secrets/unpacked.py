@@ -45,7 +45,7 @@ def decoded(pieces: Iterator[bytes], codings: str) -> Iterator[bytes]:
 
 
 def members(data: bytes) -> Iterator[Iterator[bytes]]:
-    """Yield the content of each file that is packed in DATA, in pieces; none if it is no archive.
+    """Yield the content of each file packed in DATA, in pieces; nothing without an archive.
 
     Broken archives have what they have up to there.
     """

@@ -47,7 +47,7 @@ class StageRow(Answer):
     name: str = Field(description="its name")
     path: str = Field(description="where its output is or would be")
     built: bool = Field(description="whether it is there")
-    size: int = Field(description="in bytes; 0 when it is not there")
+    size: int = Field(description="in bytes; 0 when it is missing")
     closure_size: int = Field(description="in bytes, including everything it refers to")
 
 
