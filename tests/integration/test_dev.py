@@ -290,8 +290,8 @@ def test_who_is_not_root_runs_it_as_any_user_of_the_image(
 LOOK = START.replace(
     "        print(json.dumps(machine.channels.log.read_text().splitlines()))\n",
     """
-        from vcr.engines.debug import Request
-        from vcr.runtime.inside import answer, copy_in, copy_out, find_shell, inside_of
+        from vcr.agent.debug import Request
+        from vcr.runtime.exec import answer, copy_in, copy_out, find_shell, inside_of
         inside = inside_of(load_project(home / "project"), records, print)
         copy_in(inside, home / "project/www", "/tmp", print, system=False)
         copy_out(inside, "/tmp/www", str(home / "back"), print, system=False)

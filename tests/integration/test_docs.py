@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 from _pytest.mark import ParameterSet
+from program import EXAMPLE, runner_in
 from services import password_registry, toolset
 
 from vcr.cli import vcr
@@ -124,8 +125,16 @@ def parameter(document: Path) -> ParameterSet:
     return pytest.param(document, id=str(document.relative_to(REPO)), marks=marks)
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The example that the documents are about has been built, as they suppose."""
+    with runner_in(tmp_path_factory.mktemp("built")) as vcr:
+        vcr("build", EXAMPLE)
+
+
 @pytest.mark.nix
 @pytest.mark.vm
+@pytest.mark.usefixtures("built")
 @pytest.mark.parametrize("document", map(parameter, DOCUMENTS))
 def test_the_examples_of(document: Path, tmp_path: Path) -> None:
     text = document.read_text()

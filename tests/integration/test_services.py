@@ -158,9 +158,9 @@ START = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from vcr.engines.beside import Service
-from vcr.engines.bundle import Bind
-from vcr.engines.container import Additions
+from vcr.engines.container.services import Service
+from vcr.engines.container.bundle import Bind
+from vcr.engines.container.machine import Additions
 from vcr.model.project import load_project
 from vcr.runtime.machine import start
 from vcr.runtime.record import Records
