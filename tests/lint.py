@@ -10,11 +10,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+from shell_parts import write_parts
 
 REPO = Path(__file__).resolve().parents[1]
 # What is not source: of git, of caches, of Nix.
@@ -26,6 +29,9 @@ SOURCED = ("guest/lib", "nix/lib/setup.sh")
 # SC2154), and they split words on purpose (SC2013). A comment in them would change digests.
 BUSYBOX = ("-s", "busybox", "-e", "SC1091,SC2013,SC2034,SC2154")
 OF_A_HOST = ("guest/check",)
+# Builders: paths of the store have no spaces (SC2086, SC2046), what Nix puts in is one word here
+# (SC2043, SC2194) or a variable of the derivation (SC2154), and the shell ends when cd fails.
+BUILDER = "SC2043,SC2046,SC2086,SC2154,SC2164,SC2194"
 PLACES = {
     "go": "go/usr/lib/go-1.24/bin",
     "ruff": "test/usr/bin",
@@ -133,6 +139,17 @@ def _shellcheck(root: Path) -> Iterator[list[str]]:
         yield ["shellcheck", *BUSYBOX, *busybox]
 
 
+def _shell_parts(root: Path) -> Iterator[list[str]]:
+    """Yield one run for builders and one for workflows, on files that are there meanwhile."""
+    kinds = {".nix": ("-s", "busybox", "-e", BUILDER), ".yml": ("-s", "bash")}
+    for suffix, options in kinds.items():
+        with tempfile.TemporaryDirectory(prefix="vcr-lint-") as name:
+            paths = [root / path for path in files(root) if path.suffix == suffix]
+            written = [part for path in paths for part in write_parts(path, Path(name))]
+            if written:
+                yield ["shellcheck", *options, *map(str, written)]
+
+
 def _nix(root: Path) -> Iterator[list[str]]:
     paths = [str(path) for path in files(root) if path.suffix == ".nix"]
     yield ["nix-instantiate", "--parse", *paths]
@@ -144,6 +161,7 @@ CHECKS = (
     Check("ruff check", "ruff", _ruff_check),
     Check("ruff format", "ruff", _ruff_format),
     Check("shellcheck", "shellcheck", _shellcheck),
+    Check("shell parts", "shellcheck", _shell_parts),
     Check("nix syntax", "nix-instantiate", _nix),
 )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from lint import CHECKS, SHELLS, Check, files, first_line, shell_scripts
+from shell_parts import parts, write_parts
 
 # What each check has to find, in a file of this name.
 FAULTS = {
@@ -14,6 +15,7 @@ FAULTS = {
     "ruff check": ("x.py", '"""X."""\n\nimport os\n'),
     "ruff format": ("x.py", "x = [1,2]\n"),
     "shellcheck": ("bin/x", "#!/bin/sh\necho $1\n"),
+    "shell parts": ("x.nix", "run { } ''\n  if ${x}; then\n''\n"),
     "nix syntax": ("x.nix", "{ a = 1 }\n"),
 }
 
@@ -41,6 +43,18 @@ def test_a_fault_is_found(check: Check, tmp_path: Path) -> None:
         '[tool.mypy]\nfiles = ["vcr"]\n[tool.ruff.lint]\nselect = ["F401"]\n'
     )
     assert Path(name).name in check.run(tmp_path)
+
+
+def test_shell_in_other_files_is_found_at_its_line(tmp_path: Path) -> None:
+    (tmp_path / "x.nix").write_text(
+        "# one\nrun { } ''\n  cd ${if a then { b = 1; } else c}\n    echo ''${x}\n''\n"
+    )
+    assert list(parts(tmp_path / "x.nix")) == [(3, "cd /nix/store/word\n  echo ${x}\n")]
+    (tmp_path / "x.yml").write_text("steps:\n  - run: a ${{ vars.B }} c\n")
+    assert list(parts(tmp_path / "x.yml")) == [(2, "a word c\n")]
+    (written,) = write_parts(tmp_path / "x.yml", tmp_path)
+    assert written.name == f"{tmp_path.name}-x.yml.2"
+    assert written.read_text() == "\na word c\n"
 
 
 def test_every_program_is_checked_by_its_language(repo: Path) -> None:
