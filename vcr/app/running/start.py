@@ -32,7 +32,7 @@ VM = "vm"  # of UpOptions.runtime
 class UpOptions:
     """What is asked of a start, besides the variant."""
 
-    enclave: bool = False  # go on in an emulated enclave, of the profile prod
+    enclave: bool = False  # continue in an emulated enclave, of the profile prod
     forwards: tuple[Forward, ...] = ()  # a port of the app that none leads to gets a free one
     env: Mapping[str, str] = field(default_factory=dict)  # of the profile dev, as binds
     binds: tuple[Bind, ...] = ()
@@ -132,7 +132,9 @@ class Start:
         enclave, vm = self.options.enclave, self.options.runtime == VM
         profile = PROFILES[self.profile]
         if enclave and self.profile != "prod":
-            raise UsageError("an enclave goes on from a sealed snapshot", fix="add --profile prod")
+            raise UsageError(
+                "an enclave continues from a sealed snapshot", fix="add --profile prod"
+            )
         project, plan = context.prepare(self.variant)
         if enclave:
             check_enclave(plan.machine.engine)
@@ -156,7 +158,7 @@ def _with_skopeo(additions: Additions, context: Context) -> Additions:
 
 
 def _check_emulator(machine: Machine, outside: tuple[Path, ...]) -> None:
-    """Raise UsageError when MACHINE goes on in an emulator of the project that is not OUTSIDE.
+    """Raise UsageError when MACHINE continues in an emulator of the project that is not OUTSIDE.
 
     It is built in a sandbox and runs in none: whoever wrote vcr.toml may be a stranger.
     """
