@@ -1,10 +1,9 @@
 """In which order tests run, and what is handed to a worker as one unit.
 
-A unit is a file: its tests may share a machine, or look for what only one of them may leave.
-Tests of files in APART share nothing, so each is a unit; those of files in BY_PROFILE share a
-machine of each profile. What takes long begins early, so that it is not what all wait for at the
-end. Where a kernel was not compiled yet, what needs it comes last but for the unit tests: while
-one worker compiles, the others have those left.
+A unit is a file: its tests may share a machine, or look for what only one of them may leave. Those
+of PARTED share less. What takes long begins early, so that it is not what all wait for at the end.
+Where a kernel was not compiled yet, what needs it comes last but for the unit tests: while one
+worker compiles, the others have those left.
 """
 
 import re
@@ -16,31 +15,57 @@ from xdist.workermanage import WorkerController
 
 from vcr.model.profile import PROFILES
 
-# Seconds of a file alone, with all in the store that a run of it leaves there.
-SECONDS: dict[str, int] = {}
+# Seconds of a file, or of one of its units, on two quiet cores with all in the store that a run
+# leaves there. The order is what counts, so they need not be exact.
+SECONDS = {
+    "repro/test_hostile_host": 130,
+    "integration/test_run": 120,
+    "integration/test_perf_machines": 110,
+    "integration/test_enclave_tls": 100,
+    "integration/test_runtime": 90,
+    "integration/test_dev": 90,
+    "integration/test_prune_store": 80,
+    "reliability/test_disk_full": 80,
+    "integration/test_pull": 80,
+    "integration/test_bad_input": 70,
+    "integration/test_exported": 60,
+    "integration/test_attest": 60,
+    "integration/test_debug": 60,
+    "integration/test_enclave_boot": 60,
+    "integration/test_image": 60,
+    "integration/test_odd_paths": 60,
+    "integration/test_verbs": 60,
+    "reliability/test_many": 60,
+    "repro/test_snapshot": 60,
+    "integration/test_docs": 50,
+    "integration/test_logs": 50,
+    "integration/test_secrets": 50,
+    "reliability/test_kill": 50,
+    "unit/test_style": 20,
+    "unit/test_flips": 5,
+}
 BUILDS, UNIT = 20, 0  # of what is not measured
-APART = frozenset(
-    {
-        "integration/test_docs",
-        "integration/test_dockerfiles",
-        "integration/test_enclave_boot",
-        "integration/test_examples",
-        "integration/test_foreign_tools",
-        "integration/test_prod",
-        "reliability/test_every_bit",
-        "repro/test_hostile_host",
-    }
-)
-BY_PROFILE = frozenset(
-    {
-        "integration/test_host_reach",
-        "integration/test_inside_profiles",
-        "integration/test_ssh",
-        "integration/test_verbs",
-    }
-)
 _NAMES = "|".join(sorted(("dev in a VM", *PROFILES), key=len, reverse=True))
-_PROFILE = re.compile(rf"[\[-]({_NAMES})[]-]")
+PROFILE = re.compile(rf"(?<=[\[-])({_NAMES})(?=[]-])")
+EACH = re.compile(r"::.*")
+COMMAND = re.compile(r"(?<=\[).+(?=-\d)")
+# Files whose tests are one unit only where they have this in their names alike.
+PARTED = {
+    "integration/test_docs": EACH,
+    "integration/test_dockerfiles": EACH,
+    "integration/test_enclave_boot": EACH,
+    "integration/test_examples": EACH,
+    "integration/test_foreign_tools": EACH,
+    "integration/test_host_reach": PROFILE,
+    "integration/test_inside_profiles": PROFILE,
+    "integration/test_prod": EACH,
+    "integration/test_ssh": PROFILE,
+    "integration/test_verbs": PROFILE,
+    "reliability/test_every_bit": EACH,
+    "reliability/test_kill": COMMAND,
+    "repro/test_hostile_host": EACH,
+    "unit/test_flips": EACH,
+}
 
 
 def file_of(nodeid: str) -> str:
@@ -51,14 +76,12 @@ def file_of(nodeid: str) -> str:
 def unit_of(nodeid: str) -> str:
     """Return the name of the unit that a test belongs to."""
     file = file_of(nodeid)
-    if file in APART:
-        return nodeid
-    profile = _PROFILE.search(nodeid) if file in BY_PROFILE else None
-    return f"{file}[{profile[1]}]" if profile else file
+    part = PARTED[file].search(nodeid) if file in PARTED else None
+    return f"{file} {part[0]}" if part else file
 
 
 def seconds_of(nodeid: str) -> int:
-    """Return how long the file of a test takes, as far as that is known."""
+    """Return how long the unit of a test takes, as far as that is known."""
     file = file_of(nodeid)
     return SECONDS.get(file, UNIT if file.startswith("unit/") else BUILDS)
 
@@ -75,9 +98,9 @@ def in_order(items: Sequence[pytest.Item], missing: Sequence[str]) -> list[pytes
         units.setdefault(unit_of(item.nodeid), []).append(item)
 
     def rank(unit: list[pytest.Item]) -> tuple[bool, bool, int]:
-        seconds = seconds_of(unit[0].nodeid)
+        first = unit[0].nodeid
         compiles = any(set(kernels_of(item)) & set(missing) for item in unit)
-        return seconds == UNIT, compiles, -seconds
+        return file_of(first).startswith("unit/"), compiles, -seconds_of(first)
 
     return [item for unit in sorted(units.values(), key=rank) for item in unit]
 

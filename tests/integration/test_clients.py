@@ -15,7 +15,7 @@ import pytest
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
 
-pytestmark = [pytest.mark.nix, pytest.mark.vm]
+pytestmark = [pytest.mark.nix, pytest.mark.vm, pytest.mark.limit(900)]
 
 TOML = """\
 [base.tools]

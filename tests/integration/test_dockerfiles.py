@@ -18,7 +18,7 @@ from vcr import process
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
 
-pytestmark = [pytest.mark.nix, pytest.mark.vm]
+pytestmark = [pytest.mark.nix, pytest.mark.vm, pytest.mark.limit(900)]
 
 REPO = Path(__file__).resolve().parents[2]
 DOCKERFILES = REPO / "tests" / "dockerfiles"

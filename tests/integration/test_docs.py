@@ -113,7 +113,7 @@ class Session:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=540,
+            timeout=600,
             check=False,
         )
 
@@ -135,6 +135,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.mark.nix
 @pytest.mark.vm
 @pytest.mark.usefixtures("built")
+@pytest.mark.limit(900)
 @pytest.mark.parametrize("document", map(parameter, DOCUMENTS))
 def test_the_examples_of(document: Path, tmp_path: Path) -> None:
     text = document.read_text()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from determinism import assert_same_again, busy_host, deriver
 
-pytestmark = [pytest.mark.nix, pytest.mark.vm]
+pytestmark = [pytest.mark.nix, pytest.mark.vm, pytest.mark.limit(900)]
 
 REPO = Path(__file__).resolve().parents[2]
 GOLDEN = REPO / "tests" / "golden" / "ladder.json"

@@ -5,7 +5,7 @@ import pytest
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
 
-pytestmark = pytest.mark.nix
+pytestmark = [pytest.mark.nix, pytest.mark.limit(900)]
 
 
 @pytest.mark.parametrize("program", ["agent", "asker", "loader", "sampler", "step"])

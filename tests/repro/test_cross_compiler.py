@@ -20,6 +20,7 @@ from vcr.tools.nix import Nix
 
 pytestmark = [
     pytest.mark.nix,
+    pytest.mark.limit(7200),
     pytest.mark.skipif(
         "VCR_TEST_KERNEL" not in os.environ,
         reason="needs VCR_TEST_KERNEL=1: it compiles files of a kernel under emulation",

@@ -163,6 +163,7 @@ def test_another_time(built: tuple[Target, ...], tmp_path: Path, date: str) -> N
 @pytest.mark.vm
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="needs a host of x86-64")
 @pytest.mark.skipif(shutil.which("mkfs.ext4") is None, reason="needs mkfs.ext4")
+@pytest.mark.limit(900)
 def test_another_kernel_years_later(built: tuple[Target, ...], tmp_path: Path) -> None:
     assert_same_there(built, inputs_of(built), tmp_path)
 
@@ -174,6 +175,7 @@ def test_another_kernel_years_later(built: tuple[Target, ...], tmp_path: Path) -
 )
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="needs a host of x86-64")
 @pytest.mark.skipif(shutil.which("mkfs.ext4") is None, reason="needs mkfs.ext4")
+@pytest.mark.limit(3600)
 def test_a_snapshot_on_another_kernel_years_later(
     sealed: tuple[Target, ...], tmp_path: Path
 ) -> None:

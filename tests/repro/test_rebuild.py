@@ -69,6 +69,7 @@ def assert_same_in_strange_hands(drvs: list[Path]) -> None:
     "VCR_TEST_KERNEL" not in os.environ,
     reason="needs VCR_TEST_KERNEL=1: it compiles a kernel, by one job at a time",
 )
+@pytest.mark.limit(7200)
 def test_the_kernel_is_the_same_by_one_job_at_a_time(built: tuple[Target, ...]) -> None:
     known = closure([target.drv for target in built])
     (linux,) = (drv for drv in known if store_name(str(drv)).startswith("vcr-linux-"))

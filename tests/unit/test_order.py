@@ -27,18 +27,20 @@ def ordered(tests: list[Item], *missing: str) -> list[str]:
 
 
 def test_every_file_that_the_order_names_is_there() -> None:
-    for file in (*order.SECONDS, *order.APART, *order.BY_PROFILE):
+    for file in (*order.SECONDS, *order.PARTED):
         assert (REPO / "tests" / f"{file}.py").is_file(), file
 
 
 def test_a_unit_is_a_file_a_profile_of_it_or_a_test() -> None:
     verbs = "tests/integration/test_verbs.py::test"
-    assert unit_of(f"{verbs}[prod-debug]") == "integration/test_verbs[prod-debug]"
-    assert unit_of(f"{verbs}[x-prod-True]") == "integration/test_verbs[prod]"
+    assert unit_of(f"{verbs}[prod-debug]") == "integration/test_verbs prod-debug"
+    assert unit_of(f"{verbs}[x-prod-True]") == "integration/test_verbs prod"
     assert unit_of(verbs) == "integration/test_verbs"
+    kill = "tests/reliability/test_kill.py::test"
+    assert unit_of(f"{kill}[up-vm-0]") == unit_of(f"{kill}[up-vm-1]") != unit_of(f"{kill}[up-0]")
     assert unit_of("tests/unit/test_x.py::test[dev]") == "unit/test_x"
-    example = "tests/integration/test_examples.py::test_static"
-    assert unit_of(example) == example
+    example = "tests/integration/test_examples.py::test_"
+    assert unit_of(f"{example}static") != unit_of(f"{example}tls")
 
 
 def test_what_takes_long_begins_first_and_what_needs_a_compiled_kernel_last(
