@@ -165,7 +165,9 @@ func TestAnAnswerThatCameTooLateIsNobodys(t *testing.T) {
 
 func TestAnEnclaveThatRefusesOrEndsIsAnError(t *testing.T) {
 	socket, enclave := doorAt(t)
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		lines := bufio.NewScanner(enclave)
 		lines.Scan()
 		fmt.Fprintln(enclave, `{"id": 1, "error": "no"}`)
@@ -174,6 +176,9 @@ func TestAnEnclaveThatRefusesOrEndsIsAnError(t *testing.T) {
 		enclave.Close()
 	}()
 	for _, why := range []string{"refuses: no", "does not answer", "no enclave"} {
+		if why == "no enclave" {
+			<-ended // until then it is there, and may end while it is asked
+		}
 		if got := asked(t, socket, "{}\n"); !strings.Contains(got.Error, why) || got.Document != nil {
 			t.Errorf("%s: %+v", why, got)
 		}
