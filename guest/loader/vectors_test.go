@@ -22,6 +22,7 @@ func vectors(t *testing.T, name string, into any) {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
+	decoder.UseNumber()
 	if err := decoder.Decode(into); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}

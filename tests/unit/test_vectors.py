@@ -27,10 +27,14 @@ from vcr.engines.enclave import wire
 from vcr.errors import VcrError
 from vcr.formats.eif import KERNEL_LINE
 from vcr.formats.failure import Failure
-from vcr.formats.tree import Tree, text_file
+from vcr.formats.tree import Node, Tree, directory, text_file
 from vcr.formats.users import Account, find_account
 from vcr.formats.verity import Verity, _uuid8
+from vcr.lock.request import read_request
+from vcr.model import cbor
 from vcr.model.health import CommandProbe, HealthCheck
+from vcr.perf import guest
+from vcr.perf.symbols import KernelSymbols
 from vcr.runtime.patience import Clock, Outcome, Patience, probe_until_healthy
 from vcr.sandbox import cartesi, enclave
 
@@ -389,3 +393,52 @@ def test_other_verity_parameters(case: dict[str, Any]) -> None:
 
 def test_the_kernel_line_of_an_enclave() -> None:
     assert read("kernel_line")["line"] == KERNEL_LINE
+
+
+def node_of(told: str) -> Node:
+    kind, _, text = told.partition(" ")
+    if kind == "link":
+        return Node("link", 0o777, target=text)
+    return directory() if kind == "directory" else text_file(text)
+
+
+@pytest.mark.parametrize("case", read("links")["cases"], ids=lambda case: case["why"])
+def test_where_links_lead(case: dict[str, Any]) -> None:
+    tree = Tree()
+    for path, told in sorted(case["there"].items()):
+        tree.put(path, node_of(told))
+    if case["resolved"] is None:
+        with pytest.raises(Failure, match="loop"):
+            tree.resolve(case["path"])
+    else:
+        assert tree.resolve(case["path"]) == case["resolved"]
+
+
+@pytest.mark.parametrize("case", read("requests")["cases"], ids=lambda case: case["why"])
+def test_requests_of_a_step(case: dict[str, Any]) -> None:
+    line, body = json.dumps(case["line"]).encode() + b"\n", case["body"].encode()
+    port: Any = io.BytesIO(line + body)  # what it reads it as
+    request = read_request(port)
+    assert request is not None
+    assert request.key == tuple(case["line"][name] for name in ("method", "url", "accept", "body"))
+    assert (request.headers, request.content) == (case["line"]["headers"], body)
+
+
+def test_reports_of_a_sampler() -> None:
+    for case in read("sampler")["reports"]:
+        report = guest._report(case["line"].encode(), KernelSymbols())
+        told = case["report"]
+        assert (report.seconds, report.lost) == (told["seconds"], told["lost"])
+        stacks = {";".join((s["process"], *s["frames"])): s["count"] for s in told["stacks"]}
+        assert report.stacks == stacks
+
+
+def test_cbor() -> None:
+    vectors = read("cbor")
+    for case in vectors["values"]:
+        assert cbor.decode(bytes.fromhex(case["hex"])) == case["value"]
+    for case in vectors["bytes"]:
+        assert cbor.decode(bytes.fromhex(case["hex"])) == bytes.fromhex(case["value"])
+    for text in vectors["refused"]:
+        with pytest.raises(ValueError, match=r"."):
+            cbor.decode(bytes.fromhex(text))
