@@ -3,23 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from vcr.app.context import Context, Variant
 from vcr.command_log import shown_to
-from vcr.model.arch import Arch, native_arch
+from vcr.model.arch import Arch
 from vcr.model.profile import DEFAULT, OLD_NAMES, PROFILES, current_name
 from vcr.model.stage import ENGINES
 from vcr.private import keep_private
 from vcr.progress import Progress
 from vcr.settings import Settings, variable_of
 from vcr.ui import Ui
-
-if TYPE_CHECKING:  # pydantic costs 200 ms at import
-    from vcr.model.plan import Plan
-    from vcr.model.project import Project
 
 
 @dataclass
@@ -35,28 +31,6 @@ class App:
     def context(self) -> Context:
         """Return what the use-cases of vcr.app work with."""
         return Context(self.directory, self.settings, self.ui, self.outside)
-
-    def load_project(self) -> "Project":
-        """Read the project; raises UsageError."""
-        from vcr.model.project import load_project  # pydantic costs 200 ms
-
-        return load_project(self.directory, outside=self.outside)
-
-    def started_project(self) -> "Project":
-        """Read the project to find what of it is up; raises UsageError.
-
-        Nothing is read of where its paths lead, and that was allowed when it was started.
-        """
-        from vcr.model.places import ANYWHERE
-        from vcr.model.project import load_project
-
-        return load_project(self.directory, outside=ANYWHERE)
-
-    def prepare(self, **wanted: Any) -> "tuple[Project, Plan]":
-        """Read the project and plan what is WANTED: vcr.planner.prepare."""
-        from vcr.planner.prepare import prepare
-
-        return prepare(self.directory, outside=self.outside, **wanted)
 
 
 class Seconds(click.FloatRange):
@@ -256,13 +230,6 @@ def variant_of(
 ) -> Variant:
     """Return the variant that the options of a verb name."""
     return Variant(profile, None if arch is None else Arch(arch), engine, target)
-
-
-def arch_of(chosen: str | None, profile: str) -> Arch:
-    """Return the architecture that was CHOSEN, else the one of PROFILE; raises HostError."""
-    if chosen is not None:
-        return Arch(chosen)
-    return native_arch() if PROFILES[profile].is_container else Arch.RISCV64
 
 
 def plan_options[F: Callable[..., object]](function: F) -> F:
