@@ -118,6 +118,13 @@ def test_no_verb_uses_the_command_of_another() -> None:
         assert not imports_of(name_of(path), path.read_text(), frozenset(others)), path.name
 
 
+def test_the_command_line_does_no_work_itself() -> None:
+    """It turns options into arguments of vcr.app, and results into text or JSON."""
+    work = {"planner", "dockerfile", "engines", "tools", "sandbox"}
+    for path in sorted((PACKAGE / "cli").rglob("*.py")):
+        assert not imported_parts(path) & work, path.name
+
+
 BUILDERS = [
     *sorted(p for room in ("sandbox", "formats") for p in (PACKAGE / room).glob("*.py")),
     PACKAGE / "model/board.py",

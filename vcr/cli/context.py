@@ -12,7 +12,6 @@ from vcr.command_log import shown_to
 from vcr.model.arch import Arch
 from vcr.model.profile import DEFAULT, OLD_NAMES, PROFILES, current_name
 from vcr.model.stage import ENGINES
-from vcr.private import keep_private
 from vcr.progress import Progress
 from vcr.settings import Settings, variable_of
 from vcr.ui import Ui
@@ -56,10 +55,6 @@ class Seconds(click.FloatRange):
 
 def _app(ctx: click.Context) -> App:
     return ctx.ensure_object(App)  # the root context always carries one
-
-
-def _own_directories(settings: Settings) -> tuple[Path, ...]:
-    return settings.state_dir, settings.cache_dir, settings.runtime_dir
 
 
 def _set_directory(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
@@ -160,13 +155,6 @@ class Command(click.Command):
             if isinstance(option, click.Option) and ctx.auto_envvar_prefix:
                 option.envvar = variable_of(ctx.auto_envvar_prefix, option.opts)
         return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Carry the verb out, with what is kept for it where nobody else gets to."""
-        app = ctx.find_object(App)  # none when the help of a verb is asked for without one
-        for directory in () if app is None else _own_directories(app.settings):
-            keep_private(directory)
-        return super().invoke(ctx)
 
 
 class Group(click.Group):
