@@ -78,10 +78,10 @@ let
   sourceOf =
     source:
     {
-      context = { inherit (source) kind name path; context = contextFiles source; };
-      stage = { inherit (source) kind pattern; layers = map layerFile source.layers; };
+      context = { inherit (source) kind kept name path; context = contextFiles source; };
+      stage = { inherit (source) kind pattern pivot; layers = map layerFile source.layers; };
       inline = { inherit (source) kind name content; };
-      url = { inherit (source) kind name; file = fetched source.file; };
+      url = { inherit (source) kind name unpack; file = fetched source.file; };
     }.${source.kind};
 
   machine = import ../lib/machine.nix { inherit toolchain sandbox; };
@@ -208,7 +208,7 @@ sandbox.build {
   module = "image";
   job = {
     inherit (plan) arch epoch name;
-    inherit (plan.image) config;
+    inherit (plan.image) author config;
     layers = map layerFile plan.image.layers;
   };
 }

@@ -10,7 +10,7 @@ from vcr.dockerfile.ignore import Ignore
 from vcr.dockerfile.inputs import external_inputs
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
-from vcr.model.plan import Copy, InlineSource, Plan, Run
+from vcr.model.plan import Copy, InlineSource, Plan, Run, UrlSource
 from vcr.model.project import load_project
 from vcr.planner.project import make_plan
 
@@ -178,3 +178,47 @@ def test_only_what_the_target_reaches_is_locked(tmp_path: Path) -> None:
     (tmp_path / "vcr.toml").write_text('[project]\ntarget = "tests"\n')
     found = external_inputs(load_project(tmp_path))
     assert (list(found.images), found.urls) == (["tests"], ("https://example.com/x",))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("x/y/a.txt", ["x/y/a.txt"]),
+        ("x/./y/a.txt", ["y/a.txt"]),
+        ("./x/./y", ["y"]),
+        ("**/a.txt", ["x/y/a.txt", "x/z/a.txt"]),
+        ("x/*/./a.txt", ["a.txt", "a.txt"]),
+        (".", [""]),
+    ],
+)
+def test_parents_are_kept_behind_the_pivot(tmp_path: Path, text: str, kept: list[str]) -> None:
+    root = tmp_path / "root"
+    for name in ("y", "z"):
+        (root / "x" / name).mkdir(parents=True)
+        (root / "x" / name / "a.txt").touch()
+    (copy,) = planned(root, f"FROM scratch\nCOPY --parents {text} /d/\n").layers.values()
+    assert isinstance(copy, Copy)
+    assert [source.kept for source in copy.sources] == kept  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("line", "extract"),
+    [("ADD x.tar /", True), ("ADD --unpack=false x.tar /", False), ("COPY x.tar /", False)],
+)
+def test_archives_are_unpacked_as_the_flag_says(tmp_path: Path, line: str, extract: bool) -> None:
+    (tmp_path / "x.tar").touch()
+    (copy,) = planned(tmp_path, f"FROM scratch\n{line}\n").layers.values()
+    assert isinstance(copy, Copy)
+    assert copy.extract is extract
+
+
+def test_a_checksum_is_expanded_and_is_for_addresses(tmp_path: Path) -> None:
+    digits = "0" * 64
+    line = f"ARG SUM={digits}\nADD --checksum=sha256:${{SUM}} --unpack https://e.x/f /\n"
+    (copy,) = planned(tmp_path, f"FROM scratch\n{line}").layers.values()
+    assert isinstance(copy, Copy)
+    (source,) = copy.sources
+    assert isinstance(source, UrlSource)
+    assert (source.file.sha256, source.unpack) == (digits, True)
+    (tmp_path / "f").touch()
+    assert "is for addresses" in refused(tmp_path, f"ADD --checksum=sha256:{digits} f /").what

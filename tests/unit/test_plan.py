@@ -124,7 +124,8 @@ def test_the_rest_of_the_config(plan: Planner) -> None:
         'LABEL a="b c" d=e\nUSER app:app\nEXPOSE 80 53/udp 8000-8001\nVOLUME /a /b\n'
         'VOLUME ["/c d"]\nSTOPSIGNAL SIGINT\nWORKDIR /x\nWORKDIR y\nMAINTAINER me\n'
     )
-    assert config(made)["Labels"] == {"a": "b c", "d": "e", "maintainer": "me"}
+    assert config(made)["Labels"] == {"a": "b c", "d": "e"}
+    assert made.image.author == "me"
     assert config(made)["User"] == "app:app"
     assert set(config(made)["ExposedPorts"]) == {"80/tcp", "53/udp", "8000/tcp", "8001/tcp"}
     assert set(config(made)["Volumes"]) == {"/a", "/b", "/c d"}

@@ -36,8 +36,8 @@ def label(state: State, instruction: Instruction) -> None:
 
 
 def maintainer(state: State, instruction: Instruction) -> None:
-    """MAINTAINER name, deprecated: kept as the label that replaced it."""
-    state.section("Labels", {})["maintainer"] = instruction.rest
+    """MAINTAINER name, deprecated: the author of the image."""
+    state.author = instruction.rest
 
 
 def arg(

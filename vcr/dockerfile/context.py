@@ -36,16 +36,19 @@ class Context:
         """Return path → kind ("file", "dir", "link", "other") of everything, sorted."""
         return dict(sorted(self._walk().items()))
 
-    def select(self, pattern: str, at: Position) -> tuple[ContextSource, ...]:
+    def select(
+        self, pattern: str, at: Position, *, double_star: bool = False
+    ) -> tuple[ContextSource, ...]:
         """Return what PATTERN names, one source a match; raises UsageError.
 
-        A pattern with a wildcard may match nothing: `COPY package.json yarn.lock* ./`.
+        A pattern with a wildcard may match nothing: `COPY package.json yarn.lock* ./`. `**`
+        is any number of directories if DOUBLE_STAR.
         """
         path = self._inside(pattern, at)
         if not has_wildcard(path):
             return (self._source(path, at),)
         try:
-            regex = compile_pattern(path)
+            regex = compile_pattern(path, double_star=double_star)
         except ValueError as error:
             raise mistake(at, str(error)) from None
         return tuple(self._source(name, at) for name in self.entries if regex.match(name))

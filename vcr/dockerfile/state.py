@@ -43,6 +43,7 @@ class State:
     budget: Budget
     config: dict[str, Any] = field(default_factory=dict)  # OCI image config, "config"
     layers: list[str] = field(default_factory=list)  # ids, bottom first
+    author: str = ""  # OCI image config, "author"
     has_own_cmd: bool = False  # CMD was set in this stage
     _size: int = 0  # of the variables, in characters; those of the base do not count
     args: dict[str, str] = field(default_factory=dict)  # declared so far; see set_arg
@@ -50,7 +51,7 @@ class State:
     def continue_from(self, below: "State") -> None:
         """Begin as the stage BELOW ended: its image, and its ARGs, which are in force still."""
         self.config, self.layers = deepcopy(below.config), list(below.layers)
-        self.args = dict(below.args)
+        self.author, self.args = below.author, dict(below.args)
         self.variables = dict(below.variables)
 
     @property

@@ -173,13 +173,20 @@ class Layout:
         return Descriptor(media_type, digest, path.stat().st_size)
 
     def add_image(
-        self, layers: list[Path], config: dict[str, Any], arch: str, epoch: int
+        self,
+        layers: list[Path],
+        config: dict[str, Any],
+        arch: str,
+        epoch: int,
+        *,
+        author: str = "",
     ) -> Descriptor:
         """Store an image of uncompressed LAYERS, bottom first; return its manifest."""
         blobs = [self.add_file(layer, LAYER) for layer in layers]
         config_blob = canonical(
             {
                 **platform(arch),
+                **({"author": author} if author else {}),
                 "config": config,
                 "created": timestamp(epoch),
                 "rootfs": {"type": "layers", "diff_ids": [blob.digest for blob in blobs]},

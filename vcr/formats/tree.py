@@ -201,6 +201,21 @@ class Tree:
             self.nodes[name] = replace(like)
         return made[::-1]
 
+    def part(self, path: str) -> "Tree":
+        """Return what is below the directory PATH as a tree whose root it is."""
+        part = Tree()
+        part.nodes[""] = self.nodes[path]
+        prefix = f"{path}/" if path else ""
+        part.nodes |= {name.removeprefix(prefix): self.nodes[name] for name in self.below(path)}
+        return part
+
+    def replace_part(self, path: str, part: "Tree") -> None:
+        """Let what is below the directory PATH be PART."""
+        prefix = f"{path}/" if path else ""
+        for name in self.below(path):
+            del self.nodes[name]
+        self.nodes |= {prefix + name: node for name, node in part.nodes.items() if name}
+
     def remove(self, path: str) -> None:
         """Remove PATH and all below it, if it is there."""
         node = self.nodes.get(path)

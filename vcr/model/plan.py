@@ -59,6 +59,7 @@ class ContextSource:
     files: tuple[str, ...]  # every file, directory and symlink that takes part
     kind: Literal["context"] = "context"
     links: tuple[str, ...] = ()  # that led to the path; they decide what it is, and are not copied
+    kept: str = ""  # COPY --parents: the path that is kept below the destination
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class StageSource:
     pattern: str
     layers: tuple[str, ...]  # ids of that stage's layers, bottom first
     kind: Literal["stage"] = "stage"
+    pivot: int = 0  # COPY --parents: how many parts of a matched path are not kept
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class UrlSource:
     file: Fetched
     name: str  # file name when the destination is a directory
     kind: Literal["url"] = "url"
+    unpack: bool = False  # ADD --unpack
 
 
 type Source = ContextSource | StageSource | InlineSource | UrlSource
@@ -188,6 +191,7 @@ class Image:
     layers: tuple[str, ...]
     # "config" of the OCI image config: Env, Entrypoint, Cmd, User, WorkingDir, Labels, ...
     config: dict[str, Any] = field(default_factory=dict)
+    author: str = ""  # "author" beside it
 
 
 @dataclass(frozen=True)

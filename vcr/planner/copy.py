@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vcr.dockerfile.context import Context
 from vcr.dockerfile.inputs import URL_PREFIXES, checked_address
 from vcr.dockerfile.state import State
 from vcr.dockerfile.syntax import Instruction
 from vcr.dockerfile.text import Position
-from vcr.formats.match import has_wildcard
 from vcr.model.file_name import last_part, store_name
 from vcr.model.lockfile import Lock
 from vcr.model.plan import Copy, Fetched, InlineSource, Source, StageSource, UrlSource
@@ -42,7 +41,7 @@ class Copier:
                 sources.append(InlineSource(doc.name, content))
             else:
                 sources += self._source(state, instruction, at, state.expand(word, at))
-        self._check(instruction, sources, dest)
+        self._check(instruction, len(sources_text), sources, dest)
         return Copy(
             sources=tuple(sources),
             dest=dest,
@@ -55,13 +54,15 @@ class Copier:
             ),
             parents=instruction.switch("parents"),
             link=instruction.switch("link"),
-            extract=instruction.keyword == "ADD",
+            extract=instruction.keyword == "ADD" and _unpacks(instruction, default=True),
             origin=instruction.at.origin,
         )
 
-    def _check(self, instruction: Instruction, sources: list[Source], dest: str) -> None:
-        """Raise UsageError when SOURCES cannot all be in DEST."""
-        if len(sources) > 1 and not dest.endswith("/"):
+    def _check(
+        self, instruction: Instruction, named: int, sources: list[Source], dest: str
+    ) -> None:
+        """Raise UsageError when SOURCES, of which NAMED are written, cannot all be in DEST."""
+        if named > 1 and not dest.endswith("/"):
             raise instruction.mistake(
                 f"{instruction.keyword} has several sources, so {dest} must be a directory",
                 fix=f"write {dest}/",
@@ -96,13 +97,29 @@ class Copier:
         stage = instruction.flag("from")
         if stage is not None:
             return [self._stage_source(state, instruction, stage, text)]
-        if instruction.keyword == "ADD" and text.startswith(URL_PREFIXES):
+        is_url = instruction.keyword == "ADD" and text.startswith(URL_PREFIXES)
+        if instruction.flag("checksum") is not None and not is_url:
+            raise instruction.mistake(
+                f"--checksum is for addresses, not for {text}",
+                why="files of the build context are known by hash anyway",
+                fix="leave --checksum out",
+            )
+        if is_url:
             if text.endswith(".git") or "#" in text:
                 raise self._no_git(instruction, text)
-            return [self._url_source(instruction, checked_address(at, text))]
+            return [self._url_source(state, instruction, checked_address(at, text))]
         if instruction.keyword == "ADD" and text.startswith(GIT_FORMS):
             raise self._no_git(instruction, text)
+        if instruction.switch("parents"):
+            return self._with_parents(text, at)
         return list(self.context.select(text, at))
+
+    def _with_parents(self, text: str, at: Position) -> list[Source]:
+        """Return what TEXT matches, and what of its path is kept: all, or what is behind `/./`."""
+        pivot = _pivot(text)
+        found = self.context.select(text, at, double_star=True)
+        paths = (source.path.split("/") if source.path != "." else [] for source in found)
+        return [replace(s, kept="/".join(p[pivot:])) for s, p in zip(found, paths, strict=True)]
 
     def _stage_source(
         self, state: State, instruction: Instruction, stage: str, text: str
@@ -113,13 +130,13 @@ class Copier:
                 why="Docker does not expand --from",
                 fix=f"write `FROM {stage} AS name` and --from=name",
             )
-        pattern = "/" + text.lstrip("/") if has_wildcard(text) else stage_path(text)
-        return StageSource(pattern, self.layers_of(stage, state, instruction))
+        pivot = _pivot(text) if instruction.switch("parents") else 0
+        return StageSource(stage_path(text), self.layers_of(stage, state, instruction), pivot=pivot)
 
-    def _url_source(self, instruction: Instruction, url: str) -> UrlSource:
-        name = last_part(url)
-        checksum = instruction.flag("checksum")
-        if checksum is not None:
+    def _url_source(self, state: State, instruction: Instruction, url: str) -> UrlSource:
+        name, unpack = last_part(url), _unpacks(instruction, default=False)
+        checksum = state.expand(instruction.flag("checksum") or "", instruction.at)
+        if checksum:
             digits = checksum.removeprefix(CHECKSUM)
             if not checksum.startswith(CHECKSUM) or not SHA256.fullmatch(digits):
                 raise instruction.mistake(
@@ -127,7 +144,8 @@ class Copier:
                     fix="write --checksum=sha256: and 64 hex digits",
                 )
             # The Dockerfile closes it; the size is not known and not needed.
-            return UrlSource(Fetched(url, digits, 0, store_name(name) or "download"), name)
+            fetched = Fetched(url, digits, 0, store_name(name) or "download")
+            return UrlSource(fetched, name, unpack=unpack)
         locked = self.lock.urls.get(url)
         if locked is None:
             raise instruction.mistake(
@@ -135,7 +153,7 @@ class Copier:
                 why="a build uses only files with a known hash from the network",
                 fix="run `vcr lock`, or write --checksum=sha256:...",
             )
-        return UrlSource(locked.fetched(), name)
+        return UrlSource(locked.fetched(), name, unpack=unpack)
 
     def _no_git(self, instruction: Instruction, url: str) -> Exception:
         return instruction.mistake(
@@ -143,6 +161,17 @@ class Copier:
             why="the address of a repository does not determine its bytes",
             fix="add a release archive with --checksum, or keep the source in the context",
         )
+
+
+def _unpacks(instruction: Instruction, *, default: bool) -> bool:
+    """Tell whether ADD unpacks archives: as --unpack says, else by DEFAULT."""
+    return default if instruction.flag("unpack") is None else instruction.switch("unpack")
+
+
+def _pivot(text: str) -> int:
+    """Return how many parts of a path that TEXT matches are before its `/./`."""
+    before, is_there, _ = text.partition("/./")
+    return len([part for part in before.split("/") if part not in {"", "."}]) if is_there else 0
 
 
 def stage_path(text: str) -> str:

@@ -53,7 +53,7 @@ def make_plan(
         epoch=lock.epoch,
         context=str(project.context),
         layers=planner.layers,
-        image=Image(tuple(state.layers), _checked(state.config)),
+        image=Image(tuple(state.layers), _checked(state.config), state.author),
         machine=_machine(project, state, engine, profile),
         build=BuildMachine(
             project.config.build.memory,

@@ -6,13 +6,12 @@ keeps, and what does not depend on a umask.
 """
 
 import posixpath
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from vcr.formats.chmod import changed_mode
+from vcr.formats.chmod import changed_mode, octal_mode
 from vcr.formats.failure import Failure
 from vcr.formats.match import compile_pattern, has_wildcard
 from vcr.formats.packed import Damaged, uncompressed
@@ -39,6 +38,7 @@ class ContextSource:
     name: str  # what it is called inside a directory
     context: Path  # as imported
     kind: Literal["context"] = "context"
+    kept: str = ""  # --parents: the path that is kept below the destination
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class StageSource:
     pattern: str
     layers: tuple[Path, ...]  # of that stage, bottom first
     kind: Literal["stage"] = "stage"
+    pivot: int = 0  # --parents: how many parts of a matched path are not kept
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class UrlSource:
     name: str
     file: Path
     kind: Literal["url"] = "url"
+    unpack: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,41 +103,51 @@ class Copy:
             for p in self.spec.exclude
         ]
         self._copied: dict[int, tuple[Node, Node]] = {}  # id of a source → source, its copy
+        mode = octal_mode(self.spec.chmod)
+        self._made = directory(0o755 if mode is None else mode, *(self.owner or (0, 0)))
 
     def from_context(self, source: ContextSource) -> None:
         """Copy a file or directory of the build context."""
         path = source.context if source.path == "." else source.context / source.path
         if path.is_dir() and not path.is_symlink():
-            self._copy_directory(tree_of_directory(path), "", source.path)
+            self._copy_directory(tree_of_directory(path), "", source.kept)
             return
         if self.spec.extract and self._extract(path):
             return
-        self._copy_file(node_of_file(path), source.name, source.path)
+        self._copy_file(node_of_file(path), source.name, source.kept)
 
     def from_stage(self, source: StageSource, stage: Tree) -> None:
         """Copy what a pattern matches in STAGE, another one; owners and modes are kept."""
-        paths = list(self._matches(stage, source.pattern))
-        if len(paths) > 1 and not self.spec.dest.endswith("/"):
-            raise Failure(
-                f"{source.pattern} matches {len(paths)} files",
-                why=f"so {self.spec.dest} must be a directory",
-                fix=f"write {self.spec.dest}/",
-            )
-        for path in paths:
+        for path in list(self._matches(stage, source.pattern)):
             node = stage.nodes[stage.resolve(path)]
+            kept = "/".join(path.split("/")[source.pivot :])
+            if self.spec.parents:
+                self._copy_parents(stage, path, kept)
             if node.kind == "dir":
-                self._copy_directory(stage, stage.resolve(path), path)
+                self._copy_directory(stage, stage.resolve(path), kept)
             else:
-                self._copy_file(node, posixpath.basename(path), path)
+                self._copy_file(node, posixpath.basename(path), kept)
+
+    def _copy_parents(self, stage: Tree, path: str, kept: str) -> None:
+        """Make the directories that are above KEPT, a part of PATH, as they are in STAGE."""
+        parts = kept.split("/")
+        before = path.removesuffix(kept)
+        for count in range(1, len(parts)):
+            above = "/".join(parts[:count])
+            target = _below(self.spec.dest.strip("/"), above)
+            if self.tree.resolve(target) not in self.tree:
+                self._put(target, stage.nodes[stage.resolve(before + above)])
 
     def from_text(self, source: InlineSource) -> None:
         """Write a here-document."""
-        self._copy_file(text_file(source.content), source.name, source.name)
+        self._copy_file(text_file(source.content), source.name)
 
     def from_url(self, source: UrlSource) -> None:
-        """Copy a fetched file; it is not unpacked, as Docker does not either."""
+        """Copy a fetched file; it is unpacked only on request, as Docker has it."""
+        if source.unpack and self._extract(source.file):
+            return
         node = Node("file", URL_MODE, content=Content.of_file(source.file))
-        self._copy_file(node, source.name, source.name)
+        self._copy_file(node, source.name)
 
     def _matches(self, stage: Tree, pattern: str) -> Iterator[str]:
         name = pattern.strip("/")
@@ -144,43 +156,53 @@ class Copy:
                 raise Failure(f"{pattern} is not in the stage it is copied from")
             yield name
             return
-        regex, count = compile_pattern(name), 0
-        for path, _ in stage.walk():
-            if regex.match(path):
-                count += 1
-                yield path
-        if not count:
-            raise Failure(f"{pattern} matches nothing in the stage it is copied from")
+        regex = compile_pattern(name, double_star=self.spec.parents)
+        yield from (path for path, _ in stage.walk() if regex.match(path))
 
-    def _copy_file(self, node: Node, name: str, source: str) -> None:
+    def _copy_file(self, node: Node, name: str, kept: str = "") -> None:
+        """Write NODE, called NAME, at the destination; with --parents at KEPT below it."""
         if self._is_excluded(name):
             return
         dest = self.spec.dest.strip("/")
         if self.spec.parents:
-            target = posixpath.join(dest, _kept_parents(source))
+            target = _below(dest, kept)
         elif self.spec.dest.endswith("/") or self._is_directory(dest):
             target = posixpath.join(dest, name)
         else:
             target = self.tree.resolve(dest)  # as BuildKit: a link there is written through
+            self._check_new(target)
         self._put(target, node)
 
-    def _copy_directory(self, source: Tree, root: str, named: str) -> None:
+    def _check_new(self, target: str) -> None:
+        """Raise Failure when TARGET was written by this copy: BuildKit keeps the last of them."""
+        if target in self.written:
+            raise Failure(
+                f"several files would be {self.spec.dest}",
+                why="the wildcard matches more than one, and this is not a directory",
+                fix=f"write {self.spec.dest}/",
+            )
+
+    def _copy_directory(self, source: Tree, root: str, kept: str) -> None:
         """Copy the contents of ROOT in SOURCE; the destination becomes a directory."""
         dest = self.spec.dest.strip("/")
         if self.spec.parents:
-            dest = posixpath.join(dest, _kept_parents(named))
-        resolved = self.tree.resolve(dest)
-        old = self.tree.get(resolved)
-        if old is None:
-            made = directory(0o755, *(self.owner or (0, 0)))
-            self.written.update(self.tree.put(resolved, made, parents=made))
-        elif old.kind != "dir":
-            raise Failure(f"/{dest} is not a directory, so {named} cannot be copied there")
+            dest = _below(dest, kept)
+        self._make_directory(dest)
         prefix = f"{root}/" if root else ""
         for path in source.below(root):
             relative = path[len(prefix) :]
             if not self._is_excluded(relative):
                 self._put(posixpath.join(dest, relative), source.nodes[path])
+
+    def _make_directory(self, dest: str) -> None:
+        """Make DEST a directory, if there is none."""
+        resolved = self.tree.resolve(dest)
+        old = self.tree.get(resolved)
+        if old is None:
+            made = self._made
+            self.written.update(self.tree.put(resolved, replace(made), parents=made))
+        elif old.kind != "dir":
+            raise Failure(f"/{dest} is not a directory, so no directory can be copied there")
 
     def _put(self, path: str, node: Node) -> None:
         """Write NODE at PATH, with the owner and mode asked for."""
@@ -192,8 +214,7 @@ class Copy:
             )
             raise Failure(f"/{where} is {one} and cannot be replaced by {other}")
         _, changed = self._copied.setdefault(id(node), (node, self._changed(node)))
-        above = directory(0o755, *(self.owner or (0, 0)))
-        self.written.update(self.tree.put(where, changed, parents=above))
+        self.written.update(self.tree.put(where, changed, parents=self._made))
 
     def _changed(self, node: Node) -> Node:
         changed = node.owned(*self.owner) if self.owner else replace(node)
@@ -202,21 +223,26 @@ class Copy:
         return changed
 
     def _extract(self, path: Path) -> bool:
-        """Unpack PATH if it is a tar archive; return whether it was one."""
+        """Unpack PATH if it is a tar archive; return whether it was one.
+
+        The destination is the root of all its links: none of them leads out of it.
+        """
         plain = self._plain(path)
         if plain is None:
             return False
-        dest = self.spec.dest.strip("/")
-        if self.tree.resolve(dest) not in self.tree:
-            self._put(dest, directory())
+        dest = self.tree.resolve(self.spec.dest.strip("/"))
+        self._made = directory(0o755, *(self.owner or (0, 0)))  # whatever --chmod says
+        self._make_directory(dest)
+        inside = self.tree.part(dest)
+        written: list[str] = []
         for name, node in entries(plain):
-            target = f"{dest}/{name}" if dest else name
             if not name or self._is_excluded(name):
                 continue
             refuse_device(name, node, path.name)
-            linked = f"{dest}/{node}" if isinstance(node, str) and dest else node
-            above = self.tree.make_parents(self.tree.locate(target), directory())
-            self.written.update([*above, place(self.tree, target, self._mine(linked), path.name)])
+            written += inside.make_parents(inside.locate(name), directory())
+            written.append(place(inside, name, self._mine(node), path.name))
+        self.tree.replace_part(dest, inside)
+        self.written.update(f"{dest}/{name}" if dest else name for name in written)
         return True
 
     def _plain(self, path: Path) -> Path | None:
@@ -246,6 +272,6 @@ class Copy:
         return excluded
 
 
-def _kept_parents(source: str) -> str:
-    """Return what --parents keeps of SOURCE: all, or what follows a `/./`."""
-    return re.split(r"(?:^|/)\./", source)[-1].strip("/")
+def _below(dest: str, kept: str) -> str:
+    """Return the path KEPT in the directory DEST; either may be empty."""
+    return "/".join(filter(None, (dest, kept)))

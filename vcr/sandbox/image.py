@@ -23,6 +23,7 @@ class Job:
     epoch: int
     config: dict[str, Any]
     layers: tuple[Path, ...]
+    author: str = ""
 
 
 def main(specification: str, out: str) -> None:
@@ -34,7 +35,7 @@ def _build(job: Job, out: Path) -> None:
     layout = Layout(out / "layout")
     layout.root.mkdir(parents=True)
     layers = [layer for layer in job.layers if _has_entries(layer)]
-    manifest = layout.add_image(layers, job.config, job.arch, job.epoch)
+    manifest = layout.add_image(layers, job.config, job.arch, job.epoch, author=job.author)
     names = {REF_NAME: TAG, CONTAINERD_NAME: f"{job.name}:{TAG}"}
     layout.finish([manifest.to_json(platform=platform(job.arch), annotations=names)])
     size = sum(layer.stat().st_size for layer in layers)
