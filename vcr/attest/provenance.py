@@ -12,7 +12,7 @@ from typing import Any
 from vcr.attest.predicates import BUILD_TYPE, BUILDER, Host
 from vcr.attest.source import Revision
 from vcr.model.digest import Digest
-from vcr.model.plan import Copy, Debs, Fetched, OciBase, Plan, UrlSource
+from vcr.model.plan import Fetched, Plan, Run, files_of, images_of
 from vcr.model.project import CONFIG_FILE, Project
 
 MAX_CHANGED = 20  # names of files that differ from the commit; how many there are is told
@@ -98,14 +98,10 @@ def file_descriptor(path: Path, name: str) -> Descriptor:
 def _fetched(plan: Plan) -> Iterator[Descriptor]:
     """Yield what the bases and remote files of PLAN are; vcr.lock closes what RUN is answered."""
     for layer in plan.layers.values():
-        if isinstance(layer, Debs):
-            yield from map(_file, layer.debs)
-        elif isinstance(layer, OciBase):
-            digest = {"sha256": Digest(layer.manifest).hex}
-            yield {"name": layer.reference, "digest": digest}
-        elif isinstance(layer, Copy):
-            remote = (source for source in layer.sources if isinstance(source, UrlSource))
-            yield from (_file(source.file) for source in remote)
+        for reference, manifest in images_of(layer).items():
+            yield {"name": reference, "digest": {"sha256": Digest(manifest).hex}}
+        if not isinstance(layer, Run):
+            yield from map(_file, files_of(layer))
 
 
 def _file(file: Fetched) -> Descriptor:

@@ -16,10 +16,11 @@ from vcr import __version__
 from vcr.attest import strict_json
 from vcr.attest.predicates import BUILD_COMMENT, OURS, SPDX_VERSION
 from vcr.attest.provenance import Pins
+from vcr.lock.bases import packages_of
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
-from vcr.model.lockfile import Lock, LockedDebian, LockedPackage
-from vcr.model.plan import Copy, Debs, Fetched, OciBase, Plan, Run, UrlSource
+from vcr.model.lockfile import Lock, LockedPackage
+from vcr.model.plan import Fetched, Layer, Plan, Run, files_of, images_of
 from vcr.model.profile import PROFILES
 
 ROOT, MACHINE = "SPDXRef-image", "SPDXRef-machine"
@@ -133,24 +134,18 @@ def _components(plan: Plan, lock: Lock) -> tuple[list[Component], list[Component
     return inside, [each for each in building if each.ident not in contained]
 
 
-def _of_layer(layer: object, known: dict[str, LockedPackage]) -> Iterator[Component]:
-    match layer:
-        case Debs():
-            for file in layer.debs:
-                yield _debian(known[file.sha256]) if file.sha256 in known else _plain(file)
-        case OciBase():
-            yield Component(layer.reference, "", "", Digest(layer.manifest).hex)
-        case Copy():
-            for source in layer.sources:
-                if isinstance(source, UrlSource):
-                    yield _plain(source.file)
-        case Run():
-            yield from (_plain(body) for body in layer.bodies if PACKAGES.search(body.url))
+def _of_layer(layer: Layer, known: dict[str, LockedPackage]) -> Iterator[Component]:
+    for reference, manifest in images_of(layer).items():
+        yield Component(reference, "", "", Digest(manifest).hex)
+    for file in files_of(layer):
+        if file.sha256 in known:
+            yield _debian(known[file.sha256])
+        elif not isinstance(layer, Run) or PACKAGES.search(file.url):
+            yield _plain(file)
 
 
 def _locked_packages(lock: Lock) -> dict[str, LockedPackage]:
-    bases = (base for base in lock.bases.values() if isinstance(base, LockedDebian))
-    return {p.sha256: p for base in bases for packages in base.archs.values() for p in packages}
+    return {p.sha256: p for base in lock.bases.values() for p in packages_of(base)}
 
 
 def _debian(package: LockedPackage) -> Component:

@@ -7,14 +7,12 @@ from dataclasses import dataclass, field, replace
 from vcr.errors import FetchError, MismatchError, UsageError
 from vcr.lock.debian.archive import IMPORT_DELAY, SNAPSHOT_FORM, Reader, Suite
 from vcr.lock.debian.resolve import resolve
-from vcr.lock.oci import ImageStore, reference_of
+from vcr.lock.oci import LAYOUT, REGISTRY, ImageStore, reference_of
 from vcr.model.arch import Arch
 from vcr.model.config import Base
 from vcr.model.file_name import store_name
-from vcr.model.lockfile import LockedDebian, LockedImage, LockedPackage
+from vcr.model.lockfile import LockedBase, LockedDebian, LockedImage, LockedPackage
 from vcr.model.project import Project
-
-type Locked = LockedDebian | LockedImage
 
 
 @dataclass(frozen=True)
@@ -26,14 +24,14 @@ class BaseLocker:
     show: Callable[[str], None]
     _suites: dict[tuple[object, ...], Suite] = field(default_factory=dict)
 
-    def lock(self, project: Project, name: str, base: Base) -> Locked:
+    def lock(self, project: Project, name: str, base: Base) -> LockedBase:
         """Resolve BASE, called NAME; raises UsageError, FetchError, MismatchError."""
         if not base.packages:
             self.show(f"locking the image of {name}")
             return self.images().lock(project, base)
         return self._debian(name, base, self._suite(self.archive(), base))
 
-    def audit(self, project: Project, name: str, base: Base, locked: Locked) -> list[str]:
+    def audit(self, project: Project, name: str, base: Base, locked: LockedBase) -> list[str]:
         """Say how LOCKED differs from what BASE was at that time; raises FetchError, UsageError.
 
         Of Debian: from the signed release that the archive had at the locked snapshot.
@@ -160,3 +158,64 @@ def _package_difference(has: Sequence[LockedPackage], wants: Sequence[LockedPack
 
 def _moment(snapshot: str) -> dt.datetime:
     return dt.datetime.strptime(snapshot, SNAPSHOT_FORM).replace(tzinfo=dt.UTC)
+
+
+def packages_of(base: LockedBase) -> tuple[LockedPackage, ...]:
+    """Return the packages of BASE, of every architecture."""
+    if isinstance(base, LockedImage):
+        return ()
+    return tuple(package for packages in base.archs.values() for package in packages)
+
+
+def snapshots_of(base: LockedBase) -> tuple[str, ...]:
+    """Return the times at which an archive was as BASE has it."""
+    return (base.snapshot,) if isinstance(base, LockedDebian) else ()
+
+
+def of_base(locked: LockedBase | None, base: Base) -> Iterator[str]:
+    """Say in words what LOCKED has that is not of BASE."""
+    if locked is None:
+        yield "is not locked"
+    elif isinstance(locked, LockedDebian) != bool(base.packages):
+        yield "is of another kind"
+    elif isinstance(locked, LockedDebian):
+        yield from _not_of_debian(locked, base)
+    elif not _is_of(locked, base):
+        yield f"is locked as {locked.reference}"
+
+
+def _not_of_debian(locked: LockedDebian, base: Base) -> Iterator[str]:
+    if locked.suite != base.suite:
+        yield f"is of {locked.suite}, not {base.suite}"
+    if locked.configure != base.configure:
+        yield "is configured differently"
+    if base.snapshot not in {None, locked.snapshot}:
+        yield f"is of {locked.snapshot}, not {base.snapshot}"
+    try:
+        dt.datetime.strptime(locked.snapshot, SNAPSHOT_FORM).replace(tzinfo=dt.UTC)
+    except ValueError:
+        yield f"is of {locked.snapshot}, which is not a time"
+    for arch in Arch:
+        packages = locked.archs.get(arch, ())
+        names = [package.package for package in packages]
+        if missing := set(base.packages) - set(names):
+            yield f"has no {min(missing)} for {arch}"
+        if len(set(names)) != len(names):
+            yield f"has a package twice for {arch}"
+
+
+def _is_of(locked: LockedImage, base: Base) -> bool:
+    """Return whether LOCKED is of the repository, or the kind of place, that BASE names."""
+    if base.oci:
+        return locked.reference.startswith(LAYOUT)
+    repository = _without_tag(str(base.image))
+    name, at, digest = locked.reference.removeprefix(REGISTRY).partition("@")
+    asked = str(base.image).partition("@")[2]
+    return bool(at) and _without_tag(name) == repository and asked in {"", digest}
+
+
+def _without_tag(image: str) -> str:
+    """Return IMAGE without its tag and its digest."""
+    name = image.partition("@")[0]
+    head, slash, last = name.rpartition("/")
+    return f"{head}{slash}{last.partition(':')[0]}"

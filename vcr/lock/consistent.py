@@ -7,12 +7,10 @@ the project; whether they are what a source has, `vcr lock --audit` asks.
 import datetime as dt
 from collections.abc import Iterator
 
+from vcr.lock.bases import of_base, snapshots_of
 from vcr.lock.debian.archive import SNAPSHOT_FORM
 from vcr.lock.inputs import Wanted
-from vcr.lock.oci import LAYOUT, REGISTRY
-from vcr.model.arch import Arch
-from vcr.model.config import Base
-from vcr.model.lockfile import Lock, LockedDebian, LockedImage
+from vcr.model.lockfile import Lock
 
 
 def contradictions(lock: Lock, wanted: Wanted) -> Iterator[str]:
@@ -29,7 +27,7 @@ def contradictions(lock: Lock, wanted: Wanted) -> Iterator[str]:
 
 def epoch_of(lock: Lock) -> int | None:
     """Return the time of the newest archive state in LOCK; None if it has none."""
-    snapshots = [base.snapshot for base in lock.bases.values() if isinstance(base, LockedDebian)]
+    snapshots = [moment for base in lock.bases.values() for moment in snapshots_of(base)]
     if not snapshots:
         return None
     try:
@@ -37,52 +35,3 @@ def epoch_of(lock: Lock) -> int | None:
     except ValueError:
         return None  # no time: that is a contradiction by itself
     return int(moment.timestamp())
-
-
-def of_base(locked: LockedDebian | LockedImage | None, base: Base) -> Iterator[str]:
-    """Say in words what LOCKED has that is not of BASE."""
-    if locked is None:
-        yield "is not locked"
-    elif isinstance(locked, LockedDebian) != bool(base.packages):
-        yield "is of another kind"
-    elif isinstance(locked, LockedDebian):
-        yield from _debian(locked, base)
-    elif not _is_of(locked, base):
-        yield f"is locked as {locked.reference}"
-
-
-def _debian(locked: LockedDebian, base: Base) -> Iterator[str]:
-    if locked.suite != base.suite:
-        yield f"is of {locked.suite}, not {base.suite}"
-    if locked.configure != base.configure:
-        yield "is configured differently"
-    if base.snapshot not in {None, locked.snapshot}:
-        yield f"is of {locked.snapshot}, not {base.snapshot}"
-    try:
-        dt.datetime.strptime(locked.snapshot, SNAPSHOT_FORM).replace(tzinfo=dt.UTC)
-    except ValueError:
-        yield f"is of {locked.snapshot}, which is not a time"
-    for arch in Arch:
-        packages = locked.archs.get(arch, ())
-        names = [package.package for package in packages]
-        if missing := set(base.packages) - set(names):
-            yield f"has no {min(missing)} for {arch}"
-        if len(set(names)) != len(names):
-            yield f"has a package twice for {arch}"
-
-
-def _is_of(locked: LockedImage, base: Base) -> bool:
-    """Return whether LOCKED is of the repository, or the kind of place, that BASE names."""
-    if base.oci:
-        return locked.reference.startswith(LAYOUT)
-    repository = _without_tag(str(base.image))
-    name, at, digest = locked.reference.removeprefix(REGISTRY).partition("@")
-    asked = str(base.image).partition("@")[2]
-    return bool(at) and _without_tag(name) == repository and asked in {"", digest}
-
-
-def _without_tag(image: str) -> str:
-    """Return IMAGE without its tag and its digest."""
-    name = image.partition("@")[0]
-    head, slash, last = name.rpartition("/")
-    return f"{head}{slash}{last.partition(':')[0]}"

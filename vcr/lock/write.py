@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vcr.errors import FetchError, HostError, MismatchError
-from vcr.lock.bases import BaseLocker, Locked
-from vcr.lock.consistent import epoch_of, of_base
+from vcr.lock.bases import BaseLocker, of_base, packages_of
+from vcr.lock.consistent import epoch_of
 from vcr.lock.engine import current_engine
 from vcr.lock.inputs import wanted_inputs
 from vcr.lock.known import Known
@@ -20,7 +20,7 @@ from vcr.lock.suggestions import naming
 from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.file_name import last_part, store_name
-from vcr.model.lockfile import Lock, LockedDebian, LockedFile
+from vcr.model.lockfile import Lock, LockedBase, LockedFile
 from vcr.model.project import Project
 
 SHOWN = 20  # differences in an error
@@ -43,7 +43,7 @@ class Locker:
         wanted = wanted_inputs(project)
         digests = wanted.digests()
         kept = {} if old is None or update else old.inputs
-        bases: dict[str, Locked] = {}
+        bases: dict[str, LockedBase] = {}
         for name, base in sorted(wanted.bases.items()):
             label = f"[base.{name}]"
             before = old.bases.get(name) if old and kept.get(label) == digests[label] else None
@@ -64,7 +64,9 @@ class Locker:
         )
         return lock.model_copy(update={"epoch": _epoch(lock, old)})
 
-    def _base(self, project: Project, name: str, base: Base, before: Locked | None) -> Locked:
+    def _base(
+        self, project: Project, name: str, base: Base, before: LockedBase | None
+    ) -> LockedBase:
         """Return BASE, called NAME, locked: as it was BEFORE if that is what it resolves to."""
         if before is None or any(of_base(before, base)):
             locked = self.bases.lock(project, name, base)
@@ -74,7 +76,7 @@ class Locker:
             self._compare(project, name, base, before)
         return before
 
-    def _compare(self, project: Project, name: str, base: Base, locked: Locked) -> None:
+    def _compare(self, project: Project, name: str, base: Base, locked: LockedBase) -> None:
         """Compare what is LOCKED, by whom this host does not know; raises MismatchError."""
         try:
             differences = self.bases.audit(project, name, base, locked)
@@ -148,8 +150,7 @@ def _epoch(lock: Lock, old: Lock | None) -> int:
 def _versions(lock: Lock) -> dict[tuple[str, str], str]:
     """Return (base, package) → its version, or versions where architectures differ."""
     found: dict[tuple[str, str], set[str]] = {}
-    bases = [(name, base) for name, base in lock.bases.items() if isinstance(base, LockedDebian)]
-    for name, base in bases:
-        for package in (package for packages in base.archs.values() for package in packages):
+    for name, base in lock.bases.items():
+        for package in packages_of(base):
             found.setdefault((name, package.package), set()).add(package.version)
     return {key: ", ".join(sorted(versions)) for key, versions in found.items()}

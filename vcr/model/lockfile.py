@@ -122,6 +122,9 @@ class LockedImage(_Entry):
     )
 
 
+LockedBase = LockedDebian | LockedImage
+
+
 class _Sparse(_Entry):
     """Writes only what is not as by default: there are many of these."""
 
@@ -207,7 +210,7 @@ class Lock(_Entry):
     inputs: dict[str, Sha256Digest] = Field(
         description="a digest of the request for each input, to name what changed"
     )
-    bases: dict[str, Annotated[LockedDebian | LockedImage, Field(discriminator="kind")]] = Field(
+    bases: dict[str, Annotated[LockedBase, Field(discriminator="kind")]] = Field(
         description="bases of FROM, by name"
     )
     urls: dict[str, LockedFile] = Field(description="files of ADD, by address")

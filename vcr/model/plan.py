@@ -50,6 +50,9 @@ class OciBase:
     op: Literal["oci"] = "oci"
 
 
+type Base = Debs | OciBase
+
+
 @dataclass(frozen=True)
 class ContextSource:
     """Files of the build context, wildcards and .dockerignore already applied."""
@@ -181,7 +184,31 @@ class Run:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-type Layer = Debs | OciBase | Copy | Workdir | Run
+type Layer = Base | Copy | Workdir | Run
+
+
+def files_of(layer: Layer) -> tuple[Fetched, ...]:
+    """Return the files that LAYER is made of and Nix fetches."""
+    match layer:
+        case Debs():
+            return layer.debs
+        case Copy():
+            return tuple(source.file for source in layer.sources if isinstance(source, UrlSource))
+        case Run():
+            return layer.bodies
+    return ()
+
+
+def images_of(layer: Layer) -> dict[str, str]:
+    """Return the images that LAYER is made of: how one is named → the manifest's digest."""
+    return {layer.reference: layer.manifest} if isinstance(layer, OciBase) else {}
+
+
+def words_of(base: Base) -> str:
+    """Return what BASE is, in a few words."""
+    if isinstance(base, OciBase):
+        return f"OCI image {base.manifest[:19]}"
+    return f"{len(base.debs)} Debian package{'s' * (len(base.debs) != 1)}"
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
-"""Plans a base of Debian packages: unpacked, and configured by a RUN of vcr if requested."""
+"""Plans bases: Debian packages, configured by a RUN of vcr if requested, and OCI images."""
+
+from typing import Any
 
 from vcr.dockerfile.state import DEFAULT_PATH, DEFAULT_SHELL
 from vcr.lock.debian.archive import SNAPSHOTS
 from vcr.model.arch import Arch
-from vcr.model.lockfile import LockedDebian
-from vcr.model.plan import Debs, Run
+from vcr.model.lockfile import LockedBase, LockedDebian
+from vcr.model.plan import Debs, Layer, OciBase, Run
 
 # What unpacking by dpkg itself would have done: preinst, then the rest of it. No service
 # is started in a build machine: https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt
@@ -28,13 +30,30 @@ rm /usr/sbin/policy-rc.d
 """
 
 
-def debian_layer(base: LockedDebian, arch: Arch) -> Debs:
-    """Return the layer of the packages of BASE for ARCH, unpacked."""
+def base_layers(
+    base: LockedBase, ident: str, arch: Arch, epoch: int, origin: str
+) -> dict[str, Layer]:
+    """Return the layers that BASE is for ARCH, bottom first; the first one is called IDENT.
+
+    ORIGIN is the line that asks for them, for messages.
+    """
+    if not isinstance(base, LockedDebian):
+        locked = base.archs[arch]
+        config = dict(locked.config)
+        return {ident: OciBase(base.reference, base.nar_sha256, locked.manifest, config)}
     debs = tuple(package.fetched() for package in base.archs[arch])
-    return Debs(debs, base.configure, _apt_sources(base) if base.configure else "")
+    if not base.configure:
+        return {ident: Debs(debs)}
+    layers = {ident: Debs(debs, configure=True, apt_sources=_apt_sources(base))}
+    return {**layers, f"{ident}.configured": _configuration(ident, arch, epoch, origin)}
 
 
-def configuration(lower: str, arch: Arch, epoch: int, origin: str) -> Run:
+def base_config(base: LockedBase, arch: Arch) -> dict[str, Any]:
+    """Return the config that an image of BASE for ARCH begins with."""
+    return {} if isinstance(base, LockedDebian) else dict(base.archs[arch].config)
+
+
+def _configuration(lower: str, arch: Arch, epoch: int, origin: str) -> Run:
     """Return the RUN that configures the packages of the layer LOWER."""
     return Run(
         argv=(*DEFAULT_SHELL, CONFIGURE),

@@ -17,10 +17,10 @@ from vcr.dockerfile.state import DEFAULT_PATH, Budget, State
 from vcr.dockerfile.syntax import SCRATCH, Instruction, Stage, parse_trigger
 from vcr.errors import LockError, UsageError
 from vcr.model.arch import Arch
-from vcr.model.lockfile import Lock, LockedDebian, LockedImage
-from vcr.model.plan import Copy, Layer, OciBase, Run, Workdir
+from vcr.model.lockfile import Lock, LockedBase
+from vcr.model.plan import Copy, Layer, Run, Workdir
 from vcr.model.url import familiar_name
-from vcr.planner.base import configuration, debian_layer
+from vcr.planner.base import base_config, base_layers
 from vcr.planner.copy import Copier
 from vcr.planner.run import Runner
 
@@ -117,10 +117,10 @@ class ImagePlanner:
         return self._base_layers(name, state.arch, instruction)
 
     @cached_property
-    def _familiar_bases(self) -> dict[str, LockedDebian | LockedImage]:
+    def _familiar_bases(self) -> dict[str, LockedBase]:
         return {familiar_name(name): base for name, base in self.lock.bases.items()}
 
-    def _locked(self, image: str, instruction: Instruction) -> Any:
+    def _locked(self, image: str, arch: Arch, instruction: Instruction) -> LockedBase:
         base = self.lock.bases.get(image) or self._familiar_bases.get(familiar_name(image))
         if base is None:
             raise LockError(
@@ -128,30 +128,21 @@ class ImagePlanner:
                 why=f"there is no stage and no [base.{image}] of that name",
                 fix="run `vcr lock`",
             )
+        if arch not in base.archs:
+            raise instruction.mistake(
+                f"{image} has no image for {arch}", fix=f"it has {', '.join(sorted(base.archs))}"
+            )
         return base
 
     def _base_layers(self, image: str, arch: Arch, instruction: Instruction) -> tuple[str, ...]:
-        base = self._locked(image, instruction)
+        base = self._locked(image, arch, instruction)
         ident = f"base.{image}" if arch is self.resolver.arch else f"base.{image}.{arch}"
-        if not isinstance(base, LockedDebian):
-            manifest = self._manifest(base, image, arch, instruction)
-            self.layers[ident] = OciBase(
-                base.reference, base.nar_sha256, manifest.manifest, dict(manifest.config)
-            )
-            return (ident,)
-        self.layers[ident] = debian_layer(base, arch)
-        if not base.configure:
-            return (ident,)
-        configured = f"{ident}.configured"
-        origin = instruction.at.origin
-        self.layers[configured] = configuration(ident, arch, self.lock.epoch, origin)
-        return ident, configured
+        layers = base_layers(base, ident, arch, self.lock.epoch, instruction.at.origin)
+        self.layers |= layers
+        return tuple(layers)
 
     def _base_config(self, image: str, arch: Arch, instruction: Instruction) -> dict[str, Any]:
-        base = self._locked(image, instruction)
-        if isinstance(base, LockedDebian):
-            return {}
-        config = dict(self._manifest(base, image, arch, instruction).config)
+        config = base_config(self._locked(image, arch, instruction), arch)
         if wrong := wrong_key(config):
             raise instruction.mistake(
                 f"the config of {image} is wrong",
@@ -159,10 +150,3 @@ class ImagePlanner:
                 fix="use another image",
             )
         return deepcopy(config)
-
-    def _manifest(self, base: Any, image: str, arch: Arch, instruction: Instruction) -> Any:
-        if arch not in base.archs:
-            raise instruction.mistake(
-                f"{image} has no image for {arch}", fix=f"it has {', '.join(sorted(base.archs))}"
-            )
-        return base.archs[arch]

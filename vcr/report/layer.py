@@ -1,30 +1,37 @@
 """What a layer of an image is, in a few words, for tables and pictures."""
 
-from typing import Any
-
+from vcr.model.plan import (
+    ContextSource,
+    Copy,
+    InlineSource,
+    Layer,
+    Run,
+    Source,
+    StageSource,
+    Workdir,
+    files_of,
+    words_of,
+)
+from vcr.planner.base import CONFIGURE
 from vcr.ui import human_size
 
 WORDS_LENGTH = 60  # characters of a command that are shown
 
 
-def layer_words(layer: dict[str, Any]) -> tuple[str, str]:
+def layer_words(layer: Layer) -> tuple[str, str]:
     """Say in a few words what a layer does, and which line asked for it."""
-    match layer["op"]:
-        case "debs":
-            size = human_size(sum(deb["size"] for deb in layer["debs"]))
-            count = len(layer["debs"])
-            return f"{count} Debian package{'s' * (count != 1)}, {size}", ""
-        case "oci":
-            return f"OCI image {layer['manifest'][:19]}", ""
-        case "copy":
-            sources = ", ".join(_source_words(source) for source in layer["sources"])
-            return f"copy {sources} to {layer['dest']}", layer["origin"]
-        case "workdir":
-            return f"make {layer['path']}", layer["origin"]
-        case "run" if not layer["origin"]:
-            return "configure its packages", ""
-        case _:
-            return f"run {_first_line(layer['argv'])}", layer["origin"]
+    match layer:
+        case Copy():
+            sources = ", ".join(_source_words(source) for source in layer.sources)
+            return f"copy {sources} to {layer.dest}", layer.origin
+        case Workdir():
+            return f"make {layer.path}", layer.origin
+        case Run() if layer.argv[-1] == CONFIGURE:
+            return "configure its packages", layer.origin
+        case Run():
+            return f"run {_first_line(layer.argv)}", layer.origin
+    size = sum(file.size for file in files_of(layer))
+    return words_of(layer) + (f", {human_size(size)}" if size else ""), ""
 
 
 def _first_line(argv: tuple[str, ...]) -> str:
@@ -34,13 +41,12 @@ def _first_line(argv: tuple[str, ...]) -> str:
     return first[:WORDS_LENGTH] + ("…" if more or len(first) > WORDS_LENGTH else "")
 
 
-def _source_words(source: dict[str, Any]) -> str:
-    match source["kind"]:
-        case "context":
-            return str(source["path"])
-        case "stage":
-            return f"{source['pattern']} of another stage"
-        case "inline":
+def _source_words(source: Source) -> str:
+    match source:
+        case ContextSource():
+            return source.path
+        case StageSource():
+            return f"{source.pattern} of another stage"
+        case InlineSource():
             return "a here-document"
-        case _:
-            return str(source["file"]["url"])
+    return source.file.url

@@ -1,12 +1,11 @@
 """What a build is made of, for people: its SBOM by use."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from vcr.attest.make import Maker
 from vcr.attest.provenance import Pins
 from vcr.attest.sbom import MACHINE, ROOT, machine_packages
-from vcr.model.plan import Copy, Debs, Fetched, Plan, Run, UrlSource
+from vcr.model.plan import files_of
 from vcr.report.page import Component
 from vcr.tools.nix import Nix
 
@@ -48,19 +47,9 @@ def _component(package: dict[str, Any], sizes: dict[str, int]) -> Component:
 
 def _sizes(maker: Maker) -> dict[str, int]:
     """Return the bytes of files by their SHA-256."""
-    found = {file.sha256: file.size for file in _files(maker.built.plan)}
+    layers = maker.built.plan.layers.values()
+    found = {file.sha256: file.size for layer in layers for file in files_of(layer)}
     pins = Pins(Nix(maker.builder.settings).directory / "pins")
     for _, package in machine_packages(maker.built.plan, pins):
         found[package["sha256"]] = package["size"]
     return found
-
-
-def _files(plan: Plan) -> Iterator[Fetched]:
-    for layer in plan.layers.values():
-        match layer:
-            case Debs():
-                yield from layer.debs
-            case Run():
-                yield from layer.bodies
-            case Copy():
-                yield from (each.file for each in layer.sources if isinstance(each, UrlSource))

@@ -1,7 +1,5 @@
 """`graph`: what is built of what, and what of it is built."""
 
-from dataclasses import asdict
-
 from vcr.app.context import Context, Variant
 from vcr.build.builder import Builder, layer_attr
 from vcr.model.plan import Plan
@@ -27,5 +25,5 @@ def graph_of_plan(context: Context, project: Project, plan: Plan) -> Graph:
     path = Builder(context.settings, context.ui, project).write_plan(plan)
     targets = Nix(context.settings).evaluate(attrs, path).targets
     named = dict(zip([*plan.layers, *stages], targets, strict=True))
-    labels = {ident: layer_words(asdict(layer))[0] for ident, layer in plan.layers.items()}
+    labels = {ident: layer_words(layer)[0] for ident, layer in plan.layers.items()}
     return graph_of(named, labels)

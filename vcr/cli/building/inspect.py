@@ -47,7 +47,7 @@ def _show(app: App, found: "Inspection") -> None:
     epoch = dt.datetime.fromtimestamp(plan.epoch, dt.UTC)
     app.ui.data(f"{plan.name}: {plan.profile} for {plan.arch}, epoch {epoch:%Y-%m-%dT%H:%M:%SZ}")
     app.ui.data("layers")
-    layers = [(i, *layer_words(dataclasses.asdict(layer))) for i, layer in plan.layers.items()]
+    layers = [(i, *layer_words(layer)) for i, layer in plan.layers.items()]
     app.ui.table(layers, indent="  ")
     app.ui.data("stages")
     app.ui.table([_stage_words(stage) for stage in found.stages], indent="  ")
