@@ -46,6 +46,13 @@ def read(name: str) -> Any:
     return json.loads((VECTORS / f"{name}.json").read_text())
 
 
+@pytest.mark.parametrize("name", [path.stem for path in sorted(VECTORS.glob("*.json"))])
+def test_both_languages_read_every_file(name: str) -> None:
+    tests = [path.read_text() for path in Path(__file__).parents[2].glob("guest/*/*_test.go")]
+    assert any(f'vectors(t, "{name}", ' in text for text in tests)
+    assert f'read("{name}")' in Path(__file__).read_text()
+
+
 @pytest.mark.parametrize("case", read("users"), ids=lambda case: case["why"])
 def test_accounts(case: dict[str, Any]) -> None:
     tree = Tree()
