@@ -4,12 +4,15 @@ import ast
 import importlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import vcr.app
-from vcr.errors import UsageError
+from vcr.app.building.standing import State
+from vcr.app.hosting.doctor import Finding
+from vcr.errors import FetchError, HostError, LockError, MismatchError, UsageError
 
 # What the Ui of a context is not for: those are answers, and use-cases return answers.
 ANSWERS = {"data", "document", "json", "table", "lines", "program", "clear", "error"}
@@ -78,3 +81,37 @@ def test_a_variant_has_names_that_mean_something() -> None:
         vcr.app.Variant(profile="stag")
     with pytest.raises(UsageError, match="there is no engine 'bochs'"):
         vcr.app.Variant(engine="bochs")
+
+
+@pytest.fixture
+def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> vcr.app.Context:
+    """A context as other programs make it, with a home of its own."""
+    for name in ("STATE", "CACHE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    return vcr.app.Context(tmp_path)
+
+
+def test_a_project_is_made_and_asked_about(quiet: vcr.app.Context) -> None:
+    project = replace(quiet, directory=vcr.app.create(quiet, "my-app", "static"))
+    assert vcr.app.standing(project) == vcr.app.Standing(State.LOCKED, "my-app")
+    vcr.app.check_lock(project)
+    found = {value.key: value for value in vcr.app.configuration(project).values}
+    assert found["base.busybox.packages"].origin == "vcr.toml"
+    assert found["machine.cpus"].origin == "default"
+    (project.directory / "vcr.toml").write_text('[base.busybox]\npackages = ["dash"]\n')
+    assert vcr.app.standing(project).state is State.STALE
+    with pytest.raises(LockError):
+        vcr.app.check_lock(project)
+    with pytest.raises(UsageError, match="there is no template"):
+        vcr.app.create(quiet, "other", "cobol")
+
+
+def test_a_result_that_may_be_negative_says_so_when_it_is_checked() -> None:
+    vcr.app.Audited(3, (), (), ("an answer",)).check()
+    with pytest.raises(MismatchError, match="had"):
+        vcr.app.Audited(3, ("one",), ("another",), ()).check()
+    with pytest.raises(FetchError, match="1 entries"):
+        vcr.app.Audited(3, (), ("another",), ()).check()
+    vcr.app.Diagnosis((Finding("npm", "warning", "not found"),)).check()
+    with pytest.raises(HostError, match="nix"):
+        vcr.app.Diagnosis((Finding("nix", "missing", "not found"),)).check()
