@@ -222,3 +222,11 @@ def test_a_checksum_is_expanded_and_is_for_addresses(tmp_path: Path) -> None:
     assert (source.file.sha256, source.unpack) == (digits, True)
     (tmp_path / "f").touch()
     assert "is for addresses" in refused(tmp_path, f"ADD --checksum=sha256:{digits} f /").what
+
+
+def test_the_target_stage_is_an_argument(tmp_path: Path) -> None:
+    text = "FROM scratch AS a\nARG TARGETSTAGE\nLABEL s=$TARGETSTAGE\nFROM a"
+    assert planned(tmp_path, f"{text} AS b\n").image.config["Labels"] == {"s": "b"}
+    assert planned(tmp_path, f"{text}\n").image.config["Labels"] == {"s": "default"}
+    toml = '[project]\ntarget = "a"\n'
+    assert planned(tmp_path, f"{text}\n", toml).image.config["Labels"] == {"s": "a"}

@@ -42,9 +42,10 @@ def external_inputs(project: Project) -> Inputs:
     Stages that it does not reach are left alone, as they are by a build.
     """
     dockerfile = load_dockerfile(project)
-    resolver = Resolver(dockerfile, Arch.RISCV64, project.config.args)
+    target = project.config.project.target
+    resolver = Resolver(dockerfile, Arch.RISCV64, project.config.args, target)
     walk = _Walk(resolver)
-    walk.reach(resolver.target(project.config.project.target))
+    walk.reach(resolver.target())
     stages = tuple(stage.name for stage in dockerfile.stages if stage.name)
     return Inputs(dict(sorted(walk.images.items())), tuple(sorted(walk.urls)), stages)
 

@@ -8,6 +8,8 @@ from vcr.dockerfile.syntax import Dockerfile, Instruction, Stage
 from vcr.dockerfile.text import mistake
 from vcr.model.arch import Arch
 
+UNNAMED = "default"  # what TARGETSTAGE is for a stage without a name, as BuildKit has it
+
 
 @dataclass(frozen=True)
 class Resolver:
@@ -16,6 +18,7 @@ class Resolver:
     dockerfile: Dockerfile
     arch: Arch
     given: dict[str, str]  # values for ARG from outside
+    wanted: str | None = None  # the stage to build, None for the last one
 
     def platform_args(self, arch: Arch | None = None) -> dict[str, str]:
         """Return the predefined platform variables.
@@ -24,8 +27,9 @@ class Resolver:
         architecture, so the build platform is the target platform.
         """
         values = {"PLATFORM": f"linux/{arch or self.arch}", "OS": "linux"}
-        values |= {"ARCH": str(arch or self.arch), "VARIANT": ""}
-        return {f"{side}{key}": v for side in ("TARGET", "BUILD") for key, v in values.items()}
+        values |= {"ARCH": str(arch or self.arch), "VARIANT": "", "OSVERSION": ""}
+        sides = {f"{side}{key}": v for side in ("TARGET", "BUILD") for key, v in values.items()}
+        return {**sides, "TARGETSTAGE": self.target().name or UNNAMED}
 
     def global_args(self) -> dict[str, str]:
         """Return the ARGs before the first FROM; raises UsageError."""
@@ -87,9 +91,9 @@ class Resolver:
             return self.dockerfile.stages[int(name)]
         return self.earlier(name, before)
 
-    def target(self, name: str | None) -> Stage:
-        """Return the stage to build: the one called NAME, else the last; raises UsageError."""
-        stages = self.dockerfile.stages
+    def target(self) -> Stage:
+        """Return the stage to build: the wanted one, else the last; raises UsageError."""
+        stages, name = self.dockerfile.stages, self.wanted
         if name is None:
             return stages[-1]
         for stage in reversed(stages):

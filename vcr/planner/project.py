@@ -41,11 +41,11 @@ def make_plan(
     """
     dockerfile = load_dockerfile(project)
     args = project.config.args
-    resolver = Resolver(dockerfile, arch, args)
+    resolver = Resolver(dockerfile, arch, args, target or project.config.project.target)
     _check_args(args, dockerfile, resolver)
     context = Context(project.context, load_ignore(project.ignore_file))
     planner = ImagePlanner(resolver, context, lock, project.config.build.pure_caches)
-    state = _planned(planner, resolver.target(target or project.config.project.target))
+    state = _planned(planner, resolver.target())
     return Plan(
         name=project.name,
         profile=profile,
