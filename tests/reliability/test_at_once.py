@@ -18,7 +18,7 @@ def test_two_builds_of_one_project(private_vcr: Vcr, project: Path) -> None:
     assert [child.returncode for child in children] == [0, 0], told
     first, second = ([r["digest"] for r in json.loads(out)["ladder"]] for out, _ in told)
     assert first == second
-    roots = Path(private_vcr.env["XDG_STATE_HOME"], "vcr/roots").glob("*/stage-riscv64/*")
+    roots = Path(private_vcr.env["XDG_STATE_HOME"], "vcr/roots").glob("*/vm-riscv64/*")
     assert {path.name for path in roots if path.is_symlink()} == {
         "image", "rootfs", "squashfs", "kernel",
     }  # fmt: skip
