@@ -3,9 +3,13 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os/exec"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -14,6 +18,7 @@ const (
 	tailBytes = 1024
 	// For an app without a health check to open its port, as vcr/runtime/patience.py has it.
 	patienceWithoutCheck = 60 * time.Second
+	maxHead              = 64 << 10               // bytes of an HTTP answer until its status is there
 	probePause           = 200 * time.Millisecond // but where a start interval says when
 )
 
@@ -88,17 +93,46 @@ func isOK(check *HealthCheck) (bool, string) {
 	_ = connection.SetDeadline(time.Now().Add(duration(check.Timeout)))
 	fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: vcr-health\r\nConnection: close\r\n\r\n",
 		check.Probe.Path, address)
-	line, err := bufio.NewReader(connection).ReadString('\n')
+	status, err := statusOf(bufio.NewReader(io.LimitReader(connection, maxHead)))
 	if err != nil {
 		return false, err.Error()
 	}
-	// RFC 9112, section 4: HTTP-version SP status-code SP
-	var version string
-	var status int
-	if _, err := fmt.Sscanf(line, "%s %d", &version, &status); err != nil {
-		return false, "the answer is not HTTP"
-	}
 	return status >= 200 && status < 400, fmt.Sprintf("GET %s: HTTP %d", check.Probe.Path, status)
+}
+
+// statusOf returns the status of the first answer that is not for the time being: RFC 9112,
+// section 4. vcr/agent/deadline.py does the same; tests/vectors/http.json tries both.
+func statusOf(lines *bufio.Reader) (int, error) {
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return 0, fmt.Errorf("the connection was closed: %w", err)
+		}
+		status, ok := statusIn(line)
+		if !ok {
+			return 0, errors.New("the answer is not HTTP")
+		}
+		if status < 100 || status > 199 {
+			return status, nil
+		}
+		for strings.TrimSpace(line) != "" { // its header
+			if line, err = lines.ReadString('\n'); err != nil {
+				return 0, fmt.Errorf("the connection was closed: %w", err)
+			}
+		}
+	}
+}
+
+// statusIn reads HTTP/1.DIGIT, blanks, three digits, and then a blank or the end of the line.
+func statusIn(line string) (int, bool) {
+	rest, found := strings.CutPrefix(line, "HTTP/1.")
+	if !found || rest[0] < '0' || rest[0] > '9' || rest[1] != ' ' {
+		return 0, false
+	}
+	text := strings.TrimLeft(rest[1:], " ")
+	end := strings.IndexAny(text, " \r\n")
+	status, err := strconv.ParseUint(text[:end], 10, 16)
+	return int(status), err == nil && end == 3
 }
 
 // clock tells the time since any moment, and waits.

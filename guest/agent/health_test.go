@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
+	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -46,6 +49,30 @@ func TestAnAppIsAskedWhenTheVectorsSay(t *testing.T) {
 		begins = slices.DeleteFunc(begins, func(at float64) bool { return at > c.Check.StartPeriod })
 		if !slices.Equal(begins, c.StartProbes) {
 			t.Errorf("%s: probes at %v, not %v", c.Why, begins, c.StartProbes)
+		}
+	}
+}
+
+func TestTheStatusIsThatOfTheVectors(t *testing.T) {
+	var all struct {
+		Answers []struct {
+			Why   string
+			Parts []struct {
+				Text  string
+				Times int
+			}
+			Status *int // null: it is not an answer
+		}
+	}
+	vectors(t, "http", &all)
+	for _, c := range all.Answers {
+		text := ""
+		for _, part := range c.Parts {
+			text += strings.Repeat(part.Text, part.Times)
+		}
+		got, err := statusOf(bufio.NewReader(io.LimitReader(strings.NewReader(text), maxHead)))
+		if (err != nil) != (c.Status == nil) || err == nil && got != *c.Status {
+			t.Errorf("%s: %d, %v", c.Why, got, err)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import stat
 import tarfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from vcr.agent import debug, transfer
 from vcr.agent.archive import members
+from vcr.agent.deadline import http_status
 from vcr.agent.server import parse_order
 from vcr.attest import domains
 from vcr.beneath import Below
@@ -102,6 +104,27 @@ def test_health(case: dict[str, Any]) -> None:
         assert check is not None
         probes = [at for at in time.begins if at <= check.start_period]
         assert probes == pytest.approx(case["start_probes"])
+
+
+@pytest.mark.parametrize("case", read("http")["answers"], ids=lambda case: case["why"])
+def test_the_status_of_an_http_answer(case: dict[str, Any]) -> None:
+    text = "".join(part["text"] * part["times"] for part in case["parts"]).encode()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer_once, args=(listener, text), daemon=True).start()
+        port = listener.getsockname()[1]
+        if case["status"] is None:
+            with pytest.raises((OSError, ValueError)):
+                http_status("127.0.0.1", port, "/", 5.0)
+        else:
+            assert http_status("127.0.0.1", port, "/", 5.0) == case["status"]
+
+
+def answer_once(listener: socket.socket, text: bytes) -> None:
+    connection, _ = listener.accept()
+    with suppress(OSError), connection:  # it may have enough before the end
+        while b"\r\n\r\n" not in connection.recv(4096):
+            pass
+        connection.sendall(text)
 
 
 @pytest.mark.parametrize("case", read("health"), ids=lambda case: case["why"])

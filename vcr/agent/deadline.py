@@ -5,6 +5,7 @@ A deadline is for all of an answer, not for its next byte.
 
 import io
 import os
+import re
 import select
 import signal
 import socket
@@ -20,6 +21,7 @@ MAX_HEAD = 64 << 10  # bytes of an HTTP answer until its status is there
 KILLED = 137  # as a shell says of SIGKILL
 POLL_SECONDS = 0.02
 PIECE = 1 << 16
+_STATUS = re.compile(rb"HTTP/1\.[0-9] +([0-9]{3})[ \r\n]")
 
 
 class Timed(io.RawIOBase):
@@ -58,15 +60,18 @@ def http_status(address: str, port: int, path: str, seconds: float) -> int:
 
 
 def _status(lines: io.BufferedReader) -> int:
-    """Return the status of the first answer in LINES that is not for the time being."""
+    """Return the status of the first answer in LINES that is not for the time being.
+
+    guest/agent/health.go does the same; tests/vectors/http.json tries both.
+    """
     left = MAX_HEAD
     while True:
         line = read_line(lines, left)
         left -= len(line)
-        words = line.split()
-        if not line.startswith(b"HTTP/1.") or len(words) < 2 or not words[1].isdigit():
+        match = _STATUS.match(line)
+        if not match or not line.endswith(b"\n"):
             raise ValueError("the answer is not HTTP" if line else "the connection was closed")
-        status = int(words[1][:4])
+        status = int(match[1])
         if not 100 <= status < 200:
             return status
         while line.strip():  # its header
