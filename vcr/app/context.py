@@ -54,7 +54,7 @@ class Context:
     """
 
     directory: Path = field(default_factory=Path)  # of the project
-    settings: Settings = field(default_factory=Settings.load)
+    settings: Settings = field(default_factory=Settings.load)  # of the environment
     ui: Ui = field(default_factory=silent)  # progress, notes and warnings only, never data
     outside: tuple[Path, ...] = ()  # what a project may name besides its own files
 

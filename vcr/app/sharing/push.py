@@ -17,11 +17,13 @@ from vcr.model.digest import Digest
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
 
-PROD = Variant(profile="prod")
-
 
 def push(
-    context: Context, reference: str, variant: Variant = PROD, *, exported: Path | None = None
+    context: Context,
+    reference: str,
+    variant: Variant = Variant(profile="prod"),
+    *,
+    exported: Path | None = None,
 ) -> Digest:
     """Push the export of the project to REFERENCE, and return the digest of its index.
 
@@ -36,7 +38,11 @@ def push(
 
 
 def write_layout(
-    context: Context, layout: Path, variant: Variant = PROD, *, exported: Path | None = None
+    context: Context,
+    layout: Path,
+    variant: Variant = Variant(profile="prod"),
+    *,
+    exported: Path | None = None,
 ) -> Digest:
     """Write what `push` pushes into LAYOUT, a new OCI layout; returns and raises as `push`."""
     with _export(context, variant, exported) as directory, context.ui.step("push") as step:
