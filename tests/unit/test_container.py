@@ -324,6 +324,20 @@ def test_a_relay_leads_elsewhere_when_told(servers: tuple[Echo, Echo]) -> None:
         asked(port, b"x")
 
 
+def test_a_connection_may_be_silent_for_longer_than_connecting_may_take(
+    servers: tuple[Echo, Echo],
+) -> None:
+    listener = listen("127.0.0.1", 0)
+    host, port = servers[0].server_address[:2]
+    relay = Relay(listener, lambda: socket.create_connection((str(host), port), 0.2))
+    with socket.create_connection(listener.getsockname(), 5) as connection:
+        time.sleep(0.6)
+        connection.sendall(b"late")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.makefile("rb").read() == b"first late"
+    relay.close()
+
+
 def test_a_relay_that_leads_nowhere_closes_at_once() -> None:
     def refuse() -> socket.socket:
         raise ConnectionRefusedError

@@ -1,7 +1,8 @@
 """Passes TCP connections on: from a listening socket to wherever `connect` leads.
 
 Where it leads may change while it listens; connections that exist stay where they are.
-A connection that leads nowhere is closed at once, as QEMU does.
+A connection that leads nowhere is closed at once, as QEMU does. One that leads somewhere
+may be silent for as long as it likes, whatever connecting may take.
 """
 
 import socket
@@ -56,6 +57,7 @@ class Relay:
             except OSError:
                 return
             with server:
+                server.settimeout(None)  # what connecting may take says nothing about silence
                 back = threading.Thread(target=_pump, args=(server, client), daemon=True)
                 back.start()
                 _pump(client, server)
