@@ -163,7 +163,7 @@ func (t *task) pack() error {
 			return err
 		}
 		if info.Sys().(*syscall.Stat_t).Dev != device && info.IsDir() {
-			t.complain("left out: %s is another file system", path)
+			t.complain("left out: %s is on another file system", path)
 			return fs.SkipDir
 		}
 		return t.packOne(archive, path, name, info)

@@ -93,7 +93,7 @@ func placeOf(path, name string, isDirectory bool) (string, error) {
 		return "", fmt.Errorf("%s is no directory", path)
 	}
 	if err == nil && (isDirectory || info.IsDir()) {
-		return "", fmt.Errorf("%s is there already", target)
+		return "", fmt.Errorf("%s exists already", target)
 	}
 	return target, nil
 }

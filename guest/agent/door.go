@@ -42,8 +42,8 @@ var (
 	errNoEnclave = errors.New("there is no enclave around this machine, so nobody signs a document: " +
 		"the profile prod has one, with vcr up --enclave or on Nitro")
 	errTooLong = fmt.Errorf("a request has at most %d bytes", maxDoorLine)
-	errAsleep  = errors.New("this machine has not gone on from its snapshot yet: " +
-		"wait until /run/vcr/awake is there")
+	errAsleep  = errors.New("this machine has not continued from its snapshot yet: " +
+		"wait until /run/vcr/awake exists")
 )
 
 // attestation is what a process of the app asks for.
@@ -169,7 +169,7 @@ func (d *door) ask(device string, request attestation) ([]byte, error) {
 	request.ID = d.last
 	_ = d.port.SetDeadline(time.Now().Add(doorTime))
 	if err := json.NewEncoder(d.port).Encode(request); err != nil {
-		return nil, fmt.Errorf("the enclave does not take the request: %w", err)
+		return nil, fmt.Errorf("the enclave does not accept the request: %w", err)
 	}
 	for {
 		line, err := d.lines.ReadSlice('\n')

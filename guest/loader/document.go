@@ -28,7 +28,7 @@ type Asked struct {
 func (a *Asked) check() error {
 	switch {
 	case a.PublicKey != nil:
-		return errors.New("public_key is not taken: nobody outside says what the enclave's key is")
+		return errors.New("public_key is refused: nobody outside says what the enclave's key is")
 	case len(a.UserData) > maxData:
 		return fmt.Errorf("user_data has more than %d bytes", maxData)
 	case len(a.Nonce) > maxNonce:

@@ -219,13 +219,13 @@ func (m *machine) resume(module *nsm) error {
 		answer, err := m.ask(request, time.Until(deadline))
 		if err == nil && answer != "resumed" {
 			err = errors.New(answer)
-			return fmt.Errorf("the machine cannot go on: %w", err)
+			return fmt.Errorf("the machine cannot continue: %w", err)
 		}
 		if err == nil {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the machine does not go on: %w", err)
+			return fmt.Errorf("the machine does not continue: %w", err)
 		}
 		time.Sleep(pause)
 	}

@@ -68,7 +68,7 @@ def test_a_snapshot_has_neither_a_document_nor_what_says_that_it_is_awake(
     (project / "Dockerfile").write_text(f"FROM busybox\nUSER 1000\nEXPOSE 80\nCMD {command}\n")
     vcr("up", "--profile", "prod", project)
     log = vcr("logs", project).stdout
-    assert "has not gone on from its snapshot yet" in log
+    assert "has not continued from its snapshot yet" in log
     assert "awake\n" not in log
     vcr("down", "-t", "0", project)
 

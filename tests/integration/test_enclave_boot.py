@@ -159,7 +159,7 @@ def test_the_parent_gets_no_key_signed_and_no_port_that_is_not_exposed(setup: Se
         for field in ("public_key", "Public_Key"):
             answer = said(enclave, json.dumps({"attest": {field: key}}).encode() + b"\n")
             assert set(answer) == {"error"}
-            assert "public_key is not taken" in answer["error"]
+            assert "public_key is refused" in answer["error"]
         forged = base64.b64encode(b"vcr app v1\n" + b"k" * 32).decode()
         answer = said(enclave, json.dumps({"attest": {"user_data": forged}}).encode() + b"\n")
         document = opened(base64.b64decode(answer["document"]), enclave.nsm.root)

@@ -262,7 +262,7 @@ def test_a_directory_there_and_back(up: Vcr, tree: Path, tmp_path: Path) -> None
     # Into a directory that is there it goes by its name; over one it does not.
     up("cp", STATIC, tree, "app:/tmp/")
     assert up("exec", STATIC, "--", "busybox", "cat", "/tmp/tree/run").stdout == "#!/bin/sh\n"
-    assert "there already" in up("cp", STATIC, tree, ":/tmp/", code=1).stderr
+    assert "exists already" in up("cp", STATIC, tree, ":/tmp/", code=1).stderr
     up("cp", STATIC, ":/tmp/copy/run", tmp_path)
     assert (tmp_path / "run").read_text() == "#!/bin/sh\n"
     (tmp_path / "copy").mkdir()
