@@ -147,7 +147,7 @@ def test_other_ports_start_it_anew(vcr: Any, project: Path) -> None:
         wanted = f"{free.getsockname()[1]}:{port}"
     up = vcr("up", *DEV, project, "-p", wanted)
     had = f"{first['forwards'][0]['host']}:{port}"
-    assert f"is started anew: its ports are 127.0.0.1:{had}" in up.stderr
+    assert f"is started again: its ports are 127.0.0.1:{had}" in up.stderr
     second = vcr.json("ps")["machines"][0]
     assert second["pid"] != first["pid"]
     assert get(second["forwards"][0]["host"])
@@ -437,12 +437,12 @@ def test_hot_serves_the_change_and_the_old_version_until_then(vcr: Any, project:
     # A change that cannot be built, and one that is never healthy: the old one goes on.
     dockerfile = (project / "Dockerfile").read_text()
     (project / "Dockerfile").write_text(f"{dockerfile}RUBBISH\n")
-    assert "unknown instruction" in read_until(child.stderr, "goes on serving")
+    assert "unknown instruction" in read_until(child.stderr, "continues to serve")
     assert get(port) == "changed once"
     (project / "Dockerfile").write_text(
         dockerfile.replace('CMD ["busybox", "httpd"', 'CMD ["busybox", "nothing"')
     )
-    assert "stopped before it was healthy" in read_until(child.stderr, "goes on serving")
+    assert "stopped before it was healthy" in read_until(child.stderr, "continues to serve")
     assert get(port) == "changed once"
     (row,) = vcr.json("ps")["machines"]
     assert row["status"] == "healthy"

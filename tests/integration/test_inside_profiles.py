@@ -198,7 +198,7 @@ def test_the_terminal_is_restored_whatever_happens(up: Vcr) -> None:
 
 
 def test_a_terminal_takes_one(up: Vcr) -> None:
-    assert "stdin is no terminal" in up("exec", "-t", STATIC, "--", "x", code=2).stderr
+    assert "stdin is not a terminal" in up("exec", "-t", STATIC, "--", "x", code=2).stderr
 
 
 # --- files

@@ -66,7 +66,7 @@ def test_an_audit_names_what_differs(vcr: Any, locked: Path) -> None:
     before = tamper(locked)
     vcr("lock", "--check", locked)  # which asks no source
     told = vcr("lock", "--audit", locked, code=3).stderr
-    assert "error: vcr.lock is not what its sources had" in told
+    assert "error: vcr.lock does not agree with its sources" in told
     assert "[base.busybox] riscv64: busybox-static: sha256 abab" in told
     assert (locked / "vcr.lock").read_bytes() == before
 

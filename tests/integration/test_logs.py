@@ -58,4 +58,4 @@ def test_a_log_whose_times_nobody_noted(vcr: Any, project: Path) -> None:
     for index in Path(vcr.env["XDG_STATE_HOME"]).rglob("*.times"):
         index.unlink()
     told = vcr("logs", "--since", "1h", project, code=2).stderr
-    assert "it is not known when this log was written" in told
+    assert "the times of this log are unknown" in told

@@ -112,7 +112,7 @@ def test_a_circle_is_found(second: str) -> None:
 
 def test_no_verb_uses_the_command_of_another() -> None:
     """What two verbs do is in vcr.app; what they share of the command line is of no verb."""
-    verbs = {f"vcr.cli.{module}" for module, *_ in (VERBS | HIDDEN).values()}
+    verbs = {f"vcr.cli.{module}" for module in (VERBS | HIDDEN).values()}
     for path in sorted((PACKAGE / "cli").rglob("*.py")):
         others = verbs - {name_of(path)}
         assert not imports_of(name_of(path), path.read_text(), frozenset(others)), path.name

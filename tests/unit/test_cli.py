@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from vcr.cli import VERBS, run, vcr
+from vcr.cli import VERBS, run, summaries, vcr
 from vcr.cli.context import App
 from vcr.errors import ExitCode, LockError
 from vcr.settings import Settings
@@ -135,6 +135,14 @@ def test_a_bug_shows_its_traceback_with_debug(
     assert "run it again with --debug" in errors_of(app)
 
 
+def test_the_list_of_verbs_has_their_first_lines() -> None:
+    context = click.Context(vcr)
+    commands = {verb: vcr.get_command(context, verb) for verb in VERBS}
+    helps = {verb: command.help or "" for verb, command in commands.items() if command}
+    assert summaries() == {verb: text.partition("\n")[0] for verb, text in helps.items()}
+    assert not [line for line in summaries().values() if len(line) > 66]  # one line of 80
+
+
 @pytest.mark.parametrize("verb", ["vcr", *VERBS])
 def test_help_is_as_recorded(
     repo: Path, verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -149,6 +157,6 @@ def test_help_is_as_recorded(
 def test_the_old_name_of_a_profile_is_taken_with_a_warning(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     assert run(app, ["build", "no-such-dir", "--profile", "stage-release"]) is ExitCode.USAGE
-    assert "the profile stage-release is called vm-release now" in errors_of(app)
+    assert "the profile stage-release is now called vm-release" in errors_of(app)
     assert run(app, ["build", "--profile", "stages"]) is ExitCode.USAGE
     assert "'stages' is not one of 'vm', 'vm-release'" in errors_of(app)

@@ -83,7 +83,7 @@ def test_volumes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert parse_volume("./d:/x") == Bind(tmp_path / "d", "/x")
     assert parse_volume(f"{tmp_path}:/x:ro") == Bind(tmp_path, "/x", read_only=True)
     for text in ("d", "d:x", ":/x", "d:/x:rx", "d:/a/../b"):
-        with pytest.raises(UsageError, match="what to show where"):
+        with pytest.raises(UsageError, match="what to show and where"):
             parse_volume(text)
     with pytest.raises(UsageError, match="there is no"):
         parse_volume("none:/x")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 
 @dataclass(frozen=True)
 class Variant:
-    """Which build of a project is meant; raises UsageError for a name that means nothing."""
+    """Which build of a project is meant; raises UsageError for an unknown name."""
 
     profile: str = DEFAULT  # one of vcr.model.profile.PROFILES
     arch: Arch | None = None  # None: this host's for dev, else riscv64
@@ -49,7 +49,7 @@ class Variant:
 class Context:
     """Where a use-case works, and who hears of its progress.
 
-    Making one keeps the directories of vcr's own, which the settings name, from other users;
+    Making one keeps vcr's own directories, which the settings name, from other users;
     raises HostError where that is impossible.
     """
 

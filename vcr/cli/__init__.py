@@ -22,47 +22,64 @@ from vcr.private import UMASK
 from vcr.settings import Settings
 from vcr.ui import Ui
 
-# verb → (module under vcr.cli, one line for `vcr --help`)
+# verb → its module under vcr.cli
 VERBS = {
-    "intro": ("building.intro", "Say what vcr is, and what to do next here."),
-    "create": ("building.create", "Make a new project from a template."),
-    "lock": ("building.lock", "Resolve every input and write vcr.lock."),
-    "build": ("building.build", "Build the stages and print the digest ladder."),
-    "inspect": (
-        "building.inspect",
-        "Show the plan, the ladder, sizes and effective configuration.",
-    ),
-    "run": ("running.up", "Run the app in a VM in the foreground."),
-    "up": ("running.up", "Start the app in a VM and return when it is healthy."),
-    "down": ("running.up", "Stop the VM."),
-    "logs": ("running.logs", "Show what the app printed."),
-    "ps": ("running.logs", "List VMs and their health."),
-    "exec": ("running.exec", "Run a command in the app's container, or in the machine."),
-    "shell": ("running.exec", "Open a shell there."),
-    "cat": ("running.exec", "Print a file of it."),
-    "cp": ("running.exec", "Copy files out of it or into it."),
-    "ssh-config": ("running.exec", "Print how ssh reaches the machine."),
-    "perf": ("looking.perf", "Find out where the time of a machine goes."),
-    "gdb": ("looking.gdb", "Debug a machine: its kernel, or all that runs on it."),
-    "verify": ("proving.verify", "Rebuild and compare with what somebody else built."),
-    "attest": ("proving.attest", "State what a build is, signed; verify what others state."),
-    "explain": ("proving.explain", "Say where two builds part, and why."),
-    "export": ("sharing.export", "Write all that a deployment needs, or serve the drive over NBD."),
-    "push": ("sharing.push", "Put the image and the sealed drive into a registry."),
-    "pull": ("sharing.push", "Get from a registry what was pushed, and check it."),
-    "prune": ("hosting.prune", "Remove what vcr keeps that nothing needs any more."),
-    "cache": ("sharing.cache", "Share what was built through a signed binary cache."),
-    "graph": ("building.graph", "Draw what is built of what."),
-    "report": ("building.report", "Tell about a build on one page of HTML."),
-    "doctor": ("hosting.doctor", "Check this host and say how to get what is missing."),
-    "completion": ("hosting.completion", "Print a script that completes vcr's words in a shell."),
+    "intro": "building.intro",
+    "create": "building.create",
+    "lock": "building.lock",
+    "build": "building.build",
+    "inspect": "building.inspect",
+    "run": "running.up",
+    "up": "running.up",
+    "down": "running.up",
+    "logs": "running.logs",
+    "ps": "running.logs",
+    "exec": "running.exec",
+    "shell": "running.exec",
+    "cat": "running.exec",
+    "cp": "running.exec",
+    "ssh-config": "running.exec",
+    "perf": "looking.perf",
+    "gdb": "looking.gdb",
+    "verify": "proving.verify",
+    "attest": "proving.attest",
+    "explain": "proving.explain",
+    "export": "sharing.export",
+    "push": "sharing.push",
+    "pull": "sharing.push",
+    "prune": "hosting.prune",
+    "cache": "sharing.cache",
+    "graph": "building.graph",
+    "report": "building.report",
+    "doctor": "hosting.doctor",
+    "completion": "hosting.completion",
 }
 # What a name that is wrong ends in, and what this host does not let do.
 FILE_ERRORS = {
     **dict.fromkeys((errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP), ExitCode.USAGE),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC), ExitCode.HOST),
 }
-HIDDEN = {"reference": ("hosting.reference", "Write the reference.")}  # for vcr's own development
+HIDDEN = {"reference": "hosting.reference"}  # for vcr's own development
+
+
+def _function(verb: str) -> str:
+    return "exec_" if verb == "exec" else verb.replace("-", "_")  # exec is Python's own
+
+
+def summaries() -> dict[str, str]:
+    """Return each verb with the first line of its help.
+
+    That is its docstring, read off the source: importing all verbs takes half a second.
+    """
+    import ast  # only for the list of verbs
+
+    found = {}
+    for module in dict.fromkeys(VERBS.values()):
+        source = Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py")
+        for node in ast.parse(source.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef):
+                found[module, node.name] = (ast.get_docstring(node) or "").partition("\n")[0]
+    return {verb: found[module, _function(verb)] for verb, module in VERBS.items()}
 
 
 class _Verbs(click.Group):
@@ -73,9 +90,8 @@ class _Verbs(click.Group):
         known = VERBS | HIDDEN
         if name not in known:
             return None
-        # exec is Python's own
-        attribute = "exec_" if name == "exec" else name.replace("-", "_")
-        command = getattr(importlib.import_module(f"vcr.cli.{known[name][0]}"), attribute)
+        module = importlib.import_module(f"vcr.cli.{known[name]}")
+        command = getattr(module, _function(name))
         assert isinstance(command, Command | Group)  # noqa: S101 -- a programming error, not input
         return command
 
@@ -94,7 +110,7 @@ class _Verbs(click.Group):
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
-            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+            formatter.write_dl(list(summaries().items()))
 
 
 @click.command(

@@ -1,4 +1,4 @@
-"""How verbs show what building anew gave."""
+"""How verbs show what building again gave."""
 
 from typing import TYPE_CHECKING
 

@@ -40,7 +40,7 @@ class Seconds(click.FloatRange):
         super().__init__(min=least, max=10 * 365 * 24 * 3600.0)
 
     def _describe_range(self) -> str:
-        """Say in the help what matters; ten years are no limit to tell."""
+        """Say in the help what matters; ten years are not worth saying."""
         return f"x>={self.min:g}"
 
     def convert(
@@ -106,11 +106,11 @@ def global_options() -> list[click.Option]:
         ),
         click.Option(
             ["-v", "--verbose"], count=True, callback=_set_verbosity,
-            help="Say more; show the output of every step.", **shared,
+            help="Show more, and the output of every step.", **shared,
         ),
         click.Option(
             ["-q", "--quiet"], count=True, callback=_set_verbosity,
-            help="Say only what was asked for.", **shared,
+            help="Show only the result.", **shared,
         ),
         click.Option(
             ["--json"], is_flag=True, callback=_set_json,
@@ -118,17 +118,17 @@ def global_options() -> list[click.Option]:
         ),
         click.Option(
             ["--progress"], type=click.Choice([p.value for p in Progress]),
-            callback=_set_progress, help="How long work shows itself.", **shared,
+            callback=_set_progress, help="How progress is shown.", **shared,
         ),
         click.Option(
             ["--from"], type=click.Path(path_type=Path, exists=True, file_okay=False),
             metavar="DIR", callback=_set_from,
-            help="Take input files from here first; each is verified by its hash.", **shared,
+            help="Use input files from here first; each is verified by its hash.", **shared,
         ),
         click.Option(
             ["--allow-outside"], type=click.Path(path_type=Path, exists=True), multiple=True,
             metavar="PATH", callback=_allow_outside,
-            help="Let vcr.toml, the lock and links lead to this file or directory, too.", **shared,
+            help="Allow vcr.toml, the lock and links to lead to this file or directory.", **shared,
         ),
         click.Option(
             ["--debug"], is_flag=True, callback=_set_debug,
@@ -198,18 +198,20 @@ class ProfileName(click.Choice):
         """Return the name that the profile has now."""
         if value in OLD_NAMES and ctx is not None:
             new = current_name(str(value))
-            _app(ctx).ui.warn(f"the profile {value} is called {new} now: use --profile {new}")
+            _app(ctx).ui.warn(f"the profile {value} is now called {new}: use --profile {new}")
             value = new
         return str(super().convert(value, param, ctx))
 
 
 profile_option = click.option(
-    "--profile", type=ProfileName(), default=DEFAULT, help="What to build for."
+    "--profile", type=ProfileName(), default=DEFAULT, help="The profile to build."
 )
 
 
 engine_option = click.option(
-    "--engine", type=click.Choice(ENGINES), help="What runs a prod machine, instead of vcr.toml's."
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="The engine that runs a prod machine, instead of vcr.toml's.",
 )
 
 
@@ -225,7 +227,7 @@ def plan_options[F: Callable[..., object]](function: F) -> F:
     arch = click.option(
         "--arch",
         type=click.Choice([arch.value for arch in Arch]),
-        help="Architecture of the image: riscv64, for the profile dev this host's. "
-        "Stages above it exist for riscv64 only.",
+        help="Architecture of the image: default riscv64, or this host's for the profile dev. "
+        "Other stages exist only for riscv64.",
     )
     return profile_option(arch(function))

@@ -69,6 +69,6 @@ def check_enclave(engine: str) -> None:
     if engine != "qemu":
         raise UsageError(
             f"there is no enclave for the engine {engine}",
-            why="what an enclave carries continues from snapshots of the engine qemu",
+            why="an enclave continues only from snapshots of the engine qemu",
             fix="add --engine qemu",
         )

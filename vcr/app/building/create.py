@@ -17,7 +17,7 @@ README = """\
 
     vcr up       # build what is not built, start it; vcr down stops it
     vcr build    # build everything, print the digests
-    vcr lock     # take what is current now; commit vcr.lock, which closes every input by hash
+    vcr lock     # take what is current now; commit vcr.lock, which pins every input by hash
 """
 LONGEST = 128  # characters, as of [project] name
 _NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*")
@@ -35,7 +35,7 @@ def create(context: Context, name: str, template: str = "python") -> Path:
     if not _NAME.fullmatch(name) or len(name) > LONGEST:
         raise UsageError(
             f"{name!r} cannot be the name of a project",
-            why="it becomes the name of an image: small letters, digits and . _ -, "
+            why="it becomes the name of an image: lower-case letters, digits and . _ -, "
             f"{LONGEST} characters at most",
             fix="choose a name such as my-app",
         )

@@ -55,10 +55,10 @@ class Audited:
         """Raise MismatchError when an entry differs, FetchError when one was not compared."""
         if self.differences:
             raise MismatchError(
-                "vcr.lock is not what its sources had",
+                "vcr.lock does not agree with its sources",
                 details=[("", each) for each in self.differences[:SHOWN_CHANGES]],
                 why=f"{len(self.differences)} entries differ",
-                fix="do not trust this vcr.lock; `vcr lock --update` writes it anew",
+                fix="do not trust this vcr.lock; `vcr lock --update` writes it again",
             )
         if self.unasked:
             raise FetchError(
@@ -79,7 +79,7 @@ def lock(
     """Resolve every input of the project, write vcr.lock, and return what is in it.
 
     What RUN asks the network for is locked for ARCHS; without any, for those that are locked
-    and riscv64. SECRETS are what `--mount=type=secret` stands for. UPDATE resolves anew what
+    and riscv64. SECRETS are what `--mount=type=secret` stands for. UPDATE resolves again what
     did not change, too. EXPORT is a directory that gets all that RUN was answered. Raises
     UsageError, FetchError, LockError, and VcrError when a step fails.
     """
@@ -90,7 +90,7 @@ def lock(
             _base_locker(context, step.line), _known(context), step.line, context.ui.warn
         )
         new = locker.lock(project, old, update=update)
-        step.because(f"{len(new.inputs)} inputs closed")
+        step.because(f"{len(new.inputs)} inputs locked")
     new = _lock_steps(context, project, given, new, archs or sorted({Arch.RISCV64, *new.runs}))
     check_spilled(new, given, context.settings.cache_dir / "bodies")
     text = new.to_text()
@@ -103,7 +103,7 @@ def lock(
 
 
 def check_lock(context: Context) -> None:
-    """Raise LockError unless vcr.lock is up to date, and UsageError for what is no project."""
+    """Raise LockError unless vcr.lock is up to date, and UsageError without a project."""
     project = context.load_project()
     check_runs(project, load_lock(project))
 
@@ -134,9 +134,9 @@ def _lock_steps(
         with context.ui.step(f"steps {arch}") as step:
             locked = _step_locker(context, project, secrets, step.line).lock(locked, arch)
             asked = sum(len(run.exchanges) for run in locked.runs.get(arch, {}).values())
-            step.because(f"{asked} answers of the network closed")
+            step.because(f"{asked} answers of the network locked")
     for command in unknown_runs(_known(context), lock, locked):
-        context.ui.warn(f"answers of {command} stay as vcr.lock has them: see `vcr lock --audit`")
+        context.ui.warn(f"answers of {command} stay as in vcr.lock: see `vcr lock --audit`")
     return locked
 
 

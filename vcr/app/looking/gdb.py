@@ -20,7 +20,7 @@ class Debugger:
     stub: Stub
 
     def close(self) -> None:
-        """Stop listening, and let the machine go on."""
+        """Stop listening, and let the machine continue."""
         self.stub.close()
 
 

@@ -58,7 +58,7 @@ def perf_boot(context: Context, variant: Variant = Variant("prod")) -> Profile:
     project, plan = context.prepare(variant)
     if plan.machine.engine != "qemu" or plan.machine.kernel != "vcr":
         raise UsageError(
-            "only QEMU counts instructions, and only of vcr's own kernel",
+            "only QEMU counts instructions, and only with vcr's own kernel",
             why=f"vcr.toml has engine {plan.machine.engine}, kernel {plan.machine.kernel}",
         )
     builder = Builder(context.settings, context.ui, project)

@@ -121,7 +121,7 @@ def _named_service(context: Context) -> Service:
         raise UsageError(
             "vcr.toml: [attest] command is a program that would run on this host, as you",
             why=f"it says {shlex.join(named.command)}",
-            fix="if that is what you want, say so: --service 'PROGRAM WORD...'",
+            fix="if you want that, use --service 'PROGRAM WORD...'",
         )
     if not named.url:
         raise UsageError(

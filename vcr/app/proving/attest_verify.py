@@ -54,7 +54,7 @@ def verify_statements(context: Context, files: Sequence[Path], demands: Demands)
 
 
 def rebuild_stated(context: Context, verdict: Verdict) -> Comparison:
-    """Build anew what the statements of VERDICT are about, and compare; raises VcrError."""
+    """Build again what the statements of VERDICT are about, and compare; raises VcrError."""
     for said in verdict.said:
         terms = build_of(said.statement)
         if terms is not None:
@@ -83,7 +83,7 @@ def _demand(demands: Demands) -> Demand:
     if demands.policy is None and not demands.keys and not demands.registers:
         raise UsageError(
             "nobody is trusted yet",
-            why="statements are believed because of who signed them",
+            why="vcr believes statements because of their signers",
             fix="name public keys: --key FILE, or a policy: --policy FILE",
         )
     wanted = Demand() if demands.policy is None else read_policy(demands.policy)
@@ -105,7 +105,7 @@ def _about(wanted: Demand, ladder: Path | None, profile: str | None) -> Demand:
     if not rungs:
         raise MismatchError(
             f"the ladder {ladder} is empty",
-            why="it demands nothing: everything would be about it",
+            why="it demands nothing: every statement would match it",
             fix=f"get it again, or make one: {MADE_BY}",
         )
     for name, digest in wanted.ladder.items():

@@ -47,9 +47,9 @@ def _measurements(file: Path) -> list[tuple[str, str]]:
         rows = content.get("Measurements", content)
         found = [(k.removeprefix("PCR"), str(v)) for k, v in rows.items() if k.startswith("PCR")]
     except (ValueError, AttributeError) as error:
-        raise UsageError(f"{file} holds no registers", why=str(error)) from None
+        raise UsageError(f"{file} has no registers", why=str(error)) from None
     if not found:
-        raise UsageError(f"{file} holds no registers", fix='as in {"PCR0": "HEX", ...}')
+        raise UsageError(f"{file} has no registers", fix='as in {"PCR0": "HEX", ...}')
     return found
 
 
@@ -81,7 +81,7 @@ def read_age(text: str) -> float:
     except ValueError as error:
         raise UsageError(f"--max-age {text} is wrong", why=str(error)) from None
     if not 0 < seconds < math.inf:
-        raise UsageError(f"--max-age {text} is wrong", why="it is above zero, and ends")
+        raise UsageError(f"--max-age {text} is wrong", why="it has to be above zero and finite")
     return seconds
 
 
@@ -93,7 +93,7 @@ def read_moment(text: str) -> dt.datetime:
             return found.astimezone(dt.UTC)
     except (ValueError, OverflowError) as error:  # such as the year 1, east of Greenwich
         raise UsageError(f"--at {text} is wrong", why=str(error)) from None
-    raise UsageError(f"--at {text} says no time zone", fix="as in 2026-11-26T00:00:00Z")
+    raise UsageError(f"--at {text} has no time zone", fix="as in 2026-11-26T00:00:00Z")
 
 
 def read_nonce(text: str | None) -> bytes | None:

@@ -37,7 +37,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What building anew gave, beside what was expected."""
+    """What building again gave, beside what was expected."""
 
     rungs: tuple[Compared, ...]
     extent: Rebuilt
@@ -68,7 +68,7 @@ def verify(
     *,
     extent: Rebuilt = Rebuilt.PROJECT,
 ) -> Comparison:
-    """Build what CLAIM is about from SOURCE, as much of it anew as EXTENT says, and compare.
+    """Build what CLAIM is about from SOURCE, as much of it again as EXTENT says, and compare.
 
     `vcr.verify.ladders` reads claims of files and makes them of ladders. Raises MismatchError
     when the claim is about something else, or when a build is not what the store had; and

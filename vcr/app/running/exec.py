@@ -48,12 +48,12 @@ def read_file(context: Context, path: str, *, system: bool = False) -> bytes:
 
 
 def ask(context: Context, request: Request, stdin: int | None = None) -> Answer:
-    """Carry REQUEST out and return what it puts out; raises as `execute` does."""
+    """Run REQUEST and return its output; raises as `execute` does."""
     return runtime.answer(_inside(context), request, stdin)
 
 
 def attach(context: Context, request: Request, streams: Streams = Streams()) -> int:
-    """Carry REQUEST out with STREAMS, by default this process' own; return its exit code.
+    """Run REQUEST with STREAMS, by default this process' own; return its exit code.
 
     Raises as `execute` does.
     """

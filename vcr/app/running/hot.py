@@ -101,7 +101,7 @@ class _Session:
         except VcrError as error:
             self.listener.on_error(error)
             if self.hot.is_running:
-                ui.note("the version before goes on serving")
+                ui.note("the version before continues to serve")
         else:
             ui.note(f"serves after {time.monotonic() - begin:.1f} s")
             self._serve()

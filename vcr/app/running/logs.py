@@ -63,7 +63,7 @@ def _length_at(path: Path, moment: float) -> int:
         return length_at(path, moment)
     except OSError:
         raise UsageError(
-            "it is not known when this log was written",
+            "the times of this log are unknown",
             why="another version of vcr started the machine",
             fix="leave --since out",
         ) from None

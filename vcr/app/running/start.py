@@ -75,7 +75,7 @@ class Start:
         if additions and self.profile != "dev":
             raise UsageError(
                 f"variables, volumes and --runtime are not for the profile {self.profile}",
-                why="all of the machine is in its digests",
+                why="everything in the machine is part of its digests",
                 fix="use --profile dev, or ENV and COPY in the Dockerfile",
             )
         if options.turbo:
@@ -93,7 +93,7 @@ class Start:
         cpus = min(len(os.sched_getaffinity(0)), SEALED.max_cpus)
         context.ui.warn(
             f"--turbo: {cpus} CPUs that run at once. NOTHING ABOUT THIS RUN IS REPRODUCIBLE: "
-            "what happens first is up to this host"
+            "this host decides what happens first"
         )
         return cpus
 
@@ -115,7 +115,7 @@ class Start:
         if runtime:
             raise UsageError(
                 f"{runtime} starts no services",
-                why="they share the app's network, which vcr's own containers have",
+                why="they share the app's network, which only vcr's own containers can",
                 fix="leave --runtime out, or take [services] out of vcr.toml",
             )
         if hot:
@@ -168,7 +168,7 @@ def _check_emulator(machine: Machine, outside: tuple[Path, ...]) -> None:
         return
     raise UsageError(
         "vcr.toml: [engine.cartesi] emulator is a program that would run on this host, as you",
-        why="what a project brings runs in machines and sandboxes only",
+        why="files of a project run only in machines and sandboxes",
         fix="use the pinned one, or, if you trust whoever made it, allow it:"
         f" `--allow-outside {shlex.quote(machine.emulator)}`",
     )
@@ -178,7 +178,8 @@ def no_place(what: str) -> UsageError:
     """Return the error that a VM has no place for WHAT, which was asked for."""
     return UsageError(
         f"{what} is not for --runtime vm",
-        why="nothing of this host is shown to a VM, and all that it starts with is in its build",
+        why="a VM sees nothing of this host, and everything that it starts with is part of its"
+        " build",
         fix="put it into the image by ENV or COPY, or run where containers can be made",
     )
 
@@ -199,7 +200,7 @@ def parse_volume(text: str) -> Bind:
         host, guest, read_only = split_volume(text)
     except ValueError:
         raise UsageError(
-            f"{text!r} does not say what to show where",
+            f"{text!r} does not say what to show and where",
             fix="write -v ./data:/data or -v ./data:/data:ro",
         ) from None
     source = Path(host).absolute()
@@ -212,5 +213,5 @@ def parse_variable(text: str) -> tuple[str, str]:
     """Read NAME=VALUE; raises UsageError."""
     name, equals, value = text.partition("=")
     if not name or not equals or "\0" in text:
-        raise UsageError(f"{text!r} sets no variable", fix="write -e NAME=VALUE")
+        raise UsageError(f"{text!r} does not set a variable", fix="write -e NAME=VALUE")
     return name, value

@@ -50,7 +50,7 @@ class Up:
 
 @dataclass(frozen=True)
 class Listener:
-    """Who is told of what `run` and `run_hot` do; the first two may be called in a thread."""
+    """Whom to call about what `run` and `run_hot` do; the first two may be called in a thread."""
 
     on_up: Callable[[Up], None]  # it is healthy; with run_hot each time that a version serves
     on_line: Callable[[str], None]  # the app printed a line
@@ -101,7 +101,7 @@ class Ready:
 def up(context: Context, variant: Variant = Variant(), options: UpOptions = UpOptions()) -> Up:
     """Build the project, start it as OPTIONS ask, and return it when it is healthy.
 
-    One that is up as it is asked for is left alone; one that is up otherwise is started anew.
+    One that is up as it is asked for is left alone; one that is up otherwise is started again.
     Raises UnhealthyError, and VcrError of all that a build and a start can raise.
     """
     ready = Ready.of(context, Start(variant, options))
@@ -182,7 +182,7 @@ def still_up(context: Context, ready: Ready) -> Running | None:
         if not change:
             return running
         check_free(ready.start.options.forwards, record.forwards)
-        context.ui.note(f"{record.name} is up, and is started anew: {change}")
+        context.ui.note(f"{record.name} is up, and is started again: {change}")
     running.stop()
     return None
 

@@ -20,7 +20,7 @@ from vcr.ui import human_size
 def export(context: Context, target: Path, variant: Variant) -> Manifest:
     """Build the project, write its export into TARGET, and return the export's manifest.
 
-    TARGET is empty or not there. Raises UsageError, HostError, what a build raises, and
+    TARGET is empty or missing. Raises UsageError, HostError, what a build raises, and
     MismatchError when the store does not hold what the ladder says.
     """
     warn_of_debug(context, variant.profile)

@@ -42,12 +42,12 @@ def build(
     timeout: str,
     debug_shell: bool,
 ) -> None:
-    """Build up to STAGE and print the digest ladder.
+    """Build the stages up to STAGE and print the digest ladder.
 
-    Stages are image, rootfs, squashfs, kernel and, for the profile prod, machine,
-    snapshot, seal; an enclave is built only when it is asked for.
+    Stages are image, rootfs, squashfs, kernel and, with the profile prod, machine,
+    snapshot and seal; vcr builds an enclave only on request.
 
-    DIR is the project's directory; a directory named like a stage is written ./image.
+    DIR is the project's directory; write ./image for a directory named like a stage.
     """
     last = _take_words(app, words)
     try:

@@ -14,11 +14,11 @@ from vcr.cli.context import App, Command
     type=click.Choice(list(TEMPLATES)),
     default="python",
     show_default=True,
-    help="What kind of app to start from.",
+    help="The kind of app to start from.",
 )
 @click.pass_obj
 def create(app: App, name: str, template: str) -> None:
-    """Make a new project in a new directory NAME."""
+    """Make a new project from a template, in the new directory NAME."""
     target = vcr.app.create(app.context, name, template)
     app.ui.note(f"made {target} from the {template} template")
     for command in ("up", "build", "lock"):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 @plan_options
 @click.pass_obj
 def graph(app: App, *, svg: Path | None, profile: str, arch: str | None) -> None:
-    """Draw which stages and layers are built of which, and what is built already."""
+    """Draw what is built from what, and what is built already."""
     from vcr.atomic import write_text
     from vcr.report.graph_svg import draw
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 
 @click.command(cls=Command)
 @project_argument
-@click.option("--config", is_flag=True, help="Show effective values and where each came from.")
+@click.option("--config", is_flag=True, help="Show effective values and where each was set.")
 @plan_options
 @click.pass_obj
 def inspect(app: App, *, config: bool, profile: str, arch: str | None) -> None:
-    """Show the plan of a project and what is built of it; builds nothing."""
+    """Show the plan, the ladder, sizes and configuration; build nothing."""
     if config:
         _show_config(app)
         return

@@ -13,27 +13,27 @@ TITLE = "vcr, the verifiable container runner"
 WHAT = "An app with a Dockerfile becomes a machine that a stranger can check, bit for bit."
 TOUR = (
     ("Build", (
-        ("lock", "closes every input by address, size and SHA-256; commit vcr.lock"),
+        ("lock", "pins every input by address, size and SHA-256; commit vcr.lock"),
         ("build", "builds every stage in Nix's sandbox and prints the digest ladder"),
-        ("inspect, graph", "show what would be built of what, and what is there"),
+        ("inspect, graph", "show what would be built from what, and what exists"),
     )),
     ("Run", (
-        ("run --profile dev", "a container of this host; with --hot it follows your changes"),
+        ("run --profile dev", "a container on this host; with --hot it follows your changes"),
         ("run", "a riscv64 machine that boots: the profile vm"),
         ("up --profile prod", "the sealed snapshot of a deterministic machine, with one hash"),
-        ("logs, shell, exec", "what it prints; a way inside, except into a release"),
+        ("logs, shell, exec", "its output; a way inside, except into a release"),
     )),
     ("Let others check", (
         ("verify, explain", "rebuild and compare, rung by rung; say why two builds differ"),
-        ("attest", "states what a build is, signed; `attest verify` needs no network"),
-        ("export, push, pull", "carry a release, and check every byte of it"),
+        ("attest", "signs statements about a build; `attest verify` needs no network"),
+        ("export, push, pull", "transfer a release, and check every byte of it"),
     )),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Next:
-    """A command that makes sense now."""
+    """A command that is useful now."""
 
     command: str
     why: str
@@ -47,7 +47,7 @@ class Advice:
     steps: tuple[Next, ...]
 
 
-LOCK = Next("vcr lock", "closes every input by hash; commit vcr.lock")
+LOCK = Next("vcr lock", "pins every input by hash; commit vcr.lock")
 BUILD = Next("vcr build", "builds, and prints the digest ladder")
 DEV = Next("vcr run --profile dev --hot", "runs it here and follows your changes")
 RUN = Next("vcr run", "boots it in a machine; Ctrl-C stops it")
@@ -58,19 +58,19 @@ NEXT = {
         Next("vcr build my-app", BUILD.why),
     )),
     "dockerfile": Advice(
-        "there is a Dockerfile; vcr.toml may say what its FROM starts from", (
+        "there is a Dockerfile; vcr.toml may define the base of its FROM", (
         Next("vcr inspect --config", "shows every setting and its default"), LOCK, DEV,
     )),
     "unlocked": Advice("there is no vcr.lock yet", (LOCK, BUILD, DEV)),
     "stale": Advice("vcr.lock is out of date", (
-        LOCK, Next("vcr lock --check", "for CI: says whether it is up to date"), BUILD,
+        LOCK, Next("vcr lock --check", "for CI: checks whether it is up to date"), BUILD,
     )),
     "locked": Advice("every input is closed, and nothing is built yet",
                        (BUILD, DEV, RUN)),
     "built": Advice("it is built", (
         RUN,
         Next("vcr build --profile prod", "makes the release: a machine with one hash"),
-        Next("vcr report release.html", "tells about the build on one page"),
+        Next("vcr report release.html", "describes the build on one page"),
     )),
 }  # fmt: skip
 
@@ -79,9 +79,9 @@ NEXT = {
 @project_argument
 @click.pass_obj
 def intro(app: App) -> None:
-    """Say what vcr is, in twenty lines, and which three commands come next here.
+    """Explain vcr in twenty lines, and show what to do next here.
 
-    What comes next depends on what there is: a Dockerfile, vcr.toml, vcr.lock, a build.
+    The next steps depend on what exists: a Dockerfile, vcr.toml, vcr.lock, a build.
     """
     here = vcr.app.standing(app.context)
     found, name = NEXT[here.state], here.name

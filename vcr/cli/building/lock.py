@@ -18,40 +18,40 @@ NOTHING = "vcr.toml: there is nothing to add; every image has a [base], or no pa
 
 @click.command(cls=Command)
 @project_argument
-@click.option("--check", is_flag=True, help="Only tell whether vcr.lock is up to date (exit 4).")
+@click.option("--check", is_flag=True, help="Only check whether vcr.lock is up to date (exit 4).")
 @click.option(
     "--audit",
     is_flag=True,
-    help="Ask every source again for what vcr.lock says it had, and compare (exit 3).",
+    help="Ask every source again and compare with vcr.lock (exit 3).",
 )
 @click.option(
     "--suggest",
     is_flag=True,
-    help="Add to vcr.toml the [base] sections that are proposed for images, and stop.",
+    help="Add [base] sections for the images to vcr.toml, and stop.",
 )
-@click.option("--update", is_flag=True, help="Resolve everything anew, also what did not change.")
+@click.option("--update", is_flag=True, help="Resolve everything again, also what did not change.")
 @click.option(
     "--arch",
     "archs",
     multiple=True,
     type=click.Choice([arch.value for arch in Arch]),
-    help="Lock what RUN asks the network for on this architecture; may be repeated"
-    " (default: those that are locked, and riscv64).",
+    help="Lock the requests of RUN on this architecture; may be repeated"
+    " (default: the locked ones, and riscv64).",
 )
 @click.option(
     "--secret",
     "secrets",
     multiple=True,
     metavar="id=ID,src=FILE[,host=HOST]",
-    help="A secret that a RUN --mount=type=secret stands for, and, if it is not for any, the host"
-    " it is for; may be repeated.",
+    help="The secret of a RUN --mount=type=secret, and the host that may get it"
+    " (default: any host); may be repeated.",
 )
 @click.option(
     "--export",
     "export",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Also copy all that RUN was answered to DIR, for VCR_FROM elsewhere.",
+    help="Also copy all answers to RUN to DIR, for VCR_FROM elsewhere.",
 )
 @click.pass_obj
 def lock(
@@ -65,7 +65,7 @@ def lock(
     secrets: tuple[str, ...],
     export: Path | None,
 ) -> None:
-    """Resolve every input of the project and write vcr.lock; builds only read it."""
+    """Resolve every input and write vcr.lock; builds only read it."""
     from vcr.lock.secrets.given import read_secrets
 
     if check:
@@ -87,7 +87,7 @@ def lock(
 
 
 def _tell(app: App, locked: "Locked") -> None:
-    """Say what is in the lock that was not there before."""
+    """Say what is new in the lock."""
     lines = locked.changes
     for line in lines[:SHOWN_CHANGES]:
         app.ui.note(line)
@@ -118,8 +118,8 @@ def _audit(app: App) -> None:
         rest = {"compared": found.compared, "differences": found.differences}
         app.ui.json("lock", {"changed": False, "changes": [], **rest, "unasked": found.unasked})
     for each in found.changing:
-        app.ui.detail(f"not compared, since it may change: {each}")
+        app.ui.detail(f"not compared, because it may change: {each}")
     if found.changing:
-        app.ui.note(f"{len(found.changing)} answers are of addresses that may change")
+        app.ui.note(f"{len(found.changing)} answers are from addresses that may change")
     found.check()
-    app.ui.note("vcr.lock is what its sources had")
+    app.ui.note("vcr.lock agrees with its sources")

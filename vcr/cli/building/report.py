@@ -28,7 +28,7 @@ a_file = click.Path(path_type=Path, dir_okay=False, exists=True)
     type=a_file,
     multiple=True,
     metavar="FILE",
-    help="Verify this statement or evidence and tell of it; may be repeated.",
+    help="Verify this statement or evidence and show the result; may be repeated.",
 )
 @click.option(
     "--trusted-key",
@@ -42,7 +42,7 @@ a_file = click.Path(path_type=Path, dir_okay=False, exists=True)
     "--pcrs",
     type=a_file,
     metavar="FILE",
-    help="What registers documents of an enclave must have, as nitro-cli prints them.",
+    help="The registers that documents of an enclave must have, as nitro-cli prints them.",
 )
 @click.pass_obj
 def report(
@@ -55,11 +55,11 @@ def report(
     keys: tuple[Path, ...],
     pcrs: Path | None,
 ) -> None:
-    """Build the project and tell about it on one page, OUTPUT.
+    """Build the project and describe it on one page of HTML, OUTPUT.
 
-    The ladder, what is built of what, how long it took, how a prod machine came up, what it
-    is made of, and whether attestations hold: one file without scripts, to keep beside a
-    release.
+    The page has the ladder, what was built from what, how long it took, how a prod
+    machine started, its components, and whether attestations hold. It is one file
+    without scripts, to keep beside a release.
     """
     from vcr.app.proving.inputs import read_registers
 

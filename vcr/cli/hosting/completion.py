@@ -11,9 +11,9 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_obj
 def completion(app: App, shell: str) -> None:
-    """Print a script for SHELL that completes verbs, options and their values.
+    """Print a script for SHELL that completes verbs, options and values.
 
-    It asks vcr itself for the words, so `vcr` has to be on the PATH:
+    The script asks vcr itself for the words, so `vcr` has to be on the PATH:
 
       source <(vcr completion bash)
     """

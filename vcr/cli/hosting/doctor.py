@@ -11,7 +11,10 @@ from vcr.cli.context import App, Command
 @click.command(cls=Command)
 @click.pass_obj
 def doctor(app: App) -> None:
-    """Check this host; exit 5 when something essential is missing."""
+    """Check this host, and say how to get what is missing.
+
+    The exit code is 5 when something essential is missing.
+    """
     found = vcr.app.doctor(app.context)
     if app.ui.is_json:
         app.ui.json("doctor", {"findings": [asdict(finding) for finding in found.findings]})

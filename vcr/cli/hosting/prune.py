@@ -14,18 +14,18 @@ from vcr.ui import human_size
 @click.option("--keep", type=click.IntRange(0), default=1, metavar="N",
               help="Keep the N newest builds of each project and profile (1).")  # fmt: skip
 @click.option("--older-than", "age", metavar="TIME",
-              help="Only builds that were not used for TIME, such as 720h.")  # fmt: skip
+              help="Remove only builds that were not used for TIME, such as 720h.")  # fmt: skip
 @click.option("--local", is_flag=True,
               help="Also what is on this host beside the store: unpacked layers, machines that"
               " are down with their logs, what a killed vcr left behind.")  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @click.pass_obj
 def prune(app: App, *, keep: int, age: str | None, local: bool, dry_run: bool) -> None:
-    """Remove what vcr keeps that nothing needs any more.
+    """Remove builds and files of vcr that are no longer needed.
 
-    That is what was built before the newest build of each project, builds of projects
-    whose directory is gone, and old toolchains. What a running machine or a running build
-    uses stays in any case.
+    These are all but the newest build of each project, builds of projects whose
+    directory no longer exists, and old toolchains. vcr never removes what a running
+    machine or a running build uses.
     """
     done = vcr.app.prune(
         app.context, keep=keep, older_than=_seconds(age), local=local, dry_run=dry_run

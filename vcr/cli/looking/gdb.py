@@ -14,10 +14,10 @@ from vcr.cli.context import App, Command, project_argument
               help="Print the debugger's command instead of running it.")  # fmt: skip
 @click.pass_context
 def gdb(ctx: click.Context, *, only_print: bool) -> None:
-    """Debug a machine: its kernel, or all that runs on it.
+    """Debug a machine: its kernel, or everything that runs in it.
 
-    It must be up, of the profile vm or prod-debug. It stands still while the debugger
-    is connected and says nothing else; what runs in it cannot tell.
+    The machine must be up with the profile vm or prod-debug. It is stopped while the
+    debugger is connected and answers nothing else; programs in it do not notice.
     """
     from vcr.process import foreground
 

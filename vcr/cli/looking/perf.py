@@ -20,7 +20,7 @@ LINES = 20  # of a table
 
 frequency_option = click.option(
     "--frequency", type=click.IntRange(1, 1000), default=FREQUENCY, metavar="HZ",
-    help=f"Samples a second of the machine's time ({FREQUENCY}).",
+    help=f"Samples per second of the machine's time ({FREQUENCY}).",
 )  # fmt: skip
 scope_option = click.option(
     "--system/--app", "system", default=False,
@@ -30,9 +30,9 @@ scope_option = click.option(
 
 @click.group(cls=Group)
 def perf() -> None:
-    """Find out where a machine's time goes.
+    """Find out where a machine spends its time.
 
-    It must be up, of the profile vm or prod-debug.
+    The machine must be up with the profile vm or prod-debug.
     """
 
 
@@ -42,7 +42,7 @@ def perf() -> None:
     "--seconds",
     type=Seconds(0.1),
     metavar="N",
-    help="How long; without it, until Ctrl-C.",
+    help="How long (default: until Ctrl-C).",
 )
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), default=FILE, metavar="FILE",
@@ -72,7 +72,7 @@ def record(
 ) -> None:
     """Sample what the machine executes, and write a profile to a file.
 
-    With --boot nothing has to be up.
+    With --boot, no machine has to be up.
     """
     from vcr.perf.profile import write
 
@@ -102,7 +102,7 @@ def record(
               help="Only the first N functions.")  # fmt: skip
 @click.pass_obj
 def report(app: App, *, file: Path, svg: Path | None, lines: int) -> None:
-    """Show the functions of a profile: in which of them samples were most."""
+    """Show the functions of a profile, those with most samples first."""
     from vcr.atomic import write_text
     from vcr.perf.profile import read
     from vcr.report.flame_svg import draw
@@ -120,13 +120,13 @@ def report(app: App, *, file: Path, svg: Path | None, lines: int) -> None:
 @project_argument
 @click.option(
     "--every", type=Seconds(0.2), default=2.0, metavar="SECONDS",
-    help="How often the table is renewed (2).",
+    help="Seconds between two updates of the table (2).",
 )  # fmt: skip
 @frequency_option
 @scope_option
 @click.pass_obj
 def top(app: App, *, every: float, frequency: int, system: bool) -> None:
-    """Show the functions that the machine executes most, again and again, until Ctrl-C."""
+    """Show the functions that the machine executes most, until Ctrl-C."""
     profiles = vcr.app.perf_top(app.context, every=every, frequency=frequency, system=system)
     with suppress(KeyboardInterrupt):  # which is how it ends
         for profile in profiles:

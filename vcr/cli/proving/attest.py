@@ -32,19 +32,21 @@ class _Group(Command, click.Group):
 
 @click.group(cls=_Group)
 def attest() -> None:
-    """State what a project builds to, signed, for strangers to verify.
+    """Sign statements about a build, and verify those of others.
 
-    `vcr attest [DIR]` is `vcr attest make [DIR]`; each has its own --help.
+    `vcr attest [DIR]` is `vcr attest make [DIR]`; each command has its own --help.
     """
 
 
-@attest.command(MAKE, cls=Command, short_help="Build, and state something of the ladder.")
+@attest.command(
+    MAKE, cls=Command, short_help="Build the project and sign a statement about its ladder."
+)
 @project_argument
 @click.option(
     "--predicate",
     type=click.Choice(PREDICATES),
     default=PREDICATES[0],
-    help="What to state: how it was built; the drive's root hash; that the machine,"
+    help="The content: how it was built; the drive's root hash; that the machine,"
     " executed again, is the same; what is in it.",
 )
 @click.option("--key", type=a_file, metavar="FILE", help="Sign with this private key.")
@@ -53,15 +55,15 @@ def attest() -> None:
     "--provider",
     type=click.Choice(PROVIDERS),
     default=PROVIDERS[0],
-    help="Who vouches besides the key: nobody, an enclave that runs the build, emulated here"
-    " or on Nitro, or the service of vcr.toml. What it answers is written beside the output.",
+    help="Who else vouches: nobody, an enclave that runs the build, emulated here"
+    " or on Nitro, or the service of vcr.toml. Its answer is written beside the output.",
 )
 @click.option("--service", metavar="TEXT",
-              help="With --provider command: this program with its words, or this address, and not"
-              " vcr.toml's.")  # fmt: skip
-@click.option("--nonce", metavar="HEX", help="The challenge that the provider answers.")
-@click.option("--enclave", is_flag=True, help="Of its enclave image, too; an enclave implies it.")
-@click.option("--time", metavar="TIME", help="Say when: `now`, or as 2026-11-26T00:00:00Z.")
+              help="With --provider command: this program with its arguments, or this address,"
+              " instead of vcr.toml's.")  # fmt: skip
+@click.option("--nonce", metavar="HEX", help="The challenge that the provider must answer.")
+@click.option("--enclave", is_flag=True, help="Include its enclave image; an enclave implies it.")
+@click.option("--time", metavar="TIME", help="Include a time: `now`, or as 2026-11-26T00:00:00Z.")
 @plan_options
 @engine_option
 @click.pass_obj
@@ -80,7 +82,7 @@ def make(  # noqa: PLR0913 -- one for each option
     arch: str | None,
     engine: str | None,
 ) -> None:
-    """Build the project in DIR and state something about its ladder, signed."""
+    """Build the project in DIR and sign a statement about its ladder."""
     from vcr.app.proving.inputs import read_nonce, read_time
     from vcr.attest.providers.command import Command as Service
 
@@ -119,7 +121,7 @@ def _write(app: App, attestation: "Attestation", output: Path | None) -> None:
 @click.argument("name", type=click.Path(path_type=Path))
 @click.pass_obj
 def keygen(app: App, name: Path) -> None:
-    """Make a new key pair, NAME.key (keep it) and NAME.pub (give it away)."""
+    """Make a new key pair: NAME.key, which you keep, and NAME.pub, which you publish."""
     pair = vcr.app.keygen(name)
     private, public = str(pair.private), str(pair.public)
     if app.ui.is_json:

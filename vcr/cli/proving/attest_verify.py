@@ -17,7 +17,7 @@ a_file = click.Path(path_type=Path, dir_okay=False)
 
 @click.command("verify", cls=Command, short_help="Verify statements and evidence.")
 @click.argument("files", nargs=-1, required=True, type=a_file, metavar="FILE...")
-@click.option("--policy", type=a_file, metavar="FILE", help="What is demanded, as TOML.")
+@click.option("--policy", type=a_file, metavar="FILE", help="Your demands, as TOML.")
 @click.option(
     "--key",
     "keys",
@@ -32,10 +32,12 @@ a_file = click.Path(path_type=Path, dir_okay=False)
     metavar="N",
     help="How many different keys must vouch for the ladder (default: 1).",
 )
-@click.option("--ladder", type=a_file, metavar="FILE", help="The ladder that it must be about.")
+@click.option(
+    "--ladder", type=a_file, metavar="FILE", help="The ladder that the statements must be about."
+)
 @click.option("--profile", type=ProfileName(),
-              help="The profile that it must be of (default: one of a release).")  # fmt: skip
-@click.option("--at", metavar="TIME", help="Verify as of then, as 2026-11-26T00:00:00Z.")
+              help="The profile of the build (default: a release).")  # fmt: skip
+@click.option("--at", metavar="TIME", help="Verify at this time, such as 2026-11-26T00:00:00Z.")
 @click.option("--max-age", metavar="TIME", help="How old evidence may be, such as 5m.")
 @click.option("--nonce", metavar="HEX", help="The challenge that evidence must answer.")
 @click.option("--app-data", metavar="HEX", help="What the app in the enclave must have bound.")
@@ -47,8 +49,10 @@ a_file = click.Path(path_type=Path, dir_okay=False)
     help="A register of the enclave; may be repeated. `sealed` stands for the root hash.",
 )
 @click.option("--pcrs", type=a_file, metavar="FILE", help="Registers, as nitro-cli prints them.")
-@click.option("--root", type=a_file, metavar="PEM", help="For tests: not AWS's root, but this.")
-@click.option("--rebuild", is_flag=True, help="Also build the project (of -C) anew and compare.")
+@click.option(
+    "--root", type=a_file, metavar="PEM", help="For tests: use this root instead of AWS's."
+)
+@click.option("--rebuild", is_flag=True, help="Also build the project (of -C) again and compare.")
 @click.pass_obj
 def verify(  # noqa: PLR0913 -- one for each option
     app: App,
@@ -68,9 +72,10 @@ def verify(  # noqa: PLR0913 -- one for each option
     root: Path | None,
     rebuild: bool,
 ) -> None:
-    """Verify statements and evidence, offline; a rejection (exit 3) names the joint.
+    """Verify statements and evidence, offline.
 
-    A FILE is an envelope, a Nitro document, or what a service answered.
+    A FILE is an envelope, a Nitro document, or the answer of a service. A rejection
+    (exit 3) names the check that failed.
     """
     from vcr.app.proving.inputs import read_age, read_hex, read_moment, read_registers
 
@@ -92,7 +97,7 @@ def verify(  # noqa: PLR0913 -- one for each option
 
 
 def _rebuilt(app: App, verdict: "Verdict") -> "Verdict":
-    """Return VERDICT when what it is about, built anew, is the same; raises MismatchError."""
+    """Return VERDICT when what it is about, built again, is the same; raises MismatchError."""
     comparison = vcr.app.rebuild_stated(app.context, verdict)
     show_comparison(app, comparison)
     comparison.check()

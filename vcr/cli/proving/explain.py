@@ -24,14 +24,14 @@ SHOWN = 10
     "--diffoscope",
     "deep",
     is_flag=True,
-    help="Have diffoscope compare a file that differs, by all programs that it knows.",
+    help="Let diffoscope compare a file that differs, with all programs that it knows.",
 )
 @click.pass_obj
 def explain(app: App, first: Path, second: Path, *, deep: bool) -> None:
-    """Compare two ladders, which `vcr build --json` made, and say why they part.
+    """Compare two builds, and say where they differ and why.
 
-    The files they name must be on this host: in the directory of their ladder, in the Nix
-    store, or what --allow-outside names.
+    `vcr build --json` makes a ladder. The files that it names must be on this host: in
+    the directory of the ladder, in the Nix store, or where --allow-outside allows it.
     """
     explanation = vcr.app.explain(app.context, first, second)
     if explanation.rung is None:

@@ -25,17 +25,17 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 @click.option(
     "--rebuild/--accept-cache",
     default=True,
-    help="Build everything here once more, or take what the store and its caches have.",
+    help="Build everything here again, or accept what the store and its caches have.",
 )
 @click.option("--rebuild-toolchain", "toolchain", is_flag=True,
-              help="Build the compilers, kernels and programs again, too, that this host has built"
+              help="Also build compilers, kernels and programs again that this host has built"
               " before.")  # fmt: skip
 @click.option("--sign", "key", type=click.Path(path_type=Path, dir_okay=False), metavar="KEY",
-              help="If all is the same, state so, signed with this private key.")  # fmt: skip
+              help="If everything is the same, sign a statement with this key.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="With --sign: write the statement here.")  # fmt: skip
 @click.option(
-    "--time", metavar="TIME", help="With --sign: when; `now`, or as 2026-11-26T00:00:00Z."
+    "--time", metavar="TIME", help="With --sign: the time; `now`, or as 2026-11-26T00:00:00Z."
 )
 @click.option("--image", type=click.Path(path_type=Path, dir_okay=False), metavar="DRIVE",
               help="Check a sealed drive instead.")  # fmt: skip
@@ -58,9 +58,10 @@ def verify(  # noqa: PLR0913 -- one for each option
     root: str | None,
     verity: Path | None,
 ) -> None:
-    """Rebuild the project in DIR and compare with LADDER, which `vcr build --json` made.
+    """Rebuild the project in DIR and compare it with LADDER.
 
-    Exit code 3 means a difference; the first rung that differs is named.
+    `vcr build --json` makes a ladder. Exit code 3 means a difference; vcr names the
+    first rung that differs.
     """
     if image is not None:
         _verify_drive(app, image, root, verity)

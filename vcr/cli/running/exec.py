@@ -38,14 +38,14 @@ system_option = click.option(
 @click.command("exec", cls=_Exec)
 @project_argument
 @system_option
-@click.option("-i", "--interactive", is_flag=True, help="Pass stdin on to the command.")
+@click.option("-i", "--interactive", is_flag=True, help="Pass stdin to the command.")
 @click.option("-t", "--tty", is_flag=True, help="Give the command a terminal; implies -i.")
 @click.pass_context
 def exec_(ctx: click.Context, *, system: bool, interactive: bool, tty: bool) -> None:
-    """Run a command in the app's container.
+    """Run a command in the app's container, or in the machine.
 
-    It must be up: with the profile vm, prod-debug or dev. vcr ends with the command's
-    exit code.
+    The app must be up with the profile vm, prod-debug or dev. vcr ends with the
+    command's exit code.
     """
     from vcr.agent.debug import Request
 
@@ -53,9 +53,9 @@ def exec_(ctx: click.Context, *, system: bool, interactive: bool, tty: bool) -> 
     if not argv:
         raise UsageError("there is no command", fix="vcr exec [DIR] -- COMMAND [ARGUMENT]...")
     if tty and not os.isatty(0):
-        raise UsageError("stdin is no terminal", fix="leave -t out; -i passes stdin on")
+        raise UsageError("stdin is not a terminal", fix="leave -t out; -i passes stdin")
     if tty and app.ui.is_json:
-        raise UsageError("what a terminal shows is no JSON", fix="leave -t or --json out")
+        raise UsageError("the output of a terminal is not JSON", fix="leave -t or --json out")
     terminal = app.settings.terminal if tty else ""
     request = Request(argv, system=system, has_input=interactive or tty, terminal=terminal)
     ctx.exit(_carry_out(app, request))
@@ -66,10 +66,11 @@ def exec_(ctx: click.Context, *, system: bool, interactive: bool, tty: bool) -> 
 @system_option
 @click.pass_context
 def shell(ctx: click.Context, *, system: bool) -> None:
-    """Open a shell in the app's container: bash if the image has it, else sh.
+    """Open a shell in the app's container, or in the machine.
 
-    It must be up: with the profile vm, prod-debug or dev. What comes on stdin that is no
-    terminal is carried out as a script. vcr ends with the shell's exit code.
+    The app must be up with the profile vm, prod-debug or dev. The shell is bash if the
+    image has it, else sh. If stdin is not a terminal, it is run as a script. vcr ends
+    with the shell's exit code.
     """
     app: App = ctx.obj
     terminal = app.settings.terminal if os.isatty(0) and os.isatty(1) else ""
@@ -82,9 +83,9 @@ def shell(ctx: click.Context, *, system: bool) -> None:
 @system_option
 @click.pass_context
 def cat(ctx: click.Context, *, words: tuple[str, ...], system: bool) -> None:
-    """Print the file PATH of the app's container.
+    """Print the file PATH of the app's container, or of the machine.
 
-    It must be up: with the profile vm, prod-debug or dev.
+    The app must be up with the profile vm, prod-debug or dev.
     """
     from vcr.agent.debug import Request
 
@@ -100,10 +101,10 @@ def cat(ctx: click.Context, *, words: tuple[str, ...], system: bool) -> None:
 @system_option
 @click.pass_obj
 def cp(app: App, *, words: tuple[str, ...], system: bool) -> None:
-    """Copy a file or a directory out of the app's container or into it.
+    """Copy files out of the app's container, or into it.
 
-    The side that is inside is written as :PATH or app:PATH. A TARGET that is a directory
-    gets the copy into it. It must be up: with the profile vm, prod-debug or dev.
+    The path inside is written as :PATH or app:PATH. If TARGET is a directory, the copy
+    is put into it. The app must be up with the profile vm, prod-debug or dev.
     """
     usage = "vcr cp [DIR] :PATH TARGET, or vcr cp [DIR] SOURCE :PATH"
     if len(words) not in {2, 3}:
@@ -111,7 +112,7 @@ def cp(app: App, *, words: tuple[str, ...], system: bool) -> None:
     _choose_directory(app, words[:-2])
     source, target = words[-2:]
     if source.startswith(INSIDE) is target.startswith(INSIDE):
-        raise UsageError("one side of a copy is inside, the other one here", fix=usage)
+        raise UsageError("one side of a copy is inside, the other one on this host", fix=usage)
 
     if source.startswith(INSIDE):
         path = source.partition(":")[2] or "/"
@@ -128,10 +129,11 @@ def cp(app: App, *, words: tuple[str, ...], system: bool) -> None:
 @project_argument
 @click.pass_obj
 def ssh_config(app: App) -> None:
-    """Print a block for ssh's configuration, with which it reaches the machine.
+    """Print a configuration with which ssh reaches the machine.
 
-    The machine must be up with the profile vm or prod-debug. `vcr ssh-config > FILE`, then
-    `ssh -F FILE vcr-NAME`. It opens no port, and holds for machines that come later, too.
+    The machine must be up with the profile vm or prod-debug. Run `vcr ssh-config >
+    FILE`, then `ssh -F FILE vcr-NAME`. It opens no port, and stays valid for later
+    machines.
     """
     config = vcr.app.ssh_config(app.context)
     if app.ui.is_json:
@@ -146,7 +148,7 @@ def _choose_directory(app: App, words: tuple[str, ...]) -> None:
 
 
 def _carry_out(app: App, request: "Request") -> int:
-    """Carry REQUEST out with the streams of this process, and return its exit code."""
+    """Run REQUEST with the streams of this process, and return its exit code."""
     if not app.ui.is_json:
         return vcr.app.attach(app.context, request)
     done = vcr.app.ask(app.context, request, 0)

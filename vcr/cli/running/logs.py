@@ -19,20 +19,20 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 
 @click.command(cls=Command)
 @project_argument
-@click.option("-f", "--follow", "go_on", is_flag=True, help="Go on until the VM ends.")
+@click.option("-f", "--follow", "go_on", is_flag=True, help="Continue until the app ends.")
 @click.option("-n", "--tail", "--lines", "count", type=click.IntRange(0), metavar="N",
-              help="Only the last N lines.")  # fmt: skip
+              help="Show only the last N lines.")  # fmt: skip
 @click.option("--since", metavar="TIME|DURATION",
-              help="Only lines since then: 2026-01-31T09:00:00Z, or 10m ago.")  # fmt: skip
+              help="Show only lines since then: 2026-01-31T09:00:00Z, or 10m ago.")  # fmt: skip
 @click.option("--system", "--console", "system", is_flag=True,
               help="Show the kernel's and init's messages instead.")  # fmt: skip
-@click.option("--service", metavar="NAME", help="Show what this service printed instead (dev).")
+@click.option("--service", metavar="NAME", help="Show the output of this service instead (dev).")
 @click.pass_obj
 def logs(
     app: App, *, go_on: bool, count: int | None, since: str | None, system: bool,
     service: str | None,
 ) -> None:  # fmt: skip
-    """Show what the app printed."""
+    """Show the output of the app."""
     moment = None if since is None else parse_since(since, time.time())
     options = vcr.app.LogOptions(go_on, count, moment, system, service)
     for line in vcr.app.logs(app.context, options):
@@ -58,10 +58,10 @@ def parse_since(text: str, now: float) -> float:
 
 
 @click.command(cls=Command)
-@click.option("--all", "everything", is_flag=True, help="Also those that ended by themselves.")
+@click.option("--all", "everything", is_flag=True, help="Also list those that ended by themselves.")
 @click.pass_obj
 def ps(app: App, *, everything: bool) -> None:
-    """List the VMs of all projects and their health."""
+    """List the apps of all projects that are up, and their health."""
     listed = vcr.app.ps(app.context, everything=everything)
     if app.ui.is_json:
         machines = [{**record_json(each.record), "status": each.status} for each in listed]

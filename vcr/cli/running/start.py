@@ -14,13 +14,15 @@ if TYPE_CHECKING:  # pydantic costs 200 ms at import
 _OPTIONS = (
     profile_option,
     engine_option,
-    click.option("--enclave", is_flag=True, help="Go on in an emulated enclave (--profile prod)."),
+    click.option(
+        "--enclave", is_flag=True, help="Continue in an emulated enclave (--profile prod)."
+    ),
     click.option(
         "-p",
         "--publish",
         multiple=True,
         metavar="[[ADDR:]HOST:]GUEST",
-        help="Forward a port of this host; without it, every port of the app gets a free one.",
+        help="Forward a port of this host (default: a free one for every port of the app).",
     ),
     click.option(
         "-e",
@@ -52,7 +54,7 @@ _OPTIONS = (
         "--timeout",
         type=Seconds(1),
         metavar="SECONDS",
-        help="Give up on an app that is not healthy by then.",
+        help="Give up if the app is not healthy after so many seconds.",
     ),
 )
 

@@ -17,7 +17,7 @@ from vcr.cli.running.start import start_of, start_options
 def up(app: App, /, **options: Any) -> None:
     """Build the project, start it, and return when it is healthy.
 
-    It runs in a VM or, with the profile dev, in a container of this host.
+    It runs in a machine or, with the profile dev, in a container on this host.
     """
     announce(app, vcr.app.up(app.context, *start_of(**options)))
 
@@ -25,13 +25,13 @@ def up(app: App, /, **options: Any) -> None:
 @click.command(cls=Command)
 @project_argument
 @start_options
-@click.option("--hot", is_flag=True, help="Build and start anew after each change of a file.")
+@click.option("--hot", is_flag=True, help="Build and start again after each change of a file.")
 @click.pass_obj
 def run(app: App, /, *, hot: bool, **options: Any) -> None:
     """Build the project and run it in the foreground; Ctrl-C stops it.
 
-    It runs in a VM or, with the profile dev, in a container of this host. With --hot
-    the app that runs goes on serving until one with the change is healthy.
+    It runs in a machine or, with the profile dev, in a container on this host. With
+    --hot, the app continues to serve until a changed version is healthy.
     """
     listener = vcr.app.Listener(
         lambda up: announce(app, up),
@@ -44,12 +44,12 @@ def run(app: App, /, *, hot: bool, **options: Any) -> None:
 
 @click.command(cls=Command)
 @project_argument
-@click.option("--all", "everything", is_flag=True, help="Stop the VMs of all projects.")
+@click.option("--all", "everything", is_flag=True, help="Stop the apps of all projects.")
 @click.option("-t", "--time", "grace", type=click.IntRange(0, 86400), default=10, metavar="SECONDS",
-              help="Between the app's stop signal and SIGKILL (10).")  # fmt: skip
+              help="Time between the app's stop signal and SIGKILL (10).")  # fmt: skip
 @click.pass_obj
 def down(app: App, *, everything: bool, grace: int) -> None:
-    """Stop the VM of the project."""
+    """Stop the app of the project."""
     found = vcr.app.down(app.context, everything=everything, grace=grace)
     if not found:
         app.ui.note("nothing is up")

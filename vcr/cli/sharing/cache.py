@@ -8,16 +8,16 @@ import vcr.app
 from vcr.cli.context import App, Group, ProfileName, engine_option, project_argument, variant_of
 
 profile_choice = click.option(
-    "--profile", type=ProfileName(), default="prod", help="What was built (prod)."
+    "--profile", type=ProfileName(), default="prod", help="The profile of the build (prod)."
 )
 
 
 @click.group(cls=Group)
 def cache() -> None:
-    """Share what was built: the next host takes it instead of building.
+    """Share builds through a signed binary cache.
 
-    VCR_SUBSTITUTERS names the caches that vcr takes from, VCR_TRUSTED_KEYS the keys whose
-    signatures count.
+    Another host downloads them instead of building. VCR_SUBSTITUTERS names the caches
+    that vcr uses, VCR_TRUSTED_KEYS the keys whose signatures count.
     """
 
 
@@ -33,7 +33,7 @@ def cache() -> None:
 def push(
     app: App, *, to: str, profile: str, engine: str | None, key: Path, toolchain: bool
 ) -> None:
-    """Build the project in DIR and push it, signed, to TO.
+    """Build the project in DIR, sign it, and push it to TO.
 
     TO is a directory, or a URL: file://, http(s):// or s3://.
     """

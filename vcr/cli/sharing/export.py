@@ -16,16 +16,17 @@ from vcr.errors import UsageError
 @engine_option
 @click.option("--nbd", "where", metavar="ADDRESS",
               help="Serve the sealed drive, read-only, at tcp:[HOST:]PORT, unix:PATH or"
-              " vsock:PORT; there is no TARGET then.")  # fmt: skip
+              " vsock:PORT; then there is no TARGET.")  # fmt: skip
 @click.pass_obj
 def export(
     app: App, *, profile: str, words: tuple[str, ...], engine: str | None, where: str | None
 ) -> None:
-    """Build the project in DIR for PROFILE and export it into the new directory TARGET.
+    """Write all files of a deployment, or serve the drive over NBD.
 
-    TARGET gets the image, the kernel, for prod the sealed drive, the ladder, a manifest of
-    digests, and verify.sh, which checks them with stock tools. With --nbd the drive is
-    served until Ctrl-C.
+    vcr builds the project in DIR for PROFILE and writes the image, the kernel, for prod
+    the sealed drive, the ladder, a manifest of digests, and verify.sh, which checks
+    them with stock tools, into the new directory TARGET. With --nbd, it serves the
+    drive until Ctrl-C.
     """
     variant = variant_of(profile, engine=engine)
     if where is not None:

@@ -11,10 +11,10 @@ from vcr.errors import UsageError
 
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="[REF] [DIR]")
-@click.option("--profile", type=ProfileName(), default="prod", help="What to push (prod).")
+@click.option("--profile", type=ProfileName(), default="prod", help="The profile to push (prod).")
 @engine_option
 @click.option("--dir", "layout", type=click.Path(path_type=Path), metavar="DIR",
-              help="Write an OCI layout instead; there is no REF then.")  # fmt: skip
+              help="Write an OCI layout instead; then there is no REF.")  # fmt: skip
 @click.option("--export", "exported", type=click.Path(path_type=Path, exists=True, file_okay=False),
               metavar="DIR", help="Push this export instead of building.")  # fmt: skip
 @click.pass_obj
@@ -27,11 +27,11 @@ def push(
     layout: Path | None,
     exported: Path | None,
 ) -> None:
-    """Push what `vcr export` writes to REF, HOST[:PORT]/NAME[:TAG], as OCI content.
+    """Push the image and the rest of an export to a registry.
 
-    The image and an artifact with the sealed drive, the ladder and the rest, under one
-    index. Registries other than on this host are spoken to by TLS only; `skopeo login`
-    keeps credentials.
+    REF is HOST[:PORT]/NAME[:TAG]. One index has the image, and an artifact with the
+    sealed drive, the ladder and the other files. vcr uses TLS except for registries on
+    this host; `skopeo login` keeps credentials.
     """
     rest, variant = list(words), variant_of(profile, engine=engine)
     if layout is None and not rest:
@@ -59,11 +59,14 @@ def push(
     "expected",
     metavar="DIGEST",
     default="",
-    help="What the digest of manifest.json must be, as `vcr export` prints it.",
+    help="The digest that manifest.json must have, as `vcr export` prints it.",
 )
 @click.pass_obj
 def pull(app: App, *, reference: str, target: Path, expected: str) -> None:
-    """Pull an export from REF into the new directory TARGET, and check every byte of it."""
+    """Pull an export from a registry, and check every byte of it.
+
+    REF is HOST[:PORT]/NAME[:TAG], TARGET a new directory.
+    """
     manifest = vcr.app.pull(app.context, reference, target, manifest=expected)
     if app.ui.is_json:
         told = {"path": str(target.resolve()), "manifest": manifest.digest}
