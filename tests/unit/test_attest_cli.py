@@ -180,7 +180,7 @@ def test_a_key_pair_is_made_and_kept(app: App) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "there is no key to sign with"),
+        ((), "there is nothing to sign with"),
         (("--key", "none"), "cannot read the key"),
         (("--key", "none", "--provider", "nitro"), "name a file: --output"),
         (("--key", "carol.key", "--time", "noon"), "--time noon is wrong"),

@@ -2,7 +2,7 @@
 
 Every byte that takes part is compared with what the commit has, without git's filters: the
 Dockerfile, vcr.toml, vcr.lock, what says which files take no part, files of the context, and
-a kernel or an emulator of one's own. What is in the commit and would take part, but is not
+a kernel or an emulator of the project. What is in the commit and would take part, but is not
 there, is a difference, too; it is told of every file that .dockerignore does not name.
 """
 

@@ -99,8 +99,7 @@ class Server:
 def serve(nbdkit: Nbdkit, seal: Path, wanted: Address) -> Iterator[Server]:
     """Serve the drive of the directory SEAL while the block runs.
 
-    Raises MismatchError when the drive is not what was sealed, HostError when the
-    address is not to be had.
+    Raises MismatchError when the drive is not what was sealed, HostError when the address is taken.
     """
     drive = seal / DRIVE
     check_drive(drive, read_parameters(seal / VERITY))

@@ -164,7 +164,7 @@ class Copier:
 
 
 def _unpacks(instruction: Instruction, *, default: bool) -> bool:
-    """Tell whether ADD unpacks archives: as --unpack says, else by DEFAULT."""
+    """Return whether ADD unpacks archives: as --unpack says, else by DEFAULT."""
     return default if instruction.flag("unpack") is None else instruction.switch("unpack")
 
 

@@ -81,7 +81,7 @@ class Prober:
 def wait_until_healthy(
     prober: Prober, check_alive: Callable[[], None], timeout: float | None
 ) -> Outcome:
-    """Probe until healthy, or until it makes no sense any more; return the last outcome.
+    """Probe until healthy, or until that is useless; return the last outcome.
 
     CHECK_ALIVE is called between probes and raises to give up at once. TIMEOUT, in
     seconds from now, replaces the patience that the health check gives.

@@ -57,6 +57,6 @@ def _state(context: Context, project: Project) -> State:
 
 
 def _is_built(context: Context, project: Project) -> bool:
-    """Tell whether an output of a build of PROJECT is still in the store."""
+    """Return whether an output of a build of PROJECT is still in the store."""
     roots: Iterable[Path] = Builder(context.settings, context.ui, project).roots.glob("*/*")
     return any(root.is_symlink() and root.exists() for root in roots)

@@ -44,7 +44,7 @@ class Comparison:
 
     @property
     def is_same(self) -> bool:
-        """Tell whether every rung is there and the same."""
+        """Return whether every rung is there and the same."""
         return first_difference(self.rungs) is None
 
     def check(self) -> None:

@@ -61,7 +61,7 @@ class CartesiMachine:
         return Emulator(self.emulator, self.tools, self.libraries)
 
     def prepare(self, channels: Channels) -> None:
-        """Check the drive, unpack it, and have the emulator compute the machine's hash anew."""
+        """Check the drive, unpack it, and have the emulator compute the machine's hash again."""
         wanted = (STORED, DESCRIPTION, CONSOLE)
         sealed = unpack(self.drive, self.verity, self.unsquashfs, wanted, channels.scratch)
         # A Cartesi machine has one console: the app's log is on it.
