@@ -42,7 +42,7 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 def test_every_document_is_found_from_the_index() -> None:
     linked = {
         (document.parent / link.partition("#")[0]).resolve()
-        for document in (REPO / "README.md", REPO / "docs/README.md")
+        for document in (REPO / "README.md", *(REPO / "docs").rglob("README.md"))
         for link in LINK.findall(document.read_text())
         if "://" not in link
     }
