@@ -1,12 +1,17 @@
 """Images built in the real sandbox: other tools accept them, and they change when they should."""
 
+import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from determinism import assert_same_again
@@ -221,3 +226,35 @@ def test_a_base_image_comes_back_when_the_store_lost_it(
     monkeypatch.setattr(ImageStore, "provide", seen)
     build(project)
     assert asked == [f"oci:{tmp_path}/base"]
+
+
+def test_two_addresses_of_one_file_are_fetched_side_by_side(vcr: Any, project: Path) -> None:
+    """They wrote into one another's half-finished file: same name, same content."""
+    content = os.urandom(1 << 20)
+    together = threading.Barrier(2, timeout=60)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[:1000])
+            self.wfile.flush()
+            together.wait()
+            self.wfile.write(content[1000:])
+
+        def log_message(self, *_words: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base, digest = f"http://127.0.0.1:{server.server_port}", hashlib.sha256(content).hexdigest()
+    add = f"ADD --checksum=sha256:{digest} {base}"
+    (project / "Dockerfile").write_text(
+        f"FROM scratch\n{add}/a/data /one\n{add}/b/data /two\nEXPOSE 80\n"
+    )
+    vcr("lock", project)
+    try:
+        vcr("build", project, "image")
+    finally:
+        server.shutdown()
