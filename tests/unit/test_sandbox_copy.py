@@ -410,3 +410,17 @@ def test_workdir_does_not_replace_a_file(
     with pytest.raises(SystemExit):
         main(str(job(tmp_path, spec, (str(tmp_path / "lower.tar"),))), str(tmp_path / "out"))
     assert "not a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dest", ["/new/", "/"])
+def test_a_file_that_would_remove_another_is_refused(
+    copy: Runner, context: Path, dest: str
+) -> None:
+    """`.wh.x` in a layer removes x: it was written as it is, and an image lost files."""
+    (context / "dir/.wh.a.txt").touch()
+    with pytest.raises(Failure, match=r"a file that is called \.wh\.a\.txt"):
+        copy("dir", dest)
+    with tarfile.open(context / "data", "w") as tar:
+        tar.addfile(tarfile.TarInfo("a/.wh..wh..opq"))
+    with pytest.raises(Failure, match="an image cannot hold"):
+        copy("data", dest, extract=True)

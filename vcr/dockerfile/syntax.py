@@ -103,6 +103,12 @@ class Instruction:
         exec_form = self.json
         if exec_form is not None:
             return [(self.at, word) for word in exec_form]
+        if self.rest.startswith('["'):  # of words that begin so none could be a path
+            raise mistake(
+                self.line.position(self.offset),
+                f"the list of {self.keyword} is not JSON",
+                fix='write ["a", "b"]: double quotes, and no comma after the last word',
+            )
         return [
             (self.line.position(self.offset + match.start()), match[0])
             for match in _WORD.finditer(self.rest)

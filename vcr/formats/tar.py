@@ -167,6 +167,17 @@ def refuse_device(name: str, node: Node | str, archive: str) -> None:
         )
 
 
+def refuse_whiteout(path: str) -> None:
+    """Raise Failure when PATH would be a whiteout in a layer: image-spec, layer.md, Whiteouts."""
+    name = path.rpartition("/")[2]
+    if name.startswith(WHITEOUT):
+        raise Failure(
+            f"an image cannot hold a file that is called {name}",
+            why=f"in a layer it says that {name.removeprefix(WHITEOUT)!r} was removed",
+            fix="rename it, or leave it out by .dockerignore or --exclude",
+        )
+
+
 def place(
     tree: Tree, name: str, node: Node | str, archive: str, *, through_links: bool = False
 ) -> str:

@@ -15,7 +15,7 @@ from vcr.formats.chmod import changed_mode, octal_mode
 from vcr.formats.failure import Failure
 from vcr.formats.match import compile_pattern, has_wildcard
 from vcr.formats.packed import Damaged, uncompressed
-from vcr.formats.tar import entries, is_archive, place, refuse_device
+from vcr.formats.tar import entries, is_archive, place, refuse_device, refuse_whiteout
 from vcr.formats.tree import (
     Content,
     Node,
@@ -206,6 +206,7 @@ class Copy:
 
     def _put(self, path: str, node: Node) -> None:
         """Write NODE at PATH, with the owner and mode asked for."""
+        refuse_whiteout(path)
         where = self.tree.resolve(path) if node.kind == "dir" else self.tree.locate(path)
         old = self.tree.get(where)
         if old is not None and (old.kind == "dir") != (node.kind == "dir"):
@@ -239,6 +240,7 @@ class Copy:
             if not name or self._is_excluded(name):
                 continue
             refuse_device(name, node, path.name)
+            refuse_whiteout(name)
             written += inside.make_parents(inside.locate(name), directory())
             written.append(place(inside, name, self._mine(node), path.name))
         self.tree.replace_part(dest, inside)
