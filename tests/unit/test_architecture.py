@@ -144,6 +144,23 @@ def test_what_builders_run_stands_alone(path: Path) -> None:
     assert not re.findall(r"^from vcr\.\w+ import \(", text, re.MULTILINE)
 
 
+NAMED = ("sandbox", "formats", "engines", "agent", "planner", "build", "tools")
+PARSED = re.compile(
+    r"\b(told|said|words|found|wanted)\b(: dict\[str, (Any|object)\]|: Mapping"
+    r"|[^=\n]*=.*\b(json\.loads|load_json)\b)"
+)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if path.relative_to(PACKAGE).parts[0] in NAMED],
+    ids=lambda p: str(p.relative_to(PACKAGE)),
+)
+def test_a_mapping_is_called_what_it_is(path: Path) -> None:
+    """Such as settings, a reply, a manifest; better still, it is a record."""
+    assert [line for line in path.read_text().splitlines() if PARSED.search(line)] == []
+
+
 def test_no_package_is_overfull() -> None:
     for package in {path.parent for path in MODULES}:
         names = [path.stem for path in package.glob("*.py") if path.stem != "__init__"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from vcr.engines.machine import Channels, Forward
-from vcr.engines.qemu.network import CARD, OPEN, closed, connected, passt_argv
+from vcr.engines.qemu.network import CARD, OPEN, Task, closed, connected, passt_argv
+from vcr.formats.job import as_record
 
 FORWARDS = [Forward("127.0.0.1", 8080, 80), Forward("0.0.0.0", 53, 5353)]
 
@@ -62,7 +63,7 @@ def test_a_passt_that_does_not_run_is_said(tmp_path: Path, channels: Channels, p
 
 def test_what_is_told_is_all_that_is_taken(channels: Channels) -> None:
     argv = connected("/p", FORWARDS, channels, lambda network: ["/q", network])
-    told = json.loads(argv[-1])
-    assert told["open"] == ["/q", OPEN]
-    assert told["closed"] == ["/q", closed(FORWARDS)]
-    assert told["forwards"] == [["127.0.0.1", 8080, 80], ["0.0.0.0", 53, 5353]]
+    task = as_record(Task, json.loads(argv[-1]))
+    assert task.open == ("/q", OPEN)
+    assert task.closed == ("/q", closed(FORWARDS))
+    assert task.forwards == tuple(FORWARDS)

@@ -81,8 +81,8 @@ def test_how_its_health_is_asked_for(
 ) -> None:
     files = [tmp_path / name for name in ("console.log", "app.log", "agent", "qmp")]
     health = HealthCheck(probe, 1, 1, 1, 1, 1) if probe else None
-    told = Neighbour.told(DB, Channels(*files), (5432, 9), health, "SIGINT")
-    neighbour = Neighbour.of(json.loads(json.dumps(told)))
+    settings = Neighbour.settings(DB, Channels(*files), (5432, 9), health, "SIGINT")
+    neighbour = Neighbour.of(json.loads(json.dumps(settings)))
     assert (neighbour.health, neighbour.path, neighbour.port) == found
     assert neighbour.log == str(tmp_path / "service-db.log")
     assert neighbour.scratch == str(tmp_path / "scratch/services/db")

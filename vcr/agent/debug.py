@@ -47,7 +47,7 @@ class Request:
 
     def to_line(self, ident: str, rows: int = 0, columns: int = 0) -> bytes:
         """Return what the agent is sent; the terminal has ROWS and COLUMNS."""
-        told = {
+        fields = {
             "argv": self.argv,
             "path": self.path,
             "system": self.system,
@@ -58,7 +58,7 @@ class Request:
             "columns": columns,
         }
         # After an empty line: the client before this one may have ended within one.
-        return b"\n" + line(ident, self.do or ("run" if self.argv else "read"), **told)
+        return b"\n" + line(ident, self.do or ("run" if self.argv else "read"), **fields)
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ def receive(connection: socket.socket) -> bytes:
     return data
 
 
-def line(ident: str, do: str, **told: Any) -> bytes:
+def line(ident: str, do: str, **fields: Any) -> bytes:
     """Return a line about the task IDENT for the agent."""
-    return json.dumps({"id": ident, "do": do, **told}).encode() + b"\n"
+    return json.dumps({"id": ident, "do": do, **fields}).encode() + b"\n"
 
 
 def data_line(ident: str, data: bytes) -> bytes:

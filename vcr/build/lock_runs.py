@@ -92,9 +92,9 @@ class StepLocker:
         recorder = self._carry_out(plan, ident, run)
         known = lock.runs.get(run.arch, {})
         # The same command on other layers may ask for something else: both are kept.
-        told = known[run.key].exchanges if before else ()
+        exchanges = known[run.key].exchanges if before else ()
         before.add(ident)
-        asked = (*told, *(e for e in recorder.exchanges if e not in told))
+        asked = (*exchanges, *(e for e in recorder.exchanges if e not in exchanges))
         entry = LockedRun(command=step.title(run.argv), exchanges=asked)
         runs = {**lock.runs, run.arch: {**known, run.key: entry}}
         return lock.model_copy(update={"runs": runs, "bodies": {**lock.bodies, **recorder.bodies}})

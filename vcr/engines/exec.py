@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -22,6 +22,7 @@ from vcr.agent.session import Streams
 from vcr.agent.terminal import kept
 from vcr.agent.transfer import unpack
 from vcr.atomic import scratch_directory
+from vcr.engines.container.exec import Task
 from vcr.engines.python_child import python_child
 
 
@@ -62,19 +63,18 @@ class ContainerInside:
 
     def carry_out(self, request: Request, streams: Streams) -> int:
         """See Inside."""
-        told = {
-            "crun": str(self.crun),
-            "scratch": str(self.scratch),
-            "shim": self.shim,
-            "do": request.do or ("run" if request.argv else "read"),
-            "argv": request.argv,
-            "path": request.path,
-            "terminal": request.terminal,
-            "seconds": math.ceil(request.seconds or 0),
-        }
-        return _attach(
-            python_child("vcr.engines.container.exec", json.dumps(told)), request, streams
+        task = Task(
+            crun=str(self.crun),
+            scratch=str(self.scratch),
+            shim=self.shim,
+            do=request.do or ("run" if request.argv else "read"),
+            argv=request.argv,
+            path=request.path,
+            terminal=request.terminal,
+            seconds=math.ceil(request.seconds or 0),
         )
+        child = python_child("vcr.engines.container.exec", json.dumps(asdict(task)))
+        return _attach(child, request, streams)
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,13 @@ def unpack(
 
     PARAMETERS is verity.json. Raises MismatchError when one byte of DRIVE differs, HostError.
     """
-    told = read_parameters(parameters)
+    sealed = read_parameters(parameters)
     shutil.rmtree(target, ignore_errors=True)
-    with _own_copy(drive, Verity.of(told), target.parent) as copy:
-        check_drive(copy, told)
+    with _own_copy(drive, Verity.of(sealed), target.parent) as copy:
+        check_drive(copy, sealed)
         options = ("-no-progress", "-quiet", "-no-xattrs", "-dest", target)
         process.run([unsquashfs, *options, copy, *wanted])
-    return str(told["machine_hash"])
+    return str(sealed["machine_hash"])
 
 
 @contextmanager
@@ -73,14 +73,17 @@ def read_parameters(path: Path) -> dict[str, Any]:
     """Read verity.json at PATH; raises OSError, and MismatchError when a byte of it was changed."""
     content = read_bytes(path, MAX_TEXT)
     try:
-        told = dict(load_json(content))
-        fits = told["schema"] == SCHEMA and told["machine_hash"] == f"sha256:{told['salt']}"
-        Verity.of(told)
+        settings = dict(load_json(content))
+        fits = (
+            settings["schema"] == SCHEMA
+            and settings["machine_hash"] == f"sha256:{settings['salt']}"
+        )
+        Verity.of(settings)
     except (ValueError, KeyError, TypeError, Failure) as error:
         raise _changed(path, str(error)) from None
     if not fits:
         raise _changed(path, "the salt is not the machine hash")
-    return told
+    return settings
 
 
 def _changed(path: Path, why: str) -> MismatchError:
@@ -91,10 +94,10 @@ def _changed(path: Path, why: str) -> MismatchError:
     )
 
 
-def check_drive(drive: Path, told: dict[str, Any]) -> None:
-    """Read all of DRIVE; raises MismatchError unless it is what TOLD, of verity.json, says."""
+def check_drive(drive: Path, settings: dict[str, Any]) -> None:
+    """Read all of DRIVE; raises MismatchError unless it is what SETTINGS, of verity.json, says."""
     try:
-        check(drive, Verity.of(told))
+        check(drive, Verity.of(settings))
     except Failure as failure:
         report = failure.report
         raise MismatchError(report["what"], why=report["why"], fix=report["fix"]) from None

@@ -90,8 +90,8 @@ def _decoded(data: bytes) -> Image:
     magic, _, flags, memory, cpus, _, count, *_ = _HEADER.unpack_from(data)
     if magic != MAGIC or count > MAX_SECTIONS:
         raise _broken("it does not begin like one")
-    found = list(_sections(data, count))
-    by_kind = {kind: [content for k, content in found if k == kind] for kind, _ in found}
+    sections = list(_sections(data, count))
+    by_kind = {kind: [content for k, content in sections if k == kind] for kind, _ in sections}
     (kernel,), (cmdline,), (metadata,) = (by_kind.get(k, []) for k in (KERNEL, CMDLINE, METADATA))
     (arch,) = (name for name, flag in ARCHITECTURES.items() if flag == flags)
     ramdisks = tuple(by_kind.get(RAMDISK, ()))

@@ -95,8 +95,8 @@ class Layout:
 
         Raises Failure, also for what is not a descriptor.
         """
-        told = descriptor if isinstance(descriptor, dict) else {}
-        digest, size = told.get("digest"), told.get("size")
+        fields = descriptor if isinstance(descriptor, dict) else {}
+        digest, size = fields.get("digest"), fields.get("size")
         if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
             raise Failure(f"{digest!r} is not a digest vcr can check")
         path = self.blob(digest)

@@ -113,12 +113,12 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
         {int(number) for number, _, protocol in exposed if protocol.lower() in {"", "tcp"}}
     )
     ports = config.machine.ports or tuple(tcp)
-    wanted = current_engine(project, engine)
+    locked = current_engine(project, engine)
     own, own_boots = own_emulator(project), own_kernel(project)
     debug = PROFILES[profile].debug
-    if debug and PROFILES[profile].is_sealed and wanted.name != "qemu":
+    if debug and PROFILES[profile].is_sealed and locked.name != "qemu":
         raise UsageError(
-            f"there is no {profile} on {wanted.name}",
+            f"there is no {profile} on {locked.name}",
             why="its machines have no port for commands",
             fix=f"use --profile {profile} --engine qemu",
         )
@@ -135,8 +135,8 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
         ports=ports,
         health=_health(project, state, ports),
         writable=config.machine.writable,
-        engine=wanted.name,
-        engine_version=wanted.words,
+        engine=locked.name,
+        engine_version=locked.words,
         debug=debug,
         emulator=str(own) if own else "",
         emulator_kernel=str(own_boots) if own_boots else "",
@@ -146,28 +146,28 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
 
 def _health(project: Project, state: State, ports: tuple[int, ...]) -> HealthCheck | None:
     """Return vcr.toml's health check, else the Dockerfile's."""
-    wanted = project.config.health
-    if not wanted.http and not wanted.command:
+    section = project.config.health
+    if not section.http and not section.command:
         return _dockerfile_health(state)
     probe: HttpProbe | CommandProbe
-    if wanted.http:
-        port = wanted.port or (ports[0] if ports else None)
+    if section.http:
+        port = section.port or (ports[0] if ports else None)
         if port is None:
             raise UsageError(
                 "vcr.toml: [health] http needs a port",
                 why="the app exposes no port",
                 fix="set port in [health], or EXPOSE one in the Dockerfile",
             )
-        probe = HttpProbe(port, wanted.http)
+        probe = HttpProbe(port, section.http)
     else:
-        probe = CommandProbe(wanted.command)
+        probe = CommandProbe(section.command)
     return HealthCheck(
         probe,
-        wanted.interval,
-        wanted.timeout,
-        wanted.start_period,
-        wanted.start_interval,
-        wanted.retries,
+        section.interval,
+        section.timeout,
+        section.start_period,
+        section.start_interval,
+        section.retries,
     )
 
 

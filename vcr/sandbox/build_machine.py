@@ -122,8 +122,8 @@ def command_line(
     argv += ["-m", f"{machine.memory_mib}M", *clock]
     argv += ["-bios", machine.firmware] if machine.firmware else []
     argv += ["-kernel", machine.kernel, "-initrd", str(initrd)]
-    words = " ".join(filter(None, (f"console={board.console}", KERNEL_LINE, board.step_line)))
-    argv += ["-append", kernel_line(words, debian=machine.debian)]
+    line = " ".join(filter(None, (f"console={board.console}", KERNEL_LINE, board.step_line)))
+    argv += ["-append", kernel_line(line, debian=machine.debian)]
     # The clock starts at a fixed moment; the job sets it to the lock's.
     argv += ["-rtc", "base=2000-01-01T00:00:00,clock=vm"]
     argv += [

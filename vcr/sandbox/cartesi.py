@@ -93,7 +93,7 @@ def environment(emulator: Emulator) -> dict[str, str]:
 def arguments(job: Job, out: Path, root_hash: Path) -> list[str]:
     """Return what the emulator is told to build the machine of JOB, up to its limit of cycles."""
     drive = f"label:root,data_filename:{job.squashfs},read_only,mount:false"
-    told = [
+    options = [
         f"--ram-image={job.kernel}",
         f"--ram-length={job.memory_mib}Mi",
         "--no-root-flash-drive",
@@ -107,7 +107,7 @@ def arguments(job: Job, out: Path, root_hash: Path) -> list[str]:
         f"--max-mcycle={limit(job.health) if job.healthy else 0}",
         f"--store={out / STORED}",
     ]
-    return [*told, "--assert-rolling-template"] if job.healthy else told
+    return [*options, "--assert-rolling-template"] if job.healthy else options
 
 
 def limit(health: Patience | None) -> int:
@@ -132,25 +132,25 @@ def build(job: Job, out: Path, scratch: Path) -> None:
         stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     console = (out / CONSOLE).read_bytes() if (out / CONSOLE).exists() else b""
-    said = (console + done.stdout).decode("utf-8", "replace")
-    sys.stderr.write(said)
-    check_end(done.returncode, said, job, out / STORED)
+    output = (console + done.stdout).decode("utf-8", "replace")
+    sys.stderr.write(output)
+    check_end(done.returncode, output, job, out / STORED)
     version, cycles = _verify(job, out / STORED)
     digest = f"sha256:{root_hash.read_bytes().hex()}"
-    told = {"engine_version": version, "root_hash": digest, "cycles": cycles}
-    _describe(job, told, out)
+    outcome = {"engine_version": version, "root_hash": digest, "cycles": cycles}
+    _describe(job, outcome, out)
     size = sum(path.stat().st_size for path in (out / STORED).rglob("*") if path.is_file())
     name = "snapshot" if job.healthy else "machine"
     write_rungs(out, [Rung(name, digest, size, DESCRIPTION)])
 
 
-def check_end(code: int, said: str, job: Job, stored: Path) -> None:
+def check_end(code: int, output: str, job: Job, stored: Path) -> None:
     """Raise Failure, and remove what was STORED, unless the emulator ended as it should."""
     if code == PARKED:
         return
     shutil.rmtree(stored, ignore_errors=True)  # it is stored whatever happened
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    if code not in {ERROR, NOT_PARKED} or (code == ERROR and NOT_YIELDED not in said):
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    if code not in {ERROR, NOT_PARKED} or (code == ERROR and NOT_YIELDED not in output):
         raise Failure("the Cartesi machine cannot be built", why="; ".join(lines[-3:]))
     ended = code == NOT_PARKED or any(line.startswith(HALTED) for line in lines)
     reasons = [line for line in lines if line.startswith(("unhealthy ", "vcr: exit app"))]
@@ -180,13 +180,13 @@ def _verify(job: Job, stored: Path) -> tuple[str, int]:
     return version_and_cycles(done.stdout)
 
 
-def version_and_cycles(said: bytes) -> tuple[str, int]:
+def version_and_cycles(output: bytes) -> tuple[str, int]:
     """Read what VERIFY prints: another package has an unknown version."""
-    version, cycles = said.decode().split()
+    version, cycles = output.decode().split()
     return version, int(cycles)
 
 
-def _describe(job: Job, told: dict[str, Any], out: Path) -> None:
+def _describe(job: Job, outcome: dict[str, Any], out: Path) -> None:
     inputs = {"kernel": job.kernel, "package": job.package, "squashfs": job.squashfs}
     description = {
         "schema": SCHEMA,
@@ -196,7 +196,7 @@ def _describe(job: Job, told: dict[str, Any], out: Path) -> None:
         "memory_mib": job.memory_mib,
         "kernel_line": BOOT_ARGUMENTS,
         "hash_function": "sha256",
-        **told,
+        **outcome,
         "inputs": {name: sha256_of(path) for name, path in inputs.items()},
     }
     (out / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")

@@ -48,7 +48,7 @@ def main(specification: str, out: str) -> None:
 
 def parameters(verity: Verity) -> bytes:
     """Return the second ramdisk: canonical JSON of what dm-verity is told."""
-    told = {
+    settings = {
         "algorithm": verity.algorithm,
         "block_size": verity.data_block_size,
         "data_blocks": verity.data_blocks,
@@ -56,7 +56,7 @@ def parameters(verity: Verity) -> bytes:
         "salt": verity.salt,
     }
     tree = Tree()
-    text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
     tree.put(PARAMETERS, text_file(f"{text}\n"))
     return cpio_bytes(tree, 0)
 
@@ -78,8 +78,10 @@ def _build(job: Job, out: Path) -> None:
     (out / EIF).write_bytes(encode(image))
     values = measure(image.kernel, image.cmdline.encode(), image.ramdisks)
     values[16] = of_root(bytes.fromhex(verity.root_hash))
-    told = {f"PCR{number}": value.hex() for number, value in values.items()}
-    text = json.dumps({"schema": SCHEMA, "algorithm": "sha384", **told}, indent=1, sort_keys=True)
+    registers = {f"PCR{number}": value.hex() for number, value in values.items()}
+    text = json.dumps(
+        {"schema": SCHEMA, "algorithm": "sha384", **registers}, indent=1, sort_keys=True
+    )
     (out / PCRS).write_text(text + "\n")
     size = (out / EIF).stat().st_size
     rungs = [Rung(f"pcr{n}", f"sha384:{values[n].hex()}", size, PCRS) for n in (0, 1, 2)]

@@ -63,7 +63,7 @@ def _libraries(loader: Path, program: Path) -> list[Path]:
     if done.returncode:
         raise Failure(f"{program.name} cannot be loaded", why=done.stderr)
     found = (line.partition("=> ")[2].split() for line in done.stdout.splitlines())
-    return sorted({Path(words[0]) for words in found if words})
+    return sorted({Path(fields[0]) for fields in found if fields})
 
 
 def _restore(job: Job) -> dict[str, Any]:

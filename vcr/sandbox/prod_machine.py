@@ -76,10 +76,10 @@ def _build(job: Job, out: Path, scratch: Path) -> None:
     out.mkdir(parents=True)
     begun = at_step0(job, out, scratch)
     version = _carry_out(begun.argv, job.step0, out, scratch)
-    found = canonical((scratch / "state").read_bytes())
-    (out / STATE).write_bytes(found.stream)
+    state = canonical((scratch / "state").read_bytes())
+    (out / STATE).write_bytes(state.stream)
     made = {"memory_mib": begun.memory_mib, "engine_version": version}
-    _describe(job, begun.initrd, {**made, "instructions": found.instructions}, out)
+    _describe(job, begun.initrd, {**made, "instructions": state.instructions}, out)
     name = "snapshot" if job.step0 else "machine"
     size = sum((out / file).stat().st_size for file in (RAM, STATE, DESCRIPTION))
     write_rungs(out, [Rung(name, machine_hash(out), size, DESCRIPTION)])
@@ -154,8 +154,8 @@ def run(monitor: Monitor, expected: bytes, out: Path, scratch: Path) -> None:
     monitor.command("cont")
     reason = monitor.wait_for("SHUTDOWN").get("reason")
     monitor.wait_for("STOP")
-    said = _tail(scratch / AGENT)
-    if said[-1:] == [HEALTHY]:
+    reports = _tail(scratch / AGENT)
+    if reports[-1:] == [HEALTHY]:
         return
     console, log = _tail(out / CONSOLE), _tail(out / LOG)
     sys.stderr.writelines(f"console: {line}\n" for line in console)
@@ -163,7 +163,7 @@ def run(monitor: Monitor, expected: bytes, out: Path, scratch: Path) -> None:
     exits = [line for line in console if line.startswith("vcr: exit app")]
     raise Failure(
         "the app never became healthy",
-        why=" ".join((said or exits)[-1:]) or f"the machine ended by itself ({reason})",
+        why=" ".join((reports or exits)[-1:]) or f"the machine ended by itself ({reason})",
         fix="the lines above are its last output; check [health] in vcr.toml or HEALTHCHECK",
         code="unhealthy",
     )

@@ -44,8 +44,8 @@ def _build(job: Job, out: Path, scratch: Path) -> None:
     files.mkdir(parents=True)
     symbols = job.kernel.with_name(SYMBOLS)
     samples = scratch / SAMPLES
-    words = f"out={option(samples)},every={EVERY},comm={name_offset(job.kernel, symbols)}"
-    argv = [*at_step0(job, files, scratch).argv, "-plugin", f"{job.plugin},{words}"]
+    arguments = f"out={option(samples)},every={EVERY},comm={name_offset(job.kernel, symbols)}"
+    argv = [*at_step0(job, files, scratch).argv, "-plugin", f"{job.plugin},{arguments}"]
     with running(argv) as qemu, Monitor(scratch / MONITOR) as monitor:
         run(monitor, memory_root(Path(job.step0) / RAM), files, scratch)
         monitor.command("quit")
@@ -57,11 +57,11 @@ def _build(job: Job, out: Path, scratch: Path) -> None:
 
 def name_offset(kernel: Path, symbols: Path) -> int:
     """Return where in a task's structure its name is, from a KERNEL that is not compressed."""
-    found: dict[str, int] = {}
+    addresses: dict[str, int] = {}
     for line in symbols.read_text(encoding="ascii").splitlines():
         address, _, name = line.split(" ", 2)
-        found.setdefault(name, int(address, 16))
-    begin = found[TASK] - found[BEGIN]
+        addresses.setdefault(name, int(address, 16))
+    begin = addresses[TASK] - addresses[BEGIN]
     data = kernel.read_bytes()[begin : begin + TASK_SIZE]
     at = data.find(TASK_NAME)
     if at < 0:

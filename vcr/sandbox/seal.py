@@ -49,22 +49,22 @@ def _build(job: Job, out: Path) -> None:
         file.write(bytes(-file.tell() % BLOCK))  # veritysetup drops what is left over
     (rung,) = json.loads((snapshot / RUNGS_FILE).read_bytes())
     verity = parameters(drive, rung["digest"])
-    said = _run(
+    output = _run(
         job.veritysetup, "format", str(drive), str(drive),
         *("--hash", ALGORITHM, "--data-block-size", str(BLOCK), "--hash-block-size", str(BLOCK)),
         *("--hash-offset", str(verity.hash_offset), "--salt", verity.salt, "--uuid", verity.uuid),
     )  # fmt: skip
-    check_agreement(said, drive, verity)
-    told = {"schema": SCHEMA, "machine_hash": rung["digest"], **verity.as_json()}
-    (out / VERITY).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    check_agreement(output, drive, verity)
+    description = {"schema": SCHEMA, "machine_hash": rung["digest"], **verity.as_json()}
+    (out / VERITY).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
     write_rungs(out, [Rung("sealed", f"sha256:{verity.root_hash}", drive.stat().st_size, DRIVE)])
 
 
-def check_agreement(said: str, drive: Path, verity: Verity) -> None:
-    """Raise Failure unless veritysetup SAID our root hash and wrote our tree into DRIVE."""
-    roots = [line.split()[-1] for line in said.splitlines() if line.startswith("Root hash:")]
+def check_agreement(output: str, drive: Path, verity: Verity) -> None:
+    """Raise Failure unless OUTPUT has our root hash, and DRIVE the tree that we compute."""
+    roots = [line.split()[-1] for line in output.splitlines() if line.startswith("Root hash:")]
     if roots != [verity.root_hash]:
-        raise Failure("veritysetup computes another root hash than vcr", why=said)
+        raise Failure("veritysetup computes another root hash than vcr", why=output)
     check(drive, verity)
 
 

@@ -109,12 +109,12 @@ class BinaryCache:
         # What it did not have a moment ago is asked for again.
         fresh = ("--option", "narinfo-cache-negative-ttl", "0")
         argv: list[process.Arg] = ["nix", "path-info", "--json", "--store", self.url]
-        told = process.run([*argv, *fresh, *paths], env=self.nix.env(), ok=None)
-        if told.returncode:
-            raise self._failure(f"{self.url} does not answer", told)
+        result = process.run([*argv, *fresh, *paths], env=self.nix.env(), ok=None)
+        if result.returncode:
+            raise self._failure(f"{self.url} does not answer", result)
         return {
             path: tuple(signature.partition(":")[0] for signature in row.get("signatures", ()))
-            for path, row in info_rows(json.loads(told.stdout))
+            for path, row in info_rows(json.loads(result.stdout))
         }
 
     def public_key(self, key: SigningKey) -> str:

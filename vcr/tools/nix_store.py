@@ -74,8 +74,8 @@ class NixStore:
 
     def dead_builds(self) -> list[Path]:
         """Return the outputs of builds that no root, process or build under way keeps."""
-        said = self._query("nix-store", "--gc", "--print-dead")
-        dead = [path for path in _paths(said) if is_build(path)]
+        output = self._query("nix-store", "--gc", "--print-dead")
+        dead = [path for path in _paths(output) if is_build(path)]
         # What a build that ended half-way has left is there, too, but nothing Nix knows.
         left = self._invalid(dead)
         return [path for path in dead if path not in left]
@@ -167,14 +167,14 @@ class NixStore:
         return process.run(argv, env=self.nix.env()).text
 
 
-def info_rows(told: Any) -> list[tuple[Path, dict[str, Any]]]:
-    """Return what `nix path-info --json` TOLD of the paths that are valid.
+def info_rows(answer: Any) -> list[tuple[Path, dict[str, Any]]]:
+    """Return ANSWER, of `nix path-info --json`, by path: of those that are valid.
 
     It is a list in Nix before 2.19, an object by path since.
     """
-    if isinstance(told, dict):
-        return [(Path(path), row) for path, row in told.items() if row is not None]
-    return [(Path(row["path"]), row) for row in told if row.get("valid", True)]
+    if isinstance(answer, dict):
+        return [(Path(path), row) for path, row in answer.items() if row is not None]
+    return [(Path(row["path"]), row) for row in answer if row.get("valid", True)]
 
 
 def is_build(path: Path) -> bool:

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vcr import process
@@ -24,6 +24,7 @@ from vcr.engines.container.shim import guarded
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.python_child import python_child
 from vcr.errors import HostError, UsageError
+from vcr.formats.job import as_record
 from vcr.model.health import CommandProbe, HealthCheck
 from vcr.sandbox.linuxkit import writable_paths
 
@@ -75,16 +76,16 @@ class DockerMachine:
         """Return the argv that runs it."""
         probe = self.health.probe if self.health else None
         name = container_name(channels)
-        told = {
-            "program": self.program,
-            "name": name,
-            "run": self.run_argv(name, forwards, channels.scratch),
-            "scratch": str(channels.scratch),
-            "log": str(channels.log),
-            "agent": str(channels.agent),
-            "health": list(probe.argv) if isinstance(probe, CommandProbe) else [],
-        }
-        return python_child("vcr.engines.container.docker", json.dumps(told))
+        task = Task(
+            program=self.program,
+            name=name,
+            run=tuple(self.run_argv(name, forwards, channels.scratch)),
+            scratch=str(channels.scratch),
+            log=str(channels.log),
+            agent=str(channels.agent),
+            health=probe.argv if isinstance(probe, CommandProbe) else (),
+        )
+        return python_child("vcr.engines.container.docker", json.dumps(asdict(task)))
 
     def run_argv(self, name: str, forwards: Sequence[Forward], scratch: Path) -> list[str]:
         """Return the argv of the program; SCRATCH has what `prepare` made."""
@@ -141,10 +142,23 @@ def check_program(program: str) -> None:
         )
 
 
-def main(told: str) -> None:
-    """Run the container that the JSON text TOLD is about, and remove it at the end."""
-    words = json.loads(told)
-    program, name = words["program"], words["name"]
+@dataclass(frozen=True)
+class Task:
+    """What a process of this module does."""
+
+    program: str
+    name: str
+    run: tuple[str, ...]  # the argv that runs the container
+    scratch: str
+    log: str
+    agent: str
+    health: tuple[str, ...]  # a command in the container
+
+
+def main(text: str) -> None:
+    """Run the container that the JSON TEXT of a Task is about, and remove it at the end."""
+    task = as_record(Task, json.loads(text))
+    program, name = task.program, task.name
     remove = [program, "rm", "--force", name]
 
     def end(_signal: int, _frame: object) -> None:
@@ -156,15 +170,15 @@ def main(told: str) -> None:
 
     def run() -> None:
         process.run(remove, ok=None)  # of an earlier one that was killed
-        asked, scratch = listen_unix(Path(words["agent"])), Path(words["scratch"])
+        asked, scratch = listen_unix(Path(task.agent)), Path(task.scratch)
         serve_door(listen_door(scratch))
-        with Path(words["log"]).open("ab") as log:
-            app = process.spawn(words["run"], output=log, die_with_parent=False)
-        Answers([program, "exec", name], words["health"], stop).serve(asked)
+        with Path(task.log).open("ab") as log:
+            app = process.spawn(task.run, output=log, die_with_parent=False)
+        Answers([program, "exec", name], task.health, stop).serve(asked)
         (scratch / "started").touch()
         app.wait()
 
     signal.signal(signal.SIGTERM, end)
     if death_signal():
         die_with_parent(signal.SIGTERM)  # killed at once it could not remove the container
-    guarded(Path(words["scratch"]), run)
+    guarded(Path(task.scratch), run)

@@ -11,28 +11,43 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
 
 from vcr import process
 from vcr.agent.terminal import size_of
 from vcr.agent.transfer import pack, unpack
 from vcr.engines.container.shim import APP, INNER, crun_argv
 from vcr.errors import VcrError
+from vcr.formats.job import as_record
 
 NAMESPACES = os.CLONE_NEWUSER | os.CLONE_NEWNS | os.CLONE_NEWPID | os.CLONE_NEWNET
 
 
-def main(told: str) -> None:
-    """Do what the JSON text TOLD says, and end with its exit code."""
-    words = json.loads(told)
+@dataclass(frozen=True)
+class Task:
+    """What a process of this module does."""
+
+    crun: str
+    scratch: str
+    shim: int  # process ID
+    do: str  # run, read, pack, unpack
+    argv: tuple[str, ...]
+    path: str
+    terminal: str  # its type, "" for none
+    seconds: int  # 0 for any
+
+
+def main(text: str) -> None:
+    """Do what the JSON TEXT of a Task says, and end with its exit code."""
+    task = as_record(Task, json.loads(text))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.alarm(words["seconds"])  # 0 for none; what it runs ends with it
+    signal.alarm(task.seconds)  # what it runs ends with it
     code = 1
     try:
-        _enter(int((Path(words["scratch"]) / INNER).read_text()), words["shim"])
-        code = _run(words) if words["do"] == "run" else _use_files(words)
+        _enter(int((Path(task.scratch) / INNER).read_text()), task.shim)
+        code = _run(task) if task.do == "run" else _use_files(task)
     except VcrError as error:
         _complain(f"{error.what}{': ' if error.why else ''}{error.why}")
     except OSError as error:
@@ -52,31 +67,31 @@ def _enter(pid: int, shim: int) -> None:
     os.close(process_fd)
 
 
-def _run(words: dict[str, Any]) -> int:
-    scratch = Path(words["scratch"])
+def _run(task: Task) -> int:
+    scratch = Path(task.scratch)
     # As the app runs; in a file, because every user of this host reads arguments.
-    wanted = json.loads((scratch / "bundle" / "config.json").read_text())["process"]
-    wanted |= {"args": words["argv"], "terminal": bool(words["terminal"])}
-    if words["terminal"]:
+    settings = json.loads((scratch / "bundle" / "config.json").read_text())["process"]
+    settings |= {"args": task.argv, "terminal": bool(task.terminal)}
+    if task.terminal:
         rows, columns = size_of(0)
-        wanted["env"] = [*wanted["env"], f"TERM={words['terminal']}"]
-        wanted["consoleSize"] = {"height": rows, "width": columns}
+        settings["env"] = [*settings["env"], f"TERM={task.terminal}"]
+        settings["consoleSize"] = {"height": rows, "width": columns}
     with NamedTemporaryFile("w", dir=scratch, prefix="exec.") as file:
-        json.dump(wanted, file)
+        json.dump(settings, file)
         file.flush()
-        argv = crun_argv(Path(words["crun"]), scratch, "exec", "--process", file.name, APP)
+        argv = crun_argv(Path(task.crun), scratch, "exec", "--process", file.name, APP)
         return process.attach(argv, stdin=0, stdout=1, stderr=2)
 
 
-def _use_files(words: dict[str, Any]) -> int:
-    status = json.loads((Path(words["scratch"]) / "crun" / APP / "status").read_text())
+def _use_files(task: Task) -> int:
+    status = json.loads((Path(task.scratch) / "crun" / APP / "status").read_text())
     pid = int(status["pid"])
     who = _fields(Path(f"/proc/{pid}/status"))
     # From here on whatever would be imported is the container's; nothing is.
     sys.meta_path.clear()
     os.chroot(f"/proc/{pid}/root")
     os.chdir("/")
-    path, do = words["path"], words["do"]
+    path, do = task.path, task.do
     if do == "unpack":
         _become(who)
     at = Path("/", path)

@@ -136,7 +136,7 @@ class ContainerMachine:
         try:
             layers = unpack(Layout(self.layout), store, own=not rootless)
             account = find_account(_accounts(layers), self.config.get("User", ""))
-            wanted = service(self.config, account, writable=self.writable)
+            settings = service(self.config, account, writable=self.writable)
             make_volumes(volumes, None if rootless else account)
         except Failure as failure:
             report = failure.report
@@ -147,10 +147,10 @@ class ContainerMachine:
                 why=error.strerror or str(error),
                 fix="check the permissions and the free space there",
             ) from None
-        wanted["env"] = merged_env(wanted["env"], self.additions.env)
+        settings["env"] = merged_env(settings["env"], self.additions.env)
         resolver = Bind(scratch / "resolv.conf", "/etc/resolv.conf", read_only=True)
         binds = [resolver, *shared, *self.binds()]
-        config = runtime_config(wanted, scratch / "root", binds, rootless=rootless)
+        config = runtime_config(settings, scratch / "root", binds, rootless=rootless)
         (scratch / "bundle" / "config.json").write_text(json.dumps(config))
         (scratch / "layers").write_text(json.dumps([str(layer) for layer in layers]))
 
@@ -166,7 +166,7 @@ class ContainerMachine:
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
         """Return the argv that runs it."""
         probe = self.health.probe if self.health else None
-        told = {
+        settings = {
             "crun": str(self.crun),
             "pasta": str(self.pasta),
             "scratch": str(channels.scratch),
@@ -177,11 +177,13 @@ class ContainerMachine:
             "health": list(probe.argv) if isinstance(probe, CommandProbe) else [],
             "stop_signal": self.stop_signal,
             "services": [
-                Neighbour.told(each, channels, machine.ports, machine.health, machine.stop_signal)
+                Neighbour.settings(
+                    each, channels, machine.ports, machine.health, machine.stop_signal
+                )
                 for each, machine in self.services
             ],
         }
-        return python_child("vcr.engines.container.shim", json.dumps(told))
+        return python_child("vcr.engines.container.shim", json.dumps(settings))
 
     @property
     def stop_signal(self) -> str:
@@ -202,10 +204,10 @@ def wait_until_started(channels: Channels, services: float = 0.0) -> None:
     deadline = time.monotonic() + START_SECONDS + services
     while not started.exists():
         if failed.exists():
-            told = json.loads(failed.read_text())
-            number = told.pop("code", ExitCode.HOST)
+            report = json.loads(failed.read_text())
+            number = report.pop("code", ExitCode.HOST)
             code = next(code for code in ExitCode if code == number)
-            raise HostError(**told, code=code)
+            raise HostError(**report, code=code)
         if time.monotonic() > deadline:
             raise HostError("the container did not start", fix="see `vcr logs --system`")
         time.sleep(POLL_SECONDS)

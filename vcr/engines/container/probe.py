@@ -38,15 +38,15 @@ def why_no_container() -> str:
             os._exit(code)
     os.close(theirs)
     with os.fdopen(ours, "rb") as pipe:
-        said = pipe.read()
+        output = pipe.read()
     if os.waitpid(child, 0)[1]:
         raise HostError(
             "vcr could not find out whether a container can be made here",
             why="the process that tried did not end",
             fix="use `--runtime vm`, which needs no container",
         )
-    told = json.loads(said) if said else {}
-    return f"{told['what']}: {told['why']}" if told else ""
+    failure = json.loads(output) if output else {}
+    return f"{failure['what']}: {failure['why']}" if failure else ""
 
 
 def _try(say: int) -> None:

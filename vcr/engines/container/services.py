@@ -70,19 +70,19 @@ class Neighbour:
     stop_signal: str = "SIGTERM"
 
     @classmethod
-    def of(cls, told: dict[str, Any]) -> "Neighbour":
-        """Read what `told` returned."""
-        return cls(**{**told, "health": tuple(told["health"])})
+    def of(cls, settings: dict[str, Any]) -> "Neighbour":
+        """Read what `settings` returned."""
+        return cls(**{**settings, "health": tuple(settings["health"])})
 
     @classmethod
-    def told(
+    def settings(
         cls, service: Service, channels: Channels, ports: tuple[int, ...],
         health: HealthCheck | None, stop_signal: str,
     ) -> dict[str, Any]:  # fmt: skip
         """Return what those in the namespaces are to know about SERVICE."""
         probe = health.probe if health else None
         port = ports[0] if ports else 0
-        found = cls(
+        neighbour = cls(
             service.name,
             str(service.scratch(channels)),
             str(log_of(channels, service.name)),
@@ -92,7 +92,7 @@ class Neighbour:
             service.timeout,
             stop_signal,
         )
-        return asdict(found)
+        return asdict(neighbour)
 
     def start(self, crun: Path) -> process.Child:
         """Start its container; the root is mounted."""

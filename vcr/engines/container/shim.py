@@ -41,7 +41,7 @@ INNER = "inner"  # file in the scratch directory: process ID of what is inside t
 
 @dataclass(frozen=True)
 class Shim:
-    """What `ContainerMachine.command_line` tells."""
+    """What runs the container, and how."""
 
     crun: Path
     pasta: Path
@@ -56,15 +56,15 @@ class Shim:
     _started: list[tuple[Neighbour, process.Child]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, told: dict[str, Any]) -> "Shim":
-        """Read what was told."""
+    def of(cls, settings: dict[str, Any]) -> "Shim":
+        """Read the settings that `ContainerMachine.command_line` writes."""
         paths = ("crun", "pasta", "scratch", "log", "console", "agent")
         lists = {
-            "forwards": tuple((str(a), int(h), int(g)) for a, h, g in told["forwards"]),
-            "health": tuple(told["health"]),
-            "services": tuple(Neighbour.of(row) for row in told["services"]),
+            "forwards": tuple((str(a), int(h), int(g)) for a, h, g in settings["forwards"]),
+            "health": tuple(settings["health"]),
+            "services": tuple(Neighbour.of(row) for row in settings["services"]),
         }
-        return cls(**{**told, **lists, **{key: Path(told[key]) for key in paths}})
+        return cls(**{**settings, **lists, **{key: Path(settings[key]) for key in paths}})
 
     def say(self, text: str) -> None:
         """Add a line to the console."""
@@ -170,9 +170,9 @@ def guarded(scratch: Path, work: Callable[[], None]) -> None:
         failed.with_suffix(".new").rename(failed)
 
 
-def main(told: str) -> None:
-    """Run the container that the JSON text TOLD is about."""
-    shim = Shim.of(json.loads(told))
+def main(text: str) -> None:
+    """Run the container that the JSON TEXT is about."""
+    shim = Shim.of(json.loads(text))
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     guarded(shim.scratch, shim.run)

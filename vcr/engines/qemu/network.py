@@ -16,12 +16,14 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vcr.engines.container.namespaces import die_with_parent
 from vcr.engines.container.pasta import DNS_ADDRESS, GATEWAY
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.python_child import python_child
+from vcr.formats.job import as_record
 
 ADDRESS, PREFIX = (
     "10.0.2.15",
@@ -41,17 +43,29 @@ def closed(forwards: Sequence[Forward]) -> str:
     return f"user,restrict=on{ports}"
 
 
+@dataclass(frozen=True)
+class Task:
+    """What a process of this module does."""
+
+    passt: str  # "" for none
+    pid: str  # file for its process ID
+    console: str  # file
+    forwards: tuple[Forward, ...]
+    open: tuple[str, ...]  # the argv of QEMU with passt
+    closed: tuple[str, ...]  # and without
+
+
 def connected(passt: str, forwards: Sequence[Forward], channels: Channels, qemu: Argv) -> list[str]:
     """Return the argv of a process that starts PASST and becomes QEMU."""
-    told = {
-        "passt": passt,
-        "pid": str(channels.agent.with_name("passt.pid")),
-        "console": str(channels.console),
-        "forwards": [[f.address, f.host, f.guest] for f in forwards],
-        "open": qemu(OPEN),
-        "closed": qemu(closed(forwards)),
-    }
-    return python_child("vcr.engines.qemu.network", json.dumps(told))
+    task = Task(
+        passt=passt,
+        pid=str(channels.agent.with_name("passt.pid")),
+        console=str(channels.console),
+        forwards=tuple(forwards),
+        open=tuple(qemu(OPEN)),
+        closed=tuple(qemu(closed(forwards))),
+    )
+    return python_child("vcr.engines.qemu.network", json.dumps(asdict(task)))
 
 
 def passt_argv(passt: str, fd: int, pid: Path, forwards: Sequence[Forward]) -> list[str]:
@@ -68,15 +82,14 @@ def passt_argv(passt: str, fd: int, pid: Path, forwards: Sequence[Forward]) -> l
     ]
 
 
-def main(told: str) -> None:
-    """Start passt, and become QEMU as the JSON text TOLD says."""
-    words = json.loads(told)
-    forwards = [Forward(*each) for each in words["forwards"]]
-    has_way_out = bool(words["passt"]) and _start(words["passt"], Path(words["pid"]), forwards)
+def main(text: str) -> None:
+    """Start passt, and become QEMU as the JSON TEXT of a Task says."""
+    task = as_record(Task, json.loads(text))
+    has_way_out = bool(task.passt) and _start(task.passt, Path(task.pid), task.forwards)
     if not has_way_out:
-        with suppress(OSError), Path(words["console"]).open("a") as console:
+        with suppress(OSError), Path(task.console).open("a") as console:
             console.write("vcr: the machine cannot reach the network\n")
-    argv = words["open" if has_way_out else "closed"]
+    argv = task.open if has_way_out else task.closed
     os.execv(argv[0], argv)  # noqa: S606 -- no shell is meant
 
 
