@@ -72,11 +72,11 @@ def check_store(settings: Settings) -> Iterator[Finding]:
     if Path("/nix/var/nix/daemon-socket/socket").exists():
         yield Finding("store", "ok", "through the Nix daemon")
     elif _is_writable(STORE if STORE.exists() else STORE.parent):
-        yield Finding("store", "ok", f"{STORE} is ours to write")
+        yield Finding("store", "ok", f"{STORE} is writable")
     else:
         user = settings.env.get("USER", "$USER")
         yield Finding(
-            "store", "missing", f"{STORE} is not ours to write", f"sudo install -d -o {user} /nix"
+            "store", "missing", f"{STORE} is not writable", f"sudo install -d -o {user} /nix"
         )
 
 
