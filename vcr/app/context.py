@@ -47,10 +47,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Context:
-    """Where a use-case works, and who hears of its progress.
+    """The directory of a use-case, and who is informed of its progress.
 
-    Making one keeps vcr's own directories, which the settings name, from other users;
-    raises HostError where that is impossible.
+    Making one keeps vcr's own directories, which the settings name, from other users; raises
+    HostError where that is impossible.
     """
 
     directory: Path = field(default_factory=Path)  # of the project

@@ -27,7 +27,7 @@ class Source:
     def value(self, expression: ast.expr) -> str:
         """Return a default as it is written, or the word or number that a constant stands for.
 
-        Of a field that is made anew each time, return what makes it.
+        Of a field that is made again each time, return what makes it.
         """
         if isinstance(expression, ast.Name) and expression.id.isupper():
             found = getattr(import_module(self.module), expression.id)

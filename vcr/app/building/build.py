@@ -21,10 +21,10 @@ def build(
 ) -> Built:
     """Build the project's stages up to LAST, and return them with the digest ladder.
 
-    LAST is a stage such as "image" or "seal"; None builds all that the profile has. One step
-    may take TIMEOUT seconds, 0 for any. When a RUN fails there is a shell in its build machine
-    at the terminal DEBUG_SHELL, before the error is raised. Raises UsageError, LockError,
-    FetchError, HostError, and VcrError when a step fails.
+    LAST is a stage such as "image" or "seal"; None builds all stages of the profile. One step may
+    take TIMEOUT seconds, 0 for any. When a RUN fails, there is a shell in its build machine at the
+    terminal DEBUG_SHELL, before the error is raised. Raises UsageError, LockError, FetchError,
+    HostError, and VcrError when a step fails.
     """
     if debug_shell is not None:
         check_seat(debug_shell, context.ui)

@@ -26,7 +26,7 @@ _NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*")
 def create(context: Context, name: str, template: str = "python") -> Path:
     """Make the project NAME below the context's directory, and return its directory.
 
-    TEMPLATE is one of TEMPLATES. Raises UsageError when NAME cannot be a project's, or is there.
+    TEMPLATE is one of TEMPLATES. Raises UsageError when NAME is not valid or exists already.
     """
     if template not in TEMPLATES:
         raise UsageError(

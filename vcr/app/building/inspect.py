@@ -17,7 +17,7 @@ from vcr.tools.nix import Nix, Target
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage of a plan, and what is there of it."""
+    """A stage of a plan, and whether its output exists."""
 
     name: str
     path: Path  # where it is in the store, or would be

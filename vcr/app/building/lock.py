@@ -35,7 +35,7 @@ SHOWN_CHANGES = 20
 
 @dataclass(frozen=True)
 class Locked:
-    """What came of locking a project."""
+    """The result of locking a project."""
 
     lock: Lock
     changed: bool  # whether vcr.lock was written
@@ -44,7 +44,7 @@ class Locked:
 
 @dataclass(frozen=True)
 class Audited:
-    """What came of comparing a lock with its sources; each entry in words."""
+    """The result of comparing a lock with its sources; each entry is a text."""
 
     compared: int  # entries
     differences: tuple[str, ...]
@@ -76,12 +76,12 @@ def lock(
     update: bool = False,
     export: Path | None = None,
 ) -> Locked:
-    """Resolve every input of the project, write vcr.lock, and return what is in it.
+    """Resolve every input of the project, write vcr.lock, and return its content.
 
-    What RUN asks the network for is locked for ARCHS; without any, for those that are locked
-    and riscv64. SECRETS are what `--mount=type=secret` stands for. UPDATE resolves again what
-    did not change, too. EXPORT is a directory that gets all that RUN was answered. Raises
-    UsageError, FetchError, LockError, and VcrError when a step fails.
+    The requests of RUN are locked for ARCHS, by default for the locked ones and riscv64. SECRETS
+    are those of `--mount=type=secret`. UPDATE also resolves again what did not change. EXPORT is a
+    directory that gets all answers to RUN. Raises UsageError, FetchError, LockError, and VcrError
+    when a step fails.
     """
     project, given = context.load_project(), secrets or Secrets()
     old = _old_lock(project)
@@ -109,9 +109,10 @@ def check_lock(context: Context) -> None:
 
 
 def audit_lock(context: Context) -> Audited:
-    """Ask every source again for what vcr.lock says it had, and return how that compares.
+    """Ask every source again and return how its answer compares with vcr.lock.
 
-    Raises UsageError, LockError; what differs or does not answer is in the result.
+    Raises UsageError, LockError. The result has the entries that differ, and the sources that do
+    not answer.
     """
     project = context.load_project()
     current = current_lock(project)

@@ -32,11 +32,11 @@ def report(
     keys: Sequence[Path] = (),
     registers: Mapping[int, bytes] | None = None,
 ) -> tuple[Attested, ...]:
-    """Build the project, write a page about it to OUTPUT, return what ATTESTATIONS show of it.
+    """Build the project, write a page about it to OUTPUT, return what ATTESTATIONS show.
 
-    ATTESTATIONS are files of statements and evidence, verified by the public KEYS and, of an
-    enclave, REGISTERS. Raises UsageError, and what a build raises; an attestation that does
-    not hold is in the result, and is warned of.
+    ATTESTATIONS are files of statements and evidence, verified with the public KEYS and, for an
+    enclave, REGISTERS. Raises UsageError, and what a build raises. For an attestation that does not
+    hold, the result says so, and a warning is shown.
     """
     project, plan = context.prepare(variant)
     builder = Builder(context.settings, context.ui, project)

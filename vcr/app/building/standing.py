@@ -34,7 +34,7 @@ class Standing:
 def standing(context: Context) -> Standing:
     """Return how far the context's directory has come.
 
-    Raises UsageError when what is there cannot be read.
+    Raises UsageError when its files cannot be read.
     """
     directory = context.directory
     if not directory.is_dir():

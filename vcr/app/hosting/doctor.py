@@ -68,7 +68,7 @@ def check_nix(_: Settings) -> Iterator[Finding]:
 
 
 def check_store(settings: Settings) -> Iterator[Finding]:
-    """Look whether the store can be written, by us or through a daemon."""
+    """Check whether the store is writable, directly or through a daemon."""
     if Path("/nix/var/nix/daemon-socket/socket").exists():
         yield Finding("store", "ok", "through the Nix daemon")
     elif _is_writable(STORE if STORE.exists() else STORE.parent):

@@ -40,11 +40,11 @@ def prune(
     local: bool = False,
     dry_run: bool = False,
 ) -> Pruned:
-    """Remove what nothing needs any more, and return what that was.
+    """Remove what is no longer needed, and return what that was.
 
-    KEEP builds of each project and profile stay, and those used in the last OLDER_THAN
-    seconds. LOCAL also removes what is on this host beside the store. DRY_RUN removes nothing.
-    What a running machine or a running build uses stays in any case. Raises HostError.
+    KEEP builds of each project and profile stay, and those used in the last OLDER_THAN seconds.
+    LOCAL also removes files of this host outside the store. DRY_RUN removes nothing. What a running
+    machine or a running build uses always stays. Raises HostError.
     """
     records = Records(context.settings)
     running = [record for record in records.all() if record.is_running]

@@ -25,10 +25,10 @@ class Debugger:
 
 
 def gdb(context: Context) -> Debugger:
-    """Let the machine that is up listen to a debugger, and return that.
+    """Let the machine that is up listen to a debugger, and return how to connect.
 
-    Raises UsageError when no machine is up that can be looked into, VcrError when QEMU does
-    not listen.
+    Raises UsageError when no machine is up that can be looked into, VcrError when QEMU does not
+    listen.
     """
     target = Target.of(context.started_project(), context.settings)
     stub = Stub(target.channels.monitor, target.channels.agent.with_name("gdb"))

@@ -22,8 +22,9 @@ def perf_record(
 ) -> Profile:
     """Sample the machine that is up for SECONDS, 0 until Ctrl-C, and return its profile.
 
-    FREQUENCY is of the machine's time, a second. SYSTEM: all of the machine, not only the app's
-    container. Raises UsageError when no machine is up that can be looked into, and VcrError.
+    FREQUENCY is the number of samples per second of the machine's time. SYSTEM samples the whole
+    machine, not only the app's container. Raises UsageError when no machine is up that can be
+    looked into, and VcrError.
     """
     target = _target(context)
     options = Options(frequency, seconds, 1.0, only_app=not system)
@@ -39,9 +40,9 @@ def perf_record(
 def perf_top(
     context: Context, *, every: float = 2.0, frequency: int = FREQUENCY, system: bool = False
 ) -> Iterator[Profile]:
-    """Yield, each EVERY seconds, the profile of that time of the machine that is up.
+    """Yield, each EVERY seconds, the profile of the last EVERY seconds of the machine that is up.
 
-    The rest is as with `perf_record`; errors are raised at once.
+    Otherwise as `perf_record`; errors are raised at once.
     """
     target = _target(context)
     options = Options(frequency, 0, every, only_app=not system)
@@ -52,8 +53,8 @@ def perf_top(
 def perf_boot(context: Context, variant: Variant = Variant("prod")) -> Profile:
     """Build the machine of VARIANT, a release, and return the profile of its boot.
 
-    It counts instructions, from the first one until the app is healthy: the same each time.
-    Raises UsageError where there is none, and VcrError as `build` does.
+    It counts instructions, from the first one until the app is healthy, so it is the same each
+    time. Raises UsageError where there is none, and VcrError as `build` does.
     """
     project, plan = context.prepare(variant)
     if plan.machine.engine != "qemu" or plan.machine.kernel != "vcr":

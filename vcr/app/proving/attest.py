@@ -82,10 +82,10 @@ def attest(
     *,
     key: Path,
 ) -> Attestation:
-    """Build the project, and state something about its ladder, signed with the private KEY.
+    """Build the project, and sign a statement about its ladder with the private KEY.
 
-    Evidence is checked before it is returned. Raises UsageError, FetchError when a service does
-    not answer, and VcrError as `build` does.
+    Evidence is checked before it is returned. Raises UsageError, FetchError when a service does not
+    answer, and VcrError as `build` does.
     """
     private, provider = read_private(key), options.provider
     enclave = options.enclave or provider in ENCLAVE_PROVIDERS

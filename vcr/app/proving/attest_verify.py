@@ -25,7 +25,7 @@ from vcr.verify.ladders import MADE_BY, claim_of, read_claim
 
 @dataclass(frozen=True)
 class Demands:
-    """What statements and evidence have to reach; what is None is as the policy has it."""
+    """What statements and evidence have to meet; None means as in the policy."""
 
     policy: Path | None = None  # a file in TOML
     keys: tuple[Path, ...] = ()  # public ones that are trusted, besides those of the policy
@@ -44,7 +44,7 @@ def verify_statements(context: Context, files: Sequence[Path], demands: Demands)
     """Verify FILES, statements and evidence, offline, and return what they prove together.
 
     Raises UsageError where nothing is trusted or a file cannot be read, and RejectedError, which
-    names the joint that does not hold.
+    names the check that failed.
     """
     wanted = _about(_demand(demands), demands.ladder, demands.profile)
     wanted = replace(wanted, nitro=_nitro(context, wanted.nitro, demands))
@@ -54,7 +54,7 @@ def verify_statements(context: Context, files: Sequence[Path], demands: Demands)
 
 
 def rebuild_stated(context: Context, verdict: Verdict) -> Comparison:
-    """Build again what the statements of VERDICT are about, and compare; raises VcrError."""
+    """Build again the subject of the statements of VERDICT, and compare; raises VcrError."""
     for said in verdict.said:
         terms = build_of(said.statement)
         if terms is not None:

@@ -23,7 +23,7 @@ LIMITS = Limits(file_bytes=4 << 30, memory_bytes=8 << 30)
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where two ladders part, and what differs there."""
+    """The first difference of two ladders, and its details."""
 
     rung: Compared | None  # the first one that differs; None: the ladders are the same
     differences: tuple[Difference, ...]
@@ -53,10 +53,10 @@ class Explanation:
 
 
 def explain(context: Context, first: Path, second: Path) -> Explanation:
-    """Compare the ladders in the files FIRST and SECOND, and what their first rung to part names.
+    """Compare the ladders in the files FIRST and SECOND, and the files of their first difference.
 
-    Files are looked for in the directory of their ladder, in the Nix store, and in what the
-    context allows outside. Raises UsageError and MismatchError for what is not a ladder.
+    Files are looked for in the directory of their ladder, in the Nix store, and in what the context
+    allows outside. Raises UsageError and MismatchError for what is not a ladder.
     """
     left, right = read_claim(first), read_claim(second)
     row = first_difference(compare(left.ladder, right.ladder))
@@ -77,9 +77,9 @@ def _engine(claim: Claim) -> str:
 
 
 def diffoscope(left: bytes, right: bytes) -> str:
-    """Return the first lines of what diffoscope says of two files; raises HostError, VcrError.
+    """Return the first lines of diffoscope about two files; raises HostError, VcrError.
 
-    It starts what reads a file of that kind, such as R, whose files are programs.
+    It starts programs that read a file of that kind, such as R, whose files are programs.
     """
     if shutil.which("diffoscope") is None:
         raise HostError("diffoscope is not on this host", fix="leave --diffoscope out")

@@ -29,7 +29,7 @@ VERITY = "verity.json"  # beside a drive: its parameters
 
 @dataclass(frozen=True)
 class Source:
-    """Where the source is from: a repository, in which the context's directory is, or just that."""
+    """The source: a repository with the context's directory in it, or only that directory."""
 
     url: str | None = None
     revision: str | None = None  # branch, tag or commit; None: HEAD
@@ -37,7 +37,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What building again gave, beside what was expected."""
+    """The result of building again, beside the expected one."""
 
     rungs: tuple[Compared, ...]
     extent: Rebuilt
@@ -68,11 +68,11 @@ def verify(
     *,
     extent: Rebuilt = Rebuilt.PROJECT,
 ) -> Comparison:
-    """Build what CLAIM is about from SOURCE, as much of it again as EXTENT says, and compare.
+    """Build the subject of CLAIM from SOURCE again, as far as EXTENT says, and compare.
 
-    `vcr.verify.ladders` reads claims of files and makes them of ladders. Raises MismatchError
-    when the claim is about something else, or when a build is not what the store had; and
-    VcrError as `build` does.
+    `vcr.verify.ladders` reads claims from files and makes them of ladders. Raises MismatchError
+    when the claim is about something else, or when a build differs from the store; and VcrError as
+    `build` does.
     """
     with _rebuilt(context, claim, source, extent, is_stated=False) as (comparison, _, _):
         return comparison

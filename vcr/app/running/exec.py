@@ -29,11 +29,11 @@ class SshConfig:
 def execute(
     context: Context, argv: Sequence[str], *, system: bool = False, stdin: int | None = None
 ) -> Answer:
-    """Run the command ARGV in the app's container; return its exit code and what it printed.
+    """Run the command ARGV in the app's container; return its exit code and its output.
 
-    STDIN: a file descriptor that it reads. SYSTEM: in the machine itself, as root. Raises
+    STDIN is a file descriptor that it reads. SYSTEM runs it in the machine itself, as root. Raises
     UsageError when nothing is up that takes commands, and VcrError when it does not answer or
-    prints more than can be kept.
+    prints too much.
     """
     has_input = stdin is not None
     return ask(context, Request(tuple(argv), system=system, has_input=has_input), stdin)
@@ -72,16 +72,16 @@ def shell_request(context: Context, *, system: bool = False, terminal: str = "")
 
 
 def copy_out(context: Context, path: str, target: str, *, system: bool = False) -> Path:
-    """Copy PATH of the app's container to TARGET here, into it where it is a directory.
+    """Copy PATH of the app's container to TARGET on this host, or into it if it is a directory.
 
-    Returns where the copy is, and warns of what is left out. Raises VcrError.
+    Returns the path of the copy, and warns of what is left out. Raises VcrError.
     """
     left_out = _warner(context)
     return runtime.copy_out(_inside(context), path, target, left_out, system=system)
 
 
 def copy_in(context: Context, source: Path, path: str, *, system: bool = False) -> None:
-    """Copy SOURCE here to PATH of the app's container, and warn of what is left out.
+    """Copy SOURCE of this host to PATH of the app's container, and warn of what is left out.
 
     Raises VcrError.
     """
@@ -89,10 +89,10 @@ def copy_in(context: Context, source: Path, path: str, *, system: bool = False) 
 
 
 def ssh_config(context: Context) -> SshConfig:
-    """Let ssh reach the machine of the project, and return how it does.
+    """Let ssh reach the machine of the project, and return its configuration.
 
-    It holds for machines of the project that come later, too. Raises UsageError when there is
-    no machine to reach, VcrError when it does not answer.
+    It stays valid for later machines of the project. Raises UsageError when there is no machine to
+    reach, VcrError when it does not answer.
     """
     access = Access(context.started_project(), context.settings)
     inside = way_in(access)

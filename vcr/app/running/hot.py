@@ -26,7 +26,7 @@ def run_hot(
     *,
     listener: Listener,
 ) -> None:
-    """Build the project and run it, and what comes of each change, until an interrupt.
+    """Build the project and run it, and a new version after each change, until an interrupt.
 
     Raises UnhealthyError and VcrError when the first version cannot be built or started.
     """

@@ -15,7 +15,7 @@ from vcr.runtime.record import Record, Records
 
 @dataclass(frozen=True)
 class LogOptions:
-    """Which lines of which log are asked for."""
+    """Which lines of which log to show."""
 
     follow: bool = False  # yield new lines until the machine ends
     count: int | None = None  # only the last ones
@@ -26,7 +26,7 @@ class LogOptions:
 
 @dataclass(frozen=True)
 class Listed:
-    """A machine, and how it is now."""
+    """A machine and its state."""
 
     record: Record
     status: str  # starting, healthy, unhealthy, exited, unknown
@@ -35,7 +35,7 @@ class Listed:
 def logs(context: Context, options: LogOptions = LogOptions()) -> Iterator[str]:
     """Yield the lines of a log of the project's machine that is, or was, up.
 
-    Raises UsageError where there is none, at once.
+    Raises UsageError at once where there is none.
     """
     records, key = Records(context.settings), context.started_project().key
     channels, record = records.last_channels(key), records.load(key)
@@ -70,7 +70,7 @@ def _length_at(path: Path, moment: float) -> int:
 
 
 def ps(context: Context, *, everything: bool = False) -> tuple[Listed, ...]:
-    """Return this user's machines of all projects; EVERYTHING: those that ended, too."""
+    """Return this user's machines of all projects, with EVERYTHING also those that ended."""
     records = Records(context.settings)
     listed = (Listed(record, _status(record, records)) for record in records.all())
     return tuple(each for each in listed if everything or each.status != "exited")

@@ -30,7 +30,7 @@ VM = "vm"  # of UpOptions.runtime
 
 @dataclass(frozen=True)
 class UpOptions:
-    """What is asked of a start, besides the variant."""
+    """The options of a start, besides the variant."""
 
     enclave: bool = False  # continue in an emulated enclave, of the profile prod
     forwards: tuple[Forward, ...] = ()  # a port of the app that none leads to gets a free one

@@ -32,7 +32,7 @@ class Up:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Return where its ports are reached, as URLs of HTTP."""
+        """Return the addresses of its ports, as URLs of HTTP."""
         return tuple(f"http://{each.address}:{each.host}/" for each in self.record.forwards)
 
     @property
@@ -50,7 +50,7 @@ class Up:
 
 @dataclass(frozen=True)
 class Listener:
-    """Whom to call about what `run` and `run_hot` do; the first two may be called in a thread."""
+    """What `run` and `run_hot` call when something happens; the first two perhaps in a thread."""
 
     on_up: Callable[[Up], None]  # it is healthy; with run_hot each time that a version serves
     on_line: Callable[[str], None]  # the app printed a line
@@ -99,10 +99,10 @@ class Ready:
 
 
 def up(context: Context, variant: Variant = Variant(), options: UpOptions = UpOptions()) -> Up:
-    """Build the project, start it as OPTIONS ask, and return it when it is healthy.
+    """Build the project, start it as OPTIONS say, and return it when it is healthy.
 
-    One that is up as it is asked for is left alone; one that is up otherwise is started again.
-    Raises UnhealthyError, and VcrError of all that a build and a start can raise.
+    If it is up as requested, it is left alone; if it is up otherwise, it is started again. Raises
+    UnhealthyError, and VcrError of a build and a start.
     """
     ready = Ready.of(context, Start(variant, options))
     with ready.locked(context):
@@ -123,8 +123,8 @@ def run(
 ) -> None:
     """Build the project and run it until it ends, or until an interrupt, which stops it.
 
-    LISTENER is told of what happens. Raises UnhealthyError, and VcrError of all that a build
-    and a start can raise.
+    LISTENER is called when something happens. Raises UnhealthyError, and VcrError of a build and a
+    start.
     """
     ready = Ready.of(context, Start(variant, options))
     with ready.locked(context):
@@ -145,9 +145,9 @@ def run(
 def down(
     context: Context, *, everything: bool = False, grace: int = STOP_SECONDS
 ) -> tuple[Record, ...]:
-    """Stop the machine of the project, or EVERYTHING of this user; return what was there.
+    """Stop the machine of the project, or EVERYTHING of this user; return what was stopped.
 
-    GRACE: seconds between the app's stop signal and SIGKILL. Raises HostError.
+    GRACE is the time in seconds between the app's stop signal and SIGKILL. Raises HostError.
     """
     records = Records(context.settings)
     if everything:

@@ -50,8 +50,8 @@ def push_to_cache(
 ) -> CachePush:
     """Build the project and push it to the cache TO, signed with the private KEY.
 
-    TO is a directory, or a URL: file://, http(s):// or s3://. With TOOLCHAIN vcr and its
-    tools are pushed, too. Raises UsageError, FetchError, HostError, and what a build raises.
+    TO is a directory, or a URL: file://, http(s):// or s3://. With TOOLCHAIN, vcr and its tools are
+    pushed, too. Raises UsageError, FetchError, HostError, and what a build raises.
     """
     nix = Nix(context.settings)
     place, signer = BinaryCache.at(to, nix), SigningKey.load(key)
@@ -67,7 +67,7 @@ def push_to_cache(
 def cache_info(context: Context, variant: Variant) -> tuple[CachedStage, ...]:
     """Return which stages of the project are here, and which caches have them.
 
-    A cache that does not answer is warned of. Raises UsageError, LockError, HostError.
+    If a cache does not answer, a warning is shown. Raises UsageError, LockError, HostError.
     """
     project, plan = context.prepare(variant)
     nix, settings = Nix(context.settings), context.settings

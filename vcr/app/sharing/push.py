@@ -54,8 +54,8 @@ def write_layout(
 def pull(context: Context, reference: str, target: Path, *, manifest: str = "") -> Manifest:
     """Pull an export into the new directory TARGET, check every byte, return its manifest.
 
-    MANIFEST is what the digest of manifest.json must be, "" for any. Raises UsageError,
-    FetchError, HostError, MismatchError.
+    MANIFEST is the required digest of manifest.json, "" for any. Raises UsageError, FetchError,
+    HostError, MismatchError.
     """
     place = Reference.parse(reference)
     with context.ui.step("pull") as step:
