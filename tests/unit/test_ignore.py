@@ -109,6 +109,8 @@ def test_any_pattern_compiles_or_is_refused(pattern: str) -> None:
 def translated(pattern: str) -> re.Pattern[str]:
     """Translate PATTERN, without a class or a backslash, to an expression, which may take long."""
     out, at = "", 0
+    if re.fullmatch(r"\*\*[^/*?][^*?]*", pattern):  # a suffix, whatever is before it
+        return re.compile(f".*{re.escape(pattern[2:])}", re.DOTALL)
     while at < len(pattern):
         if pattern.startswith("**", at):
             at += 3 if pattern.startswith("/", at + 2) else 2

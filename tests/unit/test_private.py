@@ -61,7 +61,7 @@ def test_what_others_could_look_into_is_closed(tmp_path: Path, mask: int) -> Non
 def test_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "vcr").symlink_to("there")
-    with pytest.raises(HostError, match="alone") as caught:
+    with pytest.raises(HostError, match="belong to this user only") as caught:
         keep_private(tmp_path / "vcr")
     assert "link" in caught.value.why
     (tmp_path / "file").touch()
