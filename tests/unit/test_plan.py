@@ -281,6 +281,24 @@ def test_health_of_the_dockerfile_and_of_vcr_toml(plan: Planner) -> None:
         plan("FROM deb\n", '[health]\nhttp = "/h"\n')
 
 
+@pytest.mark.parametrize(
+    ("flags", "toml", "seconds"),
+    [
+        ("", "", None),
+        ("--start-period=9s --start-interval=2s", "", 2.0),
+        ("--start-interval=0s", "", None),  # as Docker
+        ("--start-interval=2s", '[health]\ncommand = ["a"]\nstart_interval = "3s"\n', 3.0),
+        ("--start-interval=2s", '[health]\ncommand = ["a"]\n', None),
+    ],
+)
+def test_a_start_interval_is_known_only_if_it_is_given(
+    plan: Planner, flags: str, toml: str, seconds: float | None
+) -> None:
+    made = plan(f"FROM deb\nHEALTHCHECK {flags} CMD a\n", toml)
+    assert made.machine.health is not None
+    assert made.machine.health.start_interval == seconds
+
+
 def test_the_kernel_is_chosen_in_vcr_toml(plan: Planner) -> None:
     assert plan("FROM deb\n").machine.kernel == "vcr"
     assert plan("FROM deb\n", '[machine]\nkernel = "debian"\n').machine.kernel == "debian"

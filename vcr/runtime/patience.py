@@ -57,7 +57,7 @@ class Patience:
     def pause(self, now: float) -> float | None:
         """Return how long the start interval puts off the next probe; None if it says nothing."""
         check = self.check
-        if check is None or check.start_interval is None or now >= check.start_period:
+        if check is None or not check.start_interval or now >= check.start_period:
             return None
         return min(check.start_interval, check.start_period - now)
 
