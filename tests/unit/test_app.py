@@ -108,7 +108,7 @@ def test_a_project_is_made_and_asked_about(quiet: vcr.app.Context) -> None:
 
 def test_a_result_that_may_be_negative_says_so_when_it_is_checked() -> None:
     vcr.app.Audited(3, (), (), ("an answer",)).check()
-    with pytest.raises(MismatchError, match="had"):
+    with pytest.raises(MismatchError, match="does not agree"):
         vcr.app.Audited(3, ("one",), ("another",), ()).check()
     with pytest.raises(FetchError, match="1 entries"):
         vcr.app.Audited(3, (), ("another",), ()).check()

@@ -149,7 +149,7 @@ def test_another_ladder(app: App) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "nobody is trusted yet"),
+        ((), "no key is trusted yet"),
         (("--key", "none.pub"), "cannot read the key"),
         (("--key", "alice.pub", "--at", "noon"), "--at noon is wrong"),
         (("--key", "alice.pub", "--at", "2026-11-26T00:00:00"), "has no time zone"),

@@ -225,7 +225,7 @@ def test_files_that_are_not_here_are_asked_for(tmp_path: Path) -> None:
     ("words", "said"),
     [
         (("--rebuild-toolchain", "--accept-cache"), "say opposite things"),
-        (("--accept-cache", "--sign", "me.key", "--output", "x"), "has rebuilt nothing to state"),
+        (("--accept-cache", "--sign", "me.key", "--output", "x"), "there is nothing to state"),
         (("--git", "ext::sh -c true"), "is not a repository"),
         (("--git", ".", "--revision", "-q"), "is not a revision"),
     ],

@@ -38,7 +38,7 @@ def check_seat(seat: Seat, ui: Ui) -> None:
         )
     if ui.progress is Progress.JSON:
         raise UsageError(
-            "what a shell shows is not JSON", fix="leave --debug-shell or --progress json out"
+            "the output of a shell is not JSON", fix="leave --debug-shell or --progress json out"
         )
 
 

@@ -69,7 +69,7 @@ def _function(verb: str) -> str:
 def summaries() -> dict[str, str]:
     """Return each verb with the first line of its help.
 
-    That is its docstring, read off the source: importing all verbs takes half a second.
+    That is its docstring, read off the source, which is quicker than importing all verbs.
     """
     import ast  # only for the list of verbs
 

@@ -40,7 +40,7 @@ def check_export(root: Path, expected: str = "") -> Manifest:
         raise MismatchError(
             "this is another export",
             details=(("expected", expected), ("got", manifest.digest)),
-            fix="get the one whose manifest has that digest",
+            fix="get the export whose manifest has that digest",
         )
     _check_list(root, manifest)
     for file in manifest.files:

@@ -17,7 +17,7 @@ README = """\
 
     vcr up       # build what is not built, start it; vcr down stops it
     vcr build    # build everything, print the digests
-    vcr lock     # take what is current now; commit vcr.lock, which pins every input by hash
+    vcr lock     # lock the current versions; commit vcr.lock, which pins every input by hash
 """
 LONGEST = 128  # characters, as of [project] name
 _NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*")

@@ -82,7 +82,7 @@ def _nitro(context: Context, wanted: NitroDemand, demands: Demands) -> NitroDema
 def _demand(demands: Demands) -> Demand:
     if demands.policy is None and not demands.keys and not demands.registers:
         raise UsageError(
-            "nobody is trusted yet",
+            "no key is trusted yet",
             why="vcr believes statements because of their signers",
             fix="name public keys: --key FILE, or a policy: --policy FILE",
         )

@@ -61,7 +61,7 @@ def explain(context: Context, first: Path, second: Path) -> Explanation:
     left, right = read_claim(first), read_claim(second)
     row = first_difference(compare(left.ladder, right.ladder))
     found: list[Difference] = []
-    why = "nothing of it could be compared"
+    why = "the files could not be compared"
     if row is not None and row.expected and row.got:
         within = (Material.of(first, context.outside), Material.of(second, context.outside))
         rungs = [next(r for r in claim.ladder if r.name == row.name) for claim in (left, right)]

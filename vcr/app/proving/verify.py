@@ -57,7 +57,7 @@ class Comparison:
                     ("expected", first.expected or "no such rung"),
                     ("got", first.got or "no such rung"),
                 ),
-                fix="`vcr explain` compares two ladders whose files are at hand, and says why",
+                fix="`vcr explain` compares two ladders whose files are available, and says why",
             )
 
 
@@ -94,7 +94,7 @@ def witness(
     Raises MismatchError when there is a difference.
     """
     if extent is Rebuilt.NOTHING:
-        raise UsageError("who takes caches as they are has rebuilt nothing to state")
+        raise UsageError("with --accept-cache nothing is rebuilt, so there is nothing to state")
     private = read_private(key)
     with _rebuilt(context, claim, source, extent, is_stated=True) as (comparison, project, built):
         show(comparison)
@@ -157,8 +157,8 @@ def _check_outside(context: Context, source: Source) -> None:
     if source.url is not None and context.outside:
         raise UsageError(
             "--allow-outside does not go with --git",
-            why="the source of somebody else is given nothing of this host",
-            fix="clone it, look at what it names, and verify the clone",
+            why="the source of somebody else gets no file of this host",
+            fix="clone it, check the paths that it names, and verify the clone",
         )
 
 

@@ -93,7 +93,7 @@ class _Session:
         try:
             _, vm = self.wanted.build(self.context)
             if self._serves(vm):
-                ui.note("nothing of it is in the image")
+                ui.note("it is not part of the image")
                 return
             self.hot.replace(vm, self.changes.are_there)
         except SupersededError:

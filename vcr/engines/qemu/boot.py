@@ -1,4 +1,4 @@
-"""A machine that boots, fast and not deterministic: of stage, or of dev without containers.
+"""A machine that boots, fast and not deterministic: of the profile vm, or of dev in a VM.
 
 https://www.qemu.org/docs/master/system/riscv/virt.html
 https://www.qemu.org/docs/master/system/i386/microvm.html
