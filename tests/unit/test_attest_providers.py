@@ -100,7 +100,6 @@ def test_registers_are_computed_as_aws_describes(tmp_path: Path) -> None:
         "PCR2": register(second),
         "PCR16": hashlib.sha384(bytes(48) + ROOT).digest(),
     }
-    assert pcrs.of_certificate(b"certificate") == register(b"certificate")
 
 
 def test_a_damaged_image_is_not_measured(tmp_path: Path) -> None:

@@ -37,11 +37,6 @@ def of_root(root: bytes) -> bytes:
     return extend(ZERO, root)
 
 
-def of_certificate(der: bytes) -> bytes:
-    """Return PCR8 of an image signed with the certificate DER."""
-    return _of(der)
-
-
 def _of(*parts: bytes) -> bytes:
     content = hashlib.sha384()
     for part in parts:
