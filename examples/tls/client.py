@@ -1,4 +1,4 @@
-"""Asks the app over TLS, and goes on only if a document of its enclave vouches for the key.
+"""Asks the app over TLS, and continues only if a document of its enclave vouches for the key.
 
     python3 examples/tls/client.py https://HOST:PORT/ --pcrs pcrs.json
 
