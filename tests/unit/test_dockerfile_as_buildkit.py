@@ -230,3 +230,23 @@ def test_the_target_stage_is_an_argument(tmp_path: Path) -> None:
     assert planned(tmp_path, f"{text}\n").image.config["Labels"] == {"s": "default"}
     toml = '[project]\ntarget = "a"\n'
     assert planned(tmp_path, f"{text}\n", toml).image.config["Labels"] == {"s": "a"}
+
+
+@pytest.mark.parametrize("context", [".", "sub"])
+def test_files_of_vcr_are_in_an_image_only_when_they_are_named(
+    tmp_path: Path, context: str
+) -> None:
+    """Each lock changed the context, so that the RUN behind `COPY . .` was never what it was."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "vcr.lock").touch()
+    (tmp_path / "sub/vcr.lock").touch()
+    toml = f'[project]\ncontext = "{context}"\n'
+    for line, found in {
+        "COPY . /d/": {".": ["Dockerfile", "sub", "sub/vcr.lock"], "sub": ["vcr.lock"]},
+        "COPY vcr.* /d/": {".": [], "sub": ["vcr.lock"]},
+        "COPY vcr.lock /d/": {".": ["vcr.lock"], "sub": ["vcr.lock"]},
+    }.items():
+        (copy,) = planned(tmp_path, f"FROM scratch\n{line}\n", toml).layers.values()
+        assert isinstance(copy, Copy)
+        files = [file for source in copy.sources for file in source.files]  # type: ignore[union-attr]
+        assert files == found[context]

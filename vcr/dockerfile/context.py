@@ -26,15 +26,24 @@ OUTSIDE = "only files of the build context can be copied"
 
 @dataclass(frozen=True)
 class Context:
-    """The files below ROOT that IGNORE leaves."""
+    """The files below ROOT that IGNORE leaves.
+
+    OWN are files of vcr, which take part only when they are named: each `vcr lock` changes
+    the lock, and `COPY . .` would not be what it was.
+    """
 
     root: Path
     ignore: Ignore
+    own: frozenset[str] = frozenset()
 
     @cached_property
     def entries(self) -> dict[str, str]:
         """Return path → kind ("file", "dir", "link", "other") of everything, sorted."""
         return dict(sorted(self._walk().items()))
+
+    @cached_property
+    def _others(self) -> list[str]:
+        return [entry for entry in self.entries if entry not in self.own]
 
     def select(
         self, pattern: str, at: Position, *, double_star: bool = False
@@ -51,7 +60,7 @@ class Context:
             regex = compile_pattern(path, double_star=double_star)
         except ValueError as error:
             raise mistake(at, str(error)) from None
-        return tuple(self._source(name, at) for name in self.entries if regex.match(name))
+        return tuple(self._source(name, at) for name in self._others if regex.match(name))
 
     def entry(self, path: str, at: Position) -> ContextSource:
         """Return what is at PATH, in which no character is a wildcard; raises UsageError."""
@@ -78,12 +87,12 @@ class Context:
         real, links = self._resolve(path, at)
         name = posixpath.basename(path)
         if real == ".":
-            everything = ContextSource(".", "", tuple(self.entries), links=links)
+            everything = ContextSource(".", "", tuple(self._others), links=links)
             return self._checked(everything, at)
         kind = self.entries.get(real)
         if kind is None:
             raise self._missing(path, real, at)
-        inside = (entry for entry in self.entries if entry.startswith(f"{real}/"))
+        inside = (entry for entry in self._others if entry.startswith(f"{real}/"))
         files = (real, *inside) if kind == "dir" else (real,)
         return self._checked(ContextSource(real, name, files, links=links), at)
 

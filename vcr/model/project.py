@@ -51,6 +51,13 @@ class Project:
         return self.places.lead(str(found), found.name) if found is not None else None
 
     @property
+    def own_files(self) -> frozenset[str]:
+        """Return the paths of vcr.toml and vcr.lock in the build context, where they are in it."""
+        files = (self.root / CONFIG_FILE, self.lock_file)
+        inside = (file for file in files if file.is_relative_to(self.context))
+        return frozenset(file.relative_to(self.context).as_posix() for file in inside)
+
+    @property
     def lock_file(self) -> Path:
         """Return the path of vcr.lock."""
         return self.root / LOCK_FILE

@@ -43,7 +43,7 @@ def make_plan(
     args = project.config.args
     resolver = Resolver(dockerfile, arch, args, target or project.config.project.target)
     _check_args(args, dockerfile, resolver)
-    context = Context(project.context, load_ignore(project.ignore_file))
+    context = Context(project.context, load_ignore(project.ignore_file), project.own_files)
     planner = ImagePlanner(resolver, context, lock, project.config.build.pure_caches)
     state = _planned(planner, resolver.target())
     return Plan(
