@@ -37,10 +37,17 @@ def shell(vcr: Vcr, project: Path, dockerfile: str) -> Iterator[Terminal]:
         yield terminal
 
 
+def say_when_ready(terminal: Terminal, command: str) -> None:
+    """Type COMMAND, with a prompt in the place of PROMPT that is not what was typed."""
+    terminal.type(command.replace("PROMPT", "'re''ady> '") + "\r")
+    terminal.expect("ready> ")
+
+
 def answer(terminal: Terminal, command: str) -> str:
-    """Return what COMMAND prints, which the terminal shows after the command itself."""
-    terminal.type(f"{command}; echo en''d\r")
-    return terminal.expect("end\r\n").partition("\r\n")[2]
+    """Return what COMMAND prints between itself and the next prompt."""
+    terminal.type(f"{command}\r")
+    terminal.expect("\r\n")
+    return terminal.expect("ready> ")
 
 
 def test_a_shell_opens_where_a_run_has_failed(vcr: Vcr, tmp_path: Path) -> None:
@@ -52,26 +59,27 @@ def test_a_shell_opens_where_a_run_has_failed(vcr: Vcr, tmp_path: Path) -> None:
         told = terminal.expect("This shell is where it ended: `exit` leaves it.", 600)
         assert "the step exited with 7" in told
         assert "| why" in told
-        terminal.type("exec sh\r")  # which edits no lines, so that what it shows is plain
+        # bash is there, but edits lines: what dash shows is plain.
+        say_when_ready(terminal, "exec env PS1=PROMPT sh")
         assert answer(terminal, "cat /tmp/done /scratch/it") == "half\r\nin\r\n"
         assert answer(terminal, "pwd; echo $COLOUR; id -u").split() == ["/work", "blue", "1000"]
         assert answer(terminal, "cat /www/page.html") == "a page\r\n"
-        assert "/dev/pts/" in answer(terminal, "tty")
-        assert "24 80" in answer(terminal, "stty size")
+        assert answer(terminal, "tty").startswith("/dev/pts/")
+        assert answer(terminal, "stty size") == "24 80\r\n"
         terminal.resize(40, 100)
-        terminal.type("while ! stty size | grep '40 100'; do :; done\r")
-        terminal.expect("\r\n40 100\r\n")
+        assert answer(terminal, "until stty size | grep '40 100'; do :; done") == "40 100\r\n"
         assert terminal.is_raw()
         terminal.type("sleep 1000\r")
         terminal.expect("sleep 1000\r\n")
         terminal.type("\x03")
-        assert answer(terminal, "echo code $?").startswith("code 130")
+        terminal.expect("ready> ")
+        assert answer(terminal, "echo code $?") == "code 130\r\n"
         # Nothing but the machine: no network, and of this host nothing.
-        assert answer(terminal, f"ls {project}").count("No such file") == 1
+        assert "No such file" in answer(terminal, f"ls {project}")
         assert answer(terminal, "ls /sys/class/net") == "lo\r\n"
         terminal.type("exit\r")
         told = terminal.expect("fix:")
-        assert "error: Dockerfile:5: RUN" in told
+        assert "Dockerfile:5: RUN" in told
         assert "exited with 7" in told
         assert terminal.wait() == 1
 
@@ -83,9 +91,10 @@ def test_an_image_without_a_shell_gets_one(vcr: Vcr, project: Path) -> None:
         told = terminal.expect("with more in /.vcr/bin")
         assert "no shell as the step has it" in told
         assert "the image has no shell. This one is busybox" in told
-        assert answer(terminal, "ls -A /").split() == [
+        say_when_ready(terminal, "PS1=PROMPT")
+        assert answer(terminal, "ls -A -1 /").split() == [
             ".vcr", "dev", "etc", "proc", "sys", "tool",
         ]  # fmt: skip
-        assert answer(terminal, "id -u") == "0\r\n"
+        assert "0\r\n" in answer(terminal, "id -u")
         terminal.type("exit\r")
         assert terminal.wait() == 1
