@@ -1,4 +1,4 @@
-"""Of what commit a project was built, and which files that took part are not those of it.
+"""The commit from which a project was built, and the files that differ from it.
 
 Every byte that takes part is compared with what the commit has, without git's filters: the
 Dockerfile, vcr.toml, vcr.lock, what says which files take no part, files of the context, and

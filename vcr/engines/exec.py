@@ -1,6 +1,6 @@
-"""Into what runs, wherever it does: a machine, a container of vcr, one of Docker or Podman.
+"""Access to what runs: a machine, a container of vcr, or one of Docker or Podman.
 
-Each carries out a Request with file descriptors of this process; a command's exit code comes
+Each runs a Request with file descriptors of this process; a command's exit code comes
 back, of the other tasks 0 for success. Everything raises NoAnswerError, HostError.
 """
 

@@ -1,4 +1,4 @@
-"""A sealed drive served read-only over NBD, to several clients at once, until it is enough.
+"""A sealed drive served read-only over NBD, to several clients at once, until it is stopped.
 
 https://github.com/NetworkBlockDevice/nbd/blob/master/doc/uri.md says how an address is
 written for clients. The drive is checked whole before anybody gets a byte of it.

@@ -1,1 +1,1 @@
-"""Closes the inputs of a project: resolves them once, records address, size and hash."""
+"""Locks the inputs of a project: resolves them once, and records address, size and hash."""

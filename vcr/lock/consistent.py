@@ -1,4 +1,4 @@
-"""Does vcr.lock say what vcr.toml does? Told without a network, before anything is built.
+"""Checks that vcr.lock agrees with vcr.toml: without a network, before anything is built.
 
 The digests in `inputs` are what a lock says of itself. Here its entries are held against
 the project; whether they are what a source has, `vcr lock --audit` asks.

@@ -18,7 +18,7 @@ from vcr.ui import human_size
 
 HOW_TO_CHECK = (
     "Everybody who builds the same source gets the same digests; <code>vcr verify</code> compares"
-    " them, and <code>vcr explain</code> says where two builds part."
+    " them, and <code>vcr explain</code> says where two builds differ."
 )
 ONE_INSTRUCTION = (
     "The machine counts an instruction as a nanosecond, so these are times of its own clock,"

@@ -1,4 +1,4 @@
-"""What a build is made of, for people: its SBOM by use."""
+"""The components of a build, for people: its SBOM by use."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`lock`: every input of a project, closed by hash; comparing that with its sources."""
+"""`lock`: every input of a project, locked by hash; comparing the lock with its sources."""
 
 import os
 from collections.abc import Callable, Sequence

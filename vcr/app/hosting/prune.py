@@ -1,4 +1,4 @@
-"""`prune`: removes what vcr keeps that nothing needs any more."""
+"""`prune`: removes builds and files that are no longer needed."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What statements and evidence, lying beside a report, show of its ladder: each by itself."""
+"""Statements and evidence for a report, each verified on its own."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`explain`: where two builds part, down to the file or the page, and why."""
+"""`explain`: where two builds differ, down to the file or the page, and why."""
 
 import shutil
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is asked of a start, and building what is started: what `up` and `run` share."""
+"""The options of a start, and building what is started: shared by `up` and `run`."""
 
 import os
 import shlex

@@ -1,1 +1,1 @@
-"""Does what is stated hold, and is it enough: pure functions of files and demands."""
+"""Checks whether statements hold and are enough: pure functions of files and demands."""

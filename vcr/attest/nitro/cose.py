@@ -1,6 +1,6 @@
 """COSE_Sign1 (RFC 9052, 4.2) with ES384, the one form in which Nitro signs.
 
-How its CBOR is read is said in vcr/attest/nitro/cbor.py.
+See vcr/attest/nitro/cbor.py for how its CBOR is read.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Registers (PCRs) of a Nitro enclave as users write them.
 
-What they are made of is said in vcr/formats/pcrs.py.
+See vcr/formats/pcrs.py for how they are computed.
 """
 
 from vcr.formats.pcrs import SIZE

@@ -1,4 +1,4 @@
-"""`vcr completion`: the script that teaches a shell the words of vcr."""
+"""`vcr completion`: the script that completes verbs and options of vcr in a shell."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`vcr prune`: remove what vcr keeps that nothing needs any more."""
+"""`vcr prune`: remove builds and files that are no longer needed."""
 
 from dataclasses import asdict
 

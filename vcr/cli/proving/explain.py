@@ -1,4 +1,4 @@
-"""`vcr explain`: where two builds part, down to the file or the page, and why."""
+"""`vcr explain`: where two builds differ, down to the file or the page, and why."""
 
 from dataclasses import asdict
 from pathlib import Path

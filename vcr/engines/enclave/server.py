@@ -1,4 +1,4 @@
-"""Runs an emulated enclave on ports of this host, until told to stop.
+"""Runs an emulated enclave on ports of this host, until it is stopped.
 
 FILE is JSON: what emulated.Setup has, `scratch`, `console`, `agent` (socket), `forwards`
 ([address, host port, guest port]). On the socket it answers as guest/agent does, and

@@ -1,4 +1,4 @@
-"""What an enclave and its parent say to each other, as docs/enclave.md has it.
+"""The messages between an enclave and its parent: see docs/enclave.md.
 
 guest/loader has the other end. The parent's side is the same on Nitro and emulated; only
 how a connection comes about differs, which is what the caller gives.

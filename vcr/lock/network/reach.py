@@ -1,4 +1,4 @@
-"""Which addresses are the network: a name is looked up once, and what it says is connected to.
+"""Which addresses are the network: a name is looked up once, and vcr connects to what was checked.
 
 What a project or a server names may lead to the network only: not to this host, its links
 or the metadata service of a cloud, by no name, no form of an address, and no answer of a

@@ -1,4 +1,4 @@
-"""What `--json` prints: one object of `schema`, `kind`, and what is said here of its kind.
+"""What `--json` prints: one object of `schema`, `kind`, and the fields of its kind.
 
 Descriptions are for the reference, docs/reference/json.md. The verbs write plain objects;
 that these are of the form said here is checked wherever a test reads one.

@@ -39,7 +39,7 @@ class DifferenceRow(Answer):
 
 
 class Explain(Answer):
-    """Where two builds part."""
+    """Where two builds differ."""
 
     verb: ClassVar[str] = "explain"
 
