@@ -71,6 +71,15 @@ def test_nothing_above_the_context_can_be_named(root: Path, pattern: str) -> Non
     assert "outside the build context" in mistake(root, pattern).what
 
 
+def test_what_is_before_a_wildcard_is_a_path(root: Path) -> None:
+    (root / "link").symlink_to("lib")
+    (root / "li[b").mkdir()
+    (root / "li[b/c").touch()
+    assert select(root, "link/*.py") == [("lib/a.py", "a.py", ("lib/a.py",))]
+    assert select(root, "li\\[b/*") == [("li[b/c", "c", ("li[b/c",))]
+    assert "missing is not in the build context" in mistake(root, "missing/*").what
+
+
 def test_a_path_may_go_up_inside(root: Path) -> None:
     assert select(root, "lib/../app.py") == select(root, "app.py")
 

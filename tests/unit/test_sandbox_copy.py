@@ -324,6 +324,10 @@ def test_from_a_stage_links_are_followed_and_keep_their_name(lower: Tree, stage:
 def test_from_a_stage_wildcards(lower: Tree, stage: Tree) -> None:
     assert from_stage(lower, stage, "/out/t*", "/n/").written == {"n", "n/two"}
     assert from_stage(lower, stage, "/miss*", "/m/").written == set()
+    with pytest.raises(Failure, match="/miss is not in the stage"):
+        from_stage(lower, stage, "/miss/*", "/m/")
+    stage.put("to-out", Node("link", target="out"))
+    assert from_stage(lower, stage, "/to-out/o*", "/k/").written == {"k", "k/one"}
     with pytest.raises(Failure, match="several files would be /file"):
         from_stage(lower, stage, "/out/*", "/file")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from vcr.dockerfile.ignore import Ignore
 from vcr.dockerfile.text import Position, mistake
 from vcr.errors import UsageError
-from vcr.formats.match import compile_pattern, has_wildcard
+from vcr.formats.match import compile_pattern, fixed_part, has_wildcard, literal
 from vcr.model.plan import ContextSource
 
 COMPARED, LONG_NAME = 5000, 200  # names, and characters of one
@@ -56,6 +56,10 @@ class Context:
         path = self._inside(pattern, at)
         if not has_wildcard(path):
             return (self._source(path, at),)
+        above, rest = fixed_part(path)
+        if above and not double_star:
+            real = self._source(above, at).path
+            path = f"{literal(real)}/{rest}" if real != "." else rest
         try:
             regex = compile_pattern(path, double_star=double_star)
         except ValueError as error:

@@ -101,6 +101,21 @@ def has_wildcard(pattern: str) -> bool:
     return any(char in WILDCARDS for char in pattern)
 
 
+def fixed_part(pattern: str) -> tuple[str, str]:
+    """Return the directories of PATTERN before its first wildcard, and the rest, relative to them.
+
+    That part is a path like any other: it has to be there, and its links are followed.
+    """
+    parts = pattern.split("/")
+    first = next((n for n, part in enumerate(parts) if has_wildcard(part)), len(parts))
+    return "/".join(parts[:first]), "/".join(parts[first:])
+
+
+def literal(path: str) -> str:
+    """Return the pattern that matches PATH alone."""
+    return re.sub(r"([*?\[\\])", r"\\\1", path)
+
+
 def compile_pattern(pattern: str, *, double_star: bool = False) -> Pattern:
     """Translate PATTERN; `*` and `?` do not match a slash. Raises ValueError if malformed."""
     if len(pattern) > LONGEST:

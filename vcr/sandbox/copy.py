@@ -13,7 +13,7 @@ from typing import Literal
 
 from vcr.formats.chmod import changed_mode, octal_mode
 from vcr.formats.failure import Failure
-from vcr.formats.match import compile_pattern, has_wildcard
+from vcr.formats.match import compile_pattern, fixed_part, has_wildcard, literal
 from vcr.formats.packed import Damaged, uncompressed
 from vcr.formats.tar import entries, is_archive, place, refuse_device, refuse_whiteout
 from vcr.formats.tree import (
@@ -156,6 +156,12 @@ class Copy:
                 raise Failure(f"{pattern} is not in the stage it is copied from")
             yield name
             return
+        above, rest = fixed_part(name)
+        if above and not self.spec.parents:
+            real = stage.resolve(above)
+            if real not in stage:
+                raise Failure(f"/{above} is not in the stage it is copied from")
+            name = f"{literal(real)}/{rest}" if real else rest
         regex = compile_pattern(name, double_star=self.spec.parents)
         yield from (path for path, _ in stage.walk() if regex.match(path))
 
