@@ -18,6 +18,7 @@ from vcr.engines.container.bundle import Bind, runtime_config
 from vcr.engines.container.docker import DockerMachine
 from vcr.engines.container.layers import merge, remove_tree, unpack
 from vcr.engines.container.machine import Additions, ContainerMachine, merged_env
+from vcr.engines.container.output import spawn_into
 from vcr.engines.container.pasta import id_map, pasta_argv
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.registry import load_machine
@@ -25,7 +26,7 @@ from vcr.engines.relay import Relay, listen
 from vcr.errors import UsageError
 from vcr.formats.oci import Layout
 from vcr.formats.tar import write
-from vcr.formats.tree import Node, directory, text_file
+from vcr.formats.tree import Node, Tree, directory, text_file
 from vcr.formats.users import Account
 from vcr.model.project import load_project
 from vcr.runtime.watch import Changes, Filter
@@ -37,7 +38,9 @@ CONFIG = {"Cmd": ["/app"], "Env": ["A=1"], "WorkingDir": "/w", "Volumes": {"/dat
 
 
 def config_for(account: Account, *, rootless: bool, binds: tuple[Bind, ...] = ()) -> dict[str, Any]:
-    wanted = service(CONFIG, account, writable=False)
+    tree = Tree()
+    tree.put("data", Node("dir", 0o750, 1, 2))
+    wanted = service(CONFIG, account, tree, writable=False)
     return runtime_config(wanted, Path("/r"), binds, rootless=rootless)
 
 
@@ -59,6 +62,8 @@ def test_without_root_the_one_user_there_is_becomes_the_apps() -> None:
     assert config["linux"]["uidMappings"] == [{"containerID": 33, "hostID": 0, "size": 1}]
     assert config["linux"]["gidMappings"] == [{"containerID": 44, "hostID": 0, "size": 1}]
     assert config["process"]["user"]["additionalGids"] == []
+    (data,) = (row for row in config["mounts"] if row["destination"] == "/data")
+    assert data["options"][2:] == ["tmpcopyup", "mode=750", "uid=33", "gid=44"]
 
 
 def test_the_network_is_the_one_around_and_mounts_are_in_order() -> None:
@@ -126,7 +131,7 @@ def test_docker_is_told_the_same(tmp_path: Path) -> None:
     argv = machine.run_argv("n", [Forward("127.0.0.1", 8080, 80)], Path("/s"))
     assert " ".join(argv) == (
         "docker run --rm --name n --env-file /s/env --no-healthcheck "
-        "--security-opt no-new-privileges --read-only --tmpfs /data --tmpfs /run --tmpfs /tmp "
+        "--security-opt no-new-privileges --read-only --tmpfs /run --tmpfs /tmp "
         '-p 127.0.0.1:8080:80 --mount "type=bind","source=/h","target=/x","readonly" '
         '--mount "type=bind","source=/s/door","target=/run/vcr","readonly" '
         "vcr.local/app:abababababababababababababababab"
@@ -407,3 +412,15 @@ def test_what_matters_of_a_project(tmp_path: Path) -> None:
     assert not filtered.decides(context / "a")
     (context / ".dockerignore").write_text("[\n")
     assert filtered.matters(context / "x.log")  # the build says what is wrong with it
+
+
+# --- what it prints
+
+
+def test_an_app_that_opens_its_output_again_does_not_truncate_the_log(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("before\n")
+    script = "echo one; echo two > /dev/stdout; echo three | tee /dev/stderr > /dev/null; exit 3"
+    child, copier = spawn_into(tmp_path / "log", ["sh", "-c", script])
+    assert child.wait() == 3
+    copier.join(5)
+    assert (tmp_path / "log").read_text() == "before\none\ntwo\nthree\n"

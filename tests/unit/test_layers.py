@@ -175,6 +175,6 @@ def test_the_machine_gets_no_device_of_an_image(tmp_path: Path) -> None:
     nodes.append(("y", Node("block", 0o666, device=(254, 0))))
     write(tmp_path / "layer.tar", nodes, 0)
     layout.finish([layout.add_image([tmp_path / "layer.tar"], {}, "amd64", 0).to_json()])
-    tree = rootfs._app_tree(layout, {}, tmp_path / "scratch")
+    tree = rootfs._app_tree(layout, tmp_path / "scratch")
     assert {"dev", "x"} <= set(tree.nodes)
     assert all(node.kind not in {"char", "block"} for node in tree.nodes.values())

@@ -14,7 +14,7 @@ from vcr.formats.kernel_modules import load_modules
 from vcr.formats.tree import Content, Node, Tree, directory, text_file
 from vcr.formats.users import Account
 from vcr.sandbox import kernel, rootfs
-from vcr.sandbox.linuxkit import ROOT_CAPABILITIES, command_of, service
+from vcr.sandbox.linuxkit import ROOT_CAPABILITIES, command_of, mounts, service
 
 # --- cpio
 
@@ -120,7 +120,7 @@ CONFIG: dict[str, Any] = {
 
 
 def test_a_service_is_what_the_image_says() -> None:
-    made = service(CONFIG, Account(10, 20, (30,), "/home/app"), writable=False)
+    made = service(CONFIG, Account(10, 20, (30,), "/home/app"), Tree(), writable=False)
     assert made["command"] == ["/bin/app", "--serve"]
     assert made["env"] == ["PATH=/bin", "HOME=/home/app"]
     assert (made["uid"], made["gid"], made["additionalGids"]) == (10, 20, [30])
@@ -128,11 +128,33 @@ def test_a_service_is_what_the_image_says() -> None:
     assert made["readonly"] is True
     assert made["noNewPrivileges"] is True
     assert made["capabilities"] == []
-    assert [path.partition(":")[0] for path in made["tmpfs"]] == ["/data", "/run", "/tmp"]
+    anybodys = [row["destination"] for row in made["mounts"] if "mode=1777" in row["options"]]
+    assert anybodys == ["/dev/shm", "/data", "/run", "/tmp"]
+
+
+def test_the_file_systems_of_the_runtime_specification_are_mounted() -> None:
+    made = service(CONFIG, Account(0, 0), Tree(), writable=False)
+    kinds = {row["destination"]: row["type"] for row in made["mounts"]}
+    default = {"/proc": "proc", "/sys": "sysfs", "/dev/pts": "devpts", "/dev/shm": "tmpfs"}
+    assert kinds.items() >= default.items()
+    assert kinds["/dev/mqueue"] == "mqueue"
+    names = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+    assert names <= {target for target, kind in kinds.items() if kind == "bind"}
+
+
+def test_a_volume_begins_with_what_the_image_has_there() -> None:
+    tree = Tree()
+    tree.put("data", Node("link", 0o777, target="srv/data"))
+    tree.put("srv/data", Node("dir", 0o2750, 999, 998))
+    tree.put("tmp", Node("dir", 0o1777))
+    rows = {row["destination"]: row["options"] for row in mounts(CONFIG, tree)}
+    assert rows["/data"] == ["nosuid", "nodev", "tmpcopyup", "mode=2750", "uid=999", "gid=998"]
+    assert rows["/tmp"] == ["nosuid", "nodev", "tmpcopyup", "mode=1777", "uid=0", "gid=0"]
+    assert rows["/run"] == ["nosuid", "nodev", "mode=1777"]
 
 
 def test_root_has_few_capabilities_and_home_is_kept() -> None:
-    made = service({**CONFIG, "Env": ["HOME=/x"]}, Account(0, 0), writable=True)
+    made = service({**CONFIG, "Env": ["HOME=/x"]}, Account(0, 0), Tree(), writable=True)
     assert made["capabilities"] == ROOT_CAPABILITIES
     assert not {"CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_NET_RAW"} & set(ROOT_CAPABILITIES)
     assert made["env"] == ["HOME=/x"]

@@ -1,14 +1,19 @@
 """The linuxkit configuration of a machine: our init and the app as its one service.
 
-linuxkit reads images from a cache directory, an OCI layout; we write it, so that
-nothing is pulled. https://github.com/linuxkit/linuxkit/blob/v1.8.2/docs/yaml.md
+The service is the one definition of an app's container, which the profile dev reads, too:
+user, environment, capabilities, and what is mounted.
+
+linuxkit reads images from a cache directory, an OCI layout; we write it, so that nothing is
+pulled. https://github.com/linuxkit/linuxkit/blob/v1.8.2/docs/yaml.md
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from vcr.formats.failure import Failure
 from vcr.formats.oci import INDEX, Descriptor, Layout, canonical, platform
+from vcr.formats.tree import Tree
 from vcr.formats.users import Account
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -33,15 +38,39 @@ MASKED = [
 READ_ONLY = [
     "/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
 ]  # fmt: skip
+# The file systems that the OCI runtime specification names, with Docker's options; a user
+# namespace may not give tty's group (5).
+# https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config-linux.md#default-filesystems
+SYSTEM_MOUNTS = (
+    ("/proc", "proc", ("nosuid", "nodev", "noexec", "relatime")),
+    ("/dev", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k")),
+    ("/dev/pts", "devpts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620")),
+    ("/dev/shm", "tmpfs", ("nosuid", "nodev", "noexec", "mode=1777", "size=65536k")),  # noqa: S108
+    ("/dev/mqueue", "mqueue", ("nosuid", "nodev", "noexec")),
+    ("/sys", "sysfs", ("nosuid", "nodev", "noexec", "ro")),
+)
 TMPFS = ("/run", "/tmp")  # noqa: S108 -- inside the app's container
+COPY_UP = "tmpcopyup"  # crun(1): a tmpfs begins with what the image has there
+HOST_NAME = "vcr"
+# As Docker writes it; the app's own name leads to the app.
+HOSTS = f"""127.0.0.1\tlocalhost {HOST_NAME}
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+ff00::0\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+"""
+NAME_FILES = ("hosts", "hostname")  # below /etc, of the container itself as in Docker
 # The app's door, of guest/agent/door.go: a directory, so that it outlives the agent, and a
 # program that asks there. Read-only, so that nobody inside puts something else in its place.
 DOOR = "/run/vcr"  # in the app's container
 DOOR_SOCKET, AWAKE = "attest.sock", "awake"
-DOOR_BINDS = [
-    f"/run/vcr/door:{DOOR}:ro",
-    f"/etc/vcr/vcr-attest:{DOOR}/vcr-attest:ro",
-]
+MACHINE_BINDS = (
+    ("/etc/resolv.conf", "/etc/resolv.conf", "ro"),
+    *((f"/run/vcr/{name}", f"/etc/{name}", "rw") for name in NAME_FILES),
+    ("/run/vcr/door", DOOR, "ro"),
+    ("/etc/vcr/vcr-attest", f"{DOOR}/vcr-attest", "ro"),
+)
 
 
 def command_of(config: dict[str, Any]) -> list[str]:
@@ -61,8 +90,34 @@ def writable_paths(config: dict[str, Any]) -> list[str]:
     return sorted({*TMPFS, *(config.get("Volumes") or {})})
 
 
-def service(config: dict[str, Any], account: Account, *, writable: bool) -> dict[str, Any]:
-    """Return the app's service for an OCI image CONFIG run as ACCOUNT."""
+def mount(target: str, kind: str, options: Iterable[str], source: str = "") -> dict[str, Any]:
+    """Return a mount as the OCI runtime specification has it."""
+    row = {"destination": target, "type": kind, "source": source or kind}
+    return {**row, "options": list(options)}
+
+
+def mounts(config: dict[str, Any], tree: Tree) -> list[dict[str, Any]]:
+    """Return what is mounted into a container of an image, whatever it runs in.
+
+    CONFIG is the image's, TREE has at least its directories and links. /run, /tmp and volumes
+    begin with the content, the owner and the mode that the image has there; where it has
+    nothing, anybody may write.
+    """
+    rows = [mount(*row) for row in SYSTEM_MOUNTS]
+    for path in writable_paths(config):
+        node = tree.get(tree.resolve(path.strip("/")))
+        options = ["mode=1777"]
+        if node is not None and node.kind == "dir":
+            options = [COPY_UP, f"mode={node.mode:o}", f"uid={node.uid}", f"gid={node.gid}"]
+        rows.append(mount(path, "tmpfs", ["nosuid", "nodev", *options]))
+    return rows
+
+
+def service(
+    config: dict[str, Any], account: Account, tree: Tree, *, writable: bool
+) -> dict[str, Any]:
+    """Return the app's service for an OCI image CONFIG run as ACCOUNT; TREE as `mounts` has it."""
+    binds = (mount(to, "bind", [mode, "rbind"], source) for source, to, mode in MACHINE_BINDS)
     environment = list(config.get("Env") or [])
     if not any(entry.startswith("HOME=") for entry in environment):
         environment.append(f"HOME={account.home}")
@@ -79,8 +134,7 @@ def service(config: dict[str, Any], account: Account, *, writable: bool) -> dict
         "readonly": not writable,
         "noNewPrivileges": True,
         "capabilities": ROOT_CAPABILITIES if account.uid == 0 else [],
-        "binds": ["/etc/resolv.conf:/etc/resolv.conf:ro", *DOOR_BINDS],
-        "tmpfs": [f"{path}:mode=1777" for path in writable_paths(config)],
+        "mounts": [*mounts(config, tree), *binds],
         "rlimits": ["nofile,1024,524288"],
         "maskedPaths": MASKED,
         "readonlyPaths": READ_ONLY,

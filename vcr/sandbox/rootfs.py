@@ -18,16 +18,22 @@ from vcr.formats.tar import entries, place, write
 from vcr.formats.tree import Content, Node, Tree, directory, text_file
 from vcr.formats.users import find_account
 from vcr.sandbox.linuxkit import (
+    APP,
     APP_IMAGE,
+    DOOR,
+    HOST_NAME,
+    HOSTS,
     INIT_IMAGE,
+    NAME_FILES,
     add_to_cache,
     configuration,
     service,
-    writable_paths,
 )
 
 ROOT_TAR = "root.tar"
-MOUNT_POINTS = ("dev", "proc", "sys")
+MADE_LATER = ("dev/", f"{DOOR.strip('/')}")  # in what is mounted above
+FILES = ("etc/resolv.conf", *(f"etc/{name}" for name in NAME_FILES))
+APP_ROOTS = ("rootfs", "lower")  # where linuxkit lays the app's file system
 # What crun and its libraries need of their packages; the rest is documentation.
 INIT_KEEPS = ("usr/bin/", "usr/lib/", "usr/lib64/", "bin", "lib", "sbin", "usr/sbin")
 # Without ACPI there is no power to switch off: QEMU ends a machine that resets itself.
@@ -97,8 +103,10 @@ def finish(specification: str, out: str) -> None:
 def _prepare(job: Job, out: Path, scratch: Path) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     config = job.config
-    app = _app_tree(Layout(job.layout), config, scratch)
+    app = _app_tree(Layout(job.layout), scratch)
     account = find_account(app, config.get("User", ""))
+    app_service = service(config, account, app, writable=job.machine.writable)
+    _make_places(app, [row["destination"].strip("/") for row in app_service["mounts"]])
     init = _init_tree(job, scratch)
     cache = Layout(out / "cache")
     manifests: list[dict[str, Any]] = []
@@ -107,28 +115,29 @@ def _prepare(job: Job, out: Path, scratch: Path) -> None:
         write(layer, tree.walk(), job.epoch)
         manifests.append(add_to_cache(cache, name, layer, job.arch, job.epoch))
     cache.finish(manifests)
-    app_service = service(config, account, writable=job.machine.writable)
     (out / "linuxkit.yml").write_bytes(configuration(app_service))
 
 
-def _app_tree(layout: Layout, config: dict[str, Any], scratch: Path) -> Tree:
-    """Return the app's file system with a place for everything that is mounted into it.
+def _app_tree(layout: Layout, scratch: Path) -> Tree:
+    """Return the app's file system, without its devices.
 
-    Devices that the image has stay behind: they would be the machine's, and crun, which makes
-    those that an app gets, takes `nodev` off a root that it makes read-only.
+    They would be the machine's, and crun, which makes those that an app gets, takes `nodev` off
+    a root that it makes read-only.
     """
     index = json.loads((layout.root / "index.json").read_bytes())
     tree = layout.flatten(index["manifests"][0]["digest"], scratch)
     for path, node in list(tree.nodes.items()):
         if node.kind in {"char", "block"}:
             del tree.nodes[path]
-    for path in (*MOUNT_POINTS, *(p.strip("/") for p in writable_paths(config))):
-        if tree.resolve(path) not in tree:
-            tree.put(tree.locate(path), directory())
-    resolv = tree.resolve("etc/resolv.conf")
-    if resolv not in tree:
-        tree.put(resolv, text_file(""))
     return tree
+
+
+def _make_places(tree: Tree, targets: list[str]) -> None:
+    """Give TREE, which will be read-only, a place for everything that is mounted into it."""
+    for path in targets:
+        at = tree.resolve(path)
+        if at not in tree and not path.startswith(MADE_LATER):
+            tree.put(tree.locate(path), text_file("") if path in FILES else directory())
 
 
 def _init_tree(job: Job, scratch: Path) -> Tree:
@@ -151,6 +160,8 @@ def _init_tree(job: Job, scratch: Path) -> Tree:
     for name, script in sorted(job.scripts.items()):
         more = "" if job.machine.powers_off or name != "lib" else RESET
         tree.put(f"etc/vcr/{name}", text_file(script.read_text() + more, 0o755))
+    tree.put("etc/vcr/hosts", text_file(HOSTS))
+    tree.put("etc/vcr/hostname", text_file(f"{HOST_NAME}\n"))
     agent = Content.of_file(job.agent)
     tree.put("etc/vcr/agent", Node("file", 0o755, content=agent))
     asker = Content.of_file(job.asker)
@@ -183,6 +194,10 @@ def _finish(job: Finish, out: Path) -> None:
         if old is None or old.kind != "dir":
             place(tree, name, node, job.tar.name)
     tree.remove("boot")
+    for place_of_app in (f"containers/services/{APP}/{name}" for name in APP_ROOTS):
+        hostname = f"{place_of_app}/etc/hostname"
+        if f"{place_of_app}/etc" in tree and hostname not in tree:
+            tree.put(hostname, text_file(""))  # linuxkit leaves it out
     out.mkdir(parents=True)
     write(out / ROOT_TAR, tree.walk(), job.epoch)
     write_rungs(out, [rung_of_file("rootfs", out, ROOT_TAR)])

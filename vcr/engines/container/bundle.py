@@ -11,15 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What linuxkit mounts into every container; a user namespace may not give tty's group (5).
-SYSTEM_MOUNTS = (
-    ("/proc", "proc", ("nosuid", "nodev", "noexec", "relatime")),
-    ("/dev", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k")),
-    ("/dev/pts", "devpts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620")),
-    ("/dev/shm", "tmpfs", ("nosuid", "nodev", "noexec", "mode=1777", "size=65536k")),  # noqa: S108
-    ("/dev/mqueue", "mqueue", ("nosuid", "nodev", "noexec")),
-    ("/sys", "sysfs", ("nosuid", "nodev", "noexec", "ro")),
-)
+from vcr.sandbox.linuxkit import HOST_NAME
+
 CAPABILITY_SETS = ("bounding", "effective", "permitted")
 
 
@@ -80,23 +73,26 @@ def runtime_config(
             "noNewPrivileges": service["noNewPrivileges"],
         },
         "root": {"path": str(root), "readonly": service["readonly"]},
-        "hostname": "vcr",
+        "hostname": HOST_NAME,
         "mounts": [
-            *(_mount(*row) for row in SYSTEM_MOUNTS),
-            *(_tmpfs(text) for text in service["tmpfs"]),
+            *(_owned(row, uid, gid) if rootless else row for row in _sorted(service["mounts"])),
             *(bind.to_mount() for bind in binds),
         ],
         "linux": linux,
     }
 
 
-def _mount(target: str, kind: str, options: tuple[str, ...]) -> dict[str, Any]:
-    return {"destination": target, "type": kind, "source": kind, "options": list(options)}
+def _sorted(mounts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return MOUNTS as linuxkit has them in order, without what the machine shows of itself."""
+    kept = (row for row in mounts if row["type"] != "bind")
+    return sorted(kept, key=lambda row: str(row["destination"]))
 
 
-def _tmpfs(text: str) -> dict[str, Any]:
-    target, _, options = text.partition(":")
-    return _mount(target, "tmpfs", ("nosuid", "nodev", options))
+def _owned(mount: dict[str, Any], uid: int, gid: int) -> dict[str, Any]:
+    """Return MOUNT for a user namespace that has no users but UID and GID."""
+    given = {"uid": f"uid={uid}", "gid": f"gid={gid}"}
+    options = [given.get(option.partition("=")[0], option) for option in mount["options"]]
+    return {**mount, "options": options}
 
 
 def _limit(text: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from vcr.engines.python_child import python_child
 from vcr.errors import HostError, UsageError
 from vcr.formats.job import as_record
 from vcr.model.health import CommandProbe, HealthCheck
-from vcr.sandbox.linuxkit import writable_paths
+from vcr.sandbox.linuxkit import TMPFS
 
 ARCHIVE = "image.tar"
 
@@ -89,14 +89,13 @@ class DockerMachine:
 
     def run_argv(self, name: str, forwards: Sequence[Forward], scratch: Path) -> list[str]:
         """Return the argv of the program; SCRATCH has what `prepare` made."""
-        config = self.container.config
         binds = [*self.container.binds(), door_bind(scratch)]
         return [
             *(self.program, "run", "--rm", "--name", name, "--env-file", str(scratch / "env")),
             "--no-healthcheck",  # vcr asks itself
             *("--security-opt", "no-new-privileges"),
             *(() if self.container.writable else ("--read-only",)),
-            *(word for path in writable_paths(config) for word in ("--tmpfs", path)),
+            *(word for path in TMPFS for word in ("--tmpfs", path)),
             *(word for f in forwards for word in ("-p", f"{f.address}:{f.host}:{f.guest}")),
             *(word for bind in binds for word in ("--mount", bind.to_option())),
             self.reference,

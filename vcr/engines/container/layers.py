@@ -47,6 +47,14 @@ def unpack(layout: Layout, store: Path, *, own: bool) -> tuple[Path, ...]:
     return tuple(found)
 
 
+def directories(layers: Sequence[Path]) -> Tree:
+    """Return directories and links, with their owners, of the image that `unpack` made LAYERS of.
+
+    Raises OSError.
+    """
+    return _read_skeleton(layers[-1].parent / SKELETON) if layers else Tree()
+
+
 def merge(layers: Iterable[Path], target: Path) -> None:
     """Copy LAYERS, bottom first, over one another into the directory TARGET."""
     target.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from vcr.engines.container.bundle import Bind, runtime_config
 from vcr.engines.container.door import door_bind, lay_out_door
-from vcr.engines.container.layers import remove_tree, unpack
+from vcr.engines.container.layers import directories, remove_tree, unpack
 from vcr.engines.container.pasta import DNS_ADDRESS
 from vcr.engines.container.services import Neighbour, Service, hosts
 from vcr.engines.machine import Channels, Forward, read_vm
@@ -28,7 +28,7 @@ from vcr.formats.oci import Layout
 from vcr.formats.tree import Tree, text_file
 from vcr.formats.users import Account, find_account
 from vcr.model.health import CommandProbe, HealthCheck
-from vcr.sandbox.linuxkit import service
+from vcr.sandbox.linuxkit import HOST_NAME, NAME_FILES, service
 
 LIVE_LABEL = "vcr.dev.mount"  # of an image: where its source directory is shown, read-only
 MAX_ACCOUNTS = 16 << 20  # bytes of an image's /etc/passwd
@@ -113,9 +113,10 @@ class ContainerMachine:
         scratch.mkdir(parents=True, mode=0o700)
         lay_out_door(scratch)
         shared = [door_bind(scratch)]
-        if self.additions.services:
-            (scratch / "hosts").write_text(hosts(self.additions.services))
-            shared.append(Bind(scratch / "hosts", "/etc/hosts", read_only=True))
+        names = {"hosts": hosts(self.additions.services), "hostname": f"{HOST_NAME}\n"}
+        for name in NAME_FILES:
+            (scratch / name).write_text(names[name])
+            shared.append(Bind(scratch / name, f"/etc/{name}"))
         self._lay_out(scratch, channels.layers, shared)
         for each, machine in self.services:
             place = each.scratch(channels)
@@ -136,7 +137,7 @@ class ContainerMachine:
         try:
             layers = unpack(Layout(self.layout), store, own=not rootless)
             account = find_account(_accounts(layers), self.config.get("User", ""))
-            settings = service(self.config, account, writable=self.writable)
+            settings = service(self.config, account, directories(layers), writable=self.writable)
             make_volumes(volumes, None if rootless else account)
         except Failure as failure:
             report = failure.report

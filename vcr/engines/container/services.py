@@ -17,10 +17,12 @@ from typing import Any
 from vcr import process
 from vcr.agent.deadline import http_status, last_output
 from vcr.engines.container.bundle import Bind
+from vcr.engines.container.output import spawn_into
 from vcr.engines.logs import last_lines
 from vcr.engines.machine import Channels
 from vcr.errors import ExitCode, VcrError
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
+from vcr.sandbox.linuxkit import HOSTS
 
 PLACE = "services"  # in the scratch directory
 PROBE_SECONDS = 5.0  # that one question for its health may take
@@ -52,8 +54,8 @@ def log_of(channels: Channels, name: str) -> Path:
 
 def hosts(services: Iterable[Service]) -> str:
     """Return the file /etc/hosts of an app and its SERVICES, which share a loopback."""
-    names = "".join(f"127.0.0.1 {service.name}\n" for service in services)
-    return f"127.0.0.1 localhost vcr\n{names}"
+    names = "".join(f"127.0.0.1\t{service.name}\n" for service in services)
+    return f"{HOSTS}{names}"
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,9 @@ class Neighbour:
 
     def start(self, crun: Path) -> process.Child:
         """Start its container; the root is mounted."""
-        with Path(self.log).open("ab") as log:
-            bundle = Path(self.scratch, "bundle")
-            argv = self.crun(crun, "run", "--bundle", bundle, self.name)
-            return process.spawn(argv, output=log, die_with_parent=True)
+        bundle = Path(self.scratch, "bundle")
+        argv = self.crun(crun, "run", "--bundle", bundle, self.name)
+        return spawn_into(Path(self.log), argv)[0]
 
     def crun(self, crun: Path, *words: str | Path) -> list[str | Path]:
         """Return the argv of CRUN for its container."""

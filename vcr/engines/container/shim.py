@@ -31,11 +31,13 @@ from vcr.engines.container.namespaces import (
     report,
     trying,
 )
+from vcr.engines.container.output import spawn_into
 from vcr.engines.container.pasta import Outside, has_tun, wait_for_route
 from vcr.engines.container.services import STOP_SECONDS, Neighbour, heeds
 from vcr.engines.relay import Relay, listen
 
 APP = "app"
+LAST_WORDS_SECONDS = 5.0  # that writing the log may take after the app's end
 INNER = "inner"  # file in the scratch directory: process ID of what is inside the namespaces
 
 
@@ -116,18 +118,16 @@ class Shim:
             self.say(f"service {service.name}: healthy")
         self.say(f"root {mount_layers(self.scratch)}")
         serve_door(door)
-        with self.log.open("ab") as log:
-            app = process.spawn(
-                self._crun("run", "--bundle", self.scratch / "bundle", APP),
-                output=log,
-                die_with_parent=True,
-            )
+        run = self._crun("run", "--bundle", self.scratch / "bundle", APP)
+        app, copier = spawn_into(self.log, run)
         self.say("start app")
         (self.scratch / "started").touch()
         for listener, (_, _, guest) in zip(listeners, self.forwards, strict=True):
             Relay(listener, lambda port=guest: socket.create_connection(("127.0.0.1", port), 5.0))  # type: ignore[misc]
         Answers(self._crun("exec", APP), self.health, self._stop).serve(asked)
-        self.say(f"exit app rc={app.wait()}")
+        code = app.wait()
+        copier.join(LAST_WORDS_SECONDS)
+        self.say(f"exit app rc={code}")
         self._stop_services(STOP_SECONDS)
 
     def _crun(self, *words: str | Path) -> list[str | Path]:
