@@ -26,7 +26,7 @@ WITHIN = frozenset(
     {"attest", "build", "cache", "cat", "cp", "exec", "explain", "export", "graph", "inspect",
      "lock", "logs", "ps", "report", "verify"}
 )  # fmt: skip
-ALONE = frozenset({"-i", "-t", "-it", "--debug", "--follow", "--nbd", "--service"})
+ALONE = frozenset({"-i", "-t", "-it", "--debug", "--follow", "--nbd", "--provider", "--service"})
 
 
 @dataclass
