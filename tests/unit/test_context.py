@@ -109,3 +109,18 @@ def test_pipes_are_refused_and_sockets_skipped(root: Path) -> None:
 def test_a_name_that_is_not_utf8_is_refused(root: Path) -> None:
     (Path(os.fsdecode(os.fsencode(root) + b"/lib/\xff"))).write_text("")
     assert "is not UTF-8" in mistake(root, "lib").what
+
+
+def test_a_link_that_is_ignored_leads_nowhere(root: Path) -> None:
+    (root / "data/l").symlink_to("/app.py")
+    assert "data/l is excluded" in mistake(root, "data/l", "data").what
+
+
+def test_with_parents_a_link_is_a_link(root: Path) -> None:
+    (root / "data/l").symlink_to("nowhere")
+    context = Context(root, Ignore.parse(""))
+    for pattern in ("data/l", "**/l"):
+        (source,) = context.select(pattern, AT, parents=True)
+        assert (source.path, source.files) == ("data/l", ("data/l",))
+    with pytest.raises(UsageError, match="data/missing is not in the build context"):
+        context.select("data/missing", AT, parents=True)

@@ -250,3 +250,10 @@ def test_files_of_vcr_are_in_an_image_only_when_they_are_named(
         assert isinstance(copy, Copy)
         files = [file for source in copy.sources for file in source.files]  # type: ignore[union-attr]
         assert files == found[context]
+
+
+def test_a_command_may_be_bare(tmp_path: Path) -> None:
+    made = config(tmp_path, "CMD\nENTRYPOINT")
+    assert made["Cmd"] == made["Entrypoint"] == ["/bin/sh", "-c", ""]
+    (run,) = runs(tmp_path, "RUN")
+    assert run.argv == ("/bin/sh", "-c", "")

@@ -194,11 +194,6 @@ def test_copy_is_planned_with_its_files(plan: Planner) -> None:
     assert isinstance(made.layers["0.1.workdir"], Workdir)
 
 
-def test_several_sources_need_a_directory(plan: Planner) -> None:
-    with pytest.raises(UsageError, match="must be a directory"):
-        plan("FROM deb\nCOPY app.py data /d\n")
-
-
 def test_urls_are_closed_by_checksum_or_lock(plan: Planner) -> None:
     digest = "b" * 64
     made = plan(

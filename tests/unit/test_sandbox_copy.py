@@ -165,6 +165,7 @@ def test_several_files_do_not_become_one(copy: Runner) -> None:
     """BuildKit keeps the last of `COPY *.py /new` and loses the others without a word."""
     with pytest.raises(Failure, match="several files would be /new"):
         copy("app.py", "dir/a.txt", "/new")
+    assert "new" in copy("app.py", "app.py", "/new").written, "the same one twice"
     assert {"srv/app.py", "srv/a.txt"} <= copy("app.py", "dir/a.txt", "/srv").written
 
 
@@ -328,6 +329,7 @@ def test_from_a_stage_wildcards(lower: Tree, stage: Tree) -> None:
         from_stage(lower, stage, "/miss/*", "/m/")
     stage.put("to-out", Node("link", target="out"))
     assert from_stage(lower, stage, "/to-out/o*", "/k/").written == {"k", "k/one"}
+    stage.put("out/three", Node("file", content=Content.of_bytes(b"3")))
     with pytest.raises(Failure, match="several files would be /file"):
         from_stage(lower, stage, "/out/*", "/file")
 

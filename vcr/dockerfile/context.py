@@ -46,25 +46,26 @@ class Context:
         return [entry for entry in self.entries if entry not in self.own]
 
     def select(
-        self, pattern: str, at: Position, *, double_star: bool = False
+        self, pattern: str, at: Position, *, parents: bool = False
     ) -> tuple[ContextSource, ...]:
         """Return what PATTERN names, one source a match; raises UsageError.
 
-        A pattern with a wildcard may match nothing: `COPY package.json yarn.lock* ./`. `**`
-        is any number of directories if DOUBLE_STAR.
+        A pattern with a wildcard may match nothing: `COPY package.json yarn.lock* ./`. With
+        PARENTS, `**` is any number of directories, and links are not followed.
         """
         path = self._inside(pattern, at)
         if not has_wildcard(path):
-            return (self._source(path, at),)
+            return (self._kept(path, at) if parents else self._source(path, at),)
         above, rest = fixed_part(path)
-        if above and not double_star:
+        if above and not parents:
             real = self._source(above, at).path
             path = f"{literal(real)}/{rest}" if real != "." else rest
         try:
-            regex = compile_pattern(path, double_star=double_star)
+            regex = compile_pattern(path, double_star=parents)
         except ValueError as error:
             raise mistake(at, str(error)) from None
-        return tuple(self._source(name, at) for name in self._others if regex.match(name))
+        source = self._kept if parents else self._source
+        return tuple(source(name, at) for name in self._others if regex.match(name))
 
     def entry(self, path: str, at: Position) -> ContextSource:
         """Return what is at PATH, in which no character is a wildcard; raises UsageError."""
@@ -93,12 +94,25 @@ class Context:
         if real == ".":
             everything = ContextSource(".", "", tuple(self._others), links=links)
             return self._checked(everything, at)
-        kind = self.entries.get(real)
-        if kind is None:
-            raise self._missing(path, real, at)
-        inside = (entry for entry in self._others if entry.startswith(f"{real}/"))
-        files = (real, *inside) if kind == "dir" else (real,)
-        return self._checked(ContextSource(real, name, files, links=links), at)
+        for needed in (*links, real):
+            if needed not in self.entries:
+                raise self._missing(path, needed, at)
+        return self._checked(ContextSource(real, name, self._with_content(real), links=links), at)
+
+    def _kept(self, path: str, at: Position) -> ContextSource:
+        """Return what is at PATH itself, a link as a link; raises UsageError."""
+        if path == ".":
+            return self._source(path, at)
+        if path not in self.entries:
+            raise self._missing(path, path, at)
+        return self._checked(
+            ContextSource(path, posixpath.basename(path), self._with_content(path)), at
+        )
+
+    def _with_content(self, path: str) -> tuple[str, ...]:
+        if self.entries[path] != "dir":
+            return (path,)
+        return (path, *(entry for entry in self._others if entry.startswith(f"{path}/")))
 
     def _resolve(self, path: str, at: Position) -> tuple[str, tuple[str, ...]]:
         """Follow links in PATH and at its end; return where it leads, and the links.

@@ -33,6 +33,7 @@ FLAGS: dict[str, frozenset[str]] = {
     "VOLUME": frozenset(),
     "WORKDIR": frozenset(),
 }
+BARE = frozenset({"CMD", "ENTRYPOINT", "RUN"})  # without anything: the shell, with no command
 SCRATCH = "scratch"
 MAX_INSTRUCTIONS = 5000
 REPEATABLE = frozenset({"exclude", "mount", "device"})
@@ -209,7 +210,7 @@ def parse_instruction(line: LogicalLine, escape: str) -> Instruction:
     flags, offset = _flags(line, keyword, match.end(), escape)
     rest = line.text[offset:]
     instruction = Instruction(keyword, line, flags, rest, offset, escape)
-    if not rest and not (keyword == "RUN" and line.heredocs):
+    if not rest and keyword not in BARE:
         raise mistake(line.position(offset), f"{keyword} needs an argument")
     return instruction
 

@@ -41,7 +41,7 @@ class Copier:
                 sources.append(InlineSource(doc.name, content))
             else:
                 sources += self._source(state, instruction, at, state.expand(word, at))
-        self._check(instruction, len(sources_text), sources, dest)
+        self._check(instruction, sources, dest)
         return Copy(
             sources=tuple(sources),
             dest=dest,
@@ -58,15 +58,8 @@ class Copier:
             origin=instruction.at.origin,
         )
 
-    def _check(
-        self, instruction: Instruction, named: int, sources: list[Source], dest: str
-    ) -> None:
-        """Raise UsageError when SOURCES, of which NAMED are written, cannot all be in DEST."""
-        if named > 1 and not dest.endswith("/"):
-            raise instruction.mistake(
-                f"{instruction.keyword} has several sources, so {dest} must be a directory",
-                fix=f"write {dest}/",
-            )
+    def _check(self, instruction: Instruction, sources: list[Source], dest: str) -> None:
+        """Raise UsageError when one of SOURCES has no name to be in DEST."""
         unnamed = [s for s in sources if isinstance(s, UrlSource) and not s.name]
         if unnamed and dest.endswith("/"):
             raise instruction.mistake(
@@ -117,7 +110,7 @@ class Copier:
     def _with_parents(self, text: str, at: Position) -> list[Source]:
         """Return what TEXT matches, and what of its path is kept: all, or what is behind `/./`."""
         pivot = _pivot(text)
-        found = self.context.select(text, at, double_star=True)
+        found = self.context.select(text, at, parents=True)
         paths = (source.path.split("/") if source.path != "." else [] for source in found)
         return [replace(s, kept="/".join(p[pivot:])) for s, p in zip(found, paths, strict=True)]
 

@@ -119,12 +119,14 @@ class Copy:
     def from_stage(self, source: StageSource, stage: Tree) -> None:
         """Copy what a pattern matches in STAGE, another one; owners and modes are kept."""
         for path in list(self._matches(stage, source.pattern)):
-            node = stage.nodes[stage.resolve(path)]
+            # --parents does not follow a link, nothing else leaves one.
+            place = path if self.spec.parents and path in stage else stage.resolve(path)
+            node = stage.nodes[place]
             kept = "/".join(path.split("/")[source.pivot :])
             if self.spec.parents:
                 self._copy_parents(stage, path, kept)
             if node.kind == "dir":
-                self._copy_directory(stage, stage.resolve(path), kept)
+                self._copy_directory(stage, place, kept)
             else:
                 self._copy_file(node, posixpath.basename(path), kept)
 
@@ -176,15 +178,18 @@ class Copy:
             target = posixpath.join(dest, name)
         else:
             target = self.tree.resolve(dest)  # as BuildKit: a link there is written through
-            self._check_new(target)
+            self._check_new(target, node)
         self._put(target, node)
 
-    def _check_new(self, target: str) -> None:
-        """Raise Failure when TARGET was written by this copy: BuildKit keeps the last of them."""
-        if target in self.written:
+    def _check_new(self, target: str, node: Node) -> None:
+        """Raise Failure when this copy wrote another file than NODE to TARGET.
+
+        BuildKit keeps the last of them.
+        """
+        if target in self.written and self.tree.nodes[target].content != node.content:
             raise Failure(
                 f"several files would be {self.spec.dest}",
-                why="the wildcard matches more than one, and this is not a directory",
+                why="there is more than one, and this is not a directory",
                 fix=f"write {self.spec.dest}/",
             )
 
@@ -193,14 +198,14 @@ class Copy:
         dest = self.spec.dest.strip("/")
         if self.spec.parents:
             dest = _below(dest, kept)
-        self._make_directory(dest)
+        self.make_directory(dest)
         prefix = f"{root}/" if root else ""
         for path in source.below(root):
             relative = path[len(prefix) :]
             if not self._is_excluded(relative):
                 self._put(posixpath.join(dest, relative), source.nodes[path])
 
-    def _make_directory(self, dest: str) -> None:
+    def make_directory(self, dest: str) -> None:
         """Make DEST a directory, if there is none."""
         resolved = self.tree.resolve(dest)
         old = self.tree.get(resolved)
@@ -239,7 +244,7 @@ class Copy:
             return False
         dest = self.tree.resolve(self.spec.dest.strip("/"))
         self._made = directory(0o755, *(self.owner or (0, 0)))  # whatever --chmod says
-        self._make_directory(dest)
+        self.make_directory(dest)
         inside = self.tree.part(dest)
         written: list[str] = []
         for name, node in entries(plain):

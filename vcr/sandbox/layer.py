@@ -58,6 +58,8 @@ def _build(job: Job, out: Path, scratch: Path) -> None:
 def _copy(tree: Tree, spec: Spec, scratch: Path) -> set[str]:
     """Do COPY or ADD."""
     copy = Copy(tree, spec, scratch)
+    if spec.parents:
+        copy.make_directory(spec.dest.strip("/"))  # also for sources that match nothing
     for source in spec.sources:
         if isinstance(source, ContextSource):
             copy.from_context(source)
