@@ -24,6 +24,15 @@ def handled(numbers: Iterable[int], handle: Callable[[int, object], None]) -> It
             signal.signal(number, known)
 
 
+def notice_ends_of_children() -> None:
+    """Undo what whoever started this process may have set: that ends of children are not kept.
+
+    Then wait(2) finds no child, and Python takes 0 for its exit code: each program that fails
+    would have succeeded. Only in the main thread.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
 @contextmanager
 def passed_on(send: Callable[[int], None]) -> Iterator[None]:
     """SEND a child the signals to end that this process gets; at the second of a kind interrupt."""

@@ -40,6 +40,19 @@ def test_an_unknown_program_is_a_host_error() -> None:
         process.run(["no-such-program"])
 
 
+def test_a_failure_is_one_where_ends_of_children_were_ignored() -> None:
+    code = (
+        "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "from vcr import cli, process\n"
+        "try: cli.main(['--version'])\n"
+        "except SystemExit: pass\n"
+        "print(process.run(['false'], ok=None).returncode)"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([PYTHON, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "1"
+
+
 def test_a_timeout_ends_the_program() -> None:
     before = time.monotonic()
     with pytest.raises(VcrError, match=r"did not finish in 0\.2 seconds"):

@@ -20,6 +20,7 @@ from vcr.cli.context import App, Command, Group, global_options
 from vcr.errors import ExitCode, UsageError, VcrError
 from vcr.private import UMASK
 from vcr.settings import Settings
+from vcr.signals import notice_ends_of_children
 from vcr.ui import Ui
 
 # verb → its module under vcr.cli
@@ -132,6 +133,7 @@ def _interrupt(_signal: int, _frame: object) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run vcr and end the process with its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    notice_ends_of_children()
     os.umask(UMASK)
     settings = Settings.load()
     for stream in (sys.stdout, sys.stderr):

@@ -27,6 +27,7 @@ from vcr.errors import HostError, UsageError
 from vcr.formats.job import as_record
 from vcr.model.health import CommandProbe, HealthCheck
 from vcr.sandbox.linuxkit import TMPFS
+from vcr.signals import notice_ends_of_children
 
 ARCHIVE = "image.tar"
 
@@ -177,6 +178,7 @@ def main(text: str) -> None:
         (scratch / "started").touch()
         app.wait()
 
+    notice_ends_of_children()
     signal.signal(signal.SIGTERM, end)
     if death_signal():
         die_with_parent(signal.SIGTERM)  # killed at once it could not remove the container

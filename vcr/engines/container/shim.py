@@ -35,6 +35,7 @@ from vcr.engines.container.output import spawn_into
 from vcr.engines.container.pasta import Outside, has_tun, wait_for_route
 from vcr.engines.container.services import STOP_SECONDS, Neighbour, heeds
 from vcr.engines.relay import Relay, listen
+from vcr.signals import notice_ends_of_children
 
 APP = "app"
 LAST_WORDS_SECONDS = 5.0  # that writing the log may take after the app's end
@@ -173,6 +174,7 @@ def guarded(scratch: Path, work: Callable[[], None]) -> None:
 def main(text: str) -> None:
     """Run the container that the JSON TEXT is about."""
     shim = Shim.of(json.loads(text))
+    notice_ends_of_children()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     guarded(shim.scratch, shim.run)
