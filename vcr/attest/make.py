@@ -37,7 +37,7 @@ class Maker:
     def statement(self, kind: str, time: str | None = None) -> Statement:
         """Return the statement of KIND, said to be made at TIME; raises UsageError, VcrError."""
         profile = PROFILES[self.built.plan.profile]
-        if kind in {"root-hash", "run-once"} and not (profile.is_sealed and profile.is_release):
+        if kind in {"root-hash", "run-once"} and not profile.can_be_enclosed:
             raise UsageError(
                 f"{kind} is about the sealed machine of a release",
                 why=f"the profile {profile.name} has none",

@@ -31,6 +31,11 @@ class Profile:
         return self.kind == "snapshot"
 
     @property
+    def can_be_enclosed(self) -> bool:
+        """Tell whether an enclave can continue from its snapshot: nobody can look into it."""
+        return self.is_sealed and self.is_release
+
+    @property
     def is_release(self) -> bool:
         """Return whether it is made to be deployed: a machine that nobody can look into."""
         return self.release == self.name

@@ -58,7 +58,8 @@ def stages_up_to(last: str | None, variant: Variant) -> tuple[str, ...]:
                 fix=f"`vcr build image --arch {arch}`",
             )
         return ("image",)
-    stages = PROFILES[profile].stages(enclave=profile == "prod" and last == "enclave")
+    facts = PROFILES[profile]
+    stages = facts.stages(enclave=facts.can_be_enclosed and last == "enclave")
     if last and last not in stages:
         raise UsageError(f"the profile {profile} has no stage {last}", fix="use --profile prod")
     return stages[: stages.index(last) + 1] if last else stages

@@ -89,7 +89,7 @@ def attest(
     """
     private, provider = read_private(key), options.provider
     enclave = options.enclave or provider in ENCLAVE_PROVIDERS
-    if enclave and variant.profile != "prod":
+    if enclave and not PROFILES[variant.profile].can_be_enclosed:
         raise UsageError("an enclave continues from a sealed snapshot", fix="add --profile prod")
     asked = (options.service or _named_service(context)) if provider == "command" else None
     extra = ("emulation",) if provider == "emulated" else ()

@@ -19,7 +19,7 @@ from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, read_text
 from vcr.model.board import SEALED
 from vcr.model.plan import Machine
-from vcr.model.profile import PROFILES
+from vcr.model.profile import PROFILES, Profile
 from vcr.model.project import Project
 from vcr.model.volume import split_volume
 from vcr.tools.nix import Nix
@@ -50,12 +50,17 @@ class Start:
 
     @property
     def profile(self) -> str:
-        """Return the profile that it is built for."""
+        """Return the name of the profile that it is built for."""
         return self.variant.profile
+
+    @property
+    def facts(self) -> Profile:
+        """Return what that profile is."""
+        return PROFILES[self.variant.profile]
 
     def chosen(self, context: Context) -> "Start":
         """Return it with a VM as its runtime, and say why, where no container can be made."""
-        if self.profile != "dev" or self.options.runtime:
+        if not self.facts.is_container or self.options.runtime:
             return self
         why = why_no_container()
         if not why:
@@ -68,11 +73,11 @@ class Start:
         options = self.options
         env = tuple(f"{name}={value}" for name, value in options.env.items())
         additions = Additions(env, options.binds, runtime=options.runtime or "")
-        if additions.runtime == VM and self.profile == "dev":
+        if additions.runtime == VM and self.facts.is_container:
             if env or options.binds:
                 raise no_place("-v" if options.binds else "-e")
             return replace(additions, runtime="")
-        if additions and self.profile != "dev":
+        if additions and not self.facts.is_container:
             raise UsageError(
                 f"variables, volumes and --runtime are not for the profile {self.profile}",
                 why="everything in the machine is part of its digests",
@@ -84,7 +89,7 @@ class Start:
 
     def _all_cpus(self, context: Context) -> int:
         """Return how many CPUs this host has for a machine, and say what that means."""
-        if self.profile != "vm":
+        if self.facts.kind != "boot" or not self.facts.debug:
             raise UsageError(
                 f"--turbo is not for the profile {self.profile}",
                 why="its CPUs would race each other; dev has those of this host anyway",
@@ -109,7 +114,7 @@ class Start:
             return additions
         if runtime == VM:
             raise no_place("[services]")
-        if self.profile != "dev":
+        if not self.facts.is_container:
             context.ui.note("[services] are for the profile dev: none is started")
             return additions
         if runtime:
@@ -130,8 +135,8 @@ class Start:
     def build(self, context: Context) -> tuple[Project, Path]:
         """Build the project; return it and what its machine is started from. Raises VcrError."""
         enclave, vm = self.options.enclave, self.options.runtime == VM
-        profile = PROFILES[self.profile]
-        if enclave and self.profile != "prod":
+        profile = self.facts
+        if enclave and not profile.can_be_enclosed:
             raise UsageError(
                 "an enclave continues from a sealed snapshot", fix="add --profile prod"
             )
