@@ -23,11 +23,19 @@ from vcr.engines.qemu.boot import BootMachine
 from vcr.engines.registry import load_machine
 from vcr.errors import HostError, UsageError
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
+from vcr.planner.ports import split_exposed
 from vcr.runtime.follow import Read, follow, read_log
 from vcr.runtime.health import Prober, wait_until_healthy
 from vcr.runtime.log_index import index_of, length_at, wait_for_end
 from vcr.runtime.machine import tail
-from vcr.runtime.ports import choose_forwards, holder_of, parse_forward
+from vcr.runtime.ports import (
+    MAX_FREE,
+    choose_forwards,
+    free_ports,
+    holder_of,
+    notes,
+    parse_forward,
+)
 from vcr.runtime.record import Record, Records, start_time
 from vcr.sandbox.hardware import DEBUG_PORTS
 from vcr.settings import Settings
@@ -416,3 +424,21 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
     (tmp_path / "vm.json").write_text(json.dumps({**MACHINE, "schema": 2}))
     with pytest.raises(UsageError, match="another version of vcr"):
         load_machine(tmp_path)
+
+
+def test_an_app_of_thousands_of_ports_gets_some_and_what_its_health_asks() -> None:
+    ports = tuple(range(10_000, 14_001))
+    check = HealthCheck(HttpProbe(13_999, "/"))
+    chosen = free_ports(ports, check)
+    assert len(chosen) == MAX_FREE
+    assert chosen[:2] == (13_999, 10_000)
+    assert free_ports((80, 81), None) == (80, 81)
+    (note,) = notes([], ports)
+    assert "4001 ports: 256 get a free port" in note
+
+
+def test_a_port_of_udp_is_told() -> None:
+    assert split_exposed(["53/UDP", "80", "79/tcp"]) == ((79, 80), ("53/UDP",))
+    (note,) = notes(["8001/udp"], (80,))
+    assert note.startswith("EXPOSE 8001/udp: nothing leads there")
+    assert notes([], (80,)) == []

@@ -79,6 +79,15 @@ class Context:
 
         return load_project(self.directory, outside=ANYWHERE)
 
+    def note_ports(self, plan: "Plan") -> None:
+        """Say which ports that the image EXPOSEs nothing leads to."""
+        from vcr.planner.ports import split_exposed
+        from vcr.runtime.ports import notes
+
+        others = split_exposed(plan.image.config.get("ExposedPorts") or {})[1]
+        for note in notes(others, plan.machine.ports):
+            self.ui.note(note)
+
     def prepare(self, variant: Variant) -> "tuple[Project, Plan]":
         """Return the project and the plan of VARIANT; raises UsageError, LockError, HostError."""
         from vcr.planner.prepare import prepare

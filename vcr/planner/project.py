@@ -19,6 +19,7 @@ from vcr.model.plan import BuildMachine, Image, Machine, Plan
 from vcr.model.profile import PROFILES
 from vcr.model.project import Project
 from vcr.planner.image import ImagePlanner
+from vcr.planner.ports import split_exposed
 from vcr.planner.run import PROXY_ARGS
 
 # With less, Debian's kernel, which takes 60 MiB, does not come to mount its root when it has
@@ -107,12 +108,7 @@ def _checked(config: dict[str, Any]) -> dict[str, Any]:
 
 def _machine(project: Project, state: State, engine: str | None, profile: str) -> Machine:
     config = project.config
-    exposed = (port.partition("/") for port in state.config.get("ExposedPorts", {}))
-    # Without a protocol it is TCP: image-spec, config.md, ExposedPorts.
-    tcp = sorted(
-        {int(number) for number, _, protocol in exposed if protocol.lower() in {"", "tcp"}}
-    )
-    ports = config.machine.ports or tuple(tcp)
+    ports = config.machine.ports or split_exposed(state.config.get("ExposedPorts", {}))[0]
     locked = current_engine(project, engine)
     own, own_boots = own_emulator(project), own_kernel(project)
     debug = PROFILES[profile].debug

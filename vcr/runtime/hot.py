@@ -16,7 +16,7 @@ from vcr.engines.relay import Relay, listen
 from vcr.errors import HostError
 from vcr.model.project import Project
 from vcr.runtime.machine import Running, start
-from vcr.runtime.ports import LOOPBACK, choose_forwards
+from vcr.runtime.ports import LOOPBACK, choose_forwards, free_ports
 from vcr.runtime.record import Record, Records
 
 OLD_SECONDS = 2  # between the old one's stop signal and SIGKILL
@@ -73,7 +73,8 @@ class Hot:
         Raises UnhealthyError, HostError, and SupersededError as soon as IS_STALE; then
         what served before still does.
         """
-        self._open_ports(load_machine(vm).ports)
+        machine = load_machine(vm)
+        self._open_ports(free_ports(machine.ports, machine.health))
 
         def check() -> None:
             if is_stale():

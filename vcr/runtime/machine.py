@@ -22,7 +22,7 @@ from vcr.model.project import Project
 from vcr.runtime.health import Prober, wait_until_healthy
 from vcr.runtime.log_index import index_of, wait_for_end
 from vcr.runtime.patience import Outcome
-from vcr.runtime.ports import choose_forwards
+from vcr.runtime.ports import choose_forwards, free_ports
 from vcr.runtime.record import Record, Records, start_time
 
 TAIL_LINES = 15
@@ -125,7 +125,7 @@ def start(
     to replace the project's. PROFILE is what it was built for.
     """
     machine = load_machine(vm, replace(additions, source=project.context))
-    forwards = choose_forwards(machine.ports, wanted)
+    forwards = choose_forwards(free_ports(machine.ports, machine.health), wanted)
     channels = records.channels(place or project.key)
     record = Record(
         place or project.key, project.name, str(project.root), str(vm), 0, 0, time.time(), forwards,

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from vcr.engines.machine import Forward
 from vcr.errors import HostError, UsageError
+from vcr.model.health import HealthCheck, HttpProbe
 
 LOOPBACK = "127.0.0.1"
 NETWORKS = ("passt", "pasta")  # passt(1); passt.avx2 is the same
+MAX_FREE = 256  # ports of an app that get a free port of this host without being asked for
 LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp, include/net/tcp_states.h
 _FORM = re.compile(r"(?:(?:(\d+(?:\.\d+){3}):)?(\d+):)?(\d+)")
 
@@ -25,6 +27,30 @@ def parse_forward(text: str) -> Forward:
             fix="write -p 8080:8000 or -p 0.0.0.0:8080:8000",
         )
     return Forward(match[1] or LOOPBACK, *ports)
+
+
+def free_ports(ports: Sequence[int], health: HealthCheck | None) -> tuple[int, ...]:
+    """Return those of PORTS that get a free port of the host; and what HEALTH asks.
+
+    An app may name thousands of ports, and a program gets only so many arguments; who wants one
+    of the others asks for it, as `docker run` demands for each.
+    """
+    asked = health.probe.port if health and isinstance(health.probe, HttpProbe) else 0
+    return tuple(sorted(ports, key=lambda port: port != asked)[:MAX_FREE])
+
+
+def notes(others: Sequence[str], ports: Sequence[int]) -> list[str]:
+    """Return what does not reach an app of PORTS, whose image EXPOSEs OTHERS, too."""
+    found = []
+    if others:
+        named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        found.append(f"EXPOSE {named}: nothing leads there, since vcr forwards TCP only")
+    if len(ports) > MAX_FREE:
+        found.append(
+            f"the app has {len(ports)} ports: {MAX_FREE} get a free port of this host,"
+            " `-p HOST:GUEST` forwards any other"
+        )
+    return found
 
 
 def choose_forwards(guest_ports: Sequence[int], wanted: Iterable[Forward]) -> tuple[Forward, ...]:

@@ -30,6 +30,7 @@ def build(
         check_seat(debug_shell, context.ui)
     stages = stages_up_to(last, variant)
     project, plan = context.prepare(variant)
+    context.note_ports(plan)
     if "enclave" in stages:
         check_enclave(plan.machine.engine)
     builder = Builder(context.settings, context.ui, project, timeout)

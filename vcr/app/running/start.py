@@ -141,6 +141,7 @@ class Start:
                 "an enclave continues from a sealed snapshot", fix="add --profile prod"
             )
         project, plan = context.prepare(self.variant)
+        context.note_ports(plan)
         if enclave:
             check_enclave(plan.machine.engine)
         if profile.is_sealed:
