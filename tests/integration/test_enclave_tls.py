@@ -26,7 +26,12 @@ from vcr.attest.domains import of_app, of_parent
 from vcr.attest.nitro.document import Expected, verify_document
 from vcr.formats.pcrs import of_root
 
-pytestmark = [pytest.mark.nix, pytest.mark.vm, pytest.mark.kernel("enclave")]
+pytestmark = [
+    pytest.mark.nix,
+    pytest.mark.vm,
+    pytest.mark.kernel("enclave"),
+    pytest.mark.limit(900),
+]
 
 REPO = Path(__file__).resolve().parents[2]
 TLS = REPO / "examples" / "tls"
