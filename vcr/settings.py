@@ -90,6 +90,11 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((prefix, replacement) for prefix, equals, replacement in words if equals)
 
 
+def ambient(name: str) -> str | None:
+    """Return the variable NAME of this process, for who asks for it by name; None for none."""
+    return os.environ.get(name)
+
+
 def _xdg(source: Mapping[str, str], name: str, default: Path) -> Path:
     """Per the specification a relative XDG path is invalid and is ignored."""
     value = source.get(name, "")

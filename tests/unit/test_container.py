@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from vcr.app.running.start import parse_volume, read_env_file
+from vcr.app.running.start import parse_variables, parse_volume, read_env_file
 from vcr.engines.container.bundle import Bind, runtime_config
 from vcr.engines.container.docker import DockerMachine
 from vcr.engines.container.layers import merge, remove_tree, unpack
@@ -97,6 +97,15 @@ def test_volumes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_env_files_have_comments(tmp_path: Path) -> None:
     (tmp_path / "env").write_text("# no\n\n A=b c \nB=\n")
     assert read_env_file(tmp_path / "env") == ["A=b c", "B="]
+
+
+def test_a_variable_without_a_value_has_that_of_this_host() -> None:
+    outside = {"A": "host", "EMPTY": ""}.get
+    given = parse_variables(["A", "B=x=y", "C=", "EMPTY", "UNSET"], outside)
+    assert given == {"A": "host", "B": "x=y", "C": "", "EMPTY": ""}
+    for text in ("=x", ""):
+        with pytest.raises(UsageError, match="does not set a variable"):
+            parse_variables([text], outside)
 
 
 # --- the machine

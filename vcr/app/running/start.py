@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -191,7 +191,7 @@ def no_place(what: str) -> UsageError:
 
 
 def read_env_file(path: Path) -> list[str]:
-    """Return the NAME=VALUE lines of PATH, comments and empty lines left out; raises UsageError."""
+    """Return the lines of PATH that are NAME=VALUE or NAME, without comments; raises UsageError."""
     try:
         text = read_text(path, MAX_TEXT)
     except (OSError, ValueError) as error:
@@ -215,9 +215,17 @@ def parse_volume(text: str) -> Bind:
     return Bind(source, guest, read_only=read_only)
 
 
-def parse_variable(text: str) -> tuple[str, str]:
-    """Read NAME=VALUE; raises UsageError."""
-    name, equals, value = text.partition("=")
-    if not name or not equals or "\0" in text:
-        raise UsageError(f"{text!r} does not set a variable", fix="write -e NAME=VALUE")
-    return name, value
+def parse_variables(texts: Iterable[str], outside: Callable[[str], str | None]) -> dict[str, str]:
+    """Read NAME=VALUE, or NAME, whose value is OUTSIDE's; raises UsageError.
+
+    A name that has no value outside sets nothing, as docker-run(1) has it.
+    """
+    variables: dict[str, str] = {}
+    for text in texts:
+        name, equals, given = text.partition("=")
+        if not name or "\0" in text:
+            raise UsageError(f"{text!r} does not set a variable", fix="write -e NAME=VALUE")
+        value = given if equals else outside(name)
+        if value is not None:
+            variables[name] = value
+    return variables

@@ -28,14 +28,14 @@ _OPTIONS = (
         "-e",
         "--env",
         multiple=True,
-        metavar="NAME=VALUE",
-        help="Set a variable of the app (dev only).",
+        metavar="NAME[=VALUE]",
+        help="Set a variable of the app, or give it this host's (dev only).",
     ),
     click.option(
         "--env-file",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
         metavar="FILE",
-        help="Set variables from lines NAME=VALUE (dev only).",
+        help="Set variables from lines NAME[=VALUE] (dev only).",
     ),
     click.option(
         "-v",
@@ -80,14 +80,15 @@ def start_of(  # noqa: PLR0913 -- one for each option
     timeout: float | None,
 ) -> "tuple[Variant, UpOptions]":
     """Return what the options of a start ask for; raises UsageError."""
-    from vcr.app.running.start import UpOptions, parse_variable, parse_volume, read_env_file
+    from vcr.app.running.start import UpOptions, parse_variables, parse_volume, read_env_file
     from vcr.runtime.ports import parse_forward
+    from vcr.settings import ambient
 
     lines = read_env_file(env_file) if env_file else []
     options = UpOptions(
         enclave=enclave,
         forwards=tuple(map(parse_forward, publish)),
-        env=dict(parse_variable(text) for text in (*lines, *env)),
+        env=parse_variables((*lines, *env), ambient),
         binds=tuple(map(parse_volume, volume)),
         runtime=runtime,
         turbo=turbo,
