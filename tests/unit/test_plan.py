@@ -220,7 +220,6 @@ def test_urls_are_closed_by_checksum_or_lock(plan: Planner) -> None:
         (f"ADD --checksum=sha256:{'0' * 64} http://h/.. /", "does not name a file"),
         ("ADD http://h /d/", "does not name a file"),
         ('ADD ["http://h/a\\n|npm:x:y", "/f"]', "Dockerfile:2:1: "),
-        ("VOLUME /data:exec", "the volume '/data:exec' has a colon"),
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_named_with_its_line(plan: Planner, line: str, words: str) -> None:

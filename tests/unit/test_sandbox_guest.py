@@ -153,6 +153,12 @@ def test_a_volume_begins_with_what_the_image_has_there() -> None:
     assert rows["/run"] == ["nosuid", "nodev", "mode=1777"]
 
 
+def test_a_colon_in_a_volume_begins_no_options() -> None:
+    rows = {row["destination"]: row for row in mounts({"Volumes": {"/d:exec": {}}}, Tree())}
+    assert rows["/d:exec"]["type"] == "tmpfs"
+    assert rows["/d:exec"]["options"] == ["nosuid", "nodev", "mode=1777"]
+
+
 def test_root_has_few_capabilities_and_home_is_kept() -> None:
     made = service({**CONFIG, "Env": ["HOME=/x"]}, Account(0, 0), Tree(), writable=True)
     assert made["capabilities"] == ROOT_CAPABILITIES

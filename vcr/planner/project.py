@@ -1,7 +1,6 @@
 """Makes the plan of a project: a pure function of project, lock and context."""
 
 from difflib import get_close_matches
-from typing import Any
 
 from vcr.dockerfile.config import NANOSECONDS
 from vcr.dockerfile.context import Context
@@ -54,7 +53,7 @@ def make_plan(
         epoch=lock.epoch,
         context=str(project.context),
         layers=planner.layers,
-        image=Image(tuple(state.layers), _checked(state.config), state.author),
+        image=Image(tuple(state.layers), state.config, state.author),
         machine=_machine(project, state, engine, profile),
         build=BuildMachine(
             project.config.build.memory,
@@ -92,18 +91,6 @@ def _check_args(args: dict[str, str], dockerfile: Dockerfile, resolver: Resolver
             f"vcr.toml: [args] {name} is not an ARG of {dockerfile.file}",
             fix=f"did you mean {near[0]}?" if near else "remove it, or declare it with ARG",
         )
-
-
-def _checked(config: dict[str, Any]) -> dict[str, Any]:
-    """Return CONFIG of an image, whose base may be anybody's; raises UsageError."""
-    for path in config.get("Volumes") or {}:
-        if ":" in path:  # linuxkit's form of a tmpfs is PATH:OPTIONS, and so is docker's
-            raise UsageError(
-                f"the volume {path!r} has a colon in its path",
-                why="the text after a colon would be mount options",
-                fix="choose another path in VOLUME",
-            )
-    return config
 
 
 def _machine(project: Project, state: State, engine: str | None, profile: str) -> Machine:
