@@ -91,7 +91,7 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def ambient(name: str) -> str | None:
-    """Return the variable NAME of this process, for who asks for it by name; None for none."""
+    """Return the variable NAME of this process, which the user names; None if it is not set."""
     return os.environ.get(name)
 
 

@@ -32,7 +32,7 @@ class Profile:
 
     @property
     def can_be_enclosed(self) -> bool:
-        """Tell whether an enclave can continue from its snapshot: nobody can look into it."""
+        """Return whether an enclave can continue from its snapshot: nobody can look into it."""
         return self.is_sealed and self.is_release
 
     @property
