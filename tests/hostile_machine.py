@@ -31,7 +31,7 @@ import {repo}/nix/lib/kernel.nix {{ inherit toolchain sandbox; }} {{
   arch = "amd64";
   kernel = "debian";
   init = {init};
-  shell = true;
+  busybox = true;
   modules = [ "virtio_pci" "virtio_blk" "ext4" ];
 }}
 """
