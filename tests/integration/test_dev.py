@@ -359,7 +359,7 @@ def test_where_no_container_can_be_made_it_is_a_vm(vcr: Any, project: Path) -> N
     vcr.before = NO_NAMESPACES
     try:
         done = vcr("up", *DEV, project)
-        assert "it runs in a VM. this host does not let a container be made" in done.stderr
+        assert "it runs in a VM. this host does not allow containers" in done.stderr
         kernel = vcr("exec", "--system", project, "--", "uname", "-r").stdout
         assert kernel.strip() != os.uname().release
         vcr("down", "-t", "0", project)
