@@ -34,7 +34,7 @@ class Tint(enum.StrEnum):
 
 @dataclass
 class Ui:
-    """Where words go; mutable only because options arrive after it exists."""
+    """Where output goes; mutable only because options arrive after it exists."""
 
     out: IO[str] = field(default_factory=lambda: sys.stdout)
     err: IO[str] = field(default_factory=lambda: sys.stderr)

@@ -41,7 +41,7 @@ class Request:
     has_input: bool = False
     is_socket: bool = False  # stdin and stdout of the command are one socket, as inetd has it
     terminal: str = ""  # its type, as TERM has it, for a command that has one
-    # How long is waited for the end, and for more input to be taken; None for as long as it takes.
+    # How long to wait for the end, and for input to be accepted; None: as long as it takes.
     seconds: float | None = None
     stall_seconds: float | None = None
 

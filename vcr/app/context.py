@@ -72,7 +72,7 @@ class Context:
     def started_project(self) -> "Project":
         """Return the project to find what of it is up; raises UsageError.
 
-        Nothing is read of where its paths lead, and that was allowed when it was started.
+        Where its paths lead is not checked: it was when the project was started.
         """
         from vcr.model.places import ANYWHERE
         from vcr.model.project import load_project

@@ -27,7 +27,7 @@ RESIZE, STOP = b"r", b"s"
 
 @dataclass(frozen=True)
 class Seat:
-    """Where whoever sits at the shell types and looks: file descriptors of one terminal."""
+    """The terminal of the user of a shell: file descriptors to read and to write."""
 
     kind: str  # as TERM has it
     stdin: int = 0

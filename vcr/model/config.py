@@ -68,9 +68,8 @@ type Memory = Annotated[
 ]
 type Name = Annotated[
     str,
-    Field(max_length=LONGEST_NAME),
+    Field(max_length=LONGEST_NAME, description="lower-case name"),
     _matching(_NAME, "a lower-case image name such as hello or my-app"),
-    Field(description="lower-case name"),
 ]
 type ServiceName = Annotated[str, _matching(_HOST, "a host name such as db")]
 type Package = Annotated[
@@ -246,28 +245,28 @@ class HealthSection(Section):
 
 
 class ServiceSection(Section):
-    """[services.NAME]: a database or the like beside the app, in the profile dev."""
+    """A database or the like beside the app, in the profile dev."""
 
     image: ImageName | None = Field(
-        None, description="Image in a registry, locked by digest; or use `build`."
+        None, description="an image in a registry, locked by digest; or use `build`"
     )
     build: str | None = Field(
-        None, description="Directory of another project with a vcr.lock, relative to vcr.toml."
+        None, description="directory of another project with a vcr.lock, relative to vcr.toml"
     )
-    env: dict[str, str] = Field(default_factory=dict, description="Variables.")
+    env: dict[str, str] = Field(default_factory=dict, description="variables")
     ports: tuple[Port, ...] = Field(
-        (), strict=False, description="Default: the ports that the image EXPOSEs."
+        (), strict=False, description="default: the ports that the image EXPOSEs"
     )
     volumes: tuple[str, ...] = Field(
         (),
         strict=False,
         description="`NAME:PATH` for a directory that is kept, or `HOST:PATH[:ro]`; HOST contains"
-        " a `/`.",
+        " a `/`",
     )
     health: tuple[str, ...] = Field(
-        (), strict=False, description="Command that exits with 0 when the service is ready."
+        (), strict=False, description="command that exits with 0 when the service is ready"
     )
-    timeout: Duration = Field(60.0, description="Longest time until it is ready.")
+    timeout: Duration = Field(60.0, description="longest time until it is ready")
 
     @model_validator(mode="after")
     def _one_kind(self) -> "ServiceSection":

@@ -5,8 +5,8 @@ import enum
 
 @enum.unique
 class Rebuilt(enum.StrEnum):
-    """The field `rebuilt` of a rebuild statement has these words, but for NOTHING."""
+    """How much was built again: the words of the field `rebuilt`, but statements lack NOTHING."""
 
     NOTHING = "nothing"  # what the store and its caches have was taken as it is
     PROJECT = "project"  # layers, roots and machines; of the rest, what others have built
-    TOOLCHAIN = "toolchain"  # all that no hash closes
+    TOOLCHAIN = "toolchain"  # everything that is not pinned by hash

@@ -69,7 +69,8 @@ def answers_page() -> str:
             "One object on stdout, with `schema` (1), `kind`, and the fields of its kind. Errors",
             "are text on stderr, and an [exit code](exit-codes.md). With `--progress json` there",
             'are lines of JSON on stderr: `{"event": "start", "step": NAME}`, then `"done"` with',
-            '`outcome` and `seconds`, or `"failed"` with `lines`.',
+            '`outcome` and `seconds`, or `"failed"` with `lines`. With `--debug` there are also',
+            '`"command-started"`, `"command-running"` and `"command-done"`, with `argv`.',
         ],
         *parts,
     )

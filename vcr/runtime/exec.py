@@ -33,7 +33,7 @@ BETTER = "command -v bash; echo is a shell"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request that nobody watches has led to."""
+    """The result of a request: exit code and output."""
 
     code: int
     out: bytes

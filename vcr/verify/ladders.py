@@ -39,7 +39,7 @@ class Claim:
 class Compared:
     """One rung of two ladders; a digest is "" where there is no such rung.
 
-    Where only the sizes differ they are told beside the digests.
+    If only the sizes differ, each text has the size, too.
     """
 
     name: str
@@ -55,8 +55,8 @@ class Compared:
 def read_claim(path: Path) -> Claim:
     """Read the ladder file at PATH; raises UsageError, and MismatchError for what is not a ladder.
 
-    Where files lie and why they were built is the builder's affair, and no claim. Paths
-    are relative to the ladder; a rung may be without one, when its file was left behind.
+    Where files are and why they were built is not part of the claim. Paths are relative to the
+    ladder; a rung without a path is one whose file was left behind.
     """
     try:
         content = read_bytes(path, MAX_LADDER)

@@ -39,7 +39,7 @@ class Locked:
 
     lock: Lock
     changed: bool  # whether vcr.lock was written
-    changes: tuple[str, ...]  # what it has that it had not before, in words
+    changes: tuple[str, ...]  # what is new in it, as text
 
 
 @dataclass(frozen=True)

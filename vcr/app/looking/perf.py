@@ -54,7 +54,7 @@ def perf_boot(context: Context, variant: Variant = Variant("prod")) -> Profile:
     """Build the machine of VARIANT, a release, and return the profile of its boot.
 
     It counts instructions, from the first one until the app is healthy, so it is the same each
-    time. Raises UsageError where there is none, and VcrError as `build` does.
+    time. Raises UsageError for a machine without a boot to sample, and VcrError as `build`.
     """
     project, plan = context.prepare(variant)
     if plan.machine.engine != "qemu" or plan.machine.kernel != "vcr":

@@ -36,7 +36,7 @@ class AttestOptions:
     service: Service | None = None  # of the provider command; None: the address of vcr.toml
     nonce: bytes | None = None  # the challenge that the provider answers
     enclave: bool = False  # of its enclave image, too; a provider that is an enclave implies it
-    time: str | None = None  # what is said of when, as 2026-11-26T00:00:00Z
+    time: str | None = None  # that the statement has, as 2026-11-26T00:00:00Z
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Explanation:
     rung: Compared | None  # the first one that differs; None: the ladders are the same
     differences: tuple[Difference, ...]
     engines: tuple[str, str]  # and their versions
-    why: str  # nothing of the rung could be compared, "" otherwise
+    why: str  # the reason if nothing of the rung could be compared, else ""
 
     def check(self) -> None:
         """Raise MismatchError, with the likeliest cause, unless the ladders are the same."""

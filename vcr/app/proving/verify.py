@@ -70,7 +70,7 @@ def verify(
 ) -> Comparison:
     """Build the subject of CLAIM from SOURCE again, as far as EXTENT says, and compare.
 
-    `vcr.verify.ladders` reads claims from files and makes them of ladders. Raises MismatchError
+    `read_claim` reads a claim from a file, `claim_of` makes one of a ladder. Raises MismatchError
     when the claim is about something else, or when a build differs from the store; and VcrError as
     `build` does.
     """
@@ -90,7 +90,7 @@ def witness(
 ) -> Envelope:
     """Verify as `verify` does, and return the statement that all is the same, signed with KEY.
 
-    SHOW is called with the comparison, TIME is what is said of when, as 2026-11-26T00:00:00Z.
+    SHOW is called with the comparison. TIME goes into the statement, as 2026-11-26T00:00:00Z.
     Raises MismatchError when there is a difference.
     """
     if extent is Rebuilt.NOTHING:
@@ -163,7 +163,7 @@ def _check_outside(context: Context, source: Source) -> None:
 
 
 def verify_drive(context: Context, drive: Path, root: str, parameters: Path | None = None) -> str:
-    """Read all of the sealed DRIVE, and return its root hash, in hex: it is ROOT.
+    """Read all of the sealed DRIVE, check that its root hash is ROOT, and return it, in hex.
 
     PARAMETERS is the file of its verity parameters, by default the one beside it. Raises
     MismatchError when the drive is another one or damaged, UsageError when it cannot be read.

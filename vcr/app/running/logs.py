@@ -35,7 +35,7 @@ class Listed:
 def logs(context: Context, options: LogOptions = LogOptions()) -> Iterator[str]:
     """Yield the lines of a log of the project's machine that is, or was, up.
 
-    Raises UsageError at once where there is none.
+    Raises UsageError at once if there is no such log.
     """
     records, key = Records(context.settings), context.started_project().key
     channels, record = records.last_channels(key), records.load(key)

@@ -24,7 +24,7 @@ class CachePush:
 
     url: str
     paths: int  # that were pushed, with all they refer to
-    key: str  # public; who trusts it takes from the cache
+    key: str  # the public key; whoever trusts it can use what was pushed
 
 
 class Presence(enum.StrEnum):

@@ -45,7 +45,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a machine, or who stands for it, answered."""
+    """What a machine, or a service in its place, answered."""
 
     type: str  # such as aws-nitro-v1; docs/attest.md lists them
     blob: bytes

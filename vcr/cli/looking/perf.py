@@ -102,7 +102,7 @@ def record(
               help="Only the first N functions.")  # fmt: skip
 @click.pass_obj
 def report(app: App, *, file: Path, svg: Path | None, lines: int) -> None:
-    """Show the functions of a profile, those with most samples first."""
+    """Show the functions of a profile, those with the most samples first."""
     from vcr.atomic import write_text
     from vcr.perf.profile import read
     from vcr.report.flame_svg import draw

@@ -70,7 +70,7 @@ class Value(Answer):
 
 
 class Config(Answer):
-    """The settings in effect, of `vcr inspect --config`."""
+    """The settings in effect."""
 
     verb: ClassVar[str] = "inspect --config"
 
@@ -96,7 +96,7 @@ class Graph(Answer):
 
 
 class NextRow(Answer):
-    """A command that makes sense now."""
+    """A command that helps now."""
 
     command: str = Field(description="the command to type")
     why: str = Field(description="what it does")
