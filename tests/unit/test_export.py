@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from exports import EPOCH, make_built, state_of
 
+from vcr import app
 from vcr.errors import HostError, MismatchError, UsageError, VcrError
 from vcr.export.check import check_export
 from vcr.export.manifest import MANIFEST, File, Manifest, read_manifest
@@ -69,6 +70,15 @@ def test_prod_has_all_that_a_deployment_needs(export: Path) -> None:
     claim = read_claim(export / "ladder.json")
     assert {rung.name: rung.path for rung in claim.ladder}["sealed"] == export / "drive"
     assert json.loads((export / "deploy.json").read_text())["ports"] == [80]
+
+
+def test_a_container_is_not_exported(tmp_path: Path) -> None:
+    context, dev = app.Context(tmp_path), app.Variant("dev")
+    with pytest.raises(UsageError, match="dev cannot be exported"):
+        app.export(context, tmp_path / "out", dev)
+    with pytest.raises(UsageError, match="dev cannot be exported"):
+        app.write_layout(context, tmp_path / "out", dev)
+    assert not (tmp_path / "out").exists()
 
 
 def test_stage_has_its_root_and_how_it_is_booted(tmp_path: Path) -> None:

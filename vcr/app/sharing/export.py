@@ -23,6 +23,7 @@ def export(context: Context, target: Path, variant: Variant) -> Manifest:
     TARGET is empty or missing. Raises UsageError, HostError, what a build raises, and
     MismatchError when the store does not hold what the ladder says.
     """
+    check_exported(variant.profile)
     warn_of_debug(context, variant.profile)
     built = build_stages(context, variant, stages_for(variant.profile))
     outputs = [stage.path for stage in built.stages]
@@ -51,6 +52,16 @@ def serve_drive(context: Context, address: str, variant: Variant) -> Iterator[Se
     nbdkit = Nbdkit.of_toolset(nix.toolset("nbd"))
     with blaming_store(nix, [seal]), serve(nbdkit, seal, place) as server:
         yield server
+
+
+def check_exported(profile: str) -> None:
+    """Raise UsageError unless PROFILE has a machine to export."""
+    if PROFILES[profile].is_container:
+        raise UsageError(
+            f"the profile {profile} cannot be exported",
+            why="it has no machine, only an image for this host",
+            fix="use the profile prod, or vm-release",
+        )
 
 
 def warn_of_debug(context: Context, profile: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vcr.app.building.build import build_stages
 from vcr.app.context import Context, Variant
-from vcr.app.sharing.export import warn_of_debug
+from vcr.app.sharing.export import check_exported, warn_of_debug
 from vcr.atomic import scratch_directory
 from vcr.export import registry
 from vcr.export.check import manifest_of
@@ -68,10 +68,12 @@ def pull(context: Context, reference: str, target: Path, *, manifest: str = "") 
 @contextmanager
 def _export(context: Context, variant: Variant, given: Path | None) -> Iterator[Path]:
     """Yield the directory of an export: the one GIVEN, or one that is made."""
-    warn_of_debug(context, variant.profile if given is None else manifest_of(given).profile)
     if given is not None:
+        warn_of_debug(context, manifest_of(given).profile)
         yield given
         return
+    check_exported(variant.profile)
+    warn_of_debug(context, variant.profile)
     built = build_stages(context, variant, stages_for(variant.profile))
     with scratch_directory() as scratch:
         write_export(built, scratch / "export")
