@@ -138,7 +138,7 @@ def test_pythons_bytecode_is_used(rootfs: Path) -> None:
 
 def test_only_what_changed_is_built_again(project: Path) -> None:
     before = layer_drvs(project)
-    assert {"debs", "workdir", "copy", "image"} == set(before)
+    assert {"base", "workdir", "copy", "image"} == set(before)
     (project / "notes.txt").write_text("not copied by the Dockerfile")
     dockerfile = project / "Dockerfile"
     dockerfile.write_text("# a comment\n\n" + dockerfile.read_text())
