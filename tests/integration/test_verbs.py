@@ -198,7 +198,9 @@ def test_perf(debug: Vcr, hello: Path, profile: str, tmp_path: Path) -> None:
     assert child.wait(60) == 0
     assert read(tmp_path / "app.json").profile == profile
     rows = debug.json("perf", "report", tmp_path / "app.json")["functions"]
-    assert {row["process"] for row in rows} == {"python3"}
+    processes = {row["process"] for row in rows}
+    assert "python3" in processes
+    assert processes <= {"python3", "cat"}, "the app, and what passes its output on"
     debug("perf", "report", tmp_path / "app.json", "--svg", tmp_path / "app.svg")
     assert "python3" in (tmp_path / "app.svg").read_text()
 
