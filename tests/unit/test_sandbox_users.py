@@ -53,3 +53,13 @@ def test_links_of_etc_are_followed_inside_the_image() -> None:
     tree.put("etc/passwd", Node("link", target="/../../data/passwd"))
     tree.put("data/passwd", text_file("only:x:1:2::/:\n"))
     assert find_account(tree, "only").uid == 1
+
+
+def test_a_number_of_thousands_of_digits_is_a_number(tree: Tree) -> None:
+    zeros = "0" * 5000
+    assert find_account(tree, f"{zeros}100") == find_account(tree, "100")
+    tree.put("etc/passwd", text_file(f"a:x:{zeros}7:{zeros}8::/a:\nb:x:1{zeros}:0::/b:\n"))
+    assert find_account(tree, "a") == Account(7, 8, (), "/a")
+    for text in ("b", f"1{zeros}", f"-1{zeros}"):
+        with pytest.raises(Failure):
+            find_account(tree, text)

@@ -95,11 +95,16 @@ def _is_number(text: str) -> bool:
 def _number(text: str) -> int:
     if not _is_id(text):
         raise Failure(f"{text} is not a user or group number", fix=f"the largest is {MAX_ID}")
-    return int(text)
+    return _value(text)
 
 
 def _is_id(text: str) -> bool:
-    return _ID.fullmatch(text) is not None and int(text) <= MAX_ID
+    return _ID.fullmatch(text) is not None and _value(text) <= MAX_ID
+
+
+def _value(text: str) -> int:
+    """Return the number TEXT, of any length: Python refuses thousands of digits, zeros, too."""
+    return int(text.lstrip("+-0") or "0")
 
 
 def _rows(tree: Tree, path: str, numbers: int) -> list[_Row]:
@@ -113,7 +118,7 @@ def _rows(tree: Tree, path: str, numbers: int) -> list[_Row]:
         row = line.strip(BLANKS).split(":")
         ids = row[2:end]
         if len(ids) == numbers and all(map(_is_id, ids)) and not row[0].startswith("#"):
-            found.append(_Row(row[0], tuple(map(int, ids)), tuple(row[end:])))
+            found.append(_Row(row[0], tuple(map(_value, ids)), tuple(row[end:])))
     return found
 
 
