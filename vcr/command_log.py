@@ -19,9 +19,10 @@ from vcr.escape import visible
 
 LONG_SECONDS = 5.0  # a command that takes longer is shown while it runs, too
 HIDDEN = "***"
+# A name that says so is looked through once: a stranger's may be long, and say so all along.
 _SAYS_SO = (
-    r"(?<![\w.-])[\w.-]*(?:password|passwd|passphrase|secret|token|credential|creds|api[_-]?key"
-    r"|access[_-]?key|signature|authorization)[\w.-]*"
+    r"(?<![\w.-])(?=[\w.-]*?(?:password|passwd|passphrase|secret|token|credential|creds"
+    r"|api[_-]?key|access[_-]?key|signature|authorization))[\w.-]++"
 )
 # A name that ends so says where a secret is, and not what it is.
 _PLACE = re.compile(r"(?:file|path|dir|fd|name|id|public)s?$", re.IGNORECASE)
