@@ -26,9 +26,15 @@ def test_names_of_one_image(name: str) -> None:
     assert familiar_name(name) == "alpine"
 
 
-@pytest.mark.parametrize("name", ["alpine:3", "ghcr.io/library/alpine", "alpine@sha256:00"])
+@pytest.mark.parametrize(
+    "name", ["alpine:3", "ghcr.io/library/alpine", "alpine@sha256:00", "index.alpine"]
+)
 def test_names_of_other_images(name: str) -> None:
     assert familiar_name(name) != "alpine"
+
+
+def test_another_host_may_be_called_index() -> None:
+    assert familiar_name("index.example.com/team/app") == "index.example.com/team/app"
 
 
 def error_of(reference: str, stages: tuple[str, ...] = ()) -> FetchError:
@@ -51,7 +57,8 @@ def test_what_may_be_a_stage_or_is_not_known() -> None:
 
 @pytest.mark.parametrize("name", sorted({*PACKAGES, *CONFIGURED}))
 def test_what_is_suggested_is_a_base(tmp_path: Path, name: str) -> None:
-    for reference in (name, f"docker.io/library/{name}:1.2-slim", f"{name}@sha256:{'0' * 64}"):
+    forms = (name, f"docker.io/library/{name}:1.2-slim", f"{name}@sha256:{'0' * 64}")
+    for reference in (*forms, f"localhost:5000/{name}:1.2"):
         (tmp_path / "Dockerfile").write_text(f"FROM {reference}\n")
         (tmp_path / "vcr.toml").write_text(suggestion(reference))
         wanted = wanted_inputs(load_project(tmp_path))
@@ -73,6 +80,24 @@ def test_lock_suggest_adds_the_sections_once(tmp_path: Path) -> None:
     assert set(load_project(tmp_path).config.base) == {"node:20", "nginx"}
     assert run(app, ["lock", "--suggest"]) is ExitCode.OK
     assert (tmp_path / "vcr.toml").read_text() == text
+
+
+def test_lock_suggest_leaves_a_file_that_it_would_break(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM nginx\n")
+    text = 'base = {debian = {packages = ["dash"]}}\n'
+    (tmp_path / "vcr.toml").write_text(text)
+    app = make_app(tmp_path)
+    assert run(app, ["lock", "--suggest"]) is ExitCode.USAGE
+    assert (tmp_path / "vcr.toml").read_text() == text
+    assert isinstance(app.ui.err, io.StringIO)
+    assert '[base."nginx"]' in app.ui.err.getvalue()
+
+
+def test_lock_suggest_keeps_the_mode_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM nginx\n")
+    (tmp_path / "vcr.toml").touch(mode=0o600)
+    assert run(make_app(tmp_path), ["lock", "--suggest"]) is ExitCode.OK
+    assert (tmp_path / "vcr.toml").stat().st_mode & 0o777 == 0o600
 
 
 def test_lock_suggest_makes_the_file(tmp_path: Path) -> None:

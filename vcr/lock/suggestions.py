@@ -38,7 +38,7 @@ CONFIGURED = {"buildpack-deps", "debian", "ubuntu"}
 def suggestion(reference: str) -> str:
     """Return the section of vcr.toml that replaces the image REFERENCE, "" where none is known."""
     name = familiar_name(reference)
-    repository = name.partition("@")[0].partition(":")[0].rpartition("/")[2]
+    repository = name.partition("@")[0].rpartition("/")[2].partition(":")[0]
     if repository in CONFIGURED:
         return f'[base."{name}"]\npackages = ["apt", "ca-certificates"]\nconfigure = true\n'
     packages = PACKAGES.get(repository)

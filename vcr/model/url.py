@@ -14,6 +14,7 @@ _CHARACTERS = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2
 MAX_LENGTH = 8000  # RFC 9110, section 4.1, asks for at least that
 # Of HOST/NAME:TAG and HOST/NAME@DIGEST; whether one is well-formed is skopeo's to say.
 _IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]*")
+_DOCKER_HUB = re.compile(r"^(?:index\.)?docker\.io/")
 
 
 def check_url(text: str) -> str:
@@ -51,7 +52,7 @@ def familiar_name(text: str) -> str:
     `alpine`, `alpine:latest` and `docker.io/library/alpine` are one image:
     https://github.com/distribution/reference, ParseNormalizedNamed and FamiliarString.
     """
-    name = text.removeprefix("index.").removeprefix("docker.io/").removeprefix("library/")
+    name = _DOCKER_HUB.sub("", text, count=1).removeprefix("library/")
     return name.removesuffix(":latest") if "@" not in name else name
 
 

@@ -1,8 +1,12 @@
 """`lock --suggest`: sections of vcr.toml for images that Debian packages can stand for."""
 
+import stat
+from collections.abc import Sequence
+
 from vcr.app.context import Context
 from vcr.atomic import write_text
-from vcr.foreign import MAX_TEXT, read_text
+from vcr.errors import UsageError
+from vcr.foreign import MAX_TEXT, load_toml, read_text
 from vcr.lock.inputs import wanted_inputs
 from vcr.lock.suggestions import suggestion
 from vcr.model.project import CONFIG_FILE
@@ -17,8 +21,23 @@ def suggest_bases(context: Context) -> tuple[str, ...]:
     project = context.load_project()
     sections = tuple(filter(None, map(suggestion, wanted_inputs(project).places)))
     path = project.root / CONFIG_FILE
-    text = read_text(path, MAX_TEXT) if path.exists() else ""
+    there = path.exists()
+    text = read_text(path, MAX_TEXT) if there else ""
     if sections:
         gap = "" if not text or text.endswith("\n\n") else "\n" if text.endswith("\n") else "\n\n"
-        write_text(path, text + gap + "\n".join(sections))
+        mode = stat.S_IMODE(path.stat().st_mode) if there else 0o644
+        write_text(path, _checked(text + gap + "\n".join(sections), sections), mode=mode)
     return sections
+
+
+def _checked(text: str, sections: Sequence[str]) -> str:
+    """Return TEXT, which ends in SECTIONS; raises UsageError when it is not TOML."""
+    try:
+        load_toml(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{CONFIG_FILE} cannot take more sections",
+            why=str(error),
+            fix="write its base as [base.NAME], and run it again; or add:\n" + "\n".join(sections),
+        ) from None
+    return text
