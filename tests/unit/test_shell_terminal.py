@@ -12,15 +12,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from vcr.agent.terminal import size_of
-from vcr.build.debug_shell import check_seat
+from vcr.build.builder import Builder
+from vcr.build.debug_shell import check_seat, open_shell
 from vcr.build.shell_terminal import Seat, attached
 from vcr.cli import run
 from vcr.cli.context import App
-from vcr.errors import ExitCode, UsageError
+from vcr.errors import ExitCode, FetchError, UsageError
+from vcr.model.plan import Plan
+from vcr.model.project import load_project
 from vcr.progress import Progress
 from vcr.settings import Settings
 from vcr.ui import Ui
@@ -125,3 +129,22 @@ def test_a_shell_and_json_do_not_share_stderr(terminal: Pair) -> None:
     check_seat(seat, Ui())
     with pytest.raises(UsageError, match="not JSON"):
         check_seat(seat, Ui(progress=Progress.JSON))
+
+
+@pytest.mark.parametrize(
+    "error", [FetchError("a pin cannot be fetched", why="offline"), OSError("AF_UNIX path too long")]
+)
+def test_what_keeps_a_shell_from_opening_is_no_other_error(
+    terminal: Pair, error: Exception, tmp_path: Path
+) -> None:
+    class Broken(Builder):
+        def build_layer(self, *_: object, **__: object) -> Path:
+            raise error
+
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    settings = Settings.load({"HOME": str(tmp_path)})
+    ui = Ui(io.StringIO(), io.StringIO())
+    builder = Broken(settings, ui, load_project(tmp_path))
+    open_shell(builder, cast(Plan, None), "1.1.run", Seat("xterm", terminal.line, terminal.line))
+    assert isinstance(ui.err, io.StringIO)
+    assert f"warning: there was no shell: {error}" in ui.err.getvalue()

@@ -12,7 +12,7 @@ from vcr.atomic import scratch_directory
 from vcr.build.builder import Builder
 from vcr.build.shell_terminal import PORT, Seat, attached
 from vcr.command_log import note_started
-from vcr.errors import UsageError
+from vcr.errors import UsageError, VcrError
 from vcr.formats.cpio import write_initrd
 from vcr.formats.failure import Failure
 from vcr.formats.job import read_job
@@ -48,17 +48,24 @@ def open_shell(builder: Builder, plan: Plan, ident: str, seat: Seat) -> None:
     What keeps it from opening is shown, and no error: the one of the build is what matters.
     """
     ui = builder.ui
-    with ui.step("shell") as shown:
-        built = builder.build_layer(plan, ident, shown.line, part="shells")
-        shown.because("the build machine has one now")
     try:
+        with ui.step("shell") as shown:
+            built = builder.build_layer(plan, ident, shown.line, part="shells")
+            shown.because("the build machine has one now")
         job = read_job(step.Job, str(built))
         ui.note(f"{step.title(job.spec.argv)} is run once more, with a shell where it ends")
         with scratch_directory() as scratch:
             _boot(job, scratch, seat, ui)
     except Failure as failure:
-        why = failure.report["why"]
-        ui.warn(f"there was no shell: {failure.report['what']}{f' ({why})' if why else ''}")
+        _warn(ui, failure.report["what"], failure.report["why"])
+    except VcrError as error:
+        _warn(ui, error.what, error.why)
+    except OSError as error:  # such as a TMPDIR whose path is too long for a socket
+        _warn(ui, str(error), "")
+
+
+def _warn(ui: Ui, what: str, why: str) -> None:
+    ui.warn(f"there was no shell: {what}{f' ({why})' if why else ''}")
 
 
 def _boot(job: step.Job, scratch: Path, seat: Seat, ui: Ui) -> None:
