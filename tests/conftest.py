@@ -13,6 +13,7 @@ from limits import limited, seconds_of
 from order import Units, in_order, kernels_of
 
 from vcr.settings import without_legacy_ciphers
+from vcr.signals import notice_ends_of_children
 
 REPO = Path(__file__).resolve().parents[1]
 # Sets up Nix as bin/test does, and builds what is not there.
@@ -22,6 +23,7 @@ without_legacy_ciphers()  # before a test imports `cryptography`
 # In the background of a shell it is ignored, and so by all that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+notice_ends_of_children()
 
 
 @pytest.fixture(scope="session")

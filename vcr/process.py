@@ -21,7 +21,7 @@ from vcr.child_output import LineSink, communicate, wait_watched
 from vcr.command_log import note_started, noted, without_secrets
 from vcr.errors import HostError, VcrError
 from vcr.settings import Settings
-from vcr.signals import passed_on
+from vcr.signals import check_ends_are_noticed, passed_on
 
 TAIL_LINES = 20
 STOP_SECONDS = 5.0
@@ -71,8 +71,10 @@ def run(
     ENV adds to the allow-listed environment. ON_STDERR sees each line as it comes; of those,
     only the last are in the result (vcr.child_output.KEPT_LINES). WATCH, without these, may end
     it by raising.
-    Raises HostError when the program does not exist, VcrError when it fails.
+    Raises HostError when the program does not exist, or its end would not be seen, VcrError when
+    it fails.
     """
+    check_ends_are_noticed()
     words = tuple(str(word) for word in argv)
     with noted(words, cwd) as note:
         child = _start(words, env=env, cwd=cwd, stdin=stdin is not None)
@@ -109,6 +111,7 @@ def spawn(
     With DIE_WITH_PARENT the kernel kills it when this process ends, however it ends. SHOWN is
     the command to show instead of ARGV, which becomes it.
     """
+    check_ends_are_noticed()
     words = tuple(str(word) for word in argv)
     try:
         child = subprocess.Popen(
@@ -133,6 +136,7 @@ def attach(argv: Sequence[Arg], *, stdin: int | None, stdout: int, stderr: int) 
 
     Signals to end are passed on to it; at the second one, this process ends it. Raises HostError.
     """
+    check_ends_are_noticed()
     words = tuple(str(word) for word in argv)
     try:
         child = subprocess.Popen(
@@ -183,6 +187,7 @@ def foreground(argv: Sequence[Arg]) -> int:
 
     Ctrl-C is for it alone. Raises HostError when the program does not exist.
     """
+    check_ends_are_noticed()
     words = tuple(str(word) for word in argv)
     # What a terminal and a debugger are set up by is for it to see.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

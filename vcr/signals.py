@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from vcr.errors import HostError
+
 
 @contextmanager
 def handled(numbers: Iterable[int], handle: Callable[[int, object], None]) -> Iterator[None]:
@@ -31,6 +33,19 @@ def notice_ends_of_children() -> None:
     would have succeeded. Only in the main thread.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def check_ends_are_noticed() -> None:
+    """Raise HostError where ends of children are not kept.
+
+    vcr's own command line undoes that; a program that uses vcr.app has to do it itself.
+    """
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        raise HostError(
+            "this process ignores how its children end (SIGCHLD)",
+            why="a program that fails would seem to have succeeded",
+            fix="signal.signal(signal.SIGCHLD, signal.SIG_DFL) before vcr is used",
+        )
 
 
 @contextmanager

@@ -53,6 +53,26 @@ def test_a_failure_is_one_where_ends_of_children_were_ignored() -> None:
     assert done.stdout.splitlines()[-1] == "1"
 
 
+def test_nothing_is_run_where_a_failure_would_be_a_success(tmp_path: Path) -> None:
+    def run() -> object:
+        return process.run(["false"], ok=None)
+
+    def attach() -> object:
+        return process.attach(["false"], stdin=None, stdout=1, stderr=2)
+
+    def spawn() -> object:
+        with (tmp_path / "log").open("wb") as output:
+            return process.spawn(["false"], output=output, die_with_parent=True)
+
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        for start in (run, attach, spawn, lambda: process.foreground(["false"])):
+            with pytest.raises(HostError, match="SIGCHLD"):
+                start()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_a_timeout_ends_the_program() -> None:
     before = time.monotonic()
     with pytest.raises(VcrError, match=r"did not finish in 0\.2 seconds"):
