@@ -122,6 +122,22 @@ def test_which_builds_may_go(settings: Settings, rule: Rule, left: dict[str, lis
     assert {project.name for project in roots.projects()} == set(left)
 
 
+def test_builds_of_a_profile_that_was_renamed_are_older_ones_of_it(settings: Settings) -> None:
+    make_builds(settings, "a", "stage-riscv64", 2, 3)
+    make_builds(settings, "a", "vm-riscv64", 1)
+    make_builds(settings, "a", "stage-release-riscv64", 2, 3)
+    make_builds(settings, "a", "stage-amd64", 4)
+
+    def left(keep: int) -> set[str]:
+        roots = Roots(settings)
+        olds = [old for project in roots.projects() for old in olds_of(project, Rule(keep))]
+        return {drv.name.removeprefix("a-") for drv in roots.drvs(olds)}
+
+    others = {"vm-riscv64-1.drv", "stage-release-riscv64-2.drv", "stage-amd64-4.drv"}
+    assert left(1) == others
+    assert left(2) == others | {"stage-riscv64-2.drv", "stage-release-riscv64-3.drv"}
+
+
 def test_what_would_go_is_what_goes(settings: Settings) -> None:
     make_builds(settings, "a", "prod-riscv64", 1, 3)
     make_builds(settings, "a", "dev-amd64", 2, 4)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from vcr.build.history import LAYERS, LOCK, PROJECT, Build, read_builds, write_builds
 from vcr.flock import flocked
+from vcr.model.profile import current_name
 from vcr.settings import Settings
 
 TOOLS = "tools"
@@ -136,11 +137,11 @@ def is_gone(project: Path) -> bool:
 def _of_profile(directory: Path, rule: Rule) -> Old | None:
     """Return what may go of a project's DIRECTORY for one profile, None for nothing."""
     builds, key = read_builds(directory), directory.parent.name
-    name = f"{key} {directory.name}"
+    name, newer = f"{key} {directory.name}", _newer(directory)
     if not builds:  # of a version of vcr that noted them otherwise
-        return Old(name, directory) if rule.chooses(0, _used(directory), key) else None
+        return Old(name, directory) if rule.chooses(newer, _used(directory), key) else None
     times = [max(builds[0].built, _used(directory)), *(build.built for build in builds[1:])]
-    left = [b for n, (b, t) in enumerate(zip(builds, times, strict=True))
+    left = [b for n, (b, t) in enumerate(zip(builds, times, strict=True), newer)
             if not rule.chooses(n, t, key)]  # fmt: skip
     if len(left) == len(builds):
         return None
@@ -148,6 +149,13 @@ def _of_profile(directory: Path, rule: Rule) -> Old | None:
         return Old(name, directory)
     count = len(builds) - len(left)
     return Old(f"{name}, {count} older build{'s' * (count > 1)}", directory, tuple(left))
+
+
+def _newer(directory: Path) -> int:
+    """Return how many builds there are under the new name of a profile that was renamed."""
+    profile, _, arch = directory.name.rpartition("-")
+    now = directory.with_name(f"{current_name(profile)}-{arch}")
+    return len(read_builds(now)) if now != directory else 0
 
 
 def _profiles(project: Path) -> list[Path]:
