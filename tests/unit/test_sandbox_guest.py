@@ -2,19 +2,21 @@
 
 import json
 import lzma
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from vcr.engines.container.services import heeds
 from vcr.formats.cpio import write_cpio
 from vcr.formats.failure import Failure
 from vcr.formats.kernel_modules import load_modules
 from vcr.formats.tree import Content, Node, Tree, directory, text_file
 from vcr.formats.users import Account
 from vcr.sandbox import kernel, rootfs
-from vcr.sandbox.linuxkit import ROOT_CAPABILITIES, command_of, mounts, service
+from vcr.sandbox.linuxkit import ROOT_CAPABILITIES, command_of, mounts, service, stop_signal
 
 # --- cpio
 
@@ -221,6 +223,22 @@ def test_what_the_agent_is_told() -> None:
     machine = rootfs.Machine(debug=False, health=None, ports=(80,), writable=False, powers_off=True)
     settings = json.loads(rootfs._settings(machine, {"StopSignal": "SIGINT"}))
     assert settings == {"health": None, "ports": [80], "stop_signal": "SIGINT"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("SIGTERM", "SIGTERM"), ("KILL", "KILL"), ("15", "15"),  # as they are
+        ("term", "SIGTERM"), ("SIGiot", "SIGABRT"), ("cld", "SIGCHLD"), ("POLL", "SIGIO"),
+        ("SIGRTMIN", "34"), ("rtmin+3", "37"), ("RTMAX-14", "50"), ("SIGRTMAX", "64"),
+        (None, "SIGTERM"), ("", "SIGTERM"),
+        ("SIGFOO", "SIGTERM"), ("0", "SIGTERM"), ("65", "SIGTERM"), ("SIGRTMIN+99", "SIGTERM"),
+    ],
+)  # fmt: skip
+def test_a_stop_signal_is_one_that_crun_takes(text: str | None, told: str, tmp_path: Path) -> None:
+    assert stop_signal({"StopSignal": text}) == told
+    (tmp_path / "status").write_text(json.dumps({"pid": os.getpid()}))
+    assert heeds(tmp_path / "status", told) in {False, True}
 
 
 def test_a_tree_keeps_its_root() -> None:

@@ -158,6 +158,8 @@ def test_logs_are_lines_of_what_was_up(context: Context) -> None:
     assert list(logs(context, LogOptions(system=True))) == ["boot"]
     with pytest.raises(UsageError, match="are unknown"):
         logs(context, LogOptions(since=1.0))
+    with pytest.raises(UsageError, match="cannot be the name of a service"):
+        logs(context, LogOptions(service="../x"))
 
 
 def test_a_log_is_followed_to_its_end(

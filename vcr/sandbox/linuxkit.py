@@ -7,6 +7,8 @@ linuxkit reads images from a cache directory, an OCI layout; we write it, so tha
 pulled. https://github.com/linuxkit/linuxkit/blob/v1.8.2/docs/yaml.md
 """
 
+import re
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,10 @@ MACHINE_BINDS = (
     ("/run/vcr/door", DOOR, "ro"),
     ("/etc/vcr/vcr-attest", f"{DOOR}/vcr-attest", "ro"),
 )
+STOP_SIGNAL = "SIGTERM"  # where an image names none, as in Docker
+# As github.com/moby/sys/signal counts them, and crun.
+FIRST_REAL_TIME, LAST_REAL_TIME = 34, 64
+_REAL_TIME = re.compile(r"RT(?:MIN(?:\+(?P<up>[0-9]{1,2}))?|MAX(?:-(?P<down>[0-9]{1,2}))?)")
 
 
 def command_of(config: dict[str, Any]) -> list[str]:
@@ -83,6 +89,26 @@ def command_of(config: dict[str, Any]) -> list[str]:
             fix="add a CMD to the Dockerfile",
         )
     return words
+
+
+def stop_signal(config: dict[str, Any]) -> str:
+    """Return the signal that an app of CONFIG is told to end with, as crun takes it.
+
+    An image may name it in any case, by another name, or not at all; crun takes what it does not
+    know for 0, which does nothing. What is no signal is Docker's default.
+    """
+    text = str(config.get("StopSignal") or STOP_SIGNAL)
+    if text.isascii() and text.isdecimal():
+        return text if 0 < int(text[:9]) <= LAST_REAL_TIME else STOP_SIGNAL
+    name = text.upper().removeprefix("SIG")
+    if found := _REAL_TIME.fullmatch(name):
+        up, down = int(found["up"] or 0), int(found["down"] or 0)
+        number = LAST_REAL_TIME - down if name.startswith("RTMAX") else FIRST_REAL_TIME + up
+        return str(number) if FIRST_REAL_TIME <= number <= LAST_REAL_TIME else STOP_SIGNAL
+    known = signal.Signals.__members__.get(f"SIG{name}")
+    if known is None:
+        return STOP_SIGNAL
+    return text if text == known.name.removeprefix("SIG") else known.name
 
 
 def writable_paths(config: dict[str, Any]) -> list[str]:

@@ -28,6 +28,7 @@ from vcr.sandbox.linuxkit import (
     add_to_cache,
     configuration,
     service,
+    stop_signal,
 )
 
 ROOT_TAR = "root.tar"
@@ -175,7 +176,7 @@ def _settings(machine: Machine, config: dict[str, Any]) -> str:
     settings = {
         "health": machine.health,
         "ports": machine.ports,
-        "stop_signal": config.get("StopSignal", "SIGTERM"),
+        "stop_signal": stop_signal(config),
     }
     return json.dumps(settings, indent=1, sort_keys=True) + "\n"
 

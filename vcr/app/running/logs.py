@@ -40,7 +40,10 @@ def logs(context: Context, options: LogOptions = LogOptions()) -> Iterator[str]:
     records, key = Records(context.settings), context.started_project().key
     channels, record = records.last_channels(key), records.load(key)
     path = channels.console if options.system else channels.log
-    path = log_of(channels, options.service) if options.service else path
+    if options.service:
+        if "/" in options.service:
+            raise UsageError(f"{options.service!r} cannot be the name of a service")
+        path = log_of(channels, options.service)
     if not path.exists():
         raise UsageError("this project was never up", fix="`vcr up` starts it")
     running = record if options.follow and record is not None and record.is_running else None

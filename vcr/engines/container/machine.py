@@ -28,7 +28,7 @@ from vcr.formats.oci import Layout
 from vcr.formats.tree import Tree, text_file
 from vcr.formats.users import Account, find_account
 from vcr.model.health import CommandProbe, HealthCheck
-from vcr.sandbox.linuxkit import HOST_NAME, NAME_FILES, service
+from vcr.sandbox.linuxkit import HOST_NAME, NAME_FILES, service, stop_signal
 
 LIVE_LABEL = "vcr.dev.mount"  # of an image: where its source directory is shown, read-only
 MAX_ACCOUNTS = 16 << 20  # bytes of an image's /etc/passwd
@@ -189,7 +189,7 @@ class ContainerMachine:
     @property
     def stop_signal(self) -> str:
         """Return the name of the signal that the app is told to end with."""
-        return str(self.config.get("StopSignal", "SIGTERM"))
+        return stop_signal(self.config)
 
     def begin(self, channels: Channels) -> None:
         """Wait until the container was made; raises HostError when that cannot be done here."""
