@@ -13,8 +13,11 @@ from vcr.errors import HostError
 def handled(numbers: Iterable[int], handle: Callable[[int, object], None]) -> Iterator[None]:
     """Have HANDLE called for the signals NUMBERS, but for those that are ignored.
 
-    Only in the main thread, which alone gets signals.
+    Only in the main thread, which alone gets signals; elsewhere nothing changes.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     old = {number: signal.getsignal(number) for number in numbers}
     old = {number: known for number, known in old.items() if known is not signal.SIG_IGN}
     try:

@@ -284,6 +284,26 @@ def test_accounts_are_the_topmost_layers(tmp_path: Path) -> None:
     assert "HOME=/home" in made["process"]["env"]
 
 
+def test_any_user_of_a_container_sees_its_root_and_names_whatever_the_umask(tmp_path: Path) -> None:
+    layout = layout_of(tmp_path, [("etc", directory())])
+    files = tmp_path / "state" / "machines" / "k"
+    channels = Channels(files / "console", files / "log", files / "agent", files / "qmp")
+    (tmp_path / "vm.json").write_text(json.dumps({**VM, "layout": str(layout.root)}))
+    before = os.umask(0o077)
+    try:
+        load_machine(tmp_path).prepare(channels)
+    finally:
+        os.umask(before)
+    modes = {
+        name: (channels.scratch / name).stat().st_mode & 0o777
+        for name in ("upper", "root", "hosts", "hostname", "resolv.conf", ".")
+    }
+    assert modes == {
+        "upper": 0o755, "root": 0o755, "hosts": 0o644, "hostname": 0o644, "resolv.conf": 0o644,
+        ".": 0o700,
+    }  # fmt: skip
+
+
 # --- the relay
 
 

@@ -148,3 +148,19 @@ def test_what_keeps_a_shell_from_opening_is_no_other_error(
     open_shell(builder, cast(Plan, None), "1.1.run", Seat("xterm", terminal.line, terminal.line))
     assert isinstance(ui.err, io.StringIO)
     assert f"warning: there was no shell: {error}" in ui.err.getvalue()
+
+
+def test_a_shell_may_be_opened_by_a_thread(terminal: Pair, tmp_path: Path) -> None:
+    failed: list[Exception] = []
+
+    def sit() -> None:
+        try:
+            with attached(Seat("xterm", terminal.line, terminal.line), tmp_path / "socket"):
+                pass
+        except Exception as error:  # noqa: BLE001 -- of a thread nobody else sees it
+            failed.append(error)
+
+    thread = threading.Thread(target=sit)
+    thread.start()
+    thread.join()
+    assert failed == []

@@ -115,7 +115,7 @@ class ContainerMachine:
         shared = [door_bind(scratch)]
         names = {"hosts": hosts(self.additions.services), "hostname": f"{HOST_NAME}\n"}
         for name in NAME_FILES:
-            (scratch / name).write_text(names[name])
+            _write_for_all(scratch / name, names[name])
             shared.append(Bind(scratch / name, f"/etc/{name}"))
         self._lay_out(scratch, channels.layers, shared)
         for each, machine in self.services:
@@ -131,9 +131,10 @@ class ContainerMachine:
         """
         rootless = os.geteuid() != 0
         for name in ("crun", "upper", "work", "root", "bundle"):
-            (scratch / name).mkdir(parents=True, mode=0o755)
+            (scratch / name).mkdir(parents=True)
+            (scratch / name).chmod(0o755)  # whatever the umask of a program that uses vcr.app
         scratch.chmod(0o700)
-        (scratch / "resolv.conf").write_text(f"nameserver {DNS_ADDRESS}\n")
+        _write_for_all(scratch / "resolv.conf", f"nameserver {DNS_ADDRESS}\n")
         try:
             layers = unpack(Layout(self.layout), store, own=not rootless)
             account = find_account(_accounts(layers), self.config.get("User", ""))
@@ -212,6 +213,12 @@ def wait_until_started(channels: Channels, services: float = 0.0) -> None:
         if time.monotonic() > deadline:
             raise HostError("the container did not start", fix="see `vcr logs --system`")
         time.sleep(POLL_SECONDS)
+
+
+def _write_for_all(path: Path, text: str) -> None:
+    """Write TEXT to PATH, for any user of a container to read, whatever the umask is."""
+    path.write_text(text)
+    path.chmod(0o644)
 
 
 def make_volumes(volumes: Sequence[Path], account: Account | None) -> None:
