@@ -116,6 +116,18 @@ def test_who_pushes_a_debug_export_is_told(tmp_path: Path, profile: str, *, warn
     assert ("is a debug profile" in errors_of(app)) is warns
 
 
+def test_an_export_of_an_earlier_version_has_the_profile_of_its_time(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    write_export(make_built(tmp_path / "store", "vm"), root)
+    ladder = root / "ladder.json"
+    ladder.write_text(ladder.read_text().replace('"vm"', '"stage"'))
+    forge(root, lambda told: told.update(profile="stage"))
+    assert check_export(root).profile == "stage"
+    app = make_app(tmp_path)
+    assert run(app, ["push", "--export", str(root), "--dir", str(tmp_path / "layout")]) == 0
+    assert "stage is a debug profile" in errors_of(app)
+
+
 @pytest.mark.parametrize("name", ["drive", "kernel", "machine.json", "verify.sh", "deploy.json"])
 def test_an_export_that_lacks_a_file_of_its_profile(
     export: Path,  # noqa: F811

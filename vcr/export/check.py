@@ -18,6 +18,7 @@ from vcr.export.manifest import (
     read_manifest,
 )
 from vcr.foreign import MAX_LADDER, read_bytes
+from vcr.model.profile import current_name
 from vcr.sandbox.squashfs import SQUASHFS
 from vcr.verify.ladders import IN_MESSAGES, TERMS, Claim, read_claim
 
@@ -129,8 +130,10 @@ def _check_ladder(root: Path, manifest: Manifest) -> None:
 
 def _check_terms(claim: Claim, manifest: Manifest) -> None:
     """Raise MismatchError unless the ladder was built for what MANIFEST says."""
-    for key in TERMS:
-        expected, got = str(getattr(manifest, key)), str(getattr(claim, key))
+    terms = {key: getattr(manifest, key) for key in TERMS}
+    terms["profile"] = current_name(manifest.profile)  # as that of the claim
+    for key, value in terms.items():
+        expected, got = str(value), str(getattr(claim, key))
         if expected != got:
             raise MismatchError(
                 f"the ladder of the export is of another {IN_MESSAGES.get(key, key)}",

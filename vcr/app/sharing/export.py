@@ -10,7 +10,7 @@ from vcr.errors import UsageError
 from vcr.export.manifest import Manifest
 from vcr.export.nbd import Server, parse_address, serve
 from vcr.export.write import stages_for, write_export
-from vcr.model.profile import PROFILES
+from vcr.model.profile import PROFILES, current_name
 from vcr.tools.nbdkit import Nbdkit
 from vcr.tools.nix import Nix
 from vcr.tools.nix_store import blaming_store
@@ -65,9 +65,13 @@ def check_exported(profile: str) -> None:
 
 
 def warn_of_debug(context: Context, profile: str) -> None:
-    """Warn that what is built for PROFILE is not for deployment, if it is not."""
-    if PROFILES[profile].debug:
+    """Warn that what is built for PROFILE is not for deployment, if it is not.
+
+    An export that was made elsewhere may have its name of an earlier version.
+    """
+    facts = PROFILES.get(current_name(profile))
+    if facts is not None and facts.debug:
         context.ui.warn(
             f"{profile} is a debug profile: whoever runs the machine can look into it; "
-            f"deploy {PROFILES[profile].release}"
+            f"deploy {facts.release}"
         )
