@@ -132,7 +132,8 @@ def test_a_shell_and_json_do_not_share_stderr(terminal: Pair) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [FetchError("a pin cannot be fetched", why="offline"), OSError("AF_UNIX path too long")]
+    "error",
+    [FetchError("a pin cannot be fetched", why="offline"), OSError("AF_UNIX path too long")],
 )
 def test_what_keeps_a_shell_from_opening_is_no_other_error(
     terminal: Pair, error: Exception, tmp_path: Path
@@ -145,7 +146,7 @@ def test_what_keeps_a_shell_from_opening_is_no_other_error(
     settings = Settings.load({"HOME": str(tmp_path)})
     ui = Ui(io.StringIO(), io.StringIO())
     builder = Broken(settings, ui, load_project(tmp_path))
-    open_shell(builder, cast(Plan, None), "1.1.run", Seat("xterm", terminal.line, terminal.line))
+    open_shell(builder, cast("Plan", None), "1.1.run", Seat("xterm", terminal.line, terminal.line))
     assert isinstance(ui.err, io.StringIO)
     assert f"warning: there was no shell: {error}" in ui.err.getvalue()
 
