@@ -55,6 +55,13 @@ def test_a_repository_is_given_nothing_of_this_host(context: app.Context, tmp_pa
         app.verify(context, claim, app.Source("https://host.invalid/a.git"))
 
 
+@pytest.mark.parametrize("what", ["profile", "arch", "engine"])
+def test_a_claim_of_what_this_vcr_cannot_build_is_refused(context: app.Context, what: str) -> None:
+    """A ladder as a file has its names checked; a statement and a program's claim have not."""
+    with pytest.raises(MismatchError, match=r"there is no \w+ 'other'"):
+        app.verify(context, app.claim_of({**TERMS, what: "other"}, ()))
+
+
 def test_who_rebuilds_nothing_states_nothing(context: app.Context, tmp_path: Path) -> None:
     claim = app.read_claim(ladder(tmp_path / "ladder.json", "x"))
     with pytest.raises(UsageError, match="there is nothing to state"):

@@ -16,8 +16,10 @@ from vcr.build.builder import Builder, Built
 from vcr.engines.sealed import check_drive, read_parameters
 from vcr.errors import MismatchError, UsageError
 from vcr.model.arch import Arch
+from vcr.model.profile import PROFILES
 from vcr.model.project import Project
 from vcr.model.rebuilt import Rebuilt
+from vcr.model.stage import ENGINES
 from vcr.planner.prepare import prepare
 from vcr.tools.git import Git, public_uri
 from vcr.tools.nix import Nix
@@ -127,6 +129,7 @@ def _rebuilt(
     IS_STATED: git is needed for a statement, and whether a cache made it up is seen to, too.
     """
     _check_outside(context, source)
+    _check_known(claim)
 
     def git() -> Git:
         return git_of(Nix(context.settings))
@@ -160,6 +163,17 @@ def _check_outside(context: Context, source: Source) -> None:
             why="the source of somebody else gets no file of this host",
             fix="clone it, check the paths that it names, and verify the clone",
         )
+
+
+def _check_known(claim: Claim) -> None:
+    """Raise MismatchError unless this version of vcr can build what CLAIM is about."""
+    for what, name, known in (
+        ("profile", claim.profile, tuple(PROFILES)),
+        ("architecture", claim.arch, tuple(Arch)),
+        ("engine", claim.engine, ENGINES),
+    ):
+        if name not in known:
+            raise MismatchError(f"there is no {what} {name!r}", why=f"vcr has {', '.join(known)}")
 
 
 def verify_drive(context: Context, drive: Path, root: str, parameters: Path | None = None) -> str:
