@@ -307,18 +307,18 @@ def test_no_link_of_a_copy_reads_the_hosts_files(up: Vcr, tmp_path: Path) -> Non
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "id").write_text("of the host")
     script = (
-        "mkdir -p /run/d/sub/deep; cd /run/d; ln -s ../.ssh/id config; ln -s sub l; "
+        "mkdir -p /tmp/d/sub/deep; cd /tmp/d; ln -s ../.ssh/id config; ln -s sub l; "
         "ln -s ../../.ssh/id sub/up; ln -s .. sub/deep/s; ln -s sub/deep/s/../../.ssh/id m; "
         "ln -s ../sub/file sub/in; echo fine > sub/file"
     )
     up("exec", STATIC, "--", "busybox", "sh", "-c", script)
-    told = up("cp", STATIC, ":/run/d", tmp_path).stderr
+    told = up("cp", STATIC, ":/tmp/d", tmp_path).stderr
     found = [path for path in (tmp_path / "d").rglob("*") if path.is_file()]
     assert {path.read_text() for path in found} == {"fine\n"}
     assert not any((tmp_path / "d" / name).is_symlink() for name in ("config", "m", "sub/up"))
     assert (tmp_path / "d" / "sub" / "in").read_text() == "fine\n"
     assert told.count("left out:") == 3
-    up("exec", STATIC, "--", "busybox", "rm", "-r", "/run/d")
+    up("exec", STATIC, "--", "busybox", "rm", "-r", "/tmp/d")
 
 
 def test_files_of_the_machine(machine: Vcr, tree: Path, tmp_path: Path) -> None:

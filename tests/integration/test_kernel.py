@@ -27,8 +27,11 @@ def kernel_of(drv: Path) -> Path:
 
 def kernel_with(fragment: Path) -> str:
     """Return the Nix expression of a kernel for riscv64 of one FRAGMENT."""
-    tools = f"(import {REPO / 'nix'} {{ }}).linux"
-    return f'{tools} {{ arch = "riscv64"; config = [ {fragment} ]; }}'
+    board = 'board = nix.boards.riscv64; name = "riscv64"; image = board.image;'
+    return (
+        f"let nix = import {REPO / 'nix'} {{ }}; in nix.linux "
+        f"(rec {{ {board} config = [ {fragment} ]; }})"
+    )
 
 
 def evaluate(expression: str) -> str:
