@@ -1,13 +1,13 @@
 """A Nix store of a test's own: all of the host's, and what is written to it is the test's.
 
 An overlay over /nix in a mount namespace that a process holds. What is below must not
-change meanwhile but by addition, as stores do.
+change meanwhile but by addition, as stores do. Nix's database is in a directory of its own:
+in an overlay, a journal that another process makes below would be taken for that of a copy.
 """
 
 import os
 import shutil
 import sqlite3
-import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +17,10 @@ import pytest
 
 MOUNT = (
     'mount -t overlay overlay -o "lowerdir=/nix,upperdir=$1,workdir=$2" /nix'
-    " && echo ready && exec sleep infinity"
+    ' && mount --bind "$3" /nix/var/nix/db && echo ready && exec sleep infinity'
 )
 DATABASE = Path("/nix/var/nix/db/db.sqlite")
+SCHEMA = DATABASE.with_name("schema")  # its version
 
 
 def needs_private_store() -> None:
@@ -33,10 +34,11 @@ def needs_private_store() -> None:
 def private_store(directory: Path) -> Iterator[tuple[str | Path, ...]]:
     """Make the store below DIRECTORY; yield what a command that uses it begins with."""
     needs_private_store()
-    upper, work = directory / "upper", directory / "work"
-    work.mkdir(parents=True)
-    _copy_database(upper / DATABASE.relative_to("/nix"))
-    argv: list[str | Path] = ["unshare", "--mount", "sh", "-c", MOUNT, "sh", upper, work]
+    upper, work, database = (directory / name for name in ("upper", "work", "db"))
+    for each in (upper, work, database):
+        each.mkdir(parents=True)
+    _copy_database(database)
+    argv: list[str | Path] = ["unshare", "--mount", "sh", "-c", MOUNT, "sh", upper, work, database]
     holder = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert holder.stdout is not None
@@ -50,15 +52,13 @@ def private_store(directory: Path) -> Iterator[tuple[str | Path, ...]]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _copy_database(target: Path) -> None:
-    """Copy Nix's database as of now, while others may write to it, and hide what is beside it."""
-    target.parent.mkdir(parents=True)
-    with sqlite3.connect(DATABASE) as source, sqlite3.connect(target) as copy:
+def _copy_database(directory: Path) -> None:
+    """Copy Nix's database into DIRECTORY as it is now, while others may write to it."""
+    with (
+        sqlite3.connect(DATABASE) as source,
+        sqlite3.connect(directory / DATABASE.name) as copy,
+    ):
         source.backup(copy)
     copy.close()
     source.close()
-    for suffix in ("-wal", "-shm"):
-        beside = target.with_name(target.name + suffix)
-        beside.unlink(missing_ok=True)
-        # overlayfs: it is not there, not even when another process makes one below
-        os.mknod(beside, stat.S_IFCHR | 0o600, os.makedev(0, 0))
+    shutil.copy(SCHEMA, directory)
