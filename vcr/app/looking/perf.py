@@ -30,10 +30,11 @@ def perf_record(
     options = Options(frequency, seconds, 1.0, only_app=not system)
     reports: list[Report] = []
     coming = _sampled(context, target, options)  # the sampler is built by now
-    if not seconds:
-        context.ui.note("until Ctrl-C")
     with suppress(KeyboardInterrupt):  # what was seen until then counts
-        reports.extend(coming)
+        for report in coming:
+            if not seconds and not reports:  # said when it samples: a busy machine begins late
+                context.ui.note("until Ctrl-C")
+            reports.append(report)
     return total(reports, target, options)
 
 
