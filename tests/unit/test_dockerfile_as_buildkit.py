@@ -257,3 +257,11 @@ def test_a_command_may_be_bare(tmp_path: Path) -> None:
     assert made["Cmd"] == made["Entrypoint"] == ["/bin/sh", "-c", ""]
     (run,) = runs(tmp_path, "RUN")
     assert run.argv == ("/bin/sh", "-c", "")
+
+
+def test_an_address_is_locked_as_it_is_planned(tmp_path: Path) -> None:
+    """An ARG after an ENV of its name wins in the next stage, too."""
+    (tmp_path / "Dockerfile").write_text(
+        "FROM scratch AS a\nENV V=1\nARG V=2\nFROM a\nADD https://example.com/$V /f\n"
+    )
+    assert external_inputs(load_project(tmp_path)).urls == ("https://example.com/2",)

@@ -58,20 +58,19 @@ class _Walk:
     images: dict[str, Position] = field(default_factory=dict)
     urls: set[str] = field(default_factory=set)
     _budget: Budget = field(default_factory=Budget)
-    _args: dict[int, dict[str, str]] = field(default_factory=dict)  # at the end of a stage
+    _ends: dict[int, State] = field(default_factory=dict)  # of the stages, by their index
 
     def reach(self, target: Stage) -> None:
-        """Go through TARGET, and through what it takes, stage by stage: they may be many."""
+        """Go through TARGET and what it takes: stages before it, each of which is read once."""
+        reached: dict[int, Stage] = {}
         pending = [target]
         while pending:
-            stage = pending[-1]
-            needed = [s for s in self._sources(stage) if s.index not in self._args]
-            if needed:
-                pending += needed
-                continue
-            pending.pop()
-            if stage.index not in self._args:
-                self._pass(stage)
+            stage = pending.pop()
+            if stage.index not in reached:
+                reached[stage.index] = stage
+                pending += self._sources(stage)
+        for _, stage in sorted(reached.items()):
+            self._pass(stage)
 
     def _sources(self, stage: Stage) -> list[Stage]:
         """Return the stages that STAGE is made of."""
@@ -100,7 +99,7 @@ class _Walk:
         image, state = self.resolver.image_of(stage), self._state(stage)
         below = self.resolver.earlier(image, stage.index)
         if below is not None:
-            state.args = dict(self._args[below.index])
+            state.continue_from(self._ends[below.index])
         elif image != SCRATCH:
             self.images.setdefault(image, stage.start.at)
         for instruction in self._instructions(stage):
@@ -108,7 +107,7 @@ class _Walk:
                 if self.resolver.numbered(name, stage.index, instruction) is None:
                     self.images.setdefault(name, instruction.at)
             self.urls.update(_urls(self.resolver, state, instruction))
-        self._args[stage.index] = {**state.args, **state.env}
+        self._ends[stage.index] = state
 
 
 def triggers_of(instruction: Instruction) -> list[Instruction]:
