@@ -104,7 +104,7 @@ class Copy:
         ]
         self._copied: dict[int, tuple[Node, Node]] = {}  # id of a source → source, its copy
         mode = octal_mode(self.spec.chmod)
-        self._made = directory(0o755 if mode is None else mode, *(self.owner or (0, 0)))
+        self._made = self._directory(0o755 if mode is None else mode)
 
     def from_context(self, source: ContextSource) -> None:
         """Copy a file or directory of the build context."""
@@ -205,12 +205,15 @@ class Copy:
             if not self._is_excluded(relative):
                 self._put(posixpath.join(dest, relative), source.nodes[path])
 
-    def make_directory(self, dest: str) -> None:
-        """Make DEST a directory, if there is none."""
+    def _directory(self, mode: int) -> Node:
+        return directory(mode, *(self.owner or (0, 0)))
+
+    def make_directory(self, dest: str, mode: int | None = None) -> None:
+        """Make DEST a directory of MODE, None for that of the copy, if there is none."""
         resolved = self.tree.resolve(dest)
         old = self.tree.get(resolved)
         if old is None:
-            made = self._made
+            made = self._made if mode is None else self._directory(mode)
             self.written.update(self.tree.put(resolved, replace(made), parents=made))
         elif old.kind != "dir":
             raise Failure(f"/{dest} is not a directory, so no directory can be copied there")
@@ -243,8 +246,7 @@ class Copy:
         if plain is None:
             return False
         dest = self.tree.resolve(self.spec.dest.strip("/"))
-        self._made = directory(0o755, *(self.owner or (0, 0)))  # whatever --chmod says
-        self.make_directory(dest)
+        self.make_directory(dest, 0o755)  # whatever --chmod says
         inside = self.tree.part(dest)
         written: list[str] = []
         for name, node in entries(plain):
