@@ -32,8 +32,9 @@ def test_the_source_is_in_order(check: Check) -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_a_fault_is_found(check: Check, tmp_path: Path) -> None:
+def test_a_fault_is_found(check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs(check)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     name, text = FAULTS[check.name]
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
