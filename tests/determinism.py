@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vcr.settings import Settings
 from vcr.tools.derivation import Derivation
+from vcr.tools.nix import Nix
 
 # Works and rests by turns of some milliseconds: more interrupts what runs beside it than work
 # without end would, and it leaves more time to it.
@@ -85,6 +87,22 @@ def closure(drvs: list[Path]) -> dict[Path, Derivation]:
             found[drv] = Derivation.read(drv)
             pending += found[drv].inputs
     return found
+
+
+def outputs_of(drvs: Iterable[Path]) -> list[str]:
+    """Return the outputs of DRVS, made where they are not there.
+
+    Nothing keeps what a result was only made from.
+    """
+    wanted = sorted(drvs)
+    ask = ["nix-store", "--realise", *map(str, wanted)]
+    dry = subprocess.run([*ask, "--dry-run"], capture_output=True, text=True, check=True)
+    nix = Nix(Settings.load())
+    lines = map(str.strip, dry.stderr.splitlines())
+    nix.fill([Path(line) for line in lines if line.endswith(".drv")], print)
+    done = subprocess.run(ask, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return sorted(Derivation.read(drv).env["out"] for drv in wanted)
 
 
 def copy_to(

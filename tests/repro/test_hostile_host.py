@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from determinism import closure, copy_to
+from determinism import closure, copy_to, outputs_of
 from hostile_machine import build_there
 from private_store import needs_private_store
 from program import runner_in
@@ -68,7 +68,7 @@ def inputs_of(built: tuple[Target, ...], prefixes: tuple[str, ...] = OURS) -> li
     known = closure([target.drv for target in built])
     ours = {drv for drv in known if store_name(str(drv)).startswith(prefixes)}
     needed = {drv for each in ours for drv in known[each].inputs} - ours
-    return sorted(known[drv].env["out"] for drv in needed)
+    return outputs_of(needed)
 
 
 def hashes(

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from determinism import busy_host, closure, copy_to, strange
+from determinism import busy_host, closure, copy_to, outputs_of, strange
 
 from vcr.build.builder import Builder
 from vcr.model.arch import Arch
@@ -109,7 +109,7 @@ def test_another_store_gives_the_same_digests(built: tuple[Target, ...], tmp_pat
     drvs = [str(target.drv) for target in built]
     known = closure([target.drv for target in built])
     needed = {drv for ours in filter(is_ours, known) for drv in known[ours].inputs}
-    tools = sorted(known[drv].env["out"] for drv in needed if not is_ours(drv))
+    tools = outputs_of(drv for drv in needed if not is_ours(drv))
     store = copy_to(tmp_path / "store", drvs, tools)
     done = strange(["nix-store", "--store", store, "--realise", *drvs])
     assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from determinism import busy_host, closure, copy_to, strange
+from determinism import busy_host, closure, copy_to, outputs_of, strange
 
 from vcr.build.builder import Builder
 from vcr.model.arch import Arch
@@ -53,7 +53,7 @@ def elsewhere(built: tuple[Target, ...], root: Path, number: int) -> list[tuple[
     """Build in a store of its own below ROOT and return the digests."""
     drvs = [target.drv for target in built]
     needed = {drv for ours in drvs for drv in closure([ours])[ours].inputs} - set(drvs)
-    store = copy_to(root, drvs, sorted(closure([drv])[drv].env["out"] for drv in needed))
+    store = copy_to(root, drvs, outputs_of(needed))
     argv = ["nix-store", "--store", store, "--realise", *map(str, drvs)]
     done = strange(argv, number, f"cores = {number + 1}\nsandbox-build-dir = /round/{number}")
     assert done.returncode == 0, done.stderr
