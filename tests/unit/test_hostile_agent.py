@@ -303,6 +303,24 @@ def test_the_prober_shows_what_is_said_shortly(tmp_path: Path) -> None:
     assert not Prober(check, [], Agent(tmp_path / "agent")).probe().healthy
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(1.0, "did not end within its timeout, 1 s: late"), (0.0, "code 137: late")]
+)
+def test_a_health_command_that_took_too_long_says_so(
+    tmp_path: Path, seconds: float, words: str
+) -> None:
+    def killed(connection: socket.socket) -> None:
+        connection.recv(100)
+        time.sleep(seconds)
+        connection.sendall(b"health 137 bGF0ZQ==\n")
+
+    Guest(killed, tmp_path / "agent")
+    check = HealthCheck(CommandProbe(("x",)), timeout=1.0)
+    outcome = Prober(check, [], Agent(tmp_path / "agent")).probe()
+    assert not outcome.healthy
+    assert outcome.detail.endswith(words)
+
+
 def test_reading_a_connection_has_one_deadline() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vcr.agent.client import Agent, NoAnswerError
-from vcr.agent.deadline import http_status
+from vcr.agent.deadline import KILLED, http_status
 from vcr.engines.machine import Forward
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.runtime.patience import Clock, Outcome, Patience, probe_until_healthy
@@ -50,12 +50,16 @@ class Prober:
         return Outcome(healthy=200 <= status < 400, detail=f"GET {probe.path}: HTTP {status}")
 
     def _command(self, timeout: float) -> Outcome:
+        asked = time.monotonic()
         try:
             code, output = self.agent.health(timeout)
         except NoAnswerError as error:
             return Outcome(healthy=False, detail=f"the guest does not answer: {error}")
         said = f": {output.strip()}" if output.strip() else ""
-        return Outcome(healthy=code == 0, detail=f"exit code {code}{said}")
+        detail = f"exit code {code}"
+        if code == KILLED and time.monotonic() - asked >= timeout:
+            detail = f"the health command did not end within its timeout, {timeout:g} s"
+        return Outcome(healthy=code == 0, detail=detail + said)
 
     def _is_open(self) -> Outcome:
         """Without a health check: something listens, or at least the app runs."""
