@@ -304,7 +304,8 @@ def test_the_prober_shows_what_is_said_shortly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(1.0, "did not end within its timeout, 1 s: late"), (0.0, "code 137: late")]
+    ("seconds", "words"),
+    [(1.0, "did not end within its timeout, 1 s: late"), (0.0, "code 137: late")],
 )
 def test_a_health_command_that_took_too_long_says_so(
     tmp_path: Path, seconds: float, words: str

@@ -13,6 +13,7 @@ from vcr.formats.tar import write
 from vcr.formats.tree import Node, Tree, directory, text_file
 from vcr.model.config import Config
 from vcr.sandbox import build_machine
+from vcr.sandbox import run as sandbox_run
 from vcr.sandbox.lower import OVERLAY_OPAQUE, overlay_nodes
 from vcr.sandbox.normalize import RULES, normalize
 from vcr.sandbox.run import check, layer_nodes, title
@@ -135,6 +136,28 @@ def test_what_a_step_may_write_fits_into_memory(tmp_path: Path) -> None:
     assert size == ((512 - 160 - 1) << 20) * 4 // 5
     small = build_machine.Machine("", "", "", "", "", "", debian=False, memory_mib=64)
     assert build_machine.disk_size(small, {}) == build_machine.MIN_DISK
+
+
+def test_a_kvm_that_hangs_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Some stop in the middle of the kernel, and leave QEMU waiting for somebody to look."""
+    result = json.dumps(asdict(WELL))
+    qemu = tmp_path / "qemu"
+    qemu.write_text(
+        f"""#!/bin/sh
+case "$*" in *"-accel kvm"*) exec sleep 600;; esac
+touch {tmp_path}/vcr.output
+printf '%s' '{result}' > {tmp_path}/vcr.result
+"""
+    )
+    qemu.chmod(0o755)
+    machine = build_machine.Machine(
+        "amd64", str(qemu), "", "", "", "", debian=False, memory_mib=512
+    )
+    monkeypatch.setattr(build_machine, "KVM_SECONDS", 0.2)
+    assert sandbox_run.boot(machine, tmp_path / "initrd", tmp_path, kvm=True) == WELL
+    assert "without KVM" in capfd.readouterr().err
 
 
 def machine_that(script: str, files: Path) -> list[str]:

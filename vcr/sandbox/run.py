@@ -26,6 +26,7 @@ from vcr.sandbox.build_machine import (
     disk_size,
     job_tree,
     run,
+    runs_by_kvm,
 )
 from vcr.sandbox.lower import make_squashfs
 from vcr.sandbox.normalize import normalize
@@ -111,7 +112,7 @@ def _build(job: Job, out: Path, scratch: Path) -> None:
     initrd = scratch / "initrd"
     tree = job_tree(request(job), machine_files(job))
     write_initrd(initrd, Path(job.machine.initramfs), tree, job.epoch)
-    check(_boot(job.machine, initrd, scratch, kvm=job.kvm), title(job.spec.argv))
+    check(boot(job.machine, initrd, scratch, kvm=job.kvm), title(job.spec.argv))
     initrd.unlink()
     out.mkdir(parents=True, exist_ok=True)
     nodes = layer_nodes(scratch / LAYER)
@@ -121,12 +122,13 @@ def _build(job: Job, out: Path, scratch: Path) -> None:
     _write_caches(job, out, scratch)
 
 
-def _boot(machine: Machine, initrd: Path, scratch: Path, *, kvm: bool) -> Result:
-    if kvm:
+def boot(machine: Machine, initrd: Path, scratch: Path, *, kvm: bool) -> Result:
+    """Run MACHINE with INITRD to its end, by KVM if it runs here and KVM is wanted."""
+    if kvm and runs_by_kvm(machine):
         try:
             return run(command_line(machine, initrd, scratch, clock=KVM), scratch, _show)
         except Failure as failure:
-            # Some hosts have a KVM that starts nothing; such a machine has done nothing.
+            # It may run the kernel and end later: such a machine has done nothing.
             if (scratch / OUTPUT).exists() and (scratch / OUTPUT).stat().st_size:
                 raise
             sys.stderr.write(f"vcr: without KVM, because: {failure.report['why']}\n")
