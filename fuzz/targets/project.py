@@ -32,6 +32,7 @@ from vcr.model.lockfile import (
     LockedImage,
     LockedManifest,
     LockedPackage,
+    LockedRepository,
     read_lock_file,
 )
 from vcr.model.project import Project, load_project
@@ -91,7 +92,13 @@ def _lock(project: Project) -> Lock:
                 archs=dict.fromkeys(Arch, manifest),
             ),
         },
-        urls={u: LockedFile(name="f", sha256="1" * 64, size=5, url=u) for u in wanted.urls},
+        urls={u: LockedFile(name="f", sha256="1" * 64, size=5, url=u) for u in wanted.files},
+        repositories={
+            each.text: LockedRepository(
+                remote=each.remote, commit="1" * 40, nar_sha256="sha256-" + "A" * 43 + "="
+            )
+            for each in wanted.repositories
+        },
         engine=current_engine(project),
     )
 

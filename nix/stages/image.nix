@@ -54,25 +54,30 @@ let
       outputHash = file.sha256;
     } "base64 -d < $dataPath | gunzip > $out";
 
-  # A locked OCI image. vcr has put it into the store before Nix looks for it; the
+  # What Nix cannot fetch. vcr has put it into the store before Nix looks for it; the
   # error is in the form of vcr/formats/failure.py.
+  provided = what: hash: {
+    inherit (toolchain) system;
+    builder = "${toolchain.busybox}/bin/sh";
+    args = [ "-c" "printf 'vcr-error: %s\\n' \"$report\" >&2; exit 1" ];
+    report = builtins.toJSON {
+      what = "${what} is not in the Nix store";
+      why = "it is taken from there by hash";
+      fix = "run `vcr lock`";
+      code = "";
+    };
+    outputHashMode = "recursive";
+    outputHashAlgo = "sha256";
+    outputHash = hash;
+  };
+
+  # A locked OCI image, and what ADD takes of a git repository.
   ociLayout =
     spec:
-    derivation {
-      name = "vcr-oci-layout";
-      inherit (toolchain) system;
-      builder = "${toolchain.busybox}/bin/sh";
-      args = [ "-c" "printf 'vcr-error: %s\\n' \"$report\" >&2; exit 1" ];
-      report = builtins.toJSON {
-        what = "the image ${spec.reference} is not in the Nix store";
-        why = "its layout is taken from there by hash";
-        fix = "run `vcr lock`";
-        code = "";
-      };
-      outputHashMode = "recursive";
-      outputHashAlgo = "sha256";
-      outputHash = spec.nar_sha256;
-    };
+    derivation (provided "the image ${spec.reference}" spec.nar_sha256 // { name = "vcr-oci-layout"; });
+  gitTree =
+    spec:
+    derivation (provided "${spec.commit} of ${spec.remote}" spec.nar_sha256 // { name = "vcr-git-tree"; });
 
   # Sources of a COPY, and where they are.
   sourceOf =
@@ -81,7 +86,8 @@ let
       context = { inherit (source) kind kept name path; context = contextFiles source; };
       stage = { inherit (source) kind pattern pivot; layers = map layerFile source.layers; };
       inline = { inherit (source) kind name content; };
-      url = { inherit (source) kind name unpack; file = fetched source.file; };
+      url = { inherit (source) checksum kind name unpack; file = fetched source.file; };
+      git = { inherit (source) kind; tree = gitTree source; };
     }.${source.kind};
 
   machine = import ../lib/machine.nix { inherit toolchain sandbox; };

@@ -16,23 +16,19 @@ from vcr.model.arch import Arch
 from vcr.model.health import HealthCheck, HttpProbe
 from vcr.model.plan import (
     BuildMachine,
-    ContextSource,
     Copy,
     Debs,
     Exchange,
-    Fetched,
     Image,
-    InlineSource,
     Layer,
     Machine,
     OciBase,
     Plan,
     Run,
     RunMount,
-    StageSource,
-    UrlSource,
     Workdir,
 )
+from vcr.model.source import ContextSource, Fetched, GitSource, InlineSource, StageSource, UrlSource
 from vcr.settings import Settings
 from vcr.tools.derivation import read_closure
 from vcr.tools.nix import Nix
@@ -53,7 +49,9 @@ def plan(tmp_path: Path) -> Plan:
     (tmp_path / "x").write_text("x")
     context = ContextSource("x", "x", ("x",))
     stage = StageSource("/x", ("debs",))
-    sources = (context, stage, InlineSource("t", "text"), UrlSource(FILE, "a"))
+    url, nar = UrlSource(FILE, "a"), f"sha256-{'A' * 43}="
+    git = GitSource("https://h.example/r.git", "0" * 40, "", "", "", False, nar)  # noqa: FBT003
+    sources = (context, stage, InlineSource("t", "text"), url, git)
     mounts = (
         RunMount("bind", "/c", context), RunMount("bind", "/s", stage), RunMount("tmpfs", "/t"),
         RunMount("cache", "/k", carry="k", carried_from="first"), RunMount("cache", "/e"),

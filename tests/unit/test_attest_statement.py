@@ -22,7 +22,7 @@ from vcr.attest.predicates import (
 from vcr.attest.statement import Statement, check_subjects, read_statement, subjects_of
 from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
-from vcr.model.rebuilt import Rebuilt
+from vcr.model.stage import Rebuilt
 
 LADDER = {
     name: Digest.of_bytes(name.encode()) for name in ("image", "snapshot", "sealed", "kernel")

@@ -9,9 +9,11 @@ from test_mounts import lock, runs
 from vcr.dockerfile.ignore import Ignore
 from vcr.dockerfile.inputs import external_inputs
 from vcr.errors import UsageError
+from vcr.lock.inputs import wanted_inputs
 from vcr.model.arch import Arch
-from vcr.model.plan import Copy, InlineSource, Plan, Run, UrlSource
+from vcr.model.plan import Copy, Plan, Run
 from vcr.model.project import load_project
+from vcr.model.source import InlineSource, UrlSource
 from vcr.planner.project import make_plan
 
 
@@ -174,10 +176,10 @@ def test_only_what_the_target_reaches_is_locked(tmp_path: Path) -> None:
     )
     found = external_inputs(load_project(tmp_path))
     assert list(found.images) == ["four", "one", "three", "two"]
-    assert found.urls == ()
+    assert found.files == {}
     (tmp_path / "vcr.toml").write_text('[project]\ntarget = "tests"\n')
     found = external_inputs(load_project(tmp_path))
-    assert (list(found.images), found.urls) == (["tests"], ("https://example.com/x",))
+    assert (list(found.images), found.files) == (["tests"], {"https://example.com/x": ()})
 
 
 @pytest.mark.parametrize(
@@ -264,4 +266,53 @@ def test_an_address_is_locked_as_it_is_planned(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(
         "FROM scratch AS a\nENV V=1\nARG V=2\nFROM a\nADD https://example.com/$V /f\n"
     )
-    assert external_inputs(load_project(tmp_path)).urls == ("https://example.com/2",)
+    assert external_inputs(load_project(tmp_path)).files == {"https://example.com/2": ()}
+
+
+def test_a_checksum_that_nix_does_not_know_is_locked_and_compared(tmp_path: Path) -> None:
+    """BuildKit takes sha512; builds know files by SHA-256, which only the lock can say."""
+    digest = f"sha512:{'0' * 128}"
+    text = f"FROM scratch\nARG SUM={digest}\nADD --checksum=$SUM https://e.x/f /\n"
+    (tmp_path / "Dockerfile").write_text(text)
+    assert external_inputs(load_project(tmp_path)).files == {"https://e.x/f": (digest,)}
+    file = {"name": "f", "sha256": "1" * 64, "size": 1, "url": "https://e.x/f"}
+    locked = lock(urls={"https://e.x/f": file})
+    made = make_plan(load_project(tmp_path), locked, arch=Arch.RISCV64, profile="vm")
+    (copy,) = made.layers.values()
+    assert isinstance(copy, Copy)
+    (source,) = copy.sources
+    assert isinstance(source, UrlSource)
+    assert (source.checksum, source.file.sha256) == (digest, "1" * 64)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (f"ADD --checksum=sha512:{'0' * 64} https://e.x/f /", "is not a digest"),
+        (f"ADD --checksum=md5:{'0' * 32} https://e.x/f /", "is not a digest"),
+        (f"ADD --checksum=sha256:{'0' * 64} https://e.x/f https://e.x/g /", "for one source"),
+        (f"ADD --checksum=sha256:{'0' * 64} https://e.x/r.git /", "cannot take the git"),
+        ("ADD git@host:r.git /", "cannot take the git"),
+        ("ADD https://e.x/r.git#main /", "is not locked"),
+    ],
+)
+def test_what_add_cannot_take_from_elsewhere(tmp_path: Path, line: str, words: str) -> None:
+    assert words in refused(tmp_path, line).what
+
+
+def test_a_lock_with_another_checksum_is_stale(tmp_path: Path) -> None:
+    def digests(line: str) -> dict[str, Any]:
+        (tmp_path / "Dockerfile").write_text(f"FROM scratch\n{line}\n")
+        return wanted_inputs(load_project(tmp_path)).digests()
+
+    found = [
+        digests(line)
+        for line in (
+            "ADD https://e.x/f /",
+            f"ADD --checksum=sha512:{'0' * 128} https://e.x/f /",
+            f"ADD --checksum=sha512:{'1' * 128} https://e.x/f /",
+        )
+    ]
+    assert len({str(each) for each in found}) == 3
+    repository = {str(digests(f"ADD https://e.x/r.git{each} /")) for each in ("#a", "?ref=a")}
+    assert len(repository) == 1, "another way to write the same"

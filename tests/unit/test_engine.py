@@ -26,7 +26,7 @@ def locked(project: Project, old: Lock | None = None) -> Lock:
     def never() -> None:
         raise AssertionError
 
-    return Locker(never, never, print, print).lock(project, old)  # type: ignore[arg-type]
+    return Locker(never, never, print, print, never).lock(project, old)  # type: ignore[arg-type]
 
 
 CARTESI = '[machine]\nengine = "cartesi"\n'

@@ -123,10 +123,11 @@ def reader(archive: Archive, tmp_path: Path) -> Reader:
     return Reader(Unsigned(Path("gpgv"), Path("keyring")), [archive.url], tmp_path / "cache")
 
 
-def base_locker(archive: Archive, tmp_path: Path) -> BaseLocker:
-    def no_images() -> Any:
-        raise AssertionError("there are no images")
+def no_images() -> Any:
+    raise AssertionError("there are no images, and no repositories")
 
+
+def base_locker(archive: Archive, tmp_path: Path) -> BaseLocker:
     return BaseLocker(lambda: reader(archive, tmp_path), no_images, lambda _: None)
 
 
@@ -150,13 +151,13 @@ class Host:
     def lock(self, project: Project, old: Lock | None = None, *, update: bool = False) -> Lock:
         known = Known(self.directory / "resolved")
         bases = base_locker(self.archive, self.directory)
-        locker = Locker(bases, known, lambda _: None, self.warned.append)
+        locker = Locker(bases, known, lambda _: None, self.warned.append, no_images)
         return locker.lock(project, old, update=update)
 
     def audit(self, project: Project, lock: Lock) -> Any:
         known = Known(self.directory / "resolved")
         bases = base_locker(self.archive, self.directory)
-        return Auditor(bases, known, Sources(), lambda _: None).audit(project, lock)
+        return Auditor(bases, known, Sources(), lambda _: None, no_images).audit(project, lock)
 
 
 def tampered(lock: Lock, **changes: object) -> Lock:
@@ -254,7 +255,7 @@ def test_a_file_of_add_from_elsewhere_is_compared_and_never_silently_another(
             raise FetchError("cannot download f")
         return there[sources[0].url]
 
-    monkeypatch.setattr("vcr.lock.write.fetch", fetched)
+    monkeypatch.setattr("vcr.lock.added.fetch", fetched)
     monkeypatch.setattr("vcr.lock.audit.fetch", fetched)
     (project.root / "Dockerfile").write_text("FROM x\nADD http://add.test/f /\n")
     theirs, mine = Host(archive, tmp_path / "theirs"), Host(archive, tmp_path / "mine")

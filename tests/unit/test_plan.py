@@ -25,8 +25,9 @@ from vcr.model.lockfile import (
     LockedManifest,
     LockedPackage,
 )
-from vcr.model.plan import Copy, Debs, Plan, Run, StageSource, UrlSource, Workdir
+from vcr.model.plan import Copy, Debs, Plan, Run, Workdir
 from vcr.model.project import load_project
+from vcr.model.source import StageSource, UrlSource
 from vcr.planner.project import make_plan
 
 DIGEST = "sha256:" + "a" * 64
@@ -61,7 +62,7 @@ def make_lock(project: Any) -> Lock:
                 archs={Arch.RISCV64: LockedManifest(manifest=DIGEST, config=config)},
             ),
         },
-        urls={u: LockedFile(name="f", sha256="1" * 64, size=5, url=u) for u in wanted.urls},
+        urls={u: LockedFile(name="f", sha256="1" * 64, size=5, url=u) for u in wanted.files},
         engine=current_engine(project),
     )
 
@@ -207,8 +208,6 @@ def test_urls_are_closed_by_checksum_or_lock(plan: Planner) -> None:
     assert (one.sources[0].name, one.sources[0].file.sha256) == ("one.bin", digest)
     assert isinstance(two.sources[0], UrlSource)
     assert two.sources[0].file.sha256 == "1" * 64
-    with pytest.raises(UsageError, match="git repository"):
-        plan("FROM deb\nADD https://h/x.git /a\n")
 
 
 @pytest.mark.parametrize(
@@ -216,7 +215,7 @@ def test_urls_are_closed_by_checksum_or_lock(plan: Planner) -> None:
     [
         ("ADD http://h/a|b /", "Dockerfile:2:5: http://h/a|b is not an address"),
         (f"ADD --checksum=sha256:{'0' * 64} http://h/\x1b /", "Dockerfile:2:88: "),
-        (f"ADD --checksum=sha256:{'G' * 64} http://h/a /", "is not a SHA-256 digest"),
+        (f"ADD --checksum=sha256:{'G' * 64} http://h/a /", "is not a digest"),
         (f"ADD --checksum=sha256:{'0' * 64} http://h/.. /", "does not name a file"),
         ("ADD http://h /d/", "does not name a file"),
         ('ADD ["http://h/a\\n|npm:x:y", "/f"]', "Dockerfile:2:1: "),
@@ -364,7 +363,7 @@ def test_locking_again_keeps_what_did_not_change(tmp_path: Path, plan: Planner) 
     known = Known(tmp_path / "known")
     for name, base in wanted_inputs(project).bases.items():
         known.add(base, lock.bases[name])
-    locker = Locker(BaseLocker(never, never, print), known, print, print)
+    locker = Locker(BaseLocker(never, never, print), known, print, print, never)
     again = locker.lock(project, lock)
     assert again.bases == lock.bases
     assert again.to_text() == locker.lock(project, again).to_text()

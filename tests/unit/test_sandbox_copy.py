@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from vcr.formats.chmod import changed_mode
+from vcr.formats.copy_flags import changed_mode
 from vcr.formats.failure import Failure
 from vcr.formats.tar import apply_layer, write
 from vcr.formats.tree import Content, Node, Tree, directory, text_file
@@ -345,6 +346,18 @@ def test_files_of_addresses_are_private_as_in_docker(lower: Tree, tmp_path: Path
     copy = Copy(lower, Spec((), "/n/"), tmp_path)
     copy.from_url(UrlSource("file", tmp_path / "fetched"))
     assert listing(copy)["n/file"] == ("file", 0o600, 0)
+
+
+@pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
+def test_a_file_of_an_address_is_the_one_of_its_checksum(
+    lower: Tree, tmp_path: Path, algorithm: str
+) -> None:
+    (tmp_path / "fetched").write_text("x")
+    right = f"{algorithm}:{hashlib.new(algorithm, b'x').hexdigest()}"
+    copy = Copy(lower, Spec((), "/n/"), tmp_path)
+    copy.from_url(UrlSource("file", tmp_path / "fetched", checksum=right))
+    with pytest.raises(Failure, match="is not the one that --checksum"):
+        copy.from_url(UrlSource("file", tmp_path / "fetched", checksum=right[:-1] + "x"))
 
 
 def job(tmp_path: Path, spec: dict[str, Any], lower: tuple[str, ...] = ()) -> Path:

@@ -100,7 +100,7 @@ if TYPE_CHECKING:
     from vcr.export.manifest import Manifest as Manifest
     from vcr.model.arch import Arch as Arch
     from vcr.model.ladder import Rung as Rung
-    from vcr.model.rebuilt import Rebuilt as Rebuilt
+    from vcr.model.stage import Rebuilt as Rebuilt
     from vcr.perf.profile import Profile as Profile
     from vcr.runtime.exec import Answer as Answer
     from vcr.runtime.record import Record as Record
@@ -169,7 +169,7 @@ PUBLIC = {
     "claim_of": "vcr.verify.ladders",
     "read_claim": "vcr.verify.ladders",
     "Source": "vcr.app.proving.verify",
-    "Rebuilt": "vcr.model.rebuilt",
+    "Rebuilt": "vcr.model.stage",
     "Compared": "vcr.verify.ladders",
     "Comparison": "vcr.app.proving.verify",
     "verify": "vcr.app.proving.verify",

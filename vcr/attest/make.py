@@ -20,7 +20,7 @@ from vcr.model.digest import Digest
 from vcr.model.ladder import UNKNOWN, Rung
 from vcr.model.profile import PROFILES
 from vcr.model.project import Project
-from vcr.model.rebuilt import Rebuilt
+from vcr.model.stage import Rebuilt
 from vcr.sandbox.enclave import EIF
 from vcr.tools.git import Git
 from vcr.tools.nix import Nix
@@ -105,7 +105,7 @@ def witness(
 
 def git_of(nix: Nix) -> Git:
     """Return the pinned git."""
-    return Git(nix.toolset("git") / "usr/bin/git")
+    return Git.of_toolset(nix.toolset("git"))
 
 
 def this_host() -> Host:

@@ -17,7 +17,7 @@ from vcr.attest.statement import DRIVE, Statement
 from vcr.attest.terms import Terms, read_terms
 from vcr.model.digest import Digest
 from vcr.model.plan import Plan
-from vcr.model.rebuilt import Rebuilt
+from vcr.model.stage import Rebuilt
 
 OURS = "https://vcr.example"
 TYPES = {

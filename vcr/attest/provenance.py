@@ -12,8 +12,10 @@ from typing import Any
 from vcr.attest.predicates import BUILD_TYPE, BUILDER, Host
 from vcr.attest.source import Revision
 from vcr.model.digest import Digest
-from vcr.model.plan import Fetched, Plan, Run, files_of, images_of
+from vcr.model.plan import Plan, Run, files_of, images_of, repositories_of
 from vcr.model.project import CONFIG_FILE, Project
+from vcr.model.source import Fetched, GitSource
+from vcr.tools.git import directory_of
 
 MAX_CHANGED = 20  # names of files that differ from the commit; how many there are is told
 MAX_NAME = 255  # characters of each
@@ -59,7 +61,7 @@ def provenance(
     given = [source_descriptor(source)] if source else []
     own = [project.lock_file, project.dockerfile, project.root / CONFIG_FILE]
     files = [file_descriptor(path, path.name) for path in own if path.is_file()]
-    fetched = {(row["name"], row["digest"]["sha256"]): row for row in _fetched(plan)}
+    fetched = {(row["name"], *row["digest"].values()): row for row in _fetched(plan)}
     return {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
@@ -100,8 +102,16 @@ def _fetched(plan: Plan) -> Iterator[Descriptor]:
     for layer in plan.layers.values():
         for reference, manifest in images_of(layer).items():
             yield {"name": reference, "digest": {"sha256": Digest(manifest).hex}}
+        for source in repositories_of(layer):
+            yield _repository(source)
         if not isinstance(layer, Run):
             yield from map(_file, files_of(layer))
+
+
+def _repository(source: GitSource) -> Descriptor:
+    uri = f"git+{source.remote}@{source.commit}"
+    name = directory_of(source.remote)
+    return {"name": name, "uri": uri, "digest": {"gitCommit": source.commit}}
 
 
 def _file(file: Fetched) -> Descriptor:

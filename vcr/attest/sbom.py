@@ -20,8 +20,10 @@ from vcr.lock.bases import packages_of
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
 from vcr.model.lockfile import Lock, LockedPackage
-from vcr.model.plan import Fetched, Layer, Plan, Run, files_of, images_of
+from vcr.model.plan import Layer, Plan, Run, files_of, images_of, repositories_of
 from vcr.model.profile import PROFILES
+from vcr.model.source import Fetched
+from vcr.tools.git import directory_of
 
 ROOT, MACHINE = "SPDXRef-image", "SPDXRef-machine"
 # What RUN is answered with is a package when it looks like one; indexes are not.
@@ -37,14 +39,14 @@ class Component:
     name: str
     version: str
     url: str
-    sha256: str
+    sha256: str  # "" for a commit, whose hash is its version
     purl: str = ""
 
     @property
     def ident(self) -> str:
         """Return its SPDX identifier."""
         plain = re.sub(r"[^A-Za-z0-9.-]", "-", self.name)
-        return f"SPDXRef-{plain}-{self.sha256[:16]}"
+        return f"SPDXRef-{plain}-{(self.sha256 or self.version)[:16]}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it as an SPDX package."""
@@ -52,9 +54,10 @@ class Component:
             "SPDXID": self.ident,
             "name": self.name,
             "downloadLocation": self.url or "NOASSERTION",
-            "checksums": [{"algorithm": "SHA256", "checksumValue": self.sha256}],
             "filesAnalyzed": False,
         }
+        if self.sha256:
+            found["checksums"] = [{"algorithm": "SHA256", "checksumValue": self.sha256}]
         if self.version:
             found["versionInfo"] = self.version
         if self.purl:
@@ -137,6 +140,9 @@ def _components(plan: Plan, lock: Lock) -> tuple[list[Component], list[Component
 def _of_layer(layer: Layer, known: dict[str, LockedPackage]) -> Iterator[Component]:
     for reference, manifest in images_of(layer).items():
         yield Component(reference, "", "", Digest(manifest).hex)
+    for source in repositories_of(layer):
+        location = f"git+{source.remote}@{source.commit}"  # SPDX 2.3, section 7.7
+        yield Component(directory_of(source.remote), source.commit, location, "")
     for file in files_of(layer):
         if file.sha256 in known:
             yield _debian(known[file.sha256])

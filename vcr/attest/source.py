@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from vcr.dockerfile.ignore import load_ignore
 from vcr.errors import UsageError
 from vcr.foreign import open_regular
-from vcr.model.plan import ContextSource, Copy, Plan, Run
+from vcr.model.plan import Copy, Plan, Run
 from vcr.model.project import CONFIG_FILE, Project
+from vcr.model.source import ContextSource
 from vcr.tools.git import Git, public_uri
 from vcr.tools.git_objects import LINK, SUBMODULE, TREE, Entry, Objects
 from vcr.tools.repository import Repository

@@ -17,12 +17,14 @@ from vcr.build.history import LAYERS, LOCK, PROJECT, last_drvs, read_builds, rem
 from vcr.build.reason import why_built
 from vcr.errors import VcrError
 from vcr.flock import flocked
+from vcr.lock.git import GitStore
 from vcr.lock.oci import ImageStore
 from vcr.model.ladder import Rung, read_rungs
-from vcr.model.plan import OciBase, Plan, Run
+from vcr.model.plan import OciBase, Plan, Run, repositories_of
 from vcr.model.project import Project
 from vcr.model.stage import ALL_STAGES, STAGES
 from vcr.settings import Settings
+from vcr.tools.git import Git
 from vcr.tools.nix import BuilderError, Nix, Target, TimedOutError
 from vcr.tools.skopeo import Skopeo
 from vcr.ui import Ui
@@ -78,7 +80,7 @@ class Builder:
     def build(self, plan: Plan, stages: Sequence[str] = STAGES) -> Built:
         """Build STAGES of PLAN in order; raises UsageError, FetchError, VcrError."""
         nix = Nix(self.settings)
-        self._provide_images(plan, nix)
+        self._provide(plan, nix)
         with self._at_work():
             evaluation = nix.evaluate(stages, self.write_plan(plan))
             if not all(target.is_built for target in evaluation.targets):
@@ -106,7 +108,7 @@ class Builder:
         Raises as `build` does.
         """
         nix = Nix(self.settings)
-        self._provide_images(plan, nix)
+        self._provide(plan, nix)
         name = hashlib.sha256(f"{part} {ident}".encode()).hexdigest()[:16]
         root = self.roots / f"{LAYERS}{plan.arch}" / name
         with self._at_work():
@@ -142,9 +144,14 @@ class Builder:
                 what, why=error.why, fix=error.fix, tail=error.tail, code=error.code
             ) from None
 
-    def _provide_images(self, plan: Plan, nix: Nix) -> None:
-        """Bring base images into the store; Nix itself cannot fetch them."""
+    def _provide(self, plan: Plan, nix: Nix) -> None:
+        """Bring base images and git repositories into the store; Nix itself cannot fetch them."""
+        repositories = GitStore(
+            lambda: Git.of_toolset(nix.toolset("git")), nix, self.settings.mirrors
+        )
         for layer in plan.layers.values():
+            for source in repositories_of(layer):
+                repositories.provide(source)
             if isinstance(layer, OciBase):
                 store = ImageStore(Skopeo.of_toolset(nix.toolset("oci")), nix)
                 store.provide(layer.reference, layer.nar_sha256, self.project.places)

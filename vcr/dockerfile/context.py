@@ -17,7 +17,7 @@ from vcr.dockerfile.ignore import Ignore
 from vcr.dockerfile.text import Position, mistake
 from vcr.errors import UsageError
 from vcr.formats.match import compile_pattern, fixed_part, has_wildcard, literal
-from vcr.model.plan import ContextSource
+from vcr.model.source import ContextSource
 
 COMPARED, LONG_NAME = 5000, 200  # names, and characters of one
 MAX_LINKS = 40  # that lead to one another, as path_resolution(7) has it

@@ -3,18 +3,17 @@
 from dataclasses import dataclass, field
 
 from vcr.dockerfile import config
+from vcr.dockerfile.git_address import GitAddress
 from vcr.dockerfile.mounts import parse_mount
+from vcr.dockerfile.remote import RemoteFile, remote_of
 from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import Budget, State
 from vcr.dockerfile.syntax import SCRATCH, Dockerfile, Instruction, Stage, parse, parse_trigger
-from vcr.dockerfile.text import Position, mistake
+from vcr.dockerfile.text import Position
 from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, read_text
 from vcr.model.arch import Arch
 from vcr.model.project import Project
-from vcr.model.url import check_url
-
-URL_PREFIXES = ("http://", "https://")
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,9 @@ class Inputs:
     """Names of what has to be locked, sorted."""
 
     images: dict[str, Position]  # neither a stage nor scratch; where one is named first
-    urls: tuple[str, ...]  # ADD without --checksum
+    # of ADD without --checksum=sha256:, by address → other checksums
+    files: dict[str, tuple[str, ...]]
+    repositories: dict[GitAddress, Position] = field(default_factory=dict)  # of ADD, where first
     stages: tuple[str, ...] = ()  # names of the Dockerfile's own
 
 
@@ -47,7 +48,13 @@ def external_inputs(project: Project) -> Inputs:
     walk = _Walk(resolver)
     walk.reach(resolver.target())
     stages = tuple(stage.name for stage in dockerfile.stages if stage.name)
-    return Inputs(dict(sorted(walk.images.items())), tuple(sorted(walk.urls)), stages)
+    files = {url: tuple(sorted(checksums)) for url, checksums in sorted(walk.files.items())}
+    return Inputs(
+        dict(sorted(walk.images.items())),
+        files,
+        walk.repositories,
+        stages,
+    )
 
 
 @dataclass
@@ -56,7 +63,8 @@ class _Walk:
 
     resolver: Resolver
     images: dict[str, Position] = field(default_factory=dict)
-    urls: set[str] = field(default_factory=set)
+    files: dict[str, set[str]] = field(default_factory=dict)  # of ADD → their checksums
+    repositories: dict[GitAddress, Position] = field(default_factory=dict)
     _budget: Budget = field(default_factory=Budget)
     _ends: dict[int, State] = field(default_factory=dict)  # of the stages, by their index
 
@@ -106,8 +114,26 @@ class _Walk:
             for name in _sources(state, instruction):
                 if self.resolver.numbered(name, stage.index, instruction) is None:
                     self.images.setdefault(name, instruction.at)
-            self.urls.update(_urls(self.resolver, state, instruction))
+            self._take(state, instruction)
         self._ends[stage.index] = state
+
+    def _take(self, state: State, instruction: Instruction) -> None:
+        """Keep track of variables in STATE, and of what an ADD takes from elsewhere."""
+        match instruction.keyword:
+            case "ARG":
+                known = {**self.resolver.platform_args(), **self.resolver.global_args()}
+                config.arg(state, instruction, self.resolver.given, known)
+            case "ENV":
+                config.env(state, instruction)
+            case "ADD":
+                for at, word in instruction.operands()[:-1]:
+                    self._add(remote_of(state, instruction, at, state.expand(word, at)), at)
+
+    def _add(self, source: RemoteFile | GitAddress | None, at: Position) -> None:
+        if isinstance(source, GitAddress):
+            self.repositories.setdefault(source, at)
+        elif source is not None and not source.is_closed:
+            self.files.setdefault(source.url, set()).update({source.checksum} - {""})
 
 
 def triggers_of(instruction: Instruction) -> list[Instruction]:
@@ -124,27 +150,3 @@ def _sources(state: State, instruction: Instruction) -> list[str]:
         options = (parse_mount(state, instruction, text) for text in mounts)
         return [option["from"] for option in options if "from" in option]
     return []
-
-
-def _urls(resolver: Resolver, state: State, instruction: Instruction) -> list[str]:
-    """Keep track of variables in STATE; return the addresses of an ADD without --checksum."""
-    match instruction.keyword:
-        case "ARG":
-            known = {**resolver.platform_args(), **resolver.global_args()}
-            config.arg(state, instruction, resolver.given, known)
-        case "ENV":
-            config.env(state, instruction)
-        case "ADD" if instruction.flag("checksum") is None:
-            found = ((at, state.expand(word, at)) for at, word in instruction.operands()[:-1])
-            return [
-                checked_address(at, word) for at, word in found if word.startswith(URL_PREFIXES)
-            ]
-    return []
-
-
-def checked_address(at: Position, text: str) -> str:
-    """Return TEXT, an address that stands AT; raises UsageError unless it is one."""
-    try:
-        return check_url(text)
-    except ValueError as error:
-        raise mistake(at, f"{text} is not an address", why=str(error)) from None

@@ -14,6 +14,7 @@ from functools import partial
 from vcr.errors import FetchError
 from vcr.lock.bases import BaseLocker
 from vcr.lock.consistent import contradictions
+from vcr.lock.git import GitStore
 from vcr.lock.inputs import wanted_inputs
 from vcr.lock.known import Known
 from vcr.lock.network.fetch import Source, fetch
@@ -42,6 +43,7 @@ class Auditor:
     known: Known
     sources: Sources
     show: Callable[[str], None]
+    repositories: Callable[[], GitStore]
 
     def audit(self, project: Project, lock: Lock) -> Audit:
         """Compare every entry of LOCK, of PROJECT, with its source; raises UsageError."""
@@ -58,6 +60,13 @@ class Auditor:
                 self.known.add(base, locked)
         for url, file in sorted(lock.urls.items()):
             self._asked(audit, f"ADD {url}", partial(self._file, url, file.sha256, file.size))
+        for address in wanted.repositories:
+            if repository := lock.repositories.get(address.text):
+                self._asked(
+                    audit,
+                    f"ADD {address.text}",
+                    partial(self.repositories().audit, repository),
+                )
         for sha256, body in sorted(lock.bodies.items()):
             self._body(audit, sha256, body)
         return audit

@@ -4,8 +4,9 @@
 difference names what changed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from vcr.dockerfile.git_address import GitAddress
 from vcr.dockerfile.inputs import external_inputs
 from vcr.dockerfile.text import Position
 from vcr.errors import UsageError
@@ -22,7 +23,9 @@ class Wanted:
 
     bases: dict[str, Base]  # by the name after FROM
     places: dict[str, Position]  # where the Dockerfile names one that vcr.toml does not
-    urls: tuple[str, ...]  # ADD without --checksum
+    # of ADD without --checksum=sha256:, by address → other checksums
+    files: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    repositories: dict[GitAddress, Position] = field(default_factory=dict)  # of ADD
     stages: tuple[str, ...] = ()  # names that the Dockerfile gives to its own
 
     def digests(self) -> dict[str, Digest]:
@@ -31,7 +34,9 @@ class Wanted:
             f"[base.{name}]": digest_of_input(base.model_dump(mode="json", exclude_defaults=True))
             for name, base in self.bases.items()
         }
-        found |= {f"ADD {url}": digest_of_input(url) for url in self.urls}
+        for url, checksums in self.files.items():
+            found[f"ADD {url}"] = digest_of_input([url, *checksums] if checksums else url)
+        found |= {f"ADD {each.text}": digest_of_input(each.text) for each in self.repositories}
         return dict(sorted(found.items()))
 
 
@@ -53,7 +58,7 @@ def wanted_inputs(project: Project) -> Wanted:
         named.add(familiar_name(reference))
         if at is not None:
             places[reference] = at
-    return Wanted(bases, places, outside.urls, outside.stages)
+    return Wanted(bases, places, outside.files, outside.repositories, outside.stages)
 
 
 def _checked(reference: str, at: Position | None) -> str:

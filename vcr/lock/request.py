@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from vcr.foreign import MIB, load_json, read_line
-from vcr.model.lockfile import ASKED
+from vcr.model.url import ASKED
 
 _TEXTS = ("method", "url", "accept", "body")
 MAX_BODY = 256 * MIB  # of a request

@@ -9,18 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vcr.errors import FetchError, HostError, MismatchError
+from vcr.lock.added import AddLocker
 from vcr.lock.bases import BaseLocker, of_base, packages_of
 from vcr.lock.consistent import epoch_of
 from vcr.lock.engine import current_engine
+from vcr.lock.git import GitStore
 from vcr.lock.inputs import wanted_inputs
 from vcr.lock.known import Known
-from vcr.lock.network.fetch import Source, fetch
-from vcr.lock.network.web import LIMITS
 from vcr.lock.suggestions import naming
 from vcr.model.config import Base
-from vcr.model.digest import Digest
-from vcr.model.file_name import last_part, store_name
-from vcr.model.lockfile import Lock, LockedBase, LockedFile
+from vcr.model.lockfile import Lock, LockedBase
 from vcr.model.project import Project
 
 SHOWN = 20  # differences in an error
@@ -34,6 +32,7 @@ class Locker:
     known: Known
     show: Callable[[str], None]
     warn: Callable[[str], None]
+    repositories: Callable[[], GitStore]
 
     def lock(self, project: Project, old: Lock | None, *, update: bool = False) -> Lock:
         """Return a lock of PROJECT; what OLD has of unchanged inputs is kept unless UPDATE.
@@ -42,25 +41,32 @@ class Locker:
         """
         wanted = wanted_inputs(project)
         digests = wanted.digests()
-        kept = {} if old is None or update else old.inputs
+        kept = Lock(epoch=0, inputs={}, bases={}, urls={}) if old is None or update else old
+        same = {label for label in digests if kept.inputs.get(label) == digests[label]}
         bases: dict[str, LockedBase] = {}
         for name, base in sorted(wanted.bases.items()):
-            label = f"[base.{name}]"
-            before = old.bases.get(name) if old and kept.get(label) == digests[label] else None
+            before = kept.bases.get(name) if f"[base.{name}]" in same else None
             with naming(name, wanted.places.get(name), wanted.stages):
                 bases[name] = self._base(project, name, base, before)
+        added = AddLocker(self.known, self.show, self.warn, self.repositories)
         urls = {
-            url: self._url(url, old.urls.get(url) if old and f"ADD {url}" in kept else None)
-            for url in wanted.urls
+            url: added.file(url, checksums, kept.urls.get(url) if f"ADD {url}" in same else None)
+            for url, checksums in wanted.files.items()
         }
+        repositories = {}
+        for address, at in wanted.repositories.items():
+            text = address.text
+            locked = kept.repositories.get(text) if f"ADD {text}" in same else None
+            repositories[text] = added.repository(address, at, locked)
         lock = Lock(
             epoch=0,
             inputs=dict(digests),
             bases=bases,
             urls=urls,
+            repositories=repositories,
             engine=current_engine(project),
-            runs={} if old is None or update else old.runs,
-            bodies={} if old is None or update else old.bodies,
+            runs=kept.runs,
+            bodies=kept.bodies,
         )
         return lock.model_copy(update={"epoch": _epoch(lock, old)})
 
@@ -93,32 +99,6 @@ class Locker:
                 fix="do not trust this vcr.lock; `vcr lock --update` writes it again",
             )
         self.known.add(base, locked)
-
-    def _url(self, url: str, before: LockedFile | None) -> LockedFile:
-        """Return the file of ADD at URL locked: as it was BEFORE, if there was one."""
-        if before is None or before.url != url:
-            locked = self._lock_url(url)
-            self.known.add(locked)
-            return locked
-        if self.known.has(before):
-            return before
-        try:
-            now = self._lock_url(url)
-        except FetchError as error:
-            self.warn(f"ADD {url} stays as vcr.lock has it, compared with nothing: {error.what}")
-            return before
-        if (now.sha256, now.size) == (before.sha256, before.size):
-            self.known.add(before)
-        else:
-            self.warn(f"ADD {url} stays as vcr.lock has it, which is not what is there now")
-        return before
-
-    def _lock_url(self, url: str) -> LockedFile:
-        self.show(f"reading {url}")
-        data = fetch([Source(url)], most=LIMITS.size)
-        name = store_name(last_part(url)) or "download"
-        digest = Digest.of_bytes(data)
-        return LockedFile(name=name, sha256=digest.hex, size=len(data), url=url)
 
 
 def summarise(old: Lock | None, new: Lock) -> list[str]:

@@ -56,6 +56,7 @@ _KEPT = {
     "vcr-busybox": "busybox",
     "vcr-cartesi-*": "the Cartesi emulator",
     "vcr-check-*": "a check of vcr itself",
+    "vcr-git-tree": "the git repository",
     "vcr-lib": "vcr itself",
     "vcr-linux-*": "the kernel",
     "vcr-linuxkit-*": "linuxkit",

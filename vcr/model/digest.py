@@ -8,7 +8,9 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md#digests
 import hashlib
 import re
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import Field
 
 _FORM = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}")
 
@@ -49,3 +51,16 @@ class Digest(str):
     def short(self) -> str:
         """Return a form for people: the algorithm and 12 digits."""
         return self[:19]
+
+
+type Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 hex digits")]
+type Sha256Digest = Annotated[
+    str, Field(pattern=r"^sha256:[0-9a-f]{64}$", description="`sha256:` and 64 hex digits")
+]
+type NarHash = Annotated[str, Field(pattern=r"^sha256-[A-Za-z0-9+/]{43}=$")]
+type CommitHash = Annotated[
+    str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$", description="hash of git, in hex")
+]
+type RefName = Annotated[
+    str, Field(pattern=r"^(refs/[^\x00-\x20\x7f]+)?$", description="name in `refs/` of git")
+]

@@ -21,22 +21,18 @@ from pydantic import (
 from vcr.errors import LockError
 from vcr.foreign import MAX_LOCK, read_bytes
 from vcr.model.arch import Arch
-from vcr.model.digest import Digest
+from vcr.model.digest import CommitHash, Digest, NarHash, RefName, Sha256, Sha256Digest
 from vcr.model.file_name import StoreName
-from vcr.model.plan import Exchange, Fetched
-from vcr.model.url import Url
+from vcr.model.plan import Exchange
+from vcr.model.source import Fetched, GitSource
+from vcr.model.url import AskedUrl, ImageReference, Url
 
 _text = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 MAX_SHOWN = 200  # characters of where something is wrong
 # Of an int: 32 bits without a sign, as squashfs and gzip have a time.
 MAX_EPOCH = (1 << 32) - 1
 
-ASKED = r"https?://[^\x00-\x20\x7f]+"  # what a step may ask for: any address of the network
 # The descriptions of types and fields are the reference: docs/reference/vcr.lock.md.
-type Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 hex digits")]
-type Sha256Digest = Annotated[
-    str, Field(pattern=r"^sha256:[0-9a-f]{64}$", description="`sha256:` and 64 hex digits")
-]
 
 
 # RFC 9110, sections 5.6.2 and 5.5: a token; what a header may say, so no end of its line.
@@ -46,21 +42,20 @@ type Token = Annotated[
 type HeaderValue = Annotated[
     str, Field(pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]*$", description="value of a header")
 ]
-# As a step wrote it, which need not be RFC 3986; nothing but the step itself is given it.
-type AskedUrl = Annotated[str, Field(pattern=f"^{ASKED}$", description="address")]
-# skopeo has more transports, which read what is on this host; a dash begins an option.
-type ImageReference = Annotated[
-    str,
-    Field(
-        pattern=r"^(docker://[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]*|oci:/[^\x00-\x1f\x7f]*)$",
-        description="`docker://IMAGE` or `oci:/DIRECTORY`",
-    ),
-]
 type Size = Annotated[int, Field(ge=0, le=1 << 50, description="number, at least 0")]
 
 
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Sparse(_Entry):
+    """Writes only what is not as by default: there are many of these."""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        return {k: v for k, v in handler(self).items() if v not in ("", {}, fields[k].default)}
 
 
 class LockedFile(_Entry):
@@ -74,6 +69,30 @@ class LockedFile(_Entry):
     def fetched(self) -> Fetched:
         """Return it as the plan describes it."""
         return Fetched(url=self.url, sha256=self.sha256, size=self.size, name=self.name)
+
+
+class LockedRepository(_Sparse):
+    """A commit of a git repository that ADD takes."""
+
+    remote: Url = Field(description="the repository's address")
+    ref: RefName = Field(default="", description="the branch or tag, if one was asked for")
+    commit: CommitHash = Field(description="the commit")
+    tag: CommitHash | Literal[""] = Field(default="", description="object of an annotated tag")
+    subdir: str = Field(default="", description="the directory that is taken; `` for all")
+    keep_git_dir: bool = Field(default=False, description="whether `.git` is taken, too")
+    nar_sha256: NarHash = Field(description="the NAR hash of what is taken, as `sha256-BASE64`")
+
+    def planned(self) -> GitSource:
+        """Return it as the plan describes it."""
+        return GitSource(
+            remote=self.remote,
+            commit=self.commit,
+            tag=self.tag,
+            ref=self.ref,
+            subdir=self.subdir,
+            keep_git_dir=self.keep_git_dir,
+            nar_sha256=self.nar_sha256,
+        )
 
 
 class LockedPackage(LockedFile):
@@ -117,21 +136,10 @@ class LockedImage(_Entry):
     kind: Literal["oci"] = Field(default="oci", description="of base")
     reference: ImageReference = Field(description="its name in the project")
     archs: dict[Arch, LockedManifest] = Field(description="its architectures")
-    nar_sha256: Annotated[str, Field(pattern=r"^sha256-[A-Za-z0-9+/]{43}=$")] = Field(
-        description="the NAR hash of the layout, as `sha256-BASE64` (SRI)"
-    )
+    nar_sha256: NarHash = Field(description="the NAR hash of the layout, as `sha256-BASE64` (SRI)")
 
 
 LockedBase = LockedDebian | LockedImage
-
-
-class _Sparse(_Entry):
-    """Writes only what is not as by default: there are many of these."""
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields = type(self).model_fields
-        return {k: v for k, v in handler(self).items() if v not in ("", {}, fields[k].default)}
 
 
 class LockedExchange(_Sparse):
@@ -214,6 +222,9 @@ class Lock(_Entry):
         description="bases of FROM, by name"
     )
     urls: dict[str, LockedFile] = Field(description="files of ADD, by address")
+    repositories: dict[str, LockedRepository] = Field(
+        default_factory=dict, description="git repositories of ADD, by address"
+    )
     # None in locks of before it was locked: stale
     engine: LockedEngine | None = Field(
         default=None, description="the engine that runs the prod machine"
@@ -236,7 +247,7 @@ class Lock(_Entry):
     def to_text(self) -> str:
         """Return the file's content: sorted keys, one line a package or answer."""
         data = self.model_dump(mode="json", by_alias=True)
-        optional = ("engine", "runs", "bodies")
+        optional = ("engine", "repositories", "runs", "bodies")
         data = {key: value for key, value in data.items() if value or key not in optional}
         return _laid_out(data, "\n") + "\n"
 

@@ -13,20 +13,10 @@ from typing import Any, Literal
 
 from vcr.model.arch import Arch
 from vcr.model.health import HealthCheck
+from vcr.model.source import ContextSource, Fetched, GitSource, Source, StageSource, UrlSource
 
 PLAN_SCHEMA = 1
 OCI_STORE_NAME = "vcr-oci-layout"  # of a locked OCI image in the Nix store
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """A file the lock closed: fetched by hash, never trusted by name."""
-
-    url: str
-    sha256: str  # 64 hex digits
-    size: int  # bytes
-    name: str  # file name; also its name in the Nix store
-    data: str = ""  # base64 of the gzipped file, when the lock holds it itself
 
 
 @dataclass(frozen=True)
@@ -51,50 +41,6 @@ class OciBase:
 
 
 type Base = Debs | OciBase
-
-
-@dataclass(frozen=True)
-class ContextSource:
-    """Files of the build context, wildcards and .dockerignore already applied."""
-
-    path: str  # the file or directory, links resolved; "." for the whole context
-    name: str  # its name as written: what it is called inside a directory
-    files: tuple[str, ...]  # every file, directory and symlink that takes part
-    kind: Literal["context"] = "context"
-    links: tuple[str, ...] = ()  # that led to the path; they decide what it is, and are not copied
-    kept: str = ""  # COPY --parents: the path that is kept below the destination
-
-
-@dataclass(frozen=True)
-class StageSource:
-    """Files of an earlier stage or image; wildcards are matched in the sandbox."""
-
-    pattern: str
-    layers: tuple[str, ...]  # ids of that stage's layers, bottom first
-    kind: Literal["stage"] = "stage"
-    pivot: int = 0  # COPY --parents: how many parts of a matched path are not kept
-
-
-@dataclass(frozen=True)
-class InlineSource:
-    """A here-document."""
-
-    name: str
-    content: str
-    kind: Literal["inline"] = "inline"
-
-
-@dataclass(frozen=True)
-class UrlSource:
-    """A remote file, closed by the Dockerfile's --checksum or by the lock."""
-
-    file: Fetched
-    name: str  # file name when the destination is a directory
-    kind: Literal["url"] = "url"
-    unpack: bool = False  # ADD --unpack
-
-
-type Source = ContextSource | StageSource | InlineSource | UrlSource
 
 
 @dataclass(frozen=True)
@@ -202,6 +148,12 @@ def files_of(layer: Layer) -> tuple[Fetched, ...]:
 def images_of(layer: Layer) -> dict[str, str]:
     """Return the images that LAYER is made of: how one is named → the manifest's digest."""
     return {layer.reference: layer.manifest} if isinstance(layer, OciBase) else {}
+
+
+def repositories_of(layer: Layer) -> tuple[GitSource, ...]:
+    """Return what LAYER takes of git repositories."""
+    sources = layer.sources if isinstance(layer, Copy) else ()
+    return tuple(source for source in sources if isinstance(source, GitSource))
 
 
 def words_of(base: Base) -> str:

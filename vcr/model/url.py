@@ -15,6 +15,7 @@ MAX_LENGTH = 8000  # RFC 9110, section 4.1, asks for at least that
 # Of HOST/NAME:TAG and HOST/NAME@DIGEST; whether one is well-formed is skopeo's to say.
 _IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]*")
 _DOCKER_HUB = re.compile(r"^(?:index\.)?docker\.io/")
+ASKED = r"https?://[^\x00-\x20\x7f]+"  # what a step may ask for: any address of the network
 
 
 def check_url(text: str) -> str:
@@ -61,4 +62,14 @@ type Url = Annotated[
 ]
 type ImageName = Annotated[
     str, AfterValidator(check_image), Field(description="name of an image of a registry")
+]
+# As a step wrote it, which need not be RFC 3986; nothing but the step itself is given it.
+type AskedUrl = Annotated[str, Field(pattern=f"^{ASKED}$", description="address")]
+# skopeo has more transports, which read what is on this host; a dash begins an option.
+type ImageReference = Annotated[
+    str,
+    Field(
+        pattern=r"^(docker://[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]*|oci:/[^\x00-\x1f\x7f]*)$",
+        description="`docker://IMAGE` or `oci:/DIRECTORY`",
+    ),
 ]

@@ -1,21 +1,18 @@
 """Plans COPY and ADD: sources, destination, ownership."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vcr.dockerfile.context import Context
-from vcr.dockerfile.inputs import URL_PREFIXES, checked_address
+from vcr.dockerfile.git_address import GitAddress
+from vcr.dockerfile.remote import RemoteFile, remote_of
 from vcr.dockerfile.state import State
 from vcr.dockerfile.syntax import Instruction
 from vcr.dockerfile.text import Position
 from vcr.model.file_name import last_part, store_name
 from vcr.model.lockfile import Lock
-from vcr.model.plan import Copy, Fetched, InlineSource, Source, StageSource, UrlSource
-
-GIT_FORMS = ("git@", "git://", "ssh://")
-CHECKSUM = "sha256:"
-SHA256 = re.compile(r"[0-9a-f]{64}")
+from vcr.model.plan import Copy
+from vcr.model.source import Fetched, GitSource, InlineSource, Source, StageSource, UrlSource
 
 
 @dataclass(frozen=True)
@@ -90,19 +87,12 @@ class Copier:
         stage = instruction.flag("from")
         if stage is not None:
             return [self._stage_source(state, instruction, stage, text)]
-        is_url = instruction.keyword == "ADD" and text.startswith(URL_PREFIXES)
-        if instruction.flag("checksum") is not None and not is_url:
-            raise instruction.mistake(
-                f"--checksum is for addresses, not for {text}",
-                why="files of the build context are known by hash anyway",
-                fix="leave --checksum out",
-            )
-        if is_url:
-            if text.endswith(".git") or "#" in text:
-                raise self._no_git(instruction, text)
-            return [self._url_source(state, instruction, checked_address(at, text))]
-        if instruction.keyword == "ADD" and text.startswith(GIT_FORMS):
-            raise self._no_git(instruction, text)
+        if instruction.keyword == "ADD":
+            remote = remote_of(state, instruction, at, text)
+            if isinstance(remote, GitAddress):
+                return [self._git_source(instruction, remote)]
+            if remote is not None:
+                return [self._url_source(instruction, remote)]
         if instruction.switch("parents"):
             return self._with_parents(text, at)
         return list(self.context.select(text, at))
@@ -126,34 +116,31 @@ class Copier:
         pivot = _pivot(text) if instruction.switch("parents") else 0
         return StageSource(stage_path(text), self.layers_of(stage, state, instruction), pivot=pivot)
 
-    def _url_source(self, state: State, instruction: Instruction, url: str) -> UrlSource:
-        name, unpack = last_part(url), _unpacks(instruction, default=False)
-        checksum = state.expand(instruction.flag("checksum") or "", instruction.at)
-        if checksum:
-            digits = checksum.removeprefix(CHECKSUM)
-            if not checksum.startswith(CHECKSUM) or not SHA256.fullmatch(digits):
-                raise instruction.mistake(
-                    f"--checksum={checksum} is not a SHA-256 digest",
-                    fix="write --checksum=sha256: and 64 hex digits",
-                )
+    def _url_source(self, instruction: Instruction, remote: RemoteFile) -> UrlSource:
+        name, unpack = last_part(remote.url), _unpacks(instruction, default=False)
+        if remote.is_closed:
             # The Dockerfile closes it; the size is not known and not needed.
-            fetched = Fetched(url, digits, 0, store_name(name) or "download")
+            digits = remote.checksum.partition(":")[2]
+            fetched = Fetched(remote.url, digits, 0, store_name(name) or "download")
             return UrlSource(fetched, name, unpack=unpack)
-        locked = self.lock.urls.get(url)
+        locked = self.lock.urls.get(remote.url)
         if locked is None:
             raise instruction.mistake(
-                f"{url} is not locked",
+                f"{remote.url} is not locked",
                 why="a build uses only files with a known hash from the network",
                 fix="run `vcr lock`, or write --checksum=sha256:...",
             )
-        return UrlSource(locked.fetched(), name, unpack=unpack)
+        return UrlSource(locked.fetched(), name, unpack=unpack, checksum=remote.checksum)
 
-    def _no_git(self, instruction: Instruction, url: str) -> Exception:
-        return instruction.mistake(
-            f"ADD cannot take the git repository {url}",
-            why="the address of a repository does not determine its bytes",
-            fix="add a release archive with --checksum, or keep the source in the context",
-        )
+    def _git_source(self, instruction: Instruction, address: GitAddress) -> GitSource:
+        locked = self.lock.repositories.get(address.text)
+        if locked is None:
+            raise instruction.mistake(
+                f"{address.text} is not locked",
+                why="a build uses only commits with a known hash",
+                fix="run `vcr lock`",
+            )
+        return locked.planned()
 
 
 def _unpacks(instruction: Instruction, *, default: bool) -> bool:

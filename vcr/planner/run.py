@@ -8,7 +8,8 @@ from vcr.dockerfile.mounts import integer, parse_mount, parse_size, placeholder
 from vcr.dockerfile.state import State
 from vcr.dockerfile.syntax import Instruction
 from vcr.model.lockfile import Lock
-from vcr.model.plan import ContextSource, Run, RunMount, StageSource
+from vcr.model.plan import Run, RunMount
+from vcr.model.source import ContextSource, StageSource
 from vcr.planner.copy import stage_path
 
 # Variables that need no ARG to be set from outside and never reach the image.

@@ -1,17 +1,7 @@
 """What a layer of an image is, in a few words, for tables and pictures."""
 
-from vcr.model.plan import (
-    ContextSource,
-    Copy,
-    InlineSource,
-    Layer,
-    Run,
-    Source,
-    StageSource,
-    Workdir,
-    files_of,
-    words_of,
-)
+from vcr.model.plan import Copy, Layer, Run, Workdir, files_of, words_of
+from vcr.model.source import ContextSource, GitSource, InlineSource, Source, StageSource
 from vcr.planner.base import CONFIGURE
 from vcr.ui import human_size
 
@@ -49,4 +39,6 @@ def _source_words(source: Source) -> str:
             return f"{source.pattern} of another stage"
         case InlineSource():
             return "a here-document"
+        case GitSource():
+            return f"{source.remote} at {source.commit[:12]}"
     return source.file.url

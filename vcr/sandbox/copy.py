@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from vcr.formats.chmod import changed_mode, octal_mode
+from vcr.formats.copy_flags import Exclusions, changed_mode, check_digest, octal_mode
 from vcr.formats.failure import Failure
 from vcr.formats.match import compile_pattern, fixed_part, has_wildcard, literal
 from vcr.formats.packed import Damaged, uncompressed
@@ -68,13 +68,22 @@ class UrlSource:
     file: Path
     kind: Literal["url"] = "url"
     unpack: bool = False
+    checksum: str = ""  # ALGORITHM:HEX that it has to have, "" for any
+
+
+@dataclass(frozen=True)
+class GitSource:
+    """What a commit of a git repository has."""
+
+    tree: Path
+    kind: Literal["git"] = "git"
 
 
 @dataclass(frozen=True)
 class Spec:
     """A COPY or ADD, as vcr.model.plan.Copy says."""
 
-    sources: tuple[ContextSource | StageSource | InlineSource | UrlSource, ...]
+    sources: tuple[ContextSource | StageSource | InlineSource | UrlSource | GitSource, ...]
     dest: str
     chown: str = ""
     chmod: str = ""
@@ -98,10 +107,7 @@ class Copy:
         """Look up the owner in the image, as it is below this layer."""
         chown = self.spec.chown
         self.owner = find_owner(self.tree, chown) if chown else None
-        self.excluded = [
-            (p.startswith("!"), compile_pattern(p.lstrip("!").strip("/"), double_star=True))
-            for p in self.spec.exclude
-        ]
+        self._excluded = Exclusions(self.spec.exclude)
         self._copied: dict[int, tuple[Node, Node]] = {}  # id of a source → source, its copy
         mode = octal_mode(self.spec.chmod)
         self._made = self._directory(0o755 if mode is None else mode)
@@ -146,10 +152,16 @@ class Copy:
 
     def from_url(self, source: UrlSource) -> None:
         """Copy a fetched file; it is unpacked only on request, as Docker has it."""
+        if source.checksum:
+            check_digest(source.file, source.checksum)
         if source.unpack and self._extract(source.file):
             return
         node = Node("file", URL_MODE, content=Content.of_file(source.file))
         self._copy_file(node, source.name)
+
+    def from_repository(self, source: GitSource) -> None:
+        """Copy what a repository has; only the x bit of modes is git's."""
+        self._copy_directory(tree_of_directory(source.tree), "")
 
     def _matches(self, stage: Tree, pattern: str) -> Iterator[str]:
         name = pattern.strip("/")
@@ -169,7 +181,7 @@ class Copy:
 
     def _copy_file(self, node: Node, name: str, kept: str = "") -> None:
         """Write NODE, called NAME, at the destination; with --parents at KEPT below it."""
-        if self._is_excluded(name):
+        if self._excluded.match(name):
             return
         dest = self.spec.dest.strip("/")
         if self.spec.parents:
@@ -193,7 +205,7 @@ class Copy:
                 fix=f"write {self.spec.dest}/",
             )
 
-    def _copy_directory(self, source: Tree, root: str, kept: str) -> None:
+    def _copy_directory(self, source: Tree, root: str, kept: str = "") -> None:
         """Copy the contents of ROOT in SOURCE; the destination becomes a directory."""
         dest = self.spec.dest.strip("/")
         if self.spec.parents:
@@ -202,7 +214,7 @@ class Copy:
         prefix = f"{root}/" if root else ""
         for path in source.below(root):
             relative = path[len(prefix) :]
-            if not self._is_excluded(relative):
+            if not self._excluded.match(relative):
                 self._put(posixpath.join(dest, relative), source.nodes[path])
 
     def _directory(self, mode: int) -> Node:
@@ -250,7 +262,7 @@ class Copy:
         inside = self.tree.part(dest)
         written: list[str] = []
         for name, node in entries(plain):
-            if not name or self._is_excluded(name):
+            if not name or self._excluded.match(name):
                 continue
             refuse_device(name, node, path.name)
             refuse_whiteout(name)
@@ -276,15 +288,6 @@ class Copy:
     def _is_directory(self, path: str) -> bool:
         node = self.tree.get(self.tree.resolve(path))
         return node is not None and node.kind == "dir"
-
-    def _is_excluded(self, path: str) -> bool:
-        parts = path.split("/")
-        prefixes = ["/".join(parts[: n + 1]) for n in range(len(parts))]
-        excluded = False
-        for takes_back, regex in self.excluded:  # the last that matches decides
-            if any(regex.match(prefix) for prefix in prefixes):
-                excluded = not takes_back
-        return excluded
 
 
 def _below(dest: str, kept: str) -> str:

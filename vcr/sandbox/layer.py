@@ -10,7 +10,7 @@ from vcr.formats.job import read_job
 from vcr.formats.tar import LAYER_FILE, apply_layer, write
 from vcr.formats.tree import Node, Tree, directory, parent
 from vcr.formats.users import find_account
-from vcr.sandbox.copy import ContextSource, Copy, InlineSource, Spec, StageSource
+from vcr.sandbox.copy import ContextSource, Copy, GitSource, InlineSource, Spec, StageSource
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ def _copy(tree: Tree, spec: Spec, scratch: Path) -> set[str]:
             copy.from_stage(source, flatten(source.layers))
         elif isinstance(source, InlineSource):
             copy.from_text(source)
+        elif isinstance(source, GitSource):
+            copy.from_repository(source)
         else:
             copy.from_url(source)
     return copy.written

@@ -59,6 +59,12 @@ class Git:
     """The program at a path."""
 
     program: Path
+    before: tuple[str, ...] = ()  # a program that starts it
+
+    @classmethod
+    def of_toolset(cls, toolset: Path) -> "Git":
+        """Use the pinned program of the `git` toolset."""
+        return cls(toolset / "usr/bin/git")
 
     @contextmanager
     def checkout(self, url: str, revision: str) -> Iterator[Path]:
@@ -83,7 +89,7 @@ class Git:
                     tail=error.tail,
                     fix="check the address; a revision is a branch, a tag or a full commit hash",
                 ) from None
-            self._check_fetched(root, url, revision)
+            self.check_fetched(root, url, revision)
             self.run(root, "checkout", "--quiet", "--detach", "FETCH_HEAD")
             yield root
 
@@ -135,14 +141,17 @@ class Git:
             **(env or {}),
         }
         settings = [word for setting in CONFIG for word in ("-c", setting)]
-        argv: list[process.Arg] = [self.program, "-C", root, *settings, *words]
+        argv: list[process.Arg] = [*self.before, self.program, "-C", root, *settings, *words]
         done = process.run(LIMITS.on(argv), env=given, ok=None, stdin=stdin, timeout=seconds)
         if done.returncode not in ok:
             raise process.failure(replace(done, argv=tuple(map(str, argv))))
         return done
 
-    def _check_fetched(self, root: Path, url: str, revision: str) -> None:
-        """Raise FetchError for another commit than REVISION, UsageError for a tree too large."""
+    def check_fetched(self, root: Path, url: str, revision: str) -> None:
+        """Look at what was fetched into ROOT as REVISION of the repository at URL.
+
+        Raises FetchError when it is another commit, UsageError when it is too large.
+        """
         found = self.run(root, "rev-parse", "--verify", "FETCH_HEAD").text
         if _HASH.fullmatch(revision) and found != revision:
             raise FetchError(f"{url} gave {found} instead of {revision}")

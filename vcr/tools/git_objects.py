@@ -56,7 +56,7 @@ class Objects:
         one that is missing and for a commit of more than is read.
         """
         found: dict[str, Entry] = {}
-        level = {"": self._tree_of(commit)}
+        level = {"": self.tree_of(commit)}
         for _ in range(MAX_DEPTH):
             below: dict[str, str] = {}
             for path, entry in self._inside(level):
@@ -86,15 +86,16 @@ class Objects:
         """Return a hash that takes the content, of SIZE bytes, of an object of KIND."""
         return hashlib.new(self.algorithm, f"{kind} {size}\0".encode(), usedforsecurity=False)
 
-    def _tree_of(self, commit: str) -> str:
-        match = _TREE_OF.match(self._read({commit}, "commit")[commit])
+    def tree_of(self, commit: str) -> str:
+        """Return the name of what is at the top of COMMIT; raises as `listing` does."""
+        match = _TREE_OF.match(self.read({commit}, "commit")[commit])
         if match is None:
             raise MismatchError(f"the commit {commit} has no tree")
         return match[1].decode()
 
     def _inside(self, level: Mapping[str, str]) -> Iterator[tuple[str, Entry]]:
         """Yield by path what is in the directories of LEVEL, by path, too, that are trees."""
-        trees = self._read(set(level.values()), "tree")
+        trees = self.read(set(level.values()), "tree")
         for directory, ident in level.items():
             for name, entry in self._entries(trees[ident], ident):
                 yield f"{directory}/{name}" if directory else name, entry
@@ -124,8 +125,8 @@ class Objects:
                         fix="fetch all of the commit: git fetch --refetch, or --unshallow",
                     )
 
-    def _read(self, idents: set[str], kind: str) -> dict[str, bytes]:
-        """Return what is in the objects IDENTS, which must be of KIND."""
+    def read(self, idents: set[str], kind: str) -> dict[str, bytes]:
+        """Return what is in the objects IDENTS, which must be of KIND; raises as `listing` does."""
         sizes = dict(self._sizes(idents, kind))
         if max(sizes.values(), default=0) > MAX_OBJECT or sum(sizes.values()) > MAX_READ:
             raise UsageError(f"the repository has a {kind} that is too large to be read")

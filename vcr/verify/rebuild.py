@@ -10,7 +10,7 @@ from vcr.errors import ExitCode, MismatchError, UsageError, VcrError
 from vcr.model.places import places_of
 from vcr.model.plan import Plan
 from vcr.model.profile import PROFILES
-from vcr.model.rebuilt import Rebuilt
+from vcr.model.stage import Rebuilt
 from vcr.settings import Settings
 from vcr.tools.git import Git, check_address, check_revision
 from vcr.tools.nix import Nix, Target

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vcr.app.context import Context
@@ -14,6 +15,7 @@ from vcr.lock.audit import Auditor
 from vcr.lock.bases import BaseLocker
 from vcr.lock.bodies import BodyStore
 from vcr.lock.debian.archive import Reader
+from vcr.lock.git import GitStore
 from vcr.lock.known import Known, unknown_runs
 from vcr.lock.oci import ImageStore
 from vcr.lock.read import current_lock, load_lock
@@ -26,6 +28,7 @@ from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, read_lock_file
 from vcr.model.project import Project
 from vcr.tools.apt import mirrors
+from vcr.tools.git import Git
 from vcr.tools.gpgv import Gpgv
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
@@ -87,7 +90,11 @@ def lock(
     old = _old_lock(project)
     with context.ui.step("lock") as step:
         locker = Locker(
-            _base_locker(context, step.line), _known(context), step.line, context.ui.warn
+            _base_locker(context, step.line),
+            _known(context),
+            step.line,
+            context.ui.warn,
+            partial(_git_store, context),
         )
         new = locker.lock(project, old, update=update)
         step.because(f"{len(new.inputs)} inputs locked")
@@ -119,7 +126,9 @@ def audit_lock(context: Context) -> Audited:
     with context.ui.step("audit") as step:
         sources = Sources(mirrors(), context.settings.mirrors)
         bases, known = _base_locker(context, step.line), _known(context)
-        found = Auditor(bases, known, sources, step.line).audit(project, current)
+        found = Auditor(bases, known, sources, step.line, partial(_git_store, context)).audit(
+            project, current
+        )
         step.because(f"{found.compared} entries compared with their sources")
     return Audited(
         found.compared, tuple(found.differences), tuple(found.unasked), tuple(found.changing)
@@ -139,6 +148,11 @@ def _lock_steps(
     for command in unknown_runs(_known(context), lock, locked):
         context.ui.warn(f"answers of {command} stay as in vcr.lock: see `vcr lock --audit`")
     return locked
+
+
+def _git_store(context: Context) -> GitStore:
+    nix = Nix(context.settings)
+    return GitStore(lambda: Git.of_toolset(nix.toolset("git")), nix, context.settings.mirrors)
 
 
 def _old_lock(project: Project) -> Lock | None:

@@ -18,8 +18,7 @@ from vcr.errors import MismatchError, UsageError
 from vcr.model.arch import Arch
 from vcr.model.profile import PROFILES
 from vcr.model.project import Project
-from vcr.model.rebuilt import Rebuilt
-from vcr.model.stage import ENGINES
+from vcr.model.stage import ENGINES, Rebuilt
 from vcr.planner.prepare import prepare
 from vcr.tools.git import Git, public_uri
 from vcr.tools.nix import Nix

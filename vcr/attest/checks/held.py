@@ -13,7 +13,7 @@ from vcr.attest.dsse import Envelope, signers
 from vcr.attest.predicates import build_of, check_predicate, time_of
 from vcr.attest.statement import Statement, read_statement
 from vcr.attest.terms import Terms
-from vcr.model.rebuilt import Rebuilt
+from vcr.model.stage import Rebuilt
 
 SOURCE = "source"  # how provenance and witnesses call what was built
 REBUILT = (Rebuilt.PROJECT, Rebuilt.TOOLCHAIN)  # each has what is before it

@@ -11,7 +11,7 @@ from vcr.atomic import write_bytes
 from vcr.cli.comparison import show_comparison
 from vcr.cli.context import App, Command, project_argument
 from vcr.errors import UsageError
-from vcr.model.rebuilt import Rebuilt
+from vcr.model.stage import Rebuilt
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.app import Claim, Source

@@ -1,8 +1,15 @@
-"""File modes as --chmod takes them: octal, or symbolic as in chmod(1), whatever the umask is."""
+"""Values of flags of COPY and ADD: --chmod, --exclude, --checksum.
 
+Modes are octal, or symbolic as in chmod(1), whatever the umask is.
+"""
+
+import hashlib
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 from vcr.formats.failure import Failure
+from vcr.formats.match import compile_pattern
 from vcr.formats.tree import Node
 
 _OCTAL = re.compile(r"0*[0-7]{1,4}")
@@ -60,3 +67,37 @@ def _letters(letters: str, node: Node, mode: int) -> int:
         else:
             bits |= _BITS[letter]
     return bits
+
+
+class Exclusions:
+    """Patterns of --exclude: of those that match a path or what it is in, the last decides."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """Read PATTERNS; one with `!` takes back what others exclude."""
+        self._patterns = [
+            (p.startswith("!"), compile_pattern(p.lstrip("!").strip("/"), double_star=True))
+            for p in patterns
+        ]
+
+    def match(self, path: str) -> bool:
+        """Return whether PATH is excluded."""
+        parts = path.split("/")
+        prefixes = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+        excluded = False
+        for takes_back, regex in self._patterns:
+            if any(regex.match(prefix) for prefix in prefixes):
+                excluded = not takes_back
+        return excluded
+
+
+def check_digest(path: Path, checksum: str) -> None:
+    """Raise Failure unless the file at PATH has CHECKSUM, ALGORITHM:HEX, of --checksum."""
+    algorithm, _, wanted = checksum.partition(":")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, algorithm).hexdigest()
+    if found != wanted:
+        raise Failure(
+            f"the file of ADD is not the one that --checksum={algorithm} names",
+            why=f"vcr.lock has one with {found}",
+            fix="if the Dockerfile is right, run `vcr lock --update`",
+        )
