@@ -15,8 +15,8 @@ from services import toolset
 from vcr.errors import FetchError, MismatchError, VcrError
 from vcr.lock.layout import images
 from vcr.lock.oci import ImageStore
-from vcr.model.config import Base
 from vcr.model.project import load_project
+from vcr.model.sections.base import Base
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo

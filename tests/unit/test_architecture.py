@@ -126,7 +126,7 @@ def test_the_command_line_does_no_work_itself() -> None:
 
 
 BUILDERS = [
-    *sorted(p for room in ("sandbox", "formats") for p in (PACKAGE / room).glob("*.py")),
+    *sorted(p for room in ("sandbox", "formats") for p in (PACKAGE / room).rglob("*.py")),
     PACKAGE / "model/board.py",
 ]
 BOARD = "from vcr.model.board import "

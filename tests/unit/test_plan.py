@@ -73,9 +73,9 @@ def plan(tmp_path: Path) -> Planner:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/x").write_text("")
 
-    def run(dockerfile: str, toml: str = "", **options: Any) -> Plan:
+    def run(dockerfile: str, toml: str = "", *, own: str = TOML, **options: Any) -> Plan:
         (tmp_path / "Dockerfile").write_text(dockerfile)
-        (tmp_path / "vcr.toml").write_text(toml + TOML)
+        (tmp_path / "vcr.toml").write_text(toml + own)
         project = load_project(tmp_path)
         arch = options.pop("arch", Arch.RISCV64)
         return make_plan(project, make_lock(project), arch=arch, profile="vm", **options)
@@ -106,6 +106,67 @@ def test_an_image_base_gives_its_config_and_its_triggers(plan: Planner) -> None:
     assert config(made)["Env"] == ["PATH=/bin", "X=base2", "Y=onbuild"]
     assert config(made)["Cmd"] == ["old"]
     assert "OnBuild" not in config(made)
+
+
+SETTINGS = """env = { LANG = "C.UTF-8", PATH = "/go/bin:/bin" }
+entrypoint = ["init"]
+cmd = ["serve", "-v"]
+workdir = "/go/src"
+user = "www-data"
+ports = [80]
+stop_signal = "SIGQUIT"
+"""
+
+
+def test_a_base_of_packages_begins_with_the_config_of_vcr_toml(plan: Planner) -> None:
+    toml = TOML.replace('["a1"]\n', f'["a1"]\n{SETTINGS}')
+    made = plan("FROM docker.io/library/deb\nENV P=$LANG\nRUN go\n", own=toml)
+    assert config(made) == {
+        "Env": ["LANG=C.UTF-8", "PATH=/go/bin:/bin", "P=C.UTF-8"],
+        "Entrypoint": ["init"],
+        "Cmd": ["serve", "-v"],
+        "WorkingDir": "/go/src",
+        "User": "www-data",
+        "ExposedPorts": {"80/tcp": {}},
+        "StopSignal": "SIGQUIT",
+    }
+    workdir, run = list(made.layers.values())[1:]
+    assert isinstance(workdir, Workdir)
+    assert (workdir.path, workdir.owner) == ("/go/src", "")
+    assert isinstance(run, Run)
+    assert set(run.env) >= {"LANG=C.UTF-8", "PATH=/go/bin:/bin", "P=C.UTF-8"}
+    assert (run.user, run.workdir) == ("www-data", "/go/src")
+    assert config(plan('FROM deb\nENTRYPOINT ["x"]\nCMD ["y"]\n', own=toml))["Cmd"] == ["y"]
+
+
+def test_the_config_of_a_base_is_no_part_of_the_lock(plan: Planner, tmp_path: Path) -> None:
+    before = plan("FROM deb\n")
+    lock = make_lock(load_project(tmp_path))
+    after = plan("FROM deb\n", own=TOML.replace('["a1"]\n', f'["a1"]\n{SETTINGS}'))
+    assert make_lock(load_project(tmp_path)) == lock
+    assert after.layers["base.deb"] == before.layers["base.deb"]
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ('env = { "A=B" = "1" }', "'A=B' is not the name of a variable"),
+        ('workdir = "app"', "'app' is not an absolute path"),
+        ('stop_signal = "SIGFOO"', "'SIGFOO' is not a signal"),
+        ("ports = [0]", "ports"),
+        ('image = "x"', "give exactly one of"),
+    ],
+)
+def test_a_wrong_config_of_a_base_is_refused(plan: Planner, key: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan("FROM deb\n", own=TOML.replace('["a1"]\n', f'["a1"]\n{key}\n'))
+    assert message in f"{caught.value.what} {caught.value.why}"
+
+
+def test_an_image_has_a_config_of_its_own(plan: Planner) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan("FROM img\n", own=f'{TOML}env = {{ A = "1" }}\n')
+    assert "env is for packages" in f"{caught.value.what} {caught.value.why}"
 
 
 def test_entrypoint_drops_an_inherited_command_only(plan: Planner) -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from vcr.engines.container.bundle import Bind
 from vcr.engines.container.docker import env_file
 from vcr.errors import HostError, UsageError
-from vcr.model.config import Base, Config, HealthSection, ServiceSection
+from vcr.model.config import Config, HealthSection, ServiceSection
 from vcr.model.file_name import MAX_LENGTH, check_store_name, last_part, store_name
 from vcr.model.lockfile import (
     Lock,
@@ -23,6 +23,7 @@ from vcr.model.lockfile import (
     LockedImage,
 )
 from vcr.model.project import load_project
+from vcr.model.sections.base import Base
 from vcr.model.url import check_image, check_url, encoded
 from vcr.model.volume import split_volume
 from vcr.runtime.ssh import Access

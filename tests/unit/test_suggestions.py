@@ -7,10 +7,11 @@ import pytest
 
 from vcr.cli import run
 from vcr.cli.context import App
+from vcr.dockerfile.base_config import wrong_key
 from vcr.dockerfile.text import Position
 from vcr.errors import ExitCode, FetchError
 from vcr.lock.inputs import wanted_inputs
-from vcr.lock.suggestions import CONFIGURED, PACKAGES, naming, suggestion
+from vcr.lock.suggestions import IMAGES, naming, suggestion
 from vcr.model.project import load_project
 from vcr.model.url import familiar_name
 from vcr.settings import Settings
@@ -55,15 +56,18 @@ def test_what_may_be_a_stage_or_is_not_known() -> None:
     assert '[base."acme/thing"]' in error_of("acme/thing").fix
 
 
-@pytest.mark.parametrize("name", sorted({*PACKAGES, *CONFIGURED}))
+@pytest.mark.parametrize("name", sorted(IMAGES))
 def test_what_is_suggested_is_a_base(tmp_path: Path, name: str) -> None:
     forms = (name, f"docker.io/library/{name}:1.2-slim", f"{name}@sha256:{'0' * 64}")
     for reference in (*forms, f"localhost:5000/{name}:1.2"):
         (tmp_path / "Dockerfile").write_text(f"FROM {reference}\n")
         (tmp_path / "vcr.toml").write_text(suggestion(reference))
-        wanted = wanted_inputs(load_project(tmp_path))
+        project = load_project(tmp_path)
+        wanted = wanted_inputs(project)
         assert wanted.places == {}
         assert all(base.packages for base in wanted.bases.values())
+        config = next(iter(project.config.base.values())).image_config
+        assert wrong_key(config) == ""
 
 
 def make_app(tmp_path: Path) -> App:

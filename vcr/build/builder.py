@@ -191,8 +191,8 @@ class Builder:
             cache = log.copied.get(str(target.out), "")
             reason = f"from {cache}" if cache else reason
             step.because(reason)
-        for refusal in log.refused:
-            self.ui.warn(refusal)
+        for warning in (*log.refused, *log.notes):
+            self.ui.warn(warning)
         return BuiltStage(target.attr, target.out, cached=False, reason=reason, seconds=took)
 
 

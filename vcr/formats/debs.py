@@ -14,6 +14,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from vcr.formats.debian.alternatives import Postinst
 from vcr.formats.failure import Failure
 from vcr.formats.packed import uncompressed
 from vcr.formats.tar import entries, place, refuse_device
@@ -92,6 +93,16 @@ def read_package(deb: Path, scratch: Path) -> Package:
     replaced = re.search(r"^Replaces:\s*(.*(?:\n[ \t].*)*)", control, re.MULTILINE)
     replaces = re.findall(r"(?:^|,)\s*([a-z0-9][a-z0-9+.\-]+)", replaced[1] if replaced else "")
     return Package(name[1], frozenset(replaces), control, control_tar, data_tar)
+
+
+def postinst_of(package: Package) -> Postinst | None:
+    """Return the script that would configure PACKAGE, if it has one in the shell's language."""
+    arch = re.search(r"^Architecture:\s*(\S+)", package.control, re.MULTILINE)
+    for path, node in entries(package.control_tar):
+        if path == "postinst" and isinstance(node, Node) and node.kind == "file":
+            text = node.content.read().decode("utf-8", "replace")
+            return Postinst(package.name, arch[1] if arch else "", text)
+    return None
 
 
 def put_metadata(tree: Tree, packages: list[Package]) -> None:

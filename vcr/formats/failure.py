@@ -2,7 +2,8 @@
 
 A builder that fails for a reason the user can do something about prints one line,
 `vcr-error: {"what": ..., "why": ..., "fix": ..., "code": ...}`, and exits 1. The code is ""
-or the name of one of vcr's exit codes.
+or the name of one of vcr's exit codes. What the user should know of a build that succeeds is a line
+`vcr-note: TEXT`.
 """
 
 import json
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable
 
 MARK = "vcr-error: "
+NOTE = "vcr-note: "
 
 
 class Failure(Exception):  # noqa: N818 -- it is not a programming error
@@ -28,3 +30,8 @@ def guarded(work: Callable[[], None]) -> None:
     except Failure as failure:
         sys.stderr.write(MARK + json.dumps(failure.report, sort_keys=True) + "\n")
         raise SystemExit(1) from None
+
+
+def note(text: str) -> None:
+    """Let vcr show TEXT, one line, as a warning when this is built."""
+    sys.stderr.write(f"{NOTE}{text}\n")

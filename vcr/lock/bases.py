@@ -9,10 +9,10 @@ from vcr.lock.debian.archive import IMPORT_DELAY, SNAPSHOT_FORM, Reader, Suite
 from vcr.lock.debian.resolve import resolve
 from vcr.lock.oci import LAYOUT, REGISTRY, ImageStore, reference_of
 from vcr.model.arch import Arch
-from vcr.model.config import Base
 from vcr.model.file_name import store_name
 from vcr.model.lockfile import LockedBase, LockedDebian, LockedImage, LockedPackage
 from vcr.model.project import Project
+from vcr.model.sections.base import Base
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from vcr.dockerfile.git_address import GitAddress
 from vcr.dockerfile.inputs import external_inputs
 from vcr.dockerfile.text import Position
 from vcr.errors import UsageError
-from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.lockfile import digest_of_input
 from vcr.model.project import Project
+from vcr.model.sections.base import Base
 from vcr.model.url import check_image, familiar_name
 
 
@@ -46,7 +46,7 @@ def wanted_inputs(project: Project) -> Wanted:
     An image that is not a [base.NAME] is locked under its reference.
     """
     outside = external_inputs(project)
-    bases = dict(project.config.base)
+    bases = {name: base.source for name, base in project.config.base.items()}
     named = {familiar_name(name) for name in bases}
     services = [s.image for s in project.config.services.values() if s.image]
     places: dict[str, Position] = {}

@@ -16,12 +16,12 @@ from vcr.errors import FetchError, LockError, MismatchError, UsageError
 from vcr.lock.layout import image, images, top_digests
 from vcr.lock.network.outlet import outlet
 from vcr.model.arch import Arch
-from vcr.model.config import Base
 from vcr.model.digest import Digest
 from vcr.model.lockfile import LockedImage, LockedManifest
 from vcr.model.places import Places
 from vcr.model.plan import OCI_STORE_NAME, OciBase
 from vcr.model.project import Project
+from vcr.model.sections.base import Base
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
 

@@ -1,51 +1,128 @@
 """What to write in vcr.toml for an image that cannot be fetched: Debian packages like it.
 
 The images are the official ones that public Dockerfiles name most. A package is of trixie, for
-each architecture.
+each architecture. Of their configs there is what Dockerfiles and apps rely on.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
+from vcr.dockerfile.state import DEFAULT_PATH
 from vcr.dockerfile.text import Position
 from vcr.errors import FetchError, HostError, UsageError
 from vcr.model.url import familiar_name
 
 SHELL = ("dash", "coreutils", "base-passwd", "base-files")
-# name of a repository → the packages that its images are used for
-PACKAGES: dict[str, tuple[str, ...]] = {
-    "alpine": ("busybox", *SHELL),
-    "busybox": ("busybox", *SHELL),
-    "eclipse-temurin": ("default-jre-headless", *SHELL),
-    "gcc": ("gcc", "g++", "make", "libc6-dev", *SHELL),
-    "golang": ("golang-go", "ca-certificates", "git", *SHELL),
-    "memcached": ("memcached", *SHELL),
-    "nginx": ("nginx-light", *SHELL),
-    "node": ("nodejs", "npm", *SHELL),
-    "openjdk": ("default-jdk-headless", *SHELL),
-    "php": ("php-cli", *SHELL),
-    "postgres": ("postgresql", *SHELL),
-    "python": ("python3", "python3-pip", "python3-venv", *SHELL),
-    "redis": ("redis-server", *SHELL),
-    "ruby": ("ruby", "bundler", *SHELL),
-    "rust": ("cargo", "rustc", "gcc", "libc6-dev", *SHELL),
+UTF8 = {"LANG": "C.UTF-8"}
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Packages that an image is used for, and of its config what apps count on."""
+
+    packages: tuple[str, ...]
+    configure: bool = False
+    keys: dict[str, Any] = field(default_factory=dict)  # further ones of [base.NAME]
+
+    def section(self, name: str) -> str:
+        """Return the section of vcr.toml for the image NAME."""
+        keys: dict[str, Any] = {"packages": self.packages, **self.keys}
+        if self.configure:
+            keys["configure"] = True
+        lines = [f"{key} = {_value(value)}\n" for key, value in keys.items()]
+        return f'[base."{name}"]\n{"".join(lines)}'
+
+
+def _image(*packages: str, shell: bool = True, configure: bool = False, **keys: Any) -> Suggestion:
+    return Suggestion((*packages, *(SHELL if shell else ())), configure, keys)
+
+
+def _path(*directories: str) -> dict[str, str]:
+    return {"PATH": ":".join((*directories, DEFAULT_PATH))}
+
+
+def _value(value: Any) -> str:
+    """Return VALUE as TOML: its texts are JSON's."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_value(each)}' for key, each in value.items())} }}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    return json.dumps(value)
+
+
+_APT = _image("apt", "ca-certificates", shell=False, configure=True, cmd=("bash",))
+_JAVA: dict[str, Any] = {"env": {"JAVA_HOME": "/usr/lib/jvm/default-java", **UTF8}}
+# name of a repository → what stands for its images
+IMAGES = {
+    "alpine": _image("busybox", cmd=("sh",)),
+    # These are used for apt-get, which needs packages whose scripts have run.
+    "buildpack-deps": _APT,
+    "busybox": _image("busybox", cmd=("sh",)),
+    "debian": _APT,
+    "eclipse-temurin": _image("default-jre-headless", **_JAVA),
+    "gcc": _image("gcc", "g++", "make", "libc6-dev"),
+    "golang": _image(
+        "golang-go",
+        "ca-certificates",
+        "git",
+        env={"GOPATH": "/go", "GOTOOLCHAIN": "local", **_path("/go/bin")},
+        workdir="/go",
+    ),
+    "memcached": _image("memcached", cmd=("memcached",), ports=(11211,)),
+    "nginx": _image(
+        "nginx-light", cmd=("nginx", "-g", "daemon off;"), ports=(80,), stop_signal="SIGQUIT"
+    ),
+    "node": _image("nodejs", "npm", cmd=("node",)),
+    "openjdk": _image("default-jdk-headless", **_JAVA),
+    "php": _image("php-cli", cmd=("php", "-a")),
+    "postgres": _image(
+        "postgresql",
+        env={**UTF8, "PGDATA": "/var/lib/postgresql/data", **_path("/usr/lib/postgresql/17/bin")},
+        ports=(5432,),
+        stop_signal="SIGINT",
+    ),
+    # Debian's pip installs beside its packages only if it is told so: PEP 668.
+    "python": _image(
+        "python3",
+        "python3-pip",
+        "python3-venv",
+        "python-is-python3",
+        env={**UTF8, "PIP_BREAK_SYSTEM_PACKAGES": "1"},
+        cmd=("python3",),
+    ),
+    "redis": _image("redis-server", cmd=("redis-server",), workdir="/data", ports=(6379,)),
+    "ruby": _image(
+        "ruby",
+        "bundler",
+        env={
+            **UTF8,
+            "GEM_HOME": "/usr/local/bundle",
+            "BUNDLE_APP_CONFIG": "/usr/local/bundle",
+            "BUNDLE_SILENCE_ROOT_WARNING": "1",
+            **_path("/usr/local/bundle/bin"),
+        },
+        cmd=("irb",),
+    ),
+    "rust": _image(
+        "cargo",
+        "rustc",
+        "gcc",
+        "libc6-dev",
+        env={"CARGO_HOME": "/usr/local/cargo", **_path("/usr/local/cargo/bin")},
+    ),
+    "ubuntu": _APT,
 }
-# Whose images are used for apt-get, which needs packages whose scripts have run.
-CONFIGURED = {"buildpack-deps", "debian", "ubuntu"}
 
 
 def suggestion(reference: str) -> str:
     """Return the section of vcr.toml that replaces the image REFERENCE, "" where none is known."""
     name = familiar_name(reference)
-    repository = name.partition("@")[0].rpartition("/")[2].partition(":")[0]
-    if repository in CONFIGURED:
-        return f'[base."{name}"]\npackages = ["apt", "ca-certificates"]\nconfigure = true\n'
-    packages = PACKAGES.get(repository)
-    if packages is None:
-        return ""
-    words = ", ".join(f'"{package}"' for package in packages)
-    return f'[base."{name}"]\npackages = [{words}]\n'
+    found = IMAGES.get(name.partition("@")[0].rpartition("/")[2].partition(":")[0])
+    return found.section(name) if found else ""
 
 
 @contextmanager

@@ -17,9 +17,9 @@ from vcr.lock.git import GitStore
 from vcr.lock.inputs import wanted_inputs
 from vcr.lock.known import Known
 from vcr.lock.suggestions import naming
-from vcr.model.config import Base
 from vcr.model.lockfile import Lock, LockedBase
 from vcr.model.project import Project
+from vcr.model.sections.base import Base
 
 SHOWN = 20  # differences in an error
 

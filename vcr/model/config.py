@@ -6,93 +6,15 @@ Everything is optional. Descriptions are for the reference, docs/reference/vcr.t
 import re
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from vcr.model.attest import AttestSection
-from vcr.model.duration import LONGEST, parse_duration
+from vcr.model.sections.base import Base
+from vcr.model.sections.values import NAME, Duration, Memory, Name, Port, Section, ServiceName
 from vcr.model.url import ImageName
 from vcr.model.volume import split_volume
 
-# The path component grammar of the OCI distribution specification 1.1, "Pulling manifests".
-_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
-_HOST = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, in lower case
-_MEMORY = re.compile(r"([0-9]{1,9})\s*(MiB|GiB)")
-MAX_MEMORY = 1 << 20  # MiB
-LONGEST_NAME = 128  # characters; a part of the names of files, which have 255 at most
-_SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _TARGET = re.compile(r"/[!-~]*")  # no end of the line that a request begins with
-_SUITE = re.compile(r"[a-z][a-z0-9-]*")
-_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.\-]+")  # Debian policy 5.6.1
-
-
-def _duration(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
-
-
-def _memory(value: object) -> object:
-    """Accept "512 MiB" and "1 GiB"; the value is in MiB."""
-    if not isinstance(value, str):
-        return value
-    match = _MEMORY.fullmatch(value)
-    if match is None:
-        raise ValueError(f"{value!r} is not an amount of memory such as 512 MiB or 1 GiB")
-    return int(match[1]) * (1024 if match[2] == "GiB" else 1)
-
-
-def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise ValueError(f"{value!r} is not {what}")
-        return value
-
-    return AfterValidator(check)
-
-
-type Duration = Annotated[
-    float,
-    BeforeValidator(_duration),
-    Field(ge=0, le=LONGEST, allow_inf_nan=False, description='time such as `"30s"`'),
-]
-type Port = Annotated[int, Field(ge=1, le=65535, description="port, 1 to 65535")]
-type Memory = Annotated[
-    int,
-    BeforeValidator(_memory),
-    Field(ge=64, le=MAX_MEMORY, description='memory such as `"512 MiB"`'),
-]
-type Name = Annotated[
-    str,
-    Field(max_length=LONGEST_NAME, description="lower-case name"),
-    _matching(_NAME, "a lower-case image name such as hello or my-app"),
-]
-type ServiceName = Annotated[str, _matching(_HOST, "a host name such as db")]
-type Package = Annotated[
-    str,
-    _matching(_PACKAGE, "the name of a Debian package"),
-    Field(description="name of a Debian package"),
-]
-type Suite = Annotated[
-    str,
-    _matching(_SUITE, "a suite of Debian such as trixie"),
-    Field(description="name of a suite of Debian"),
-]
-type Snapshot = Annotated[
-    str,
-    _matching(_SNAPSHOT, "a time such as 20261122T000000Z"),
-    Field(description='time such as `"20261122T000000Z"`'),
-]
-
-
-class Section(BaseModel):
-    """What sections have in common: an unknown key is an error, and so is a wrong type."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class ProjectSection(Section):
@@ -106,33 +28,6 @@ class ProjectSection(Section):
     )
     context: str = Field(default=".", description="the build context, relative to vcr.toml")
     target: str | None = Field(default=None, description="stop at this stage of the Dockerfile")
-
-
-class Base(Section):
-    """What `FROM NAME` starts from: exactly one of `packages`, `image` and `oci`."""
-
-    suite: Suite = Field(default="trixie", description="the Debian suite of the packages")
-    packages: tuple[Package, ...] = Field(
-        default=(), strict=False, description="Debian packages; vcr adds their dependencies"
-    )
-    snapshot: Snapshot | None = Field(
-        default=None, description="the time of the archive; default: the time of `vcr lock`"
-    )
-    configure: bool = Field(
-        default=False, description="run the packages' scripts, so that apt-get works in RUN"
-    )
-    image: ImageName | None = Field(
-        default=None, description="an image in a registry, such as `name:tag`"
-    )
-    oci: str | None = Field(default=None, description="a directory with an OCI layout")
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "Base":
-        if sum((bool(self.packages), bool(self.image), bool(self.oci))) != 1:
-            raise ValueError("give exactly one of packages, image and oci")
-        if self.configure and not self.packages:
-            raise ValueError("configure is for packages")
-        return self
 
 
 class MachineSection(Section):
@@ -274,7 +169,7 @@ class ServiceSection(Section):
             raise ValueError("give either image or build")
         for text in self.volumes:
             source, _, _ = split_volume(text)
-            if "/" not in source and not _NAME.fullmatch(source):
+            if "/" not in source and not NAME.fullmatch(source):
                 raise ValueError(f"{text!r} is not a volume such as data:/var/lib/data")
         return self
 

@@ -17,8 +17,10 @@ from pydantic_core import ErrorDetails
 
 from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, load_toml, read_text
-from vcr.model.config import LONGEST_NAME, Base, Config, ServiceSection
+from vcr.model.config import Config, ServiceSection
 from vcr.model.places import Places, places_of
+from vcr.model.sections.base import Base
+from vcr.model.sections.values import LONGEST_NAME
 
 CONFIG_FILE = "vcr.toml"
 LOCK_FILE = "vcr.lock"

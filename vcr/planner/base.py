@@ -1,5 +1,6 @@
 """Plans bases: Debian packages, configured by a RUN of vcr if requested, and OCI images."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from vcr.dockerfile.state import DEFAULT_PATH, DEFAULT_SHELL
@@ -7,6 +8,7 @@ from vcr.lock.debian.archive import SNAPSHOTS
 from vcr.model.arch import Arch
 from vcr.model.lockfile import LockedBase, LockedDebian
 from vcr.model.plan import Debs, Layer, OciBase, Run
+from vcr.model.sections.base import Base
 
 # What unpacking by dpkg itself would have done: preinst, then the rest of it. No service
 # is started in a build machine: https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt
@@ -48,9 +50,17 @@ def base_layers(
     return {**layers, f"{ident}.configured": _configuration(ident, arch, epoch, origin)}
 
 
-def base_config(base: LockedBase, arch: Arch) -> dict[str, Any]:
-    """Return the config that an image of BASE for ARCH begins with."""
-    return {} if isinstance(base, LockedDebian) else dict(base.archs[arch].config)
+def base_config(base: LockedBase, arch: Arch, settings: Base | None) -> dict[str, Any]:
+    """Return the config that an image of BASE for ARCH begins with; SETTINGS are vcr.toml's."""
+    if not isinstance(base, LockedDebian):
+        return dict(base.archs[arch].config)
+    return settings.image_config if settings else {}
+
+
+def missing_workdir(base: LockedBase, config: Mapping[str, Any]) -> str:
+    """Return the WorkingDir of CONFIG if BASE does not have it as a directory yet, else ""."""
+    path = str(config.get("WorkingDir") or "/")
+    return path if path != "/" and isinstance(base, LockedDebian) else ""
 
 
 def _configuration(lower: str, arch: Arch, epoch: int, origin: str) -> Run:

@@ -3,7 +3,7 @@
 The result is layers, each an operation of vcr.model.plan, and the image's config.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,8 +19,9 @@ from vcr.errors import LockError, UsageError
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, LockedBase
 from vcr.model.plan import Copy, Layer, Run, Workdir
+from vcr.model.sections.base import Base
 from vcr.model.url import familiar_name
-from vcr.planner.base import base_config, base_layers
+from vcr.planner.base import base_config, base_layers, missing_workdir
 from vcr.planner.copy import Copier
 from vcr.planner.run import Runner
 
@@ -34,6 +35,7 @@ class ImagePlanner:
     resolver: Resolver
     context: Context
     lock: Lock
+    settings: Mapping[str, Base] = field(default_factory=dict)  # [base.NAME] of vcr.toml
     pure_caches: Collection[str] = ()
     layers: dict[str, Layer] = field(default_factory=dict)
     _done: dict[int, State] = field(default_factory=dict)
@@ -62,6 +64,10 @@ class ImagePlanner:
         elif image != SCRATCH:
             state.config = self._base_config(image, arch, stage.start)
             state.layers = list(self._base_layers(image, arch, stage.start))
+            path = missing_workdir(self._locked(image, arch, stage.start), state.config)
+            if path:
+                layer = Workdir(path, tuple(state.layers), origin=stage.start.at.origin)
+                self._add(state, f"{stage.label}.base.workdir", layer)
         if "PATH" not in state.env:
             state.section("Env", []).insert(0, f"PATH={DEFAULT_PATH}")
         for number, text in enumerate(state.config.pop("OnBuild", None) or [], 1):
@@ -120,6 +126,10 @@ class ImagePlanner:
     def _familiar_bases(self) -> dict[str, LockedBase]:
         return {familiar_name(name): base for name, base in self.lock.bases.items()}
 
+    @cached_property
+    def _familiar_settings(self) -> dict[str, Base]:
+        return {familiar_name(name): base for name, base in self.settings.items()}
+
     def _locked(self, image: str, arch: Arch, instruction: Instruction) -> LockedBase:
         base = self.lock.bases.get(image) or self._familiar_bases.get(familiar_name(image))
         if base is None:
@@ -142,7 +152,8 @@ class ImagePlanner:
         return tuple(layers)
 
     def _base_config(self, image: str, arch: Arch, instruction: Instruction) -> dict[str, Any]:
-        config = base_config(self._locked(image, arch, instruction), arch)
+        locked = self._locked(image, arch, instruction)
+        config = base_config(locked, arch, self._familiar_settings.get(familiar_name(image)))
         if wrong := wrong_key(config):
             raise instruction.mistake(
                 f"the config of {image} is wrong",

@@ -44,7 +44,9 @@ def make_plan(
     resolver = Resolver(dockerfile, arch, args, target or project.config.project.target)
     _check_args(args, dockerfile, resolver)
     context = Context(project.context, load_ignore(project.ignore_file), project.own_files)
-    planner = ImagePlanner(resolver, context, lock, project.config.build.pure_caches)
+    planner = ImagePlanner(
+        resolver, context, lock, project.config.base, project.config.build.pure_caches
+    )
     state = _planned(planner, resolver.target())
     return Plan(
         name=project.name,

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vcr.formats.debs import build_base, put_metadata, read_package
+from vcr.formats.debian.alternatives import put_alternatives
+from vcr.formats.debian.defaults import put_defaults
+from vcr.formats.debs import build_base, postinst_of, put_metadata, read_package
 from vcr.formats.dpkg import put_apt, put_database
-from vcr.formats.failure import guarded
+from vcr.formats.failure import guarded, note
 from vcr.formats.job import read_job
 from vcr.formats.oci import Layout
 from vcr.formats.tar import LAYER_FILE, write
@@ -67,4 +69,8 @@ def _tree(job: Job, scratch: Path) -> Tree:
         put_apt(tree, spec.apt_sources)
     else:
         put_metadata(tree, packages)
+        put_defaults(tree)
+        scripts = [script for each in packages if (script := postinst_of(each))]
+        for line in put_alternatives(tree, job.arch, scripts):
+            note(line)
     return tree

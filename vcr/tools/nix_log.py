@@ -17,6 +17,9 @@ from vcr.model.derivations import meaning_of
 
 TAIL_LINES = 30
 BUILDER_ERROR = "vcr-error: "  # vcr.formats.failure reports as one JSON object after this
+BUILDER_NOTE = "vcr-note: "  # and what a user should know, as text
+# A builder of vcr's own, whose notes are vcr's: what a RUN prints may begin like one.
+_NOTING = re.compile(r"vcr-layer-base(?![a-z-])")
 
 REFUSED = "not signed by any of the keys"  # src/libstore/build/substitution-goal.cc
 
@@ -30,6 +33,7 @@ class NixLog:
 
     built: list[str] = field(default_factory=list)  # derivations whose build started
     errors: list[str] = field(default_factory=list)  # Nix's own error messages
+    notes: list[str] = field(default_factory=list)  # of builders, for the user
     refused: list[str] = field(default_factory=list)  # what caches offered without a good signature
     copied: dict[str, str] = field(default_factory=dict)  # store path → the cache it is from
     tails: dict[str, deque[str]] = field(default_factory=dict)  # last lines, by derivation
@@ -70,6 +74,9 @@ class NixLog:
             self.tails[drv].append(text)
         if text.startswith(BUILDER_ERROR):
             return ""  # shown as an error of its own
+        if text.startswith(BUILDER_NOTE) and _NOTING.match(store_name(drv)):
+            self.notes.append(text.removeprefix(BUILDER_NOTE))
+            return ""
         return f"{store_name(drv)}> {text}" if drv else text
 
 

@@ -1,0 +1,109 @@
+"""[base.NAME] of vcr.toml: what `FROM NAME` starts from."""
+
+import re
+import signal
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from vcr.model.sections.values import Port, Section, matching
+from vcr.model.url import ImageName
+
+_SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_SUITE = re.compile(r"[a-z][a-z0-9-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DIRECTORY = re.compile(r"/[^\x00-\x1f\x7f]*")
+_SIGNAL = re.compile("|".join(signal.Signals.__members__))
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.\-]+")  # Debian policy 5.6.1
+
+type Package = Annotated[
+    str,
+    matching(_PACKAGE, "the name of a Debian package"),
+    Field(description="name of a Debian package"),
+]
+type Suite = Annotated[
+    str,
+    matching(_SUITE, "a suite of Debian such as trixie"),
+    Field(description="name of a suite of Debian"),
+]
+type Snapshot = Annotated[
+    str,
+    matching(_SNAPSHOT, "a time such as 20261122T000000Z"),
+    Field(description='time such as `"20261122T000000Z"`'),
+]
+
+type EnvName = Annotated[
+    str, matching(_VARIABLE, "the name of a variable"), Field(description="name of a variable")
+]
+type Directory = Annotated[
+    str, matching(_DIRECTORY, "an absolute path such as /app"), Field(description="absolute path")
+]
+type Signal = Annotated[
+    str,
+    matching(_SIGNAL, "a signal such as SIGQUIT"),
+    Field(description='signal such as `"SIGQUIT"`'),
+]
+# Of [base.NAME]: what is of the image and not of what is locked.
+IMAGE_KEYS = ("env", "entrypoint", "cmd", "workdir", "user", "ports", "stop_signal")
+
+
+class Base(Section):
+    """What `FROM NAME` starts from: exactly one of `packages`, `image` and `oci`."""
+
+    suite: Suite = Field(default="trixie", description="the Debian suite of the packages")
+    packages: tuple[Package, ...] = Field(
+        default=(), strict=False, description="Debian packages; vcr adds their dependencies"
+    )
+    snapshot: Snapshot | None = Field(
+        default=None, description="the time of the archive; default: the time of `vcr lock`"
+    )
+    configure: bool = Field(
+        default=False, description="run the packages' scripts, so that apt-get works in RUN"
+    )
+    image: ImageName | None = Field(
+        default=None, description="an image in a registry, such as `name:tag`"
+    )
+    oci: str | None = Field(default=None, description="a directory with an OCI layout")
+    env: dict[EnvName, str] = Field(
+        default_factory=dict, description="variables, as ENV would set them (packages only)"
+    )
+    entrypoint: tuple[str, ...] = Field(
+        default=(), strict=False, description="as ENTRYPOINT (packages only)"
+    )
+    cmd: tuple[str, ...] = Field(default=(), strict=False, description="as CMD (packages only)")
+    workdir: Directory | None = Field(default=None, description="as WORKDIR (packages only)")
+    user: str | None = Field(default=None, description="as USER (packages only)")
+    ports: tuple[Port, ...] = Field(
+        default=(), strict=False, description="as EXPOSE (packages only)"
+    )
+    stop_signal: Signal | None = Field(default=None, description="as STOPSIGNAL (packages only)")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Base":
+        if sum((bool(self.packages), bool(self.image), bool(self.oci))) != 1:
+            raise ValueError("give exactly one of packages, image and oci")
+        if self.packages:
+            return self
+        for key in ("configure", *IMAGE_KEYS):
+            if getattr(self, key):
+                raise ValueError(f"{key} is for packages; an image has its own")
+        return self
+
+    @property
+    def source(self) -> "Base":
+        """Return the same without its image's config: what a lock is about."""
+        return Base.model_validate(self.model_dump(exclude=set(IMAGE_KEYS)))
+
+    @property
+    def image_config(self) -> dict[str, Any]:
+        """Return the object `config` of an OCI image config that the keys describe."""
+        config: dict[str, Any] = {
+            "Env": [f"{name}={value}" for name, value in self.env.items()],
+            "Entrypoint": list(self.entrypoint),
+            "Cmd": list(self.cmd),
+            "WorkingDir": self.workdir,
+            "User": self.user,
+            "ExposedPorts": {f"{port}/tcp": {} for port in self.ports},
+            "StopSignal": self.stop_signal,
+        }
+        return {key: value for key, value in config.items() if value}
