@@ -1,4 +1,7 @@
-"""What every test may rely on: the repository, what its marks say it needs, and an end in time."""
+"""What every test may rely on: the repository, what its marks say it needs, and an end in time.
+
+This is the only conftest.py: mypy checks a module once for all that has its name.
+"""
 
 import os
 import shutil
@@ -9,21 +12,48 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from costs import Costs
 from limits import limited, seconds_of
 from order import Units, in_order, kernels_of
 
 from vcr.settings import without_legacy_ciphers
 from vcr.signals import notice_ends_of_children
 
+# Before a test, or a fixture below, imports `cryptography`.
+without_legacy_ciphers()
+
+from chances import chance, known, private_vcr, pytest_report_header, warm  # noqa: E402
+from program import project, vcr  # noqa: E402
+
+__all__ = ["chance", "known", "private_vcr", "project", "pytest_report_header", "vcr", "warm"]
+
 REPO = Path(__file__).resolve().parents[1]
+MAX_ID = 60  # characters of a parameter that are in the name of a test
 # Sets up Nix as bin/test does, and builds what is not there.
 HAVE = '. "$root/nix/lib/setup.sh"; have "$1"'
 
-without_legacy_ciphers()  # before a test imports `cryptography`
 # In the background of a shell it is ignored, and so by all that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 notice_ends_of_children()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    words = "show the N tests that took longest, with the seconds of CPUs"
+    parser.addoption("--slowest", type=int, metavar="N", help=words)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if count := config.getoption("slowest"):
+        config.pluginmanager.register(Costs(count), "costs")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a long parameter by its beginning and length: workers tell all names to one another."""
+    if isinstance(val, str | bytes) and len(val) > MAX_ID:
+        return f"{ascii(val[:MAX_ID])[1:-1]}... {len(val)}"
+    return None
 
 
 @pytest.fixture(scope="session")

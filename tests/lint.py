@@ -112,13 +112,9 @@ def _ruff_format(_: Path) -> Iterator[list[str]]:
 
 
 def _mypy(root: Path) -> Iterator[list[str]]:
-    """Yield one run for all, and one for each conftest.py of a directory: all have one name."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vcr/lint"
     place = cache / hashlib.sha256(bytes(root)).hexdigest()[:16]
-    mypy = [sys.executable, "-m", "mypy", "--no-error-summary", "--cache-dir", str(place)]
-    yield mypy
-    for path in sorted(root.glob("tests/*/conftest.py")):
-        yield [*mypy, str(path.relative_to(root))]
+    yield [sys.executable, "-m", "mypy", "--no-error-summary", "--cache-dir", str(place)]
 
 
 def _go(root: Path) -> Iterator[list[str]]:

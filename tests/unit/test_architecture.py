@@ -205,8 +205,13 @@ def test_no_two_test_modules_have_one_name() -> None:
     assert sorted(names) == sorted(set(names))
 
 
+def test_there_is_one_conftest() -> None:
+    """mypy checks one module of a name at a time, and takes as long for each."""
+    assert list((REPO / "tests").rglob("conftest.py")) == [REPO / "tests/conftest.py"]
+
+
 def test_nothing_is_imported_of_a_conftest() -> None:
-    """There is one in each directory: which is found depends on what else is run."""
+    """Fixtures are there without; what else is shared is in a module beside it."""
     texts = {path: path.read_text() for path in (REPO / "tests").glob("*/*.py")}
     assert not [
         path for path, text in texts.items() if re.search(r"^from conftest", text, re.MULTILINE)

@@ -14,6 +14,7 @@ from vcr.settings import Settings
 from vcr.ui import Ui
 
 LONG, BYTES, DEEP = "x" * 5000, "caf\udce9", "d/" * 3000
+WORDS = [LONG, BYTES, DEEP, "", "a\nb", "-"]
 ALL = sorted(VERBS)
 
 
@@ -27,7 +28,7 @@ def said(tmp_path: Path, *argv: str) -> tuple[int, str]:
     return code, err.getvalue()
 
 
-@pytest.mark.parametrize("word", [LONG, BYTES, DEEP, "", "a\nb", "-"], ids=ascii)
+@pytest.mark.parametrize("word", WORDS, ids=lambda word: ascii(word)[:40])
 @pytest.mark.parametrize("verb", [verb for verb in ALL if verb not in {"doctor", "prune", "ps"}])
 def test_no_word_ends_a_verb(tmp_path: Path, verb: str, word: str) -> None:
     for argv in ([verb, word], [verb, word, word], [verb, "-C", word], [verb, word, "-C", word]):

@@ -1,4 +1,4 @@
-"""How often things are tried, and by which chance: VCR_ROUNDS and VCR_SEED.
+"""Fixtures of tests/reliability: how often things are tried, and by which chance.
 
     VCR_ROUNDS=100 bin/test tests/reliability
 
@@ -15,9 +15,7 @@ from pathlib import Path
 import pytest
 from private_store import private_store
 from processes import adopt_orphans, descendants
-from program import EXAMPLE, Vcr, project, runner_in, vcr
-
-__all__ = ["project", "vcr"]
+from program import EXAMPLE, Vcr, runner_in
 
 SEED = os.environ.get("VCR_SEED") or str(int(time.time()))
 
