@@ -19,9 +19,12 @@ from vcr.agent import client as agent
 from vcr.agent import debug, transfer
 from vcr.agent.client import Agent, NoAnswerError
 from vcr.agent.debug import Answers
+from vcr.diagnosis import facts, hints, program, words
+from vcr.diagnosis.words import Situation, cause_of
 from vcr.engines.cartesi import frames as cartesi_frames
 from vcr.engines.cartesi.frames import Session, logged
 from vcr.errors import VcrError
+from vcr.escape import visible
 from vcr.formats import qmp
 from vcr.formats.failure import Failure
 from vcr.formats.qmp import Monitor
@@ -72,6 +75,34 @@ def read_agent(data: bytes, directory: Path) -> None:
             Agent(path).health(5.0)
 
     _told(data, directory, ask)
+
+
+def read_seen(data: bytes, _directory: Path) -> None:
+    """Read what a guest saw of its app, and put it into words with what the app printed."""
+    line, _, log = data.decode("utf-8", "replace").partition("\n")
+    with suppress(ValueError):
+        seen = facts.read_facts(line)
+        for memory in (0, 512):
+            now = Situation(port=8080, memory_mib=memory, detail=log, log=log.split("\n"))
+            cause = cause_of(seen, now)
+            assert visible(cause.why + cause.fix) == cause.why + cause.fix
+
+
+SEEN = facts.Facts(
+    exit=127,
+    program=facts.Program("/app", "loader", "/lib/ld.so", "243:2"),
+    killed=("app",),
+    listens=(facts.Listener("127.0.0.1", 80), facts.Listener("::", 8080)),
+)
+
+
+def read_program(data: bytes, directory: Path) -> None:
+    """Look at a program of an image."""
+    app = directory / "app"
+    app.write_bytes(data)
+    app.chmod(0o755)
+    found = program.why_not(directory, program.Command(("/app",), (), "/", 1), "243:2")
+    assert found is None or facts.read_facts(facts.Facts(exit=1, program=found).to_line())
 
 
 def read_session(data: bytes, _directory: Path) -> None:
@@ -255,6 +286,11 @@ QMP_LINES: tuple[dict[str, Any], ...] = (
 )
 QMP = b"".join(json.dumps(line).encode() + b"\n" for line in QMP_LINES)
 
+ELF = struct.pack(
+    "<4sBBB9xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 2, 243, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0
+)
+ELF += struct.pack("<IIQQQQQQ", program.PT_INTERP, 4, 120, 0, 0, 10, 10, 1) + b"/lib/ld.s\0"
+
 TARGETS = (
     Target(
         "agent",
@@ -263,6 +299,22 @@ TARGETS = (
         "text",
         modules=(agent,),
     ),
+    Target(
+        "seen",
+        read_seen,
+        lambda: [
+            f"{each.to_line()}\n{log}".encode()
+            for each in (SEEN, facts.Facts(), facts.Facts(exit=1), facts.Facts(exit=139, oom=1))
+            for log in (
+                "sh: x: not found",
+                "no such file or directory: '/dev/kvm'",
+                "GET /: HTTP 500",
+            )
+        ],
+        "text",
+        modules=(facts, hints, words),
+    ),
+    Target("program", read_program, lambda: [ELF, b"#!/bin/sh -e\n"], modules=(program,)),
     Target(
         "session",
         read_session,

@@ -61,7 +61,7 @@ type message struct {
 	Signal   string   `json:"signal"`
 }
 
-func init() { go serveDebug() }
+func init() { alsoServe = serveDebug }
 
 func serveDebug() {
 	var devices []string

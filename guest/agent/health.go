@@ -18,6 +18,7 @@ const (
 	tailBytes = 1024
 	// For an app without a health check to open its port, as vcr/runtime/patience.py has it.
 	patienceWithoutCheck = 60 * time.Second
+	onLoopback           = "it listens on the loopback of its container only"
 	maxHead              = 64 << 10               // bytes of an HTTP answer until its status is there
 	probePause           = 200 * time.Millisecond // but where a start interval says when
 )
@@ -76,10 +77,9 @@ func (s *Settings) isHealthy() (bool, string) {
 			return false, err.Error()
 		}
 		connection.Close()
-		return true, ""
+		return isOpen(s.Ports[0]), onLoopback
 	}
-	err := crun("kill", app, "0").Run()
-	return err == nil, "the app does not run"
+	return isSettled(), "the app does not run"
 }
 
 // isOK asks over HTTP. net/http would bring TLS and triple the size of this program.
@@ -93,6 +93,9 @@ func isOK(check *HealthCheck) (bool, string) {
 	_ = connection.SetDeadline(time.Now().Add(duration(check.Timeout)))
 	fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: vcr-health\r\nConnection: close\r\n\r\n",
 		check.Probe.Path, address)
+	if !isOpen(check.Probe.Port) {
+		return false, onLoopback
+	}
 	status, err := statusOf(bufio.NewReader(io.LimitReader(connection, maxHead)))
 	if err != nil {
 		return false, err.Error()

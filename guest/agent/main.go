@@ -2,13 +2,16 @@
 // one line in, one line out.
 //
 //	ping                    pong
-//	state                   running | exited CODE
+//	state                   starting | running | exited CODE
+//	facts                   facts JSON, as facts.go has it
 //	health SECONDS          health CODE BASE64-OF-THE-LAST-OUTPUT
 //	stop SECONDS            stopping; the app gets its stop signal and, after SECONDS, SIGKILL
 //	resume SECONDS BASE64   resumed; the time (since 1970) and entropy, after a snapshot
 //
 // On a machine that is to become a snapshot it also waits for the app's health, says
 // "healthy" without being asked, and stops the machine until somebody restores it.
+//
+// `agent facts` prints what it sees of the app, and ends.
 package main
 
 import (
@@ -39,7 +42,14 @@ type Settings struct {
 	StopSignal string       `json:"stop_signal"`
 }
 
+// alsoServe is what a debug profile has besides.
+var alsoServe = func() {}
+
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "facts" {
+		fmt.Println(factsMark + factsLine())
+		return
+	}
 	settings := &Settings{}
 	data, err := os.ReadFile(settingsFile)
 	if err == nil {
@@ -48,6 +58,7 @@ func main() {
 	if err != nil {
 		die(err)
 	}
+	go alsoServe()
 	go serveDoor()
 	if _, err := os.Stat(cmioDevice); err == nil {
 		serveCmio(settings)
@@ -97,7 +108,7 @@ type order struct {
 func parseOrder(line string) order {
 	words := strings.Fields(line)
 	switch {
-	case len(words) == 1 && (words[0] == "ping" || words[0] == "state"):
+	case len(words) == 1 && (words[0] == "ping" || words[0] == "state" || words[0] == "facts"):
 		return order{do: words[0]}
 	case len(words) == 2 && (words[0] == "health" || words[0] == "stop"):
 		if grace, ok := seconds(words[1]); ok {
@@ -115,6 +126,8 @@ func answer(settings *Settings, line string) string {
 		return "pong"
 	case "state":
 		return state()
+	case "facts":
+		return "facts " + factsLine()
 	case "health":
 		code, output := settings.runHealth(request.grace)
 		return fmt.Sprintf("health %d %s", code, base64.StdEncoding.EncodeToString(output))
@@ -130,11 +143,13 @@ func answer(settings *Settings, line string) string {
 }
 
 func state() string {
-	code, err := os.ReadFile(exitFile)
-	if err != nil {
+	switch code, ended := exitCode(); {
+	case ended:
+		return fmt.Sprintf("exited %d", code)
+	case isSettled():
 		return "running"
 	}
-	return "exited " + strings.TrimSpace(string(code))
+	return "starting"
 }
 
 func stop(settings *Settings, grace time.Duration) string {

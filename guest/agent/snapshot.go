@@ -43,6 +43,7 @@ func awaitHealth(settings *Settings, host io.Writer) {
 	start := time.Now()
 	own := clock{func() time.Duration { return time.Since(start) }, time.Sleep}
 	if healthy, why := untilHealthy(settings.Health, settings.isHealthy, own); !healthy {
+		fmt.Fprintln(host, factsMark+factsLine())
 		fmt.Fprintf(host, "unhealthy %s\n", strings.Join(strings.Fields(why), " "))
 		powerOff()
 	}

@@ -41,28 +41,44 @@ def test_the_sealed_machine_is_the_recorded_one_and_serves(vcr: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "why", "words"),
+    ("lines", "why", "fix"),
     [
-        ('HEALTHCHECK --interval=1s --retries=2 CMD ["busybox", "false"]', "exits with 1", ""),
-        ('CMD ["busybox", "sh", "-c", "echo my last; exit 3"]', "exit app rc=3", "app: my last"),
+        (
+            'HEALTHCHECK --interval=1s --retries=2 CMD ["busybox", "false"]',
+            "but its health check fails: the health command exits with 1",
+            "interval = 1 s and retries = 2 now; set `[health] start_period`",
+        ),
+        (
+            'CMD ["busybox", "sh", "-c", "echo my last; exit 3"]',
+            "the app ended with exit code 3; the last line of its log: my last",
+            "`vcr logs`",
+        ),
         (
             'CMD ["busybox", "wget", "-O", "-", "http://example.org/"]',
-            "exit app rc=1",
-            "app: wget: bad address 'example.org'",
+            "exit code 1; its log says: wget: bad address 'example.org'",
+            "a prod machine has no network until it is healthy",
         ),
+        (
+            'HEALTHCHECK NONE\nCMD ["busybox", "httpd", "-f", "-p", "127.0.0.1:8080"]',
+            "listens on port 8080, but only at 127.0.0.1:8080",
+            "let it listen at 0.0.0.0",
+        ),
+        ('CMD ["busybox", "tail", "/dev/zero"]', "ran out of memory", "is 128 MiB now"),
     ],
-    ids=["never healthy", "crashes", "needs the network"],
+    ids=["never healthy", "crashes", "needs the network", "loopback", "memory"],
 )
 def test_an_app_that_is_never_healthy(
-    vcr: Any, project: Path, lines: str, why: str, words: str
+    vcr: Any, project: Path, lines: str, why: str, fix: str
 ) -> None:
     with (project / "Dockerfile").open("a") as file:
         file.write(f"{lines}\n")
-    told = vcr("build", "--profile", "prod", project, code=6).stderr
-    assert "error: the app never became healthy" in told
-    assert why in told.rpartition("why: ")[2]
-    assert words in told
-    assert "console: vcr: start app" in told
+    stderr = vcr("build", "--profile", "prod", project, code=6).stderr
+    assert "error: the app never became healthy" in stderr
+    cause = stderr.rpartition("why: ")[2]
+    assert why in cause
+    assert fix in cause.partition("fix: ")[2]
+    assert "console: vcr: start app" in stderr
+    assert "vcr: facts" not in stderr
 
 
 def test_verify_agrees_with_the_source_and_with_nothing_else(

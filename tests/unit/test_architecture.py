@@ -27,6 +27,7 @@ LAYERS = (
     ("ui", "progress", "process", "atomic", "flock", "private", "beneath"),
     ("child_output", "command_log", "settings", "signals", "limits"),
     ("sandbox",),
+    ("diagnosis",),
     ("model", "formats"),
     ("foreign", "escape"),
     ("errors",),

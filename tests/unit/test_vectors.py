@@ -23,6 +23,9 @@ from vcr.agent.deadline import http_status
 from vcr.agent.server import parse_order
 from vcr.attest import domains
 from vcr.beneath import Below
+from vcr.diagnosis.facts import Program
+from vcr.diagnosis.program import Command, why_not
+from vcr.diagnosis.sockets import parse_listeners
 from vcr.engines.cartesi import frames
 from vcr.engines.container import door
 from vcr.engines.enclave import wire
@@ -472,3 +475,24 @@ def test_cbor() -> None:
     for text in vectors["refused"]:
         with pytest.raises(ValueError, match=r"."):
             cbor.decode(bytes.fromhex(text))
+
+
+@pytest.mark.parametrize("case", read("programs"), ids=lambda case: case["why"])
+def test_why_a_program_cannot_be_started(case: dict[str, Any], tmp_path: Path) -> None:
+    for name, file in sorted(case["files"].items()):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if "link" in file:
+            path.symlink_to(file["link"])
+            continue
+        path.write_bytes(bytes.fromhex(file.get("hex", "")) + file.get("text", "").encode())
+        path.chmod(int(file["mode"], 8))
+    given = {name: case[name] for name in ("argv", "env", "cwd", "user", "groups", "covered")}
+    expected = case["expected"] and Program(**case["expected"])
+    assert why_not(tmp_path, Command(**given), case["here"]) == expected
+
+
+@pytest.mark.parametrize("case", read("listeners"), ids=lambda case: case["why"])
+def test_where_something_listens(case: dict[str, Any]) -> None:
+    found = parse_listeners(case["table"])
+    assert [[each.address, each.port, each.is_loopback] for each in found] == case["listens"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.agent.deadline import Timed
+from vcr.diagnosis.facts import Facts, read_facts
 from vcr.foreign import read_line
 
 MAX_ANSWER = 64 << 10  # bytes of a line; the longest that is meant holds 1 KiB in base64
@@ -36,6 +37,16 @@ class Agent:
             return self.ask("ping", 2.0) == "pong"
         except NoAnswerError:
             return False
+
+    def facts(self, timeout: float) -> Facts:
+        """Return what can be seen of the app; raises NoAnswerError after TIMEOUT seconds."""
+        word, _, line = self.ask("facts", timeout).partition(" ")
+        try:
+            if word == "facts":
+                return read_facts(line)
+        except ValueError as error:
+            raise NoAnswerError(str(error)) from None
+        raise NoAnswerError("it does not answer the request for what it sees")
 
     def health(self, timeout: float) -> tuple[int, str]:
         """Run the health command in the app's container; return exit code and output."""

@@ -33,7 +33,7 @@ def parse_order(line: str) -> tuple[str, int]:
     guest/agent/main.go has the same; tests/vectors/agent.json tries both.
     """
     match line.split():
-        case [("ping" | "state") as do]:
+        case [("ping" | "state" | "facts") as do]:
             return do, 0
         case [("health" | "stop") as do, seconds] if _SECONDS.fullmatch(seconds):
             return do, int(seconds)
@@ -47,6 +47,8 @@ class Answers:
     exec_argv: Sequence[process.Arg]  # what a command in the container comes after
     health: Sequence[str]  # that command
     stop: Callable[[float], None]  # with seconds of grace
+    state: Callable[[], str] = lambda: "running"
+    facts: Callable[[], str] | None = None  # about the app, on one line; None: there are none
 
     def serve(self, listener: socket.socket) -> None:
         """Answer on LISTENER in threads that end with the process."""
@@ -68,7 +70,9 @@ class Answers:
             case "ping", _:
                 return "pong"
             case "state", _:
-                return "running"
+                return self.state()
+            case "facts", _ if self.facts is not None:
+                return f"facts {self.facts()}"
             case "health", seconds:
                 code, output = self._health(seconds)
                 return f"health {code} {base64.b64encode(output).decode()}"

@@ -15,6 +15,8 @@ from pathlib import Path
 from vcr.atomic import write_text
 from vcr.build.history import LAYERS, LOCK, PROJECT, last_drvs, read_builds, remember
 from vcr.build.reason import why_built
+from vcr.diagnosis.facts import read_facts
+from vcr.diagnosis.words import Cause, Situation, cause_of, port_of
 from vcr.errors import VcrError
 from vcr.flock import flocked
 from vcr.lock.git import GitStore
@@ -140,8 +142,9 @@ class Builder:
             what = f"{origin}: {error.what}" if origin else error.what
             if isinstance(layer, Run) and isinstance(error, BuilderError):
                 raise RunError(ident, what, error) from None
+            cause = _cause(plan, error)
             raise VcrError(
-                what, why=error.why, fix=error.fix, tail=error.tail, code=error.code
+                what, why=cause.why, fix=cause.fix, tail=error.tail, code=error.code
             ) from None
 
     def _provide(self, plan: Plan, nix: Nix) -> None:
@@ -194,6 +197,27 @@ class Builder:
         for warning in (*log.refused, *log.notes):
             self.ui.warn(warning)
         return BuiltStage(target.attr, target.out, cached=False, reason=reason, seconds=took)
+
+
+def _cause(plan: Plan, error: VcrError) -> Cause:
+    """Return why a builder failed: of an app, by what was seen in its machine."""
+    machine, told = plan.machine, getattr(error, "facts", "")
+    try:
+        facts = read_facts(told) if told else None
+    except ValueError:
+        facts = None
+    if facts is None:
+        return Cause(error.why, error.fix)
+    log = [line.removeprefix("app: ") for line in error.tail if line.startswith("app: ")]
+    situation = Situation(
+        port=port_of(machine.health, machine.ports),
+        check=machine.health,
+        detail=error.why.removeprefix("unhealthy "),
+        log=log,
+        memory_mib=machine.memory_mib,
+        has_network=False,
+    )
+    return cause_of(facts, situation)
 
 
 def layer_attr(ident: str, part: str = "layers") -> str:

@@ -12,10 +12,13 @@ from pathlib import Path
 
 from vcr import process
 from vcr.agent.client import Agent, NoAnswerError, quit_qemu
+from vcr.diagnosis.facts import Facts, last_facts, without_facts
+from vcr.diagnosis.words import LOGS, Cause, Situation, cause_of
 from vcr.engines.container.machine import NO_ADDITIONS, Additions
 from vcr.engines.logs import last_lines
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.python_child import python_child
+from vcr.engines.qemu.boot import BootMachine
 from vcr.engines.registry import load_machine
 from vcr.errors import HostError, UnhealthyError
 from vcr.model.project import Project
@@ -68,21 +71,38 @@ class Running:
         record = replace(self.record, status=status)
         self.records.save(record)
         if not outcome.healthy:
-            raise self._unhealthy(f"{record.name} did not become healthy", outcome.detail)
+            what = f"{record.name} did not become healthy"
+            raise self._unhealthy(what, outcome, self.prober.facts())
         return replace(self, record=record)
 
     def _check_alive(self) -> None:
         if not self.record.is_running:
-            raise self._unhealthy(f"{self.record.name} stopped before it was healthy", "")
+            what = f"{self.record.name} stopped before it was healthy"
+            raise self._unhealthy(what, None, last_facts(last_lines(self.channels.console)))
 
-    def _unhealthy(self, what: str, detail: str) -> UnhealthyError:
+    def _unhealthy(self, what: str, outcome: Outcome | None, facts: Facts | None) -> UnhealthyError:
         console, log = tail(self.channels.console, after=FIRMWARE), tail(self.channels.log)
+        if facts is not None:
+            cause = cause_of(facts, self._situation(outcome, log))
+        else:
+            why = outcome.detail if outcome is not None else ""
+            cause = Cause(why or "the app ended; the lines above are its last output", LOGS)
         return UnhealthyError(
             what,
-            why=detail or "the app ended; the lines above are its last output",
-            fix="`vcr logs` shows everything that it printed, `vcr logs --system` the kernel's"
-            " messages",
+            why=cause.why,
+            fix=cause.fix,
             tail=[*(f"console: {line}" for line in console), *(f"app: {line}" for line in log)],
+        )
+
+    def _situation(self, outcome: Outcome | None, log: list[str]) -> Situation:
+        machine, prober = load_machine(Path(self.record.vm)), self.prober
+        return Situation(
+            port=prober.port,
+            check=prober.check,
+            seconds=outcome.seconds if outcome is not None else 0.0,
+            detail=outcome.detail if outcome is not None else "",
+            log=log,
+            memory_mib=machine.memory_mib if isinstance(machine, BootMachine) else 0,
         )
 
     def stop(self, grace: int = STOP_SECONDS) -> None:
@@ -186,7 +206,7 @@ def current_health(running: Running) -> Outcome:
 
 def tail(path: Path, *, after: str = "") -> list[str]:
     """Return the last lines of the text file at PATH, none up to one that begins with AFTER."""
-    lines = [line.rstrip() for line in last_lines(path) if line.strip()]
+    lines = [line.rstrip() for line in without_facts(last_lines(path)) if line.strip()]
     begin = max(
         (n for n, line in enumerate(lines, 1) if after and line.startswith(after)), default=0
     )

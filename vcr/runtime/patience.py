@@ -15,6 +15,8 @@ from vcr.model.health import HealthCheck
 
 FIRST_PAUSES = (0.05, 1.0)  # seconds between probes: at first, at most
 NO_CHECK_SECONDS = 60.0  # for an app without a health check to open its port
+NO_CHECK_ROUNDS = 5  # of them, as long as it works
+WORKS = 0.1  # what makes it that: the part of a round in which its processes use a CPU
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Outcome:
 
     healthy: bool
     detail: str
+    seconds: float = 0.0  # that the app had until then
 
 
 @dataclass(frozen=True)

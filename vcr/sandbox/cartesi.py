@@ -22,6 +22,7 @@ from vcr.formats.oci import sha256_of
 from vcr.formats.rungs import Rung, write_rungs
 
 SCHEMA = 1
+FACTS = "vcr: facts "  # as vcr.diagnosis.facts has it, and guest/agent
 STORED, DESCRIPTION, CONSOLE = "machine", "machine.json", "console.log"
 # Exit codes: parked at a manual yield; an error of Lua; parked, but by another yield. A
 # machine that halted or reached the limit of cycles is such an error, which says NOT_YIELDED.
@@ -154,13 +155,16 @@ def check_end(code: int, output: str, job: Job, stored: Path) -> None:
         raise Failure("the Cartesi machine cannot be built", why="; ".join(lines[-3:]))
     ended = code == NOT_PARKED or any(line.startswith(HALTED) for line in lines)
     reasons = [line for line in lines if line.startswith(("unhealthy ", "vcr: exit app"))]
-    raise Failure(
+    failure = Failure(
         "the app never became healthy",
         why=" ".join(reasons[-1:])
         or ("the machine ended by itself" if ended else f"{limit(job.health)} cycles passed"),
         fix="the lines above are its last output; check [health] in vcr.toml or HEALTHCHECK",
         code="unhealthy",
     )
+    seen = [line for line in lines if line.startswith(FACTS)]
+    failure.report["facts"] = "".join(seen[-1:]).removeprefix(FACTS)
+    raise failure
 
 
 def _verify(job: Job, stored: Path) -> tuple[str, int]:

@@ -45,6 +45,7 @@ SCHEMA = 1
 KERNEL_LINE = f"console={SEALED.console} quiet panic=-1 rootfstype=ramfs vcr.snapshot {NETWORK}"
 AGENT, MONITOR = "agent", "qmp"  # what the agent said, and a socket
 HEALTHY = "healthy"  # guest/agent says so just before it stops the machine
+FACTS = "vcr: facts "  # as vcr.diagnosis.facts has it, and guest/agent
 SECONDS_TO_END = 10.0
 
 
@@ -158,15 +159,20 @@ def run(monitor: Monitor, expected: bytes, out: Path, scratch: Path) -> None:
     if reports[-1:] == [HEALTHY]:
         return
     console, log = _tail(out / CONSOLE), _tail(out / LOG)
+    seen = [line for line in (*console, *reports) if line.startswith(FACTS)]
+    reports = [line for line in reports if line not in seen]
+    console = [line for line in console if line not in seen]
     sys.stderr.writelines(f"console: {line}\n" for line in console)
     sys.stderr.writelines(f"app: {line}\n" for line in log)
     exits = [line for line in console if line.startswith("vcr: exit app")]
-    raise Failure(
+    failure = Failure(
         "the app never became healthy",
         why=" ".join((reports or exits)[-1:]) or f"the machine ended by itself ({reason})",
         fix="the lines above are its last output; check [health] in vcr.toml or HEALTHCHECK",
         code="unhealthy",
     )
+    failure.report["facts"] = "".join(seen[-1:]).removeprefix(FACTS)
+    raise failure
 
 
 def _tail(path: Path) -> list[str]:

@@ -72,6 +72,7 @@ class BuilderError(VcrError):
             code=_REPORTED_CODES.get(report["code"]),
         )
         self.drv = drv
+        self.facts = str(report.get("facts", ""))  # about an app that did not get healthy
 
 
 class TimedOutError(VcrError):

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from vcr.diagnosis.sockets import listeners
 from vcr.engines.container.namespaces import die_with_parent
 
 # Of the network: what leads on, and where this host answers for its own resolver. Neither is
@@ -23,6 +24,7 @@ CLOSED = ("-t", "none", "-u", "none", "-T", "none", "-U", "none")
 # All that images have. crun takes a map of all 2^32 - 1 for the host's, and then makes devices.
 MAX_IDS = 1 << 31
 ROUTE_SECONDS = 1.0
+CONNECT_SECONDS = 5.0
 POLL_SECONDS = 0.005
 
 
@@ -101,6 +103,24 @@ def wait_for_route() -> bool:
             return True
         time.sleep(POLL_SECONDS)
     return False
+
+
+def reach(port: int) -> socket.socket:
+    """Return a connection to PORT of this process' network as from outside; raises OSError.
+
+    What listens on the loopback alone is not reached, as in Docker and in a machine.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            asked.connect((DNS_ADDRESS, 53))  # sends nothing: its route has our address
+            address = str(asked.getsockname()[0])
+        except OSError:  # there is no way out, so nothing but a loopback
+            address = "127.0.0.1"
+    if address == "127.0.0.1" and not any(
+        each.port == port and not each.is_loopback for each in listeners()
+    ):
+        raise ConnectionRefusedError(f"nothing listens on port {port} for others")
+    return socket.create_connection((address, port), CONNECT_SECONDS)
 
 
 def _serve(asked: socket.socket, pasta: Path, messages: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from vcr import process
 from vcr.agent.server import Answers, listen_unix
+from vcr.diagnosis.look import Watched, oom_kills
 from vcr.engines.container.door import listen_door, serve_door
 from vcr.engines.container.namespaces import (
     die_with_parent,
@@ -32,7 +33,7 @@ from vcr.engines.container.namespaces import (
     trying,
 )
 from vcr.engines.container.output import spawn_into
-from vcr.engines.container.pasta import Outside, has_tun, wait_for_route
+from vcr.engines.container.pasta import Outside, has_tun, reach, wait_for_route
 from vcr.engines.container.services import STOP_SECONDS, Neighbour, heeds
 from vcr.engines.relay import Relay, listen
 from vcr.signals import notice_ends_of_children
@@ -119,17 +120,40 @@ class Shim:
             self.say(f"service {service.name}: healthy")
         self.say(f"root {mount_layers(self.scratch)}")
         serve_door(door)
+        watched = self._watched()
         run = self._crun("run", "--bundle", self.scratch / "bundle", APP)
         app, copier = spawn_into(self.log, run)
         self.say("start app")
         (self.scratch / "started").touch()
         for listener, (_, _, guest) in zip(listeners, self.forwards, strict=True):
-            Relay(listener, lambda port=guest: socket.create_connection(("127.0.0.1", port), 5.0))  # type: ignore[misc]
-        Answers(self._crun("exec", APP), self.health, self._stop).serve(asked)
-        code = app.wait()
+            Relay(listener, lambda port=guest: reach(port))  # type: ignore[misc]
+        self._answers(app, watched).serve(asked)
+        app.wait()
         copier.join(LAST_WORDS_SECONDS)
-        self.say(f"exit app rc={code}")
+        self.say(f"exit app rc={exit_code(app)}")
+        self.say(f"facts {watched.facts(exit_code(app)).to_line()}")
         self._stop_services(STOP_SECONDS)
+
+    def _answers(self, app: process.Child, watched: Watched) -> Answers:
+        def code() -> int | None:
+            return None if app.poll() is None else exit_code(app)
+
+        return Answers(
+            self._crun("exec", APP),
+            self.health,
+            self._stop,
+            lambda: watched.state() if code() is None else f"exited {code()}",
+            lambda: watched.facts(code()).to_line(),
+        )
+
+    def _watched(self) -> Watched:
+        return Watched(
+            root=self.scratch / "root",
+            bundle=self.scratch / "bundle",
+            status=self.scratch / "crun" / APP / "status",
+            oom_before=oom_kills(),
+            rootless=Path("/proc/self/uid_map").read_text().split()[2:] == ["1"],
+        )
 
     def _crun(self, *words: str | Path) -> list[str | Path]:
         return crun_argv(self.crun, self.scratch, *words)
@@ -148,6 +172,12 @@ class Shim:
             while True:
                 service, child = self._started.pop()
                 service.stop(self.crun, child, grace)
+
+
+def exit_code(child: process.Child) -> int:
+    """Return the exit code of CHILD, which has ended, as a shell says it."""
+    code = child.wait()
+    return 128 - code if code < 0 else code
 
 
 def mount_layers(scratch: Path) -> str:

@@ -1,0 +1,1 @@
+"""Why an app does not start: what was seen, and the words for it."""

@@ -1,0 +1,97 @@
+"""Looks at an app in a container of this host: what guest/agent/facts.go does in a machine.
+
+To be used in the container's namespaces of processes and of the network.
+"""
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vcr.diagnosis.facts import Facts
+from vcr.diagnosis.program import Command, own_architecture, why_not
+from vcr.diagnosis.sockets import listeners
+
+SETTLED_SECONDS = 1.0  # that an app has to run, which nothing else is known of
+PF_FORKNOEXEC = 0x40  # include/linux/sched.h: it has not become another program
+# What is mounted everywhere, with no programs in it.
+SYSTEM = ("/proc", "/dev", "/sys", "/run/vcr", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A container of crun."""
+
+    root: Path
+    bundle: Path
+    status: Path  # file that crun keeps while it is there
+    oom_before: int  # what `oom_kills` said before its start
+    rootless: bool
+
+    def facts(self, code: int | None) -> Facts:
+        """Return what can be seen; CODE is the app's exit code, None while it runs."""
+        config = json.loads((self.bundle / "config.json").read_bytes())
+        user = config["process"]["user"]["uid"]
+        program = None
+        if code:
+            with suppress(OSError):
+                program = why_not(self.root, self._command(config), own_architecture())
+        return Facts(
+            exit=code,
+            program=program,
+            oom=max(oom_kills() - self.oom_before, 0),
+            read_only=bool(config["root"]["readonly"]),
+            user=user,
+            listens=listeners(),
+            cpu_ms=cpu_ms(),
+        )
+
+    def state(self) -> str:
+        """Return `starting` until the app has run for a moment, then `running`."""
+        with suppress(OSError, ValueError, KeyError, IndexError):
+            pid = json.loads(self.status.read_bytes())["pid"]
+            if is_settled(Path(f"/proc/{int(pid)}/stat").read_text()):
+                return "running"
+        return "starting"
+
+    def _command(self, config: dict[str, Any]) -> Command:
+        process = config["process"]
+        covered = [row["destination"] for row in config["mounts"]]
+        return Command(
+            argv=process["args"],
+            env=process["env"],
+            cwd=process["cwd"],
+            user=None if self.rootless else process["user"]["uid"],
+            groups=(process["user"]["gid"], *process["user"]["additionalGids"]),
+            covered=[path for path in covered if path not in SYSTEM],
+        )
+
+
+def is_settled(status: str) -> bool:
+    """Return whether a process with this /proc/PID/stat is a program that has run for a moment."""
+    fields = status.rpartition(")")[2].split()
+    if fields[0] in {"Z", "X"} or int(fields[6]) & PF_FORKNOEXEC:
+        return False
+    now = float(Path("/proc/uptime").read_text().split()[0])
+    return now - int(fields[19]) / os.sysconf("SC_CLK_TCK") >= SETTLED_SECONDS
+
+
+def oom_kills() -> int:
+    """Return how many processes this kernel has ended for want of memory; 0 if it does not say."""
+    with suppress(OSError, ValueError, StopIteration):
+        rows = Path("/proc/vmstat").read_text().splitlines()
+        return int(next(row.split()[1] for row in rows if row.startswith("oom_kill ")))
+    return 0
+
+
+def cpu_ms() -> int:
+    """Return the CPU time that the other processes here have used: proc_pid_stat(5)."""
+    ticks = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and entry.name != str(os.getpid()):
+            with suppress(OSError, ValueError, IndexError):  # it has ended
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                ticks += sum(map(int, fields[11:15]))
+    return ticks * 1000 // os.sysconf("SC_CLK_TCK")
