@@ -38,6 +38,7 @@ SECONDS = {
     "reliability/test_many": 60,
     "repro/test_snapshot": 60,
     "integration/test_docs": 50,
+    "integration/test_many_files": 50,
     "integration/test_logs": 50,
     "integration/test_secrets": 50,
     "reliability/test_kill": 50,

@@ -4,33 +4,22 @@
 let
   layerFile = id: "${layers.${id}}/layer.tar";
 
-  # Only the files a COPY names are imported, so that no other file's change matters.
+  # Only the files a COPY names are imported, so that no other file's change matters. By their
+  # hash, which vcr knows: what the store has already is neither read nor filtered again.
   contextFiles =
     source:
     let
+      # With the directories on the way to them, which have to be entered.
       wanted = builtins.listToAttrs (map (name: { inherit name; value = true; }) source.files);
       root = toString plan.context;
       relative = file: builtins.substring (builtins.stringLength root + 1) (-1) (toString file);
-      # A directory on the way to a wanted file has to be entered, too.
-      parents = builtins.listToAttrs (
-        builtins.concatMap (file: map (name: { inherit name; value = true; }) (ancestors file)) source.files
-      );
-      all = wanted // parents;
     in
     builtins.path {
       path = plan.context;
       name = "context";
-      filter = file: _: all ? ${relative file};
+      sha256 = source.nar;
+      filter = file: _: wanted ? ${relative file};
     };
-
-  ancestors =
-    file:
-    let
-      parts = builtins.filter builtins.isString (builtins.split "/" file);
-      count = builtins.length parts;
-      prefix = n: builtins.concatStringsSep "/" (builtins.genList (builtins.elemAt parts) n);
-    in
-    map prefix (builtins.genList (n: n + 1) (count - 1));
 
   fetched =
     file:

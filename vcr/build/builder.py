@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.atomic import write_text
+from vcr.build.contents import Contents, with_contents
 from vcr.build.history import LAYERS, LOCK, PROJECT, last_drvs, read_builds, remember
 from vcr.build.reason import why_built
 from vcr.diagnosis.facts import read_facts
@@ -27,9 +28,11 @@ from vcr.model.project import Project
 from vcr.model.stage import ALL_STAGES, STAGES
 from vcr.settings import Settings
 from vcr.tools.git import Git
-from vcr.tools.nix import BuilderError, Nix, Target, TimedOutError
+from vcr.tools.nix import BuilderError, ContextError, Evaluation, Nix, Target, TimedOutError
 from vcr.tools.skopeo import Skopeo
 from vcr.ui import Ui
+
+PLAN_SECONDS = 7 * 86400.0  # that a plan is kept for after its last use
 
 
 class RunError(VcrError):
@@ -84,7 +87,7 @@ class Builder:
         nix = Nix(self.settings)
         self._provide(plan, nix)
         with self._at_work():
-            evaluation = nix.evaluate(stages, self.write_plan(plan))
+            evaluation = self._evaluate(nix, stages, plan)
             if not all(target.is_built for target in evaluation.targets):
                 with self.ui.step("inputs") as step:
                     nix.fill(evaluation.missing, step.line)
@@ -114,7 +117,7 @@ class Builder:
         name = hashlib.sha256(f"{part} {ident}".encode()).hexdigest()[:16]
         root = self.roots / f"{LAYERS}{plan.arch}" / name
         with self._at_work():
-            evaluation = nix.evaluate([layer_attr(ident, part)], self.write_plan(plan))
+            evaluation = self._evaluate(nix, [layer_attr(ident, part)], plan)
             (target,) = evaluation.targets
             nix.fill(evaluation.missing, show)
             with self._explained(plan, nix):
@@ -168,13 +171,30 @@ class Builder:
         found = (i for i, target in zip(plan.layers, targets, strict=True) if target.drv == drv)
         return next(found, "")
 
-    def write_plan(self, plan: Plan) -> Path:
-        """Write PLAN to the cache, named by its hash, for Nix to read."""
-        text = plan.to_json()
+    def _evaluate(self, nix: Nix, attrs: Sequence[str], plan: Plan) -> Evaluation:
+        """Evaluate ATTRS of PLAN; raises as `Nix.evaluate` does."""
+        try:
+            return nix.evaluate(attrs, self.write_plan(plan))
+        except ContextError:  # files changed just now, or unseen before: once more, all of them
+            return nix.evaluate(attrs, self.write_plan(plan, afresh=True))
+
+    def write_plan(self, plan: Plan, *, afresh: bool = False) -> Path:
+        """Write PLAN to the cache, named by its hash, for Nix to read.
+
+        Files of the context are only read where they may have changed, or all of them AFRESH.
+        Raises UsageError when they change meanwhile, HostError.
+        """
+        contents = Contents.of(Path(plan.context), self.settings.cache_dir)
+        if afresh:
+            contents.forget()
+        text = with_contents(plan, contents).to_json()
         name = hashlib.sha256(text.encode()).hexdigest()
-        path = self.settings.cache_dir / "plans" / f"{name}.json"
+        directory = self.settings.cache_dir / "plans"
+        path = directory / f"{name}.json"
         if not path.exists():
             write_text(path, text)
+            _remove_old(directory)
+        path.touch()
         return path
 
     def _build_stage(
@@ -218,6 +238,14 @@ def _cause(plan: Plan, error: VcrError) -> Cause:
         has_network=False,
     )
     return cause_of(facts, situation)
+
+
+def _remove_old(plans: Path) -> None:
+    """Remove files of the directory PLANS that were not used for long: Nix has read them."""
+    for path in plans.iterdir():
+        with contextlib.suppress(OSError):  # another vcr was faster
+            if path.stat().st_mtime < time.time() - PLAN_SECONDS:
+                path.unlink()
 
 
 def layer_attr(ident: str, part: str = "layers") -> str:

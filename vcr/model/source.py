@@ -27,6 +27,7 @@ class ContextSource:
     kind: Literal["context"] = "context"
     links: tuple[str, ...] = ()  # that led to the path; they decide what it is, and are not copied
     kept: str = ""  # COPY --parents: the path that is kept below the destination
+    nar: str = ""  # the NAR hash of the files, in SRI form; vcr.build.contents computes it
 
 
 @dataclass(frozen=True)

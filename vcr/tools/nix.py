@@ -75,6 +75,10 @@ class BuilderError(VcrError):
         self.facts = str(report.get("facts", ""))  # about an app that did not get healthy
 
 
+class ContextError(VcrError):
+    """The files of the build context are not those of the plan."""
+
+
 class TimedOutError(VcrError):
     """A derivation took longer than it may."""
 
@@ -232,6 +236,9 @@ def _evaluation_failure(result: process.Result) -> VcrError:
     failed = process.failure(result)
     if failed.code is ExitCode.HOST:
         return failed
+    if "store path mismatch in (possibly filtered) path" in result.stderr:
+        what, fix = "the build context changed while it was read", "let nothing write to it"
+        return ContextError(what, fix=fix, code=ExitCode.USAGE)
     if "experimental" in result.stderr or "unrecognised flag" in result.stderr:
         return HostError("this Nix is too old", why="vcr needs Nix 2.8 or later", fix="update Nix")
     return VcrError("evaluating the Nix expressions failed", tail=failed.tail, fix=failed.fix)
