@@ -134,9 +134,12 @@ let
     else
       "";
 
+  # A stage of another platform is emulated: KVM runs machines of the host's architecture.
+  byKvm = spec: plan.build.kvm && spec.arch == plan.arch;
   runJob = machine: spec: {
     inherit (plan) epoch;
-    inherit (plan.build) kvm normalize;
+    inherit (plan.build) normalize;
+    kvm = byKvm spec;
     inherit mksquashfs;
     spec = removeAttrs spec [ "arch" "bodies" "lower" "origin" ] // {
       mounts = map (mount: removeAttrs mount [ "source" "carried_from" ]) spec.mounts;
@@ -160,7 +163,7 @@ let
       base = essential: {
         name = "vcr-layer-base";
         module = "base";
-        job = { inherit (plan) arch epoch; spec = { inherit (spec) op; } // essential; };
+        job = { inherit (plan) epoch; inherit (spec) arch; spec = { inherit (spec) op; } // essential; };
       };
       change = essential: {
         module = "layer";
@@ -183,7 +186,7 @@ let
         name = "vcr-layer-run";
         module = "run";
         job = runJob machine spec;
-        features = if plan.build.kvm then [ "kvm" ] else [ ];
+        features = if byKvm spec then [ "kvm" ] else [ ];
       };
     }.${spec.op};
   layers = builtins.mapAttrs (_: spec: sandbox.build (made spec)) plan.layers;

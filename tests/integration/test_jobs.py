@@ -62,7 +62,7 @@ def plan(tmp_path: Path) -> Plan:
         first, lower=("debs", "oci"), mounts=mounts, exchanges=(exchange,), bodies=(FILE,)
     )
     layers: dict[str, Layer] = {
-        "debs": Debs((FILE,), configure=True, apt_sources="x"),
+        "debs": Debs((FILE,), configure=True, apt_sources="x", arch=Arch.AMD64),
         "oci": OciBase("docker://h.example/x", f"sha256-{'A' * 43}=", "sha256:" + "0" * 64, {}),
         "copy": Copy(sources, "/d/", ("debs",)),
         "workdir": Workdir("/w", ("debs", "copy")),

@@ -11,9 +11,9 @@ from vcr.dockerfile.inputs import external_inputs
 from vcr.errors import UsageError
 from vcr.lock.inputs import wanted_inputs
 from vcr.model.arch import Arch
-from vcr.model.plan import Copy, Plan, Run
+from vcr.model.plan import Copy, Debs, Plan, Run
 from vcr.model.project import load_project
-from vcr.model.source import InlineSource, UrlSource
+from vcr.model.source import InlineSource, StageSource, UrlSource
 from vcr.planner.project import make_plan
 
 
@@ -316,3 +316,61 @@ def test_a_lock_with_another_checksum_is_stale(tmp_path: Path) -> None:
     assert len({str(each) for each in found}) == 3
     repository = {str(digests(f"ADD https://e.x/r.git{each} /")) for each in ("#a", "?ref=a")}
     assert len(repository) == 1, "another way to write the same"
+
+
+def two_platforms(root: Path, text: str, arch: Arch = Arch.RISCV64, toml: str = "") -> Plan:
+    (root / "Dockerfile").write_text(text)
+    (root / "vcr.toml").write_text(toml)
+    return make_plan(load_project(root), lock(), arch=arch, profile="vm")
+
+
+@pytest.mark.parametrize("arch", list(Arch))
+def test_the_build_platform_is_the_same_for_every_target(tmp_path: Path, arch: Arch) -> None:
+    """It was the target's, and in a stage of another platform TARGETARCH was that stage's."""
+    text = (
+        "FROM --platform=$BUILDPLATFORM base AS build\n"
+        "ARG BUILDPLATFORM BUILDOS BUILDARCH BUILDVARIANT TARGETPLATFORM TARGETARCH\nRUN x\n"
+        "FROM build AS more\nRUN y\nFROM base\nCOPY --from=more / /\nRUN z\n"
+    )
+    made = two_platforms(tmp_path, text, arch)
+    steps = [layer for layer in made.layers.values() if isinstance(layer, Run)]
+    assert [step.arch for step in steps] == [Arch.AMD64, Arch.AMD64, arch]
+    assert made.arch == arch
+    assert set(steps[0].env) >= {
+        "BUILDPLATFORM=linux/amd64", "BUILDOS=linux", "BUILDARCH=amd64", "BUILDVARIANT=",
+        f"TARGETPLATFORM=linux/{arch}", f"TARGETARCH={arch}",
+    }  # fmt: skip
+    bases = [layer for layer in made.layers.values() if isinstance(layer, Debs)]
+    assert {base.arch for base in bases} == {Arch.AMD64, arch}
+
+
+def test_a_project_may_choose_its_build_platform(tmp_path: Path) -> None:
+    text = "FROM --platform=$BUILDPLATFORM base\nARG BUILDARCH\nLABEL a=$BUILDARCH\nRUN x\n"
+    made = two_platforms(tmp_path, text, toml='[build]\nplatform = "linux/arm64"\n')
+    assert made.image.config["Labels"] == {"a": "arm64"}
+    assert made.arch == Arch.ARM64
+
+
+def test_files_of_an_image_are_the_target_s_in_a_stage_of_any_platform(tmp_path: Path) -> None:
+    text = "FROM --platform=linux/arm64 base AS b\nCOPY --from=base / /t/\nFROM base\n"
+    made = two_platforms(tmp_path, text + "COPY --from=b / /\n")
+    first = next(layer for layer in made.layers.values() if isinstance(layer, Copy))
+    (source,) = first.sources
+    assert isinstance(source, StageSource)
+    assert source.layers == ("base.base",)
+
+
+def test_answers_are_those_that_were_locked_for_the_target(tmp_path: Path) -> None:
+    """A RUN of another platform had its answers where a build for that platform looks."""
+    text = "FROM --platform=$BUILDPLATFORM base\nRUN x\n"
+    (run,) = (
+        layer for layer in two_platforms(tmp_path, text).layers.values() if isinstance(layer, Run)
+    )
+    answer = {"url": "http://h/", "sha256": "1" * 64}
+    locked = lock(
+        runs={"riscv64": {run.key: {"command": "RUN x", "exchanges": [answer]}}},
+        bodies={"1" * 64: {"name": "b", "size": 1, "url": "http://h/"}},
+    )
+    made = make_plan(load_project(tmp_path), locked, arch=Arch.RISCV64, profile="vm")
+    (run,) = (layer for layer in made.layers.values() if isinstance(layer, Run))
+    assert len(run.exchanges) == 1

@@ -69,7 +69,7 @@ class StepLocker:
             except VcrError as error:
                 if error.code is not ExitCode.LOCK:
                     raise
-                lock = self._record(lock, plan, ident, run, error)
+                lock = self._record(lock, arch, plan, ident, run, error)
 
     def _look_through(self, layer: Path, run: Run) -> None:
         """Raise VcrError when a secret is in LAYER, the output of RUN, all the same."""
@@ -81,7 +81,9 @@ class StepLocker:
                     fix=f"remove it with `nix-store --delete {layer}`, and replace the secret",
                 )
 
-    def _record(self, lock: Lock, plan: Plan, ident: str, run: Run, why: VcrError) -> Lock:
+    def _record(
+        self, lock: Lock, arch: Arch, plan: Plan, ident: str, run: Run, why: VcrError
+    ) -> Lock:
         before = self._recorded.setdefault(run.key, set())
         if ident in before:
             raise LockError(
@@ -90,13 +92,13 @@ class StepLocker:
                 fix="make it ask for fixed addresses, or ADD the file with --checksum",
             )
         recorder = self._carry_out(plan, ident, run)
-        known = lock.runs.get(run.arch, {})
+        known = lock.runs.get(arch, {})  # whatever platform the stage of RUN is of
         # The same command on other layers may ask for something else: both are kept.
         exchanges = known[run.key].exchanges if before else ()
         before.add(ident)
         asked = (*exchanges, *(e for e in recorder.exchanges if e not in exchanges))
         entry = LockedRun(command=step.title(run.argv), exchanges=asked)
-        runs = {**lock.runs, run.arch: {**known, run.key: entry}}
+        runs = {**lock.runs, arch: {**known, run.key: entry}}
         return lock.model_copy(update={"runs": runs, "bodies": {**lock.bodies, **recorder.bodies}})
 
     def _carry_out(self, plan: Plan, ident: str, run: Run) -> Recorder:

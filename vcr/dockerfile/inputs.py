@@ -44,7 +44,13 @@ def external_inputs(project: Project) -> Inputs:
     """
     dockerfile = load_dockerfile(project)
     target = project.config.project.target
-    resolver = Resolver(dockerfile, Arch.RISCV64, project.config.args, target)
+    resolver = Resolver(
+        dockerfile,
+        Arch.RISCV64,
+        project.config.args,
+        target,
+        project.build_arch,
+    )
     walk = _Walk(resolver)
     walk.reach(resolver.target())
     stages = tuple(stage.name for stage in dockerfile.stages if stage.name)

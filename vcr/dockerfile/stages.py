@@ -6,8 +6,9 @@ from functools import cached_property
 from vcr.dockerfile.state import MAX_VARIABLES, expand
 from vcr.dockerfile.syntax import Dockerfile, Instruction, Stage
 from vcr.dockerfile.text import mistake
-from vcr.model.arch import Arch
+from vcr.model.arch import BUILD_ARCH, Arch
 
+SYSTEM = "linux"
 UNNAMED = "default"  # what TARGETSTAGE is for a stage without a name, as BuildKit has it
 
 
@@ -19,17 +20,26 @@ class Resolver:
     arch: Arch
     given: dict[str, str]  # values for ARG from outside
     wanted: str | None = None  # the stage to build, None for the last one
+    build_arch: Arch = BUILD_ARCH  # of $BUILDPLATFORM
 
-    def platform_args(self, arch: Arch | None = None) -> dict[str, str]:
-        """Return the predefined platform variables.
+    def platform_args(self) -> dict[str, str]:
+        """Return the predefined platform variables, which are the same in every stage.
 
-        vcr builds everything on an emulated machine of the target's own
-        architecture, so the build platform is the target platform.
+        The build platform is not this host's: then two hosts would build two images.
         """
-        values = {"PLATFORM": f"linux/{arch or self.arch}", "OS": "linux"}
-        values |= {"ARCH": str(arch or self.arch), "VARIANT": "", "OSVERSION": ""}
-        sides = {f"{side}{key}": v for side in ("TARGET", "BUILD") for key, v in values.items()}
-        return {**sides, "TARGETSTAGE": self.target().name or UNNAMED}
+        sides = {"TARGET": self.arch, "BUILD": self.build_arch}
+        values = {
+            f"{side}{key}": value
+            for side, arch in sides.items()
+            for key, value in (
+                ("PLATFORM", f"{SYSTEM}/{arch}"),
+                ("OS", SYSTEM),
+                ("ARCH", str(arch)),
+                ("VARIANT", ""),
+                ("OSVERSION", ""),
+            )
+        }
+        return {**values, "TARGETSTAGE": self.target().name or UNNAMED}
 
     def global_args(self) -> dict[str, str]:
         """Return the ARGs before the first FROM; raises UsageError."""
@@ -63,13 +73,16 @@ class Resolver:
         return image
 
     def arch_of(self, stage: Stage) -> Arch:
-        """Return the architecture of STAGE: --platform, else the target's."""
+        """Return the architecture of STAGE, which starts from an image: --platform or the target's.
+
+        Raises UsageError.
+        """
         if not stage.platform:
             return self.arch
         platform = self._expand(stage.platform, stage.start)
         system, slash, rest = platform.partition("/")
         name = rest.partition("/")[0] if slash else system
-        if (slash and system != "linux") or name not in set(Arch):
+        if (slash and system != SYSTEM) or name not in set(Arch):
             raise stage.start.mistake(
                 f"--platform={platform} is not supported",
                 fix=f"use one of {', '.join(f'linux/{arch}' for arch in Arch)}",

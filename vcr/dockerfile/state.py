@@ -50,6 +50,7 @@ class State:
 
     def continue_from(self, below: "State") -> None:
         """Begin as the stage BELOW ended: its image, and its ARGs, which are in force still."""
+        self.arch = below.arch
         self.config, self.layers = deepcopy(below.config), list(below.layers)
         self.author, self.args = below.author, dict(below.args)
         self.variables = dict(below.variables)

@@ -86,7 +86,7 @@ class BaseLocker:
     def _debian(self, name: str, base: Base, suite: Suite) -> LockedDebian:
         self.show(f"resolving the packages of {name}")
         try:
-            archs = {arch: _packages(suite, arch, base) for arch in Arch}
+            archs = _of_archs(suite, base)
         except ValueError as error:
             raise MismatchError(
                 f"the index of {suite.name} cannot be read",
@@ -96,6 +96,23 @@ class BaseLocker:
         return LockedDebian(
             suite=base.suite, snapshot=suite.snapshot, archs=archs, configure=base.configure
         )
+
+
+def _of_archs(suite: Suite, base: Base) -> dict[Arch, tuple[LockedPackage, ...]]:
+    """Return the packages of BASE for the architectures that have them.
+
+    Compilers for another architecture are not made for each. Raises UsageError for packages
+    that none has, ValueError for an index that cannot be read.
+    """
+    found, problems = {}, []
+    for arch in Arch:
+        try:
+            found[arch] = _packages(suite, arch, base)
+        except UsageError as error:
+            problems.append(error)
+    if not found:
+        raise problems[0]
+    return found
 
 
 def _packages(suite: Suite, arch: Arch, base: Base) -> tuple[LockedPackage, ...]:
@@ -127,7 +144,7 @@ def _differences(locked: LockedDebian, found: LockedDebian) -> list[str]:
         told.append("it is another base than vcr.toml has")
     for arch in Arch:
         has = _by_name(locked.archs.get(arch, ()))
-        wants = _by_name(found.archs[arch])
+        wants = _by_name(found.archs.get(arch, ()))
         told += [
             f"{arch}: {name}: {difference}"
             for name in sorted(has.keys() | wants.keys())
@@ -195,7 +212,7 @@ def _not_of_debian(locked: LockedDebian, base: Base) -> Iterator[str]:
         dt.datetime.strptime(locked.snapshot, SNAPSHOT_FORM).replace(tzinfo=dt.UTC)
     except ValueError:
         yield f"is of {locked.snapshot}, which is not a time"
-    for arch in Arch:
+    for arch in locked.archs or Arch:
         packages = locked.archs.get(arch, ())
         names = [package.package for package in packages]
         if missing := set(base.packages) - set(names):

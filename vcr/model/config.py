@@ -69,6 +69,9 @@ class EngineSection(Section):
 class BuildSection(Section):
     """The virtual machines that run RUN."""
 
+    platform: Literal["linux/amd64", "linux/arm64", "linux/riscv64"] = Field(
+        default="linux/amd64", description="what `$BUILDPLATFORM` is, on every host"
+    )
     memory: Memory = Field(
         default=2048, description="its memory; a step may use most of it for files"
     )

@@ -26,6 +26,7 @@ class Debs:
     debs: tuple[Fetched, ...]
     configure: bool = False  # a RUN after it lets dpkg configure them
     apt_sources: str = ""  # then: where apt reads the same state of the archive
+    arch: Arch = Arch.RISCV64
     op: Literal["debs"] = "debs"
 
 
@@ -37,6 +38,7 @@ class OciBase:
     nar_sha256: str  # of its layout directory in the Nix store: SRI form, "sha256-<base64>"
     manifest: str  # digest of the manifest of the plan's architecture
     config: dict[str, Any]  # what the lock says that its config is; no layer is made of it
+    arch: Arch = Arch.RISCV64
     op: Literal["oci"] = "oci"
 
 

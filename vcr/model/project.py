@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, load_toml, read_text
+from vcr.model.arch import Arch
 from vcr.model.config import Config, ServiceSection
 from vcr.model.places import Places, places_of
 from vcr.model.sections.base import Base
@@ -45,6 +46,11 @@ class Project:
         """Return a name for this checkout of the project, unique on this host."""
         place = hashlib.sha256(str(self.root).encode()).hexdigest()
         return f"{self.name}-{place[:12]}"
+
+    @property
+    def build_arch(self) -> Arch:
+        """Return the architecture of $BUILDPLATFORM."""
+        return Arch(self.config.build.platform.partition("/")[2])
 
     @property
     def ignore_file(self) -> Path | None:

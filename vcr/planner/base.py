@@ -42,11 +42,11 @@ def base_layers(
     if not isinstance(base, LockedDebian):
         locked = base.archs[arch]
         config = dict(locked.config)
-        return {ident: OciBase(base.reference, base.nar_sha256, locked.manifest, config)}
+        return {ident: OciBase(base.reference, base.nar_sha256, locked.manifest, config, arch)}
     debs = tuple(package.fetched() for package in base.archs[arch])
     if not base.configure:
-        return {ident: Debs(debs)}
-    layers = {ident: Debs(debs, configure=True, apt_sources=_apt_sources(base))}
+        return {ident: Debs(debs, arch=arch)}
+    layers = {ident: Debs(debs, configure=True, apt_sources=_apt_sources(base), arch=arch)}
     return {**layers, f"{ident}.configured": _configuration(ident, arch, epoch, origin)}
 
 

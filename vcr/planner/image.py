@@ -17,7 +17,7 @@ from vcr.dockerfile.state import DEFAULT_PATH, Budget, State
 from vcr.dockerfile.syntax import SCRATCH, Instruction, Stage, parse_trigger
 from vcr.errors import LockError, UsageError
 from vcr.model.arch import Arch
-from vcr.model.lockfile import Lock, LockedBase
+from vcr.model.lockfile import Lock, LockedBase, LockedDebian
 from vcr.model.plan import Copy, Layer, Run, Workdir
 from vcr.model.sections.base import Base
 from vcr.model.url import familiar_name
@@ -43,7 +43,9 @@ class ImagePlanner:
 
     @cached_property
     def _runner(self) -> Runner:
-        return Runner(self.context, self.lock, self.pure_caches, self._layers_of)
+        return Runner(
+            self.context, self.lock, self.resolver.arch, self.pure_caches, self._layers_of
+        )
 
     def plan(self, target: Stage) -> State:
         """Plan TARGET and all it needs; return its final state. Raises UsageError."""
@@ -55,13 +57,14 @@ class ImagePlanner:
         return self._done[target.index]
 
     def _start(self, stage: Stage) -> State:
-        image, arch = self.resolver.image_of(stage), self.resolver.arch_of(stage)
-        state = State(stage, arch, self.resolver.dockerfile.escape, self._budget)
+        image, escape = self.resolver.image_of(stage), self.resolver.dockerfile.escape
+        state = State(stage, self.resolver.arch, escape, self._budget)
         earlier = self.resolver.earlier(image, stage.index)
         if earlier is not None:
             below = self.plan(earlier)
             state.continue_from(below)
         elif image != SCRATCH:
+            state.arch = arch = self.resolver.arch_of(stage)
             state.config = self._base_config(image, arch, stage.start)
             state.layers = list(self._base_layers(image, arch, stage.start))
             path = missing_workdir(self._locked(image, arch, stage.start), state.config)
@@ -80,7 +83,7 @@ class ImagePlanner:
         if keyword in config.HANDLERS:
             config.HANDLERS[keyword](state, instruction)
         elif keyword == "ARG":
-            config.arg(state, instruction, self.resolver.given, self._known(state))
+            config.arg(state, instruction, self.resolver.given, self._known())
         elif keyword == "WORKDIR":
             self._workdir(state, instruction, ident)
         elif keyword == "RUN":
@@ -90,10 +93,10 @@ class ImagePlanner:
             copier = Copier(self.context, self.lock, self._layers_of)
             self._add(state, f"{ident}.copy", copier.plan(state, instruction))
 
-    def _known(self, state: State) -> dict[str, str]:
+    def _known(self) -> dict[str, str]:
         """Return the values an ARG without a default takes, when none is given."""
         return {
-            **self.resolver.platform_args(state.arch),
+            **self.resolver.platform_args(),
             "SOURCE_DATE_EPOCH": str(self.lock.epoch),
             **self.resolver.global_args(),
         }
@@ -120,7 +123,7 @@ class ImagePlanner:
         stage = self.resolver.numbered(name, state.stage.index, instruction)
         if stage is not None:
             return tuple(self.plan(stage).layers)
-        return self._base_layers(name, state.arch, instruction)
+        return self._base_layers(name, self.resolver.arch, instruction)
 
     @cached_property
     def _familiar_bases(self) -> dict[str, LockedBase]:
@@ -139,8 +142,9 @@ class ImagePlanner:
                 fix="run `vcr lock`",
             )
         if arch not in base.archs:
+            what = "packages" if isinstance(base, LockedDebian) else "image"
             raise instruction.mistake(
-                f"{image} has no image for {arch}", fix=f"it has {', '.join(sorted(base.archs))}"
+                f"{image} has no {what} for {arch}", fix=f"it has {', '.join(sorted(base.archs))}"
             )
         return base
 

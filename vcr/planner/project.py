@@ -41,7 +41,8 @@ def make_plan(
     """
     dockerfile = load_dockerfile(project)
     args = project.config.args
-    resolver = Resolver(dockerfile, arch, args, target or project.config.project.target)
+    wanted = target or project.config.project.target
+    resolver = Resolver(dockerfile, arch, args, wanted, project.build_arch)
     _check_args(args, dockerfile, resolver)
     context = Context(project.context, load_ignore(project.ignore_file), project.own_files)
     planner = ImagePlanner(

@@ -7,6 +7,7 @@ from vcr.dockerfile.context import Context
 from vcr.dockerfile.mounts import integer, parse_mount, parse_size, placeholder
 from vcr.dockerfile.state import State
 from vcr.dockerfile.syntax import Instruction
+from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock
 from vcr.model.plan import Run, RunMount
 from vcr.model.source import ContextSource, StageSource
@@ -29,6 +30,7 @@ class Runner:
 
     context: Context
     lock: Lock
+    target: Arch  # for which the answers of the network were locked
     pure_caches: Collection[str]
     # the layers of what `from=` names, bottom first
     layers_of: Callable[[str, State, Instruction], tuple[str, ...]]
@@ -71,7 +73,7 @@ class Runner:
         return self._with_lock(run)
 
     def _with_lock(self, run: Run) -> Run:
-        locked = self.lock.runs.get(run.arch, {}).get(run.key)
+        locked = self.lock.runs.get(self.target, {}).get(run.key)
         if locked is None or run.network == "none":
             return run
         known = self.lock.bodies
