@@ -36,18 +36,6 @@ def busy_host() -> Iterator[None]:
             process.wait()
 
 
-def assert_same_again(drv: Path | str, *before: str) -> None:
-    """Build DRV once more, by a command that begins with BEFORE: the store's bytes come out.
-
-    An output that is not there, since nothing keeps what a result was only made from, is
-    built for that.
-    """
-    for words in ((), ("--check",)):
-        argv = [*before, "nix-store", "--realise", *words, drv]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-
-
 def deriver(output: Path | str) -> str:
     """Return the derivation that made OUTPUT."""
     query = ["nix-store", "--query", "--deriver", output]
@@ -95,14 +83,20 @@ def outputs_of(drvs: Iterable[Path]) -> list[str]:
     Nothing keeps what a result was only made from.
     """
     wanted = sorted(drvs)
+    fill(wanted)
     ask = ["nix-store", "--realise", *map(str, wanted)]
-    dry = subprocess.run([*ask, "--dry-run"], capture_output=True, text=True, check=True)
-    nix = Nix(Settings.load())
-    lines = map(str.strip, dry.stderr.splitlines())
-    nix.fill([Path(line) for line in lines if line.endswith(".drv")], print)
     done = subprocess.run(ask, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return sorted(Derivation.read(drv).env["out"] for drv in wanted)
+
+
+def fill(drvs: Iterable[Path | str]) -> None:
+    """Fetch what building DRVS takes and is not there."""
+    ask = ["nix-store", "--realise", *map(str, drvs), "--dry-run"]
+    dry = subprocess.run(ask, capture_output=True, text=True, check=True)
+    lines = map(str.strip, dry.stderr.splitlines())
+    missing = [Path(line) for line in lines if line.endswith(".drv")]
+    Nix(Settings.load()).fill(missing, print)
 
 
 def copy_to(

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from determinism import assert_same_again, busy_host, deriver, pinned
+from again import assert_same_again, on_one_cpu
+from determinism import busy_host, deriver
 from test_examples import address, digests, get
 from test_prod import STATIC, stage
 
@@ -73,7 +74,7 @@ def test_a_sealed_release_has_no_trace_of_the_ports(vcr: Any) -> None:
 def test_its_snapshot_is_the_same_again(vcr: Any) -> None:
     snapshot = stage(vcr.json("build", "--profile", "prod-debug", STATIC), "snapshot")
     with busy_host():
-        assert_same_again(deriver(snapshot), *pinned(1))
+        assert_same_again([deriver(snapshot)], on_one_cpu)
 
 
 @pytest.mark.parametrize(("profile", "other"), [("prod", "prod-debug"), ("vm-release", "vm")])

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from determinism import assert_same_again, busy_host, deriver, pinned
+from again import assert_same_again, on_one_cpu
+from determinism import busy_host, deriver
 from test_examples import address, get
 from test_prod import STATIC, stage
 
@@ -141,7 +142,7 @@ def test_a_boot_is_counted_in_instructions_and_the_same_again(vcr: Any, tmp_path
     assert any(";kernel`do_populate_rootfs;" in stack for stack in found.stacks)
     (samples,) = Path(vcr.env["XDG_STATE_HOME"]).glob("vcr/roots/*/*/samples")
     with busy_host():
-        assert_same_again(deriver(samples.resolve()), *pinned(1))
+        assert_same_again([deriver(samples.resolve())], on_one_cpu)
 
 
 def test_a_boot_without_our_kernel_is_refused(vcr: Any, project: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from determinism import assert_same_again, busy_host
+from again import assert_same_again
+from determinism import busy_host
 from test_dockerfiles import make_project
 
 from vcr.build.builder import Builder
@@ -60,7 +61,7 @@ def test_chance_is_the_same_every_time(vcr: Any, project: Any, arch: Arch) -> No
     vcr("build", "image", "--arch", arch, directory)
     drv = run_drv(directory, "0.1.run", arch)
     with busy_host():
-        assert_same_again(drv)
+        assert_same_again([drv])
 
 
 def test_a_failing_command_is_told_with_its_line_and_output(vcr: Any, project: Any) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from again import assert_same_again
 
 from vcr.errors import MismatchError
 from vcr.foreign import MIB
@@ -53,14 +54,7 @@ def test_running_python_does_not_change_its_store_path() -> None:
 def test_a_toolset_built_again_is_the_same() -> None:
     drv = Nix(Settings.load()).evaluate(["verify"]).targets[0].drv
     build("verify")
-    done = subprocess.run(
-        ["nix-store", "--realise", "--check", drv],
-        env=nix_env(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    assert_same_again([drv])
 
 
 def test_the_installed_program_builds_what_a_checkout_builds() -> None:
