@@ -205,6 +205,12 @@ func (d *door) isConnected() bool {
 	return connected
 }
 
+// isAwake tells whether that was done, if by an agent before this one.
+func isAwake() bool {
+	_, err := os.Stat(awakeFile)
+	return err == nil
+}
+
 // markAwake lets the app know that this machine has what no snapshot has.
 func markAwake() {
 	if err := os.WriteFile(awakeFile, nil, 0o444); err != nil {

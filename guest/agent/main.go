@@ -63,8 +63,10 @@ func main() {
 	if _, err := os.Stat(cmioDevice); err == nil {
 		serveCmio(settings)
 	}
-	if !hasWord(snapshotWord) {
+	isSnapshot := hasWord(snapshotWord) && !isAwake()
+	if !isSnapshot {
 		markAwake() // others are by what they get when they go on
+		startRelay.Do(func() { go serveRelay() })
 	}
 	device, err := portDevice(portName)
 	if err != nil {
@@ -76,7 +78,7 @@ func main() {
 		die(err)
 	}
 	port := os.NewFile(uintptr(fd), device)
-	if hasWord(snapshotWord) {
+	if isSnapshot {
 		go snapshot(settings, port)
 	}
 	for {

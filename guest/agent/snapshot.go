@@ -82,6 +82,7 @@ func resume(now, seed string) error {
 	if output, err := exec.Command("/etc/vcr/network").CombinedOutput(); err != nil {
 		return fmt.Errorf("setting up the network: %w: %s", err, output)
 	}
+	startRelay.Do(func() { go serveRelay() })
 	return nil
 }
 

@@ -93,7 +93,7 @@ def test_two_projects_side_by_side_and_a_port_conflict(
     port = first["forwards"][0]["host"]
     conflict = vcr("up", other, "-p", f"{port}:8080", code=5)
     assert f"port {port} is not free" in conflict.stderr
-    assert "the network of a machine or container (passt" in conflict.stderr
+    assert "the network of a machine or container (vcr-relay" in conflict.stderr
     second = vcr.json("up", other)
     assert second["forwards"][0]["host"] != port
     assert {m["status"] for m in vcr.json("ps")["machines"]} == {"healthy"}

@@ -20,6 +20,7 @@ from vcr.engines.container.layers import merge, remove_tree, unpack
 from vcr.engines.container.machine import Additions, ContainerMachine, merged_env
 from vcr.engines.container.output import spawn_into
 from vcr.engines.container.pasta import id_map, pasta_argv
+from vcr.engines.container.volumes import make_volumes, plan_volumes
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.registry import load_machine
 from vcr.engines.relay import Relay, listen
@@ -29,6 +30,7 @@ from vcr.formats.tar import write
 from vcr.formats.tree import Node, Tree, directory, text_file
 from vcr.formats.users import Account
 from vcr.model.project import load_project
+from vcr.model.volume import Wanted
 from vcr.runtime.watch import Changes, Filter
 from vcr.sandbox.linuxkit import ROOT_CAPABILITIES, service
 
@@ -91,7 +93,48 @@ def test_volumes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         with pytest.raises(UsageError, match="what to show and where"):
             parse_volume(text)
     with pytest.raises(UsageError, match="there is no"):
-        parse_volume("none:/x")
+        parse_volume("./none:/x")
+
+
+def test_a_volume_without_a_slash_has_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    assert parse_volume("data:/x") == Wanted("data", "/x")
+    assert parse_volume("My_data.1:/x:ro") == Wanted("My_data.1", "/x", read_only=True)
+    for text in ("./data:/x", f"{tmp_path}/data:/x"):
+        assert parse_volume(text) == Bind(tmp_path / "data", "/x")
+    with pytest.raises(UsageError, match="there is no"):
+        parse_volume(".data:/x")
+
+
+def test_a_new_volume_begins_as_the_image(tmp_path: Path) -> None:
+    root, scratch = tmp_path / "root", tmp_path / "scratch"
+    data = root / "srv/data"
+    (data / "deep").mkdir(parents=True)
+    (data / "deep/file").write_text("of the image")
+    (data / "link").symlink_to("/etc/passwd")
+    data.chmod(0o750)
+    scratch.mkdir()
+    tree = Tree()
+    for path in ("srv", "srv/data"):
+        tree.put(path, directory())
+    tree.put("var", Node("link", 0o777, target="srv"))
+    kept, other = tmp_path / "kept/data", tmp_path / "kept/other"
+    binds = [Bind(kept, "/var/data"), Bind(other, "/none")]
+    for _ in range(2):  # an empty one begins anew
+        plan_volumes(scratch, [kept, other], binds, tree, None)
+        make_volumes(scratch, root)
+        assert (kept / "deep/file").read_text() == "of the image"
+        assert (kept / "link").readlink() == Path("/etc/passwd")
+        assert kept.stat().st_mode & 0o7777 == 0o750
+        assert list(other.iterdir()) == []
+        remove_tree(kept)
+        kept.mkdir()
+    (kept / "own").write_text("of the app")
+    make_volumes(scratch, root)
+    assert [path.name for path in kept.iterdir()] == ["own"]
 
 
 def test_env_files_have_comments(tmp_path: Path) -> None:

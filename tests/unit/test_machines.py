@@ -29,12 +29,13 @@ from vcr.runtime.health import Prober, wait_until_healthy
 from vcr.runtime.log_index import index_of, length_at, wait_for_end
 from vcr.runtime.machine import tail
 from vcr.runtime.ports import (
+    MAX_FORWARDS,
     MAX_FREE,
     choose_forwards,
     free_ports,
     holder_of,
     notes,
-    parse_forward,
+    parse_forwards,
 )
 from vcr.runtime.record import Record, Records, start_time
 from vcr.sandbox.hardware import DEBUG_PORTS
@@ -61,21 +62,42 @@ def make_record(pid: int, started: int | None) -> Record:
 
 
 @pytest.mark.parametrize(
-    ("text", "forward"),
+    ("text", "forwards"),
     [
-        ("80", Forward("127.0.0.1", 0, 80)),
-        ("8080:80", Forward("127.0.0.1", 8080, 80)),
-        ("0.0.0.0:8080:80", Forward("0.0.0.0", 8080, 80)),
+        ("80", [Forward("127.0.0.1", 0, 80)]),
+        ("0:80", [Forward("127.0.0.1", 0, 80)]),
+        ("8080:80", [Forward("127.0.0.1", 8080, 80)]),
+        ("0.0.0.0:8080:80", [Forward("0.0.0.0", 8080, 80)]),
+        ("80-81", [Forward("127.0.0.1", 0, 80), Forward("127.0.0.1", 0, 81)]),
+        (
+            "1.2.3.4:8080-8081:80-81",
+            [Forward("1.2.3.4", 8080, 80), Forward("1.2.3.4", 8081, 81)],
+        ),
     ],
 )
-def test_forwards_are_read(text: str, forward: Forward) -> None:
-    assert parse_forward(text) == forward
+def test_forwards_are_read(text: str, forwards: list[Forward]) -> None:
+    assert parse_forwards([text]) == tuple(forwards)
 
 
-@pytest.mark.parametrize("text", ["", "x", "1:2:3", "80:0", "70000:80", "80:", "1.2.3.4:80"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "1:2:3", "80:0", "70000:80", "80:", "1.2.3.4:80", "80-79", "80-81:80", "80:80-81",
+     "80-82:80-81", "0-1:80-81", "65535-65536:1-2", "1-2:65535-65536", "99999999999999:1"],
+)  # fmt: skip
 def test_what_is_no_forward(text: str) -> None:
     with pytest.raises(UsageError, match="does not say which port"):
-        parse_forward(text)
+        parse_forwards([text])
+
+
+def test_as_many_ports_as_there_are_streams_are_forwarded() -> None:
+    assert len(parse_forwards(["10001-12048:1-2048", "20001-22048:2049-4096"])) == MAX_FORWARDS
+    with pytest.raises(UsageError, match="-p names 4097 ports"):
+        parse_forwards(["10001-14097:1-4097"])
+
+
+def test_no_port_of_the_host_is_chosen_twice() -> None:
+    chosen = choose_forwards(range(1, 3000), [Forward("127.0.0.1", 0, port) for port in (1, 2)])
+    assert len({forward.host for forward in chosen}) == len(chosen) == 2999
 
 
 def test_every_port_of_the_guest_gets_one_of_the_host() -> None:

@@ -18,7 +18,7 @@ from vcr.engines.container.machine import NO_ADDITIONS, Additions
 from vcr.engines.machine import Forward
 from vcr.errors import HostError, UsageError
 from vcr.runtime import machine
-from vcr.runtime.ports import are_forwarded, parse_forward
+from vcr.runtime.ports import are_forwarded, parse_forwards
 from vcr.runtime.record import Record, Records, start_time
 from vcr.settings import Settings
 from vcr.ui import Ui
@@ -60,7 +60,7 @@ def record(context: Context, child: subprocess.Popen[bytes]) -> Record:
 def asked(
     context: Context, *publish: str, vm: Path = VM, additions: Additions = NO_ADDITIONS
 ) -> Ready:
-    options = UpOptions(forwards=tuple(map(parse_forward, publish)))
+    options = UpOptions(forwards=parse_forwards(publish))
     project, records = context.load_project(), Records(context.settings)
     return Ready(Start(Variant(), options), project, vm, additions, records)
 
@@ -142,7 +142,7 @@ def test_down_returns_what_it_stopped(context: Context, record: Record) -> None:
 def test_forwards_are_compared_by_port_of_the_app(
     wanted: list[str], there: list[str], fits: bool
 ) -> None:
-    forwards = [[parse_forward(text) for text in each] for each in (wanted, there)]
+    forwards = [parse_forwards(each) for each in (wanted, there)]
     assert are_forwarded(forwards[0], forwards[1]) is fits
 
 

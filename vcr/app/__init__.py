@@ -81,6 +81,8 @@ if TYPE_CHECKING:
     from vcr.app.running.up import down as down
     from vcr.app.running.up import run as run
     from vcr.app.running.up import up as up
+    from vcr.app.running.volumes import remove_volumes as remove_volumes
+    from vcr.app.running.volumes import volumes as volumes
     from vcr.app.sharing.cache import CachedStage as CachedStage
     from vcr.app.sharing.cache import CachePush as CachePush
     from vcr.app.sharing.cache import cache_info as cache_info
@@ -104,6 +106,7 @@ if TYPE_CHECKING:
     from vcr.perf.profile import Profile as Profile
     from vcr.runtime.exec import Answer as Answer
     from vcr.runtime.record import Record as Record
+    from vcr.runtime.volumes import NamedVolume as NamedVolume
     from vcr.verify.ladders import Claim as Claim
     from vcr.verify.ladders import Compared as Compared
     from vcr.verify.ladders import claim_of as claim_of
@@ -143,6 +146,9 @@ PUBLIC = {
     "run": "vcr.app.running.up",
     "run_hot": "vcr.app.running.hot",
     "down": "vcr.app.running.up",
+    "NamedVolume": "vcr.runtime.volumes",
+    "volumes": "vcr.app.running.volumes",
+    "remove_volumes": "vcr.app.running.volumes",
     "LogOptions": "vcr.app.running.logs",
     "logs": "vcr.app.running.logs",
     "Listed": "vcr.app.running.logs",

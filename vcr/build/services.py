@@ -16,11 +16,12 @@ from vcr.engines.container.services import Service
 from vcr.errors import UsageError, VcrError
 from vcr.lock.read import load_lock
 from vcr.model.arch import native_arch
-from vcr.model.config import Config, HealthSection, MachineSection, ServiceSection
+from vcr.model.config import Config, HealthSection, ServiceSection
 from vcr.model.lockfile import Lock
 from vcr.model.project import Project, load_project
 from vcr.model.volume import split_volume
 from vcr.planner.project import make_plan
+from vcr.runtime.volumes import directory_of, note_project
 from vcr.settings import Settings
 from vcr.ui import Ui
 
@@ -30,8 +31,9 @@ STAGES = ("image", "container")
 def build_services(settings: Settings, ui: Ui, project: Project) -> tuple[Service, ...]:
     """Build the services of PROJECT, in the order of vcr.toml; raises VcrError."""
     lock = load_lock(project)
+    note_project(settings, project)
     binds = {
-        name: [_bind(project, _volumes(settings, project, name), text) for text in section.volumes]
+        name: _binds(project, directory_of(settings, project, name), section.volumes)
         for name, section in project.config.services.items()
     }
     check_apart([bind for each in binds.values() for bind in each], project.context)
@@ -39,11 +41,6 @@ def build_services(settings: Settings, ui: Ui, project: Project) -> tuple[Servic
         _build(settings, ui, project, lock, name, section, binds[name])
         for name, section in project.config.services.items()
     )
-
-
-def _volumes(settings: Settings, project: Project, name: str) -> Path:
-    """Return where volumes of the service NAME are that have names."""
-    return settings.state_dir / "volumes" / project.key / name
 
 
 def _build(
@@ -63,7 +60,7 @@ def _build(
         raise
     plan = make_plan(found, locked, arch=native_arch(), profile="dev")
     built = Builder(settings, ui, found).build(plan, STAGES)
-    named = _volumes(settings, project, name)
+    named = directory_of(settings, project, name)
     return Service(
         name,
         str(built.path("container")),
@@ -88,9 +85,8 @@ def _project_of(
         directory = settings.cache_dir / "services" / place
         dockerfile = directory / "Dockerfile"
         write_text(dockerfile, f"FROM {section.image}\n")
-        config = Config(machine=MachineSection(writable=True))
         found = Project(
-            project.root, f"{project.name}-{name}", config, dockerfile, directory, project.places
+            project.root, f"{project.name}-{name}", Config(), dockerfile, directory, project.places
         )
         locked = lock
     config = found.config
@@ -100,6 +96,10 @@ def _project_of(
     if section.health:
         config = config.model_copy(update={"health": HealthSection(command=section.health)})
     return replace(found, config=config), locked
+
+
+def _binds(project: Project, named: Path, texts: Sequence[str]) -> list[Bind]:
+    return [_bind(project, named, text) for text in texts]
 
 
 def _bind(project: Project, named: Path, text: str) -> Bind:

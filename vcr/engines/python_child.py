@@ -10,13 +10,17 @@ from pathlib import Path
 LIBRARY = Path(__file__).resolve().parents[2]
 START = """
 import sys
-sys.path[:0] = sys.argv[1:-1]
+paths = int(sys.argv[1]) + 2
+sys.path[:0] = sys.argv[2:paths]
 from {module} import main
-main(sys.argv[-1])
+main("".join(sys.argv[paths:]))
 """
+PIECE = 1 << 15  # characters of an argument; Linux takes 128 KiB, and 2 MiB of all: execve(2)
 
 
 def python_child(module: str, argument: str) -> list[str]:
     """Return the argv that calls the `main` of MODULE with ARGUMENT."""
     paths = [str(LIBRARY), *(entry for entry in sys.path if entry)]
-    return [sys.executable, "-I", "-B", "-c", START.format(module=module), *paths, argument]
+    pieces = [argument[at : at + PIECE] for at in range(0, len(argument), PIECE)]
+    child = [sys.executable, "-I", "-B", "-c", START.format(module=module)]
+    return [*child, str(len(paths)), *paths, *pieces]

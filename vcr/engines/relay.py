@@ -5,12 +5,18 @@ A connection that leads nowhere is closed at once, as QEMU does. One that leads 
 may be silent for as long as it likes, whatever connecting may take.
 """
 
+import errno
+import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
-BACKLOG = 128
+BACKLOG = 4096
+CONNECT_SECONDS = 120.0  # for the other side to have a place in its backlog
+TRIES, TRY_SECONDS = 3, 0.001
+PAUSE_SECONDS = 0.005
 PIECE = 1 << 16
 
 type Connect = Callable[[], socket.socket]  # raises OSError
@@ -27,6 +33,48 @@ def listen(address: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+class Dialer:
+    """Connects to one address of this host, one connection after the other.
+
+    Where a backlog is full, the kernel asks again after one second, then two, then four, each
+    time for all that wait; so it asks again itself, every few milliseconds.
+    """
+
+    def __init__(self, find: Callable[[], tuple[str, int]]) -> None:
+        """Connect, when called, to the address and TCP port that FIND returns."""
+        self._find, self._turn = find, threading.Lock()
+
+    def __call__(self) -> socket.socket:
+        """Return a connection; raises OSError where nobody listens, or for two minutes."""
+        address, end = self._find(), time.monotonic() + CONNECT_SECONDS
+        while time.monotonic() < end:
+            with self._turn:
+                if found := _ask_once(address):
+                    return found
+                time.sleep(PAUSE_SECONDS)
+        raise TimeoutError
+
+
+def _ask_once(address: tuple[str, int]) -> socket.socket | None:
+    """Return a connection to ADDRESS, None if nobody answers at once; raises OSError."""
+    asking = socket.socket()
+    asking.settimeout(0)
+    code = asking.connect_ex(address)
+    for _ in range(TRIES):
+        if code in {0, errno.EINPROGRESS}:
+            code = asking.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            asking.close()
+            raise OSError(code, os.strerror(code))
+        with suppress(OSError):  # it is not connected yet
+            asking.getpeername()
+            asking.settimeout(None)
+            return asking
+        time.sleep(TRY_SECONDS)
+    asking.close()
+    return None
 
 
 class Relay:

@@ -41,7 +41,8 @@ class MachineSection(Section):
         description="ports of the app; default: those that the image EXPOSEs",
     )
     writable: bool = Field(
-        default=False, description="a writable root; changes are lost at power-off"
+        default=True,
+        description="a writable root, lost at the end; `false` is `docker run --read-only`",
     )
     engine: Literal["qemu", "cartesi"] = Field(
         default="qemu", description="the engine that runs a prod machine"

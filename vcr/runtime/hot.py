@@ -12,7 +12,7 @@ from pathlib import Path
 from vcr.engines.container.machine import Additions, ContainerMachine
 from vcr.engines.machine import Forward
 from vcr.engines.registry import load_machine
-from vcr.engines.relay import Relay, listen
+from vcr.engines.relay import Dialer, Relay, listen
 from vcr.errors import HostError
 from vcr.model.project import Project
 from vcr.runtime.machine import Running, start
@@ -20,7 +20,6 @@ from vcr.runtime.ports import LOOPBACK, choose_forwards, free_ports
 from vcr.runtime.record import Record, Records
 
 OLD_SECONDS = 2  # between the old one's stop signal and SIGKILL
-CONNECT_SECONDS = 5.0
 
 
 class SupersededError(Exception):
@@ -98,7 +97,7 @@ class Hot:
             raise
         old, self.current, self._starting = self.current, new, None
         for forward in new.record.forwards:
-            self._relays[forward.guest].connect = _connect_to(forward)
+            self._relays[forward.guest].connect = Dialer(_address_of(forward))
         self.records.save(self.record)
         # Its own record, under the key of its place, has done its service.
         (self.records.directory(new.record.key) / "machine.json").unlink(missing_ok=True)
@@ -138,9 +137,8 @@ class Hot:
             self._stable = (*self._stable, forward)
 
 
-def _connect_to(forward: Forward) -> Callable[[], socket.socket]:
-    address = (forward.address, forward.host)
-    return lambda: socket.create_connection(address, CONNECT_SECONDS)
+def _address_of(forward: Forward) -> Callable[[], tuple[str, int]]:
+    return lambda: (forward.address, forward.host)
 
 
 def _refuse() -> socket.socket:

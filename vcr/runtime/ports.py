@@ -7,26 +7,53 @@ from contextlib import suppress
 from pathlib import Path
 
 from vcr.engines.machine import Forward
+from vcr.engines.qemu.relay import NAME
 from vcr.errors import HostError, UsageError
 from vcr.model.health import HealthCheck, HttpProbe
 
 LOOPBACK = "127.0.0.1"
-NETWORKS = ("passt", "pasta")  # passt(1); passt.avx2 is the same
+NETWORKS = (NAME, "pasta")  # of a machine, of a container
+MAX_FORWARDS = 4096  # ports of this host that lead to an app: as many as it has streams
+LAST_PORT = 65535
 MAX_FREE = 256  # ports of an app that get a free port of this host without being asked for
 LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp, include/net/tcp_states.h
-_FORM = re.compile(r"(?:(?:(\d+(?:\.\d+){3}):)?(\d+):)?(\d+)")
+_PORTS = r"(\d{1,5})(?:-(\d{1,5}))?"
+_FORM = re.compile(rf"(?:(?:(\d+(?:\.\d+){{3}}):)?{_PORTS}:)?{_PORTS}")
 
 
-def parse_forward(text: str) -> Forward:
-    """Read `[[ADDRESS:]HOST:]GUEST`; host port 0 means any. Raises UsageError."""
-    match = _FORM.fullmatch(text)
-    ports = [int(match[2] or 0), int(match[3])] if match else [0, 0]
-    if match is None or not 0 <= ports[0] <= 65535 or not 1 <= ports[1] <= 65535:
+def parse_forwards(texts: Iterable[str]) -> tuple[Forward, ...]:
+    """Read `[[ADDRESS:]HOST:]GUEST` each; host port 0 means any. Raises UsageError.
+
+    HOST and GUEST may be ranges of one length, as docker-run(1) has them: 8000-8009:9000-9009.
+    """
+    found = tuple(forward for text in texts for forward in _parsed(text))
+    if len(found) > MAX_FORWARDS:
         raise UsageError(
-            f"{text!r} does not say which port leads to which",
-            fix="write -p 8080:8000 or -p 0.0.0.0:8080:8000",
+            f"-p names {len(found)} ports",
+            why=f"at most {MAX_FORWARDS} ports of this host lead to an app",
+            fix="name only those that are needed",
         )
-    return Forward(match[1] or LOOPBACK, *ports)
+    return found
+
+
+def _parsed(text: str) -> list[Forward]:
+    match = _FORM.fullmatch(text)
+    if match is not None:
+        address, guest = match[1] or LOOPBACK, _range(match[4], match[5])
+        host: Sequence[int] = _range(match[2], match[3])
+        if list(host) == [0]:  # any
+            host = [0] * len(guest)
+        is_right = len(host) == len(guest) > 0 and guest[0] >= 1 and guest[-1] <= LAST_PORT
+        if is_right and (not any(host) or 1 <= host[0] <= host[-1] <= LAST_PORT):
+            return [Forward(address, *pair) for pair in zip(host, guest, strict=True)]
+    raise UsageError(
+        f"{text!r} does not say which port leads to which",
+        fix="write -p 8080:8000, -p 0.0.0.0:8080:8000, or for many -p 8000-8009:9000-9009",
+    )
+
+
+def _range(first: str | None, last: str | None) -> range:
+    return range(int(first or 0), int(last or first or 0) + 1)
 
 
 def free_ports(ports: Sequence[int], health: HealthCheck | None) -> tuple[int, ...]:
@@ -58,7 +85,8 @@ def choose_forwards(guest_ports: Sequence[int], wanted: Iterable[Forward]) -> tu
     chosen = list(wanted)
     covered = {forward.guest for forward in chosen}
     chosen += [Forward(LOOPBACK, 0, port) for port in guest_ports if port not in covered]
-    return tuple(_resolved(forward) for forward in chosen)
+    taken = {forward.host for forward in chosen if forward.host}
+    return tuple(_resolved(forward, taken) for forward in chosen)
 
 
 def are_forwarded(wanted: Iterable[Forward], there: Sequence[Forward]) -> bool:
@@ -89,12 +117,17 @@ def check_free(wanted: Iterable[Forward], held: Iterable[Forward]) -> None:
     ours = {forward.host for forward in held}
     for forward in wanted:
         if forward.host not in ours:
-            _resolved(forward)
+            _resolved(forward, set())
 
 
-def _resolved(forward: Forward) -> Forward:
-    """Check that the host's port is free, or pick one."""
-    port = check_port(forward.address, forward.host, lambda other: f"-p {other}:{forward.guest}")
+def _resolved(forward: Forward, taken: set[int]) -> Forward:
+    """Check that the host's port is free, or pick one that is not TAKEN, and add it there."""
+    port = 0
+    while not port or (not forward.host and port in taken):  # this host may pick one twice
+        port = check_port(
+            forward.address, forward.host, lambda other: f"-p {other}:{forward.guest}"
+        )
+    taken.add(port)
     return Forward(forward.address, port, forward.guest)
 
 

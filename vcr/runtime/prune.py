@@ -108,9 +108,10 @@ def _scratch(records: Records) -> Iterator[Path]:
     built = [path for path in temporary if _BUILT.fullmatch(path.name) and _is_ours(path)]
     mounted = _mounted() if built else ""
     yield from (path for path in built if path.name not in mounted)
+    apps = {settings.state_dir / name for name in ("layers", "volumes")}
     for base in (settings.state_dir, settings.cache_dir):
         for directory, names, files in base.walk():
-            names[:] = [name for name in names if directory / name != settings.state_dir / "layers"]
+            names[:] = [name for name in names if directory / name not in apps]
             yield from filter(_is_abandoned, (directory / name for name in files))
 
 

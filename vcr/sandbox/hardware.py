@@ -21,6 +21,8 @@ NETWORK = "vcr.ip=10.0.2.15/24,10.0.2.2 vcr.dns=10.0.2.3"
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 # The app's door to an enclave around the machine: nobody is there but in one.
 DOOR_PORT, NOBODY = "vcr.attest", "null"
+# Connections to the app, as vcr.engines.streams has them; nobody is there before it continues.
+RELAY_PORT = "vcr.relay"
 # Ports for commands of a machine of a debug profile; each takes one client of this host.
 DEBUG_PORT, DEBUG_PORTS = "vcr.debug", 8
 
@@ -58,13 +60,25 @@ def hardware(machine: Prod, ram: Path, *, private: bool) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class Ports:
+    """Backends of ports."""
+
+    agent: str
+    door: str = NOBODY  # the app's, to an enclave around the machine
+    relay: str = NOBODY  # for connections to the app
+
+
 def devices(
-    console: Path, log: Path, agent: str, door: str, network: str, debug: Sequence[str]
+    console: Path,
+    log: Path,
+    ports: "Ports",
+    network: str,
+    debug: Sequence[str],
 ) -> list[str]:
     """Return the argv of devices: files to print to, and backends of the others.
 
-    Those are the agent's port, the app's DOOR, the card, and DEBUG: ports for commands, where
-    there are some.
+    Those are PORTS, the card, and DEBUG: ports for commands, where there are some.
     ioeventfd=off: a request is served while the CPU waits, not some time later.
     """
     return [
@@ -77,14 +91,21 @@ def devices(
         *("-device", "virtio-serial-pci,ioeventfd=off"),
         *("-chardev", f"file,id=log,path={option(log)},append=on"),
         *("-device", "virtserialport,chardev=log,name=vcr.log"),
-        *("-chardev", f"{agent},id=agent"),
+        *("-chardev", f"{ports.agent},id=agent"),
         *("-device", "virtserialport,chardev=agent,name=vcr.agent"),
-        *("-chardev", f"{door},id=door"),
+        *("-chardev", f"{ports.door},id=door"),
         *("-device", f"virtserialport,chardev=door,name={DOOR_PORT}"),
+        *relay_port(ports.relay),
         *debug_ports(debug),
         *("-netdev", f"{network},id=net"),
         *("-device", "virtio-net-pci,netdev=net,romfile=,ioeventfd=off"),
     ]
+
+
+def relay_port(backend: str) -> list[str]:
+    """Return the argv of the port for connections to the app with BACKEND of this host."""
+    port = f"virtserialport,chardev=relay,name={RELAY_PORT}"
+    return ["-chardev", f"{backend},id=relay", "-device", port]
 
 
 def debug_ports(backends: Sequence[str]) -> list[str]:
@@ -109,6 +130,7 @@ class Sockets:
     monitor: Path
     debug: Path | None = None  # what those for commands are named after, where it takes some
     door: Path | None = None  # the app's, in an enclave
+    relay: str = NOBODY  # the backend of the port for connections to the app
 
 
 def restored(
@@ -122,8 +144,11 @@ def restored(
         *devices(
             console,
             log,
-            socket_backend(sockets.agent),
-            socket_backend(door) if door else NOBODY,
+            Ports(
+                socket_backend(sockets.agent),
+                socket_backend(door) if door else NOBODY,
+                sockets.relay,
+            ),
             network,
             [socket_backend(path) for path in debug_sockets(debug)] if debug else (),
         ),

@@ -36,6 +36,7 @@ from vcr.sandbox.hardware import (
     NOBODY,
     RAM,
     STATE,
+    Ports,
     Prod,
     devices,
     hardware,
@@ -116,8 +117,7 @@ def at_step0(job: Job, out: Path, scratch: Path) -> Step0:
         *devices(
             out / CONSOLE,
             out / LOG,
-            f"file,path={option(scratch / AGENT)}",
-            NOBODY,
+            Ports(f"file,path={option(scratch / AGENT)}"),
             "hubport,hubid=0",
             [NOBODY] * DEBUG_PORTS if job.debug else (),
         ),

@@ -21,7 +21,8 @@ from vcr.model.board import SEALED
 from vcr.model.plan import Machine
 from vcr.model.profile import PROFILES, Profile
 from vcr.model.project import Project
-from vcr.model.volume import split_volume
+from vcr.model.volume import Wanted, is_name, split_volume
+from vcr.runtime.volumes import directory_of, note_project
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
 
@@ -36,6 +37,7 @@ class UpOptions:
     forwards: tuple[Forward, ...] = ()  # a port of the app that none leads to gets a free one
     env: Mapping[str, str] = field(default_factory=dict)  # of the profile dev, as binds
     binds: tuple[Bind, ...] = ()
+    volumes: tuple[Wanted, ...] = ()  # kept for the project
     runtime: str | None = None  # vm, docker, podman; None: vcr's container where there can be one
     turbo: bool = False  # all CPUs of this host, which is not reproducible
     timeout: float | None = None  # seconds until it has to be healthy
@@ -74,14 +76,20 @@ class Start:
         env = tuple(f"{name}={value}" for name, value in options.env.items())
         additions = Additions(env, options.binds, runtime=options.runtime or "")
         if additions.runtime == VM and self.facts.is_container:
-            if env or options.binds:
-                raise no_place("-v" if options.binds else "-e")
+            if env or options.binds or options.volumes:
+                raise no_place("-v" if options.binds or options.volumes else "-e")
             return replace(additions, runtime="")
-        if additions and not self.facts.is_container:
+        if (additions or options.volumes) and not self.facts.is_container:
             raise UsageError(
                 f"variables, volumes and --runtime are not for the profile {self.profile}",
                 why="everything in the machine is part of its digests",
                 fix="use --profile dev, or ENV and COPY in the Dockerfile",
+            )
+        if options.runtime and options.volumes:
+            raise UsageError(
+                f"{options.runtime} is not given volumes with names",
+                why="they are vcr's, which fills them from the image",
+                fix="leave --runtime out, or show a directory: -v ./data:/data",
             )
         if options.turbo:
             return replace(additions, cpus=self._all_cpus(context))
@@ -101,6 +109,24 @@ class Start:
             "this host decides what happens first"
         )
         return cpus
+
+    def with_volumes(self, context: Context, project: Project, additions: Additions) -> Additions:
+        """Return ADDITIONS with the volumes of PROJECT that are asked for by name."""
+        if not self.options.volumes:
+            return additions
+        note_project(context.settings, project)
+        place = directory_of(context.settings, project)
+        for each in self.options.volumes:
+            if Path(each.name).is_dir():
+                context.ui.note(
+                    f"-v {each.name} is a volume with a name; ./{each.name} shows the directory"
+                )
+        binds = (
+            Bind(place / each.name, each.target, read_only=each.read_only)
+            for each in self.options.volumes
+        )
+        sources = tuple(dict.fromkeys(place / each.name for each in self.options.volumes))
+        return replace(additions, binds=(*additions.binds, *binds), volumes=sources)
 
     def with_services(
         self, context: Context, project: Project, additions: Additions, *, hot: bool = False
@@ -200,15 +226,21 @@ def read_env_file(path: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def parse_volume(text: str) -> Bind:
-    """Read HOST:GUEST[:ro]; HOST is relative to the working directory. Raises UsageError."""
+def parse_volume(text: str) -> Bind | Wanted:
+    """Read NAME:GUEST[:ro] or HOST:GUEST[:ro]; raises UsageError.
+
+    HOST is relative to the working directory, and a path: `./data` where `data` is a name.
+    """
     try:
         host, guest, read_only = split_volume(text)
     except ValueError:
         raise UsageError(
             f"{text!r} does not say what to show and where",
-            fix="write -v ./data:/data or -v ./data:/data:ro",
+            fix="write -v ./data:/data, -v ./data:/data:ro or, for a volume that is kept,"
+            " -v data:/data",
         ) from None
+    if is_name(host):
+        return Wanted(host, guest, read_only=read_only)
     source = Path(host).absolute()
     if not os.path.exists(source):  # noqa: PTH110 -- False for a name that is too long
         raise UsageError(f"there is no {host} to show to the app", fix="make it first")

@@ -73,6 +73,7 @@ class Ready:
         start = start.chosen(context)
         given = start.additions(context)
         project, vm = start.build(context)
+        given = start.with_volumes(context, project, given)
         additions = start.with_services(context, project, given, hot=hot)
         return cls(start, project, vm, additions, Records(context.settings))
 

@@ -9,9 +9,9 @@ import click
 
 import vcr.app
 from vcr.cli.context import App, Command, project_argument
-from vcr.cli.running.machine import record_json
+from vcr.cli.running.machine import record_json, volume_json
 from vcr.errors import UsageError
-from vcr.ui import human_time
+from vcr.ui import human_size, human_time
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.runtime.record import Record
@@ -59,9 +59,13 @@ def parse_since(text: str, now: float) -> float:
 
 @click.command(cls=Command)
 @click.option("--all", "everything", is_flag=True, help="Also list those that ended by themselves.")
+@click.option("--volumes", is_flag=True, help="List the volumes that are kept instead (dev).")
 @click.pass_obj
-def ps(app: App, *, everything: bool) -> None:
+def ps(app: App, *, everything: bool, volumes: bool) -> None:
     """List the apps of all projects that are up, and their health."""
+    if volumes:
+        _list_volumes(app)
+        return
     listed = vcr.app.ps(app.context, everything=everything)
     if app.ui.is_json:
         machines = [{**record_json(each.record), "status": each.status} for each in listed]
@@ -70,6 +74,15 @@ def ps(app: App, *, everything: bool) -> None:
     header = ("NAME", "PROFILE", "STATUS", "SINCE", "PORTS", "PROJECT")
     now = time.time()
     app.ui.table([header, *(_row(each.record, each.status, now) for each in listed)])
+
+
+def _list_volumes(app: App) -> None:
+    found = vcr.app.volumes(app.context)
+    if app.ui.is_json:
+        app.ui.json("volumes", {"volumes": list(map(volume_json, found))})
+        return
+    rows = ((v.name, v.service or "-", human_size(v.size), v.project or "-") for v in found)
+    app.ui.table([("NAME", "SERVICE", "SIZE", "PROJECT"), *rows])
 
 
 def _row(record: "Record", status: str, now: float) -> tuple[str, ...]:

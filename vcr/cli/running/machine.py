@@ -8,6 +8,7 @@ from vcr.cli.context import App
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.app.running.up import Up
     from vcr.runtime.record import Record
+    from vcr.runtime.volumes import NamedVolume
 
 
 def record_json(record: "Record") -> dict[str, Any]:
@@ -19,6 +20,17 @@ def record_json(record: "Record") -> dict[str, Any]:
         "pid": record.pid,
         "created": record.created,
         "forwards": [asdict(forward) for forward in record.forwards],
+    }
+
+
+def volume_json(volume: "NamedVolume") -> dict[str, Any]:
+    """Return VOLUME as the JSON of every verb has it."""
+    return {
+        "name": volume.name,
+        "service": volume.service,
+        "project": volume.project,
+        "path": str(volume.path),
+        "size": volume.size,
     }
 
 

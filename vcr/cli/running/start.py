@@ -22,7 +22,8 @@ _OPTIONS = (
         "--publish",
         multiple=True,
         metavar="[[ADDR:]HOST:]GUEST",
-        help="Forward a port of this host (default: a free one for every port of the app).",
+        help="Forward a port of this host, or a range FIRST-LAST (default: a free one for every"
+        " port of the app).",
     ),
     click.option(
         "-e",
@@ -41,8 +42,8 @@ _OPTIONS = (
         "-v",
         "--volume",
         multiple=True,
-        metavar="HOST:GUEST[:ro]",
-        help="Show the app a file or directory of this host (dev only).",
+        metavar="HOST|NAME:GUEST[:ro]",
+        help="Show the app a file or directory of this host, or a volume that is kept (dev only).",
     ),
     click.option(
         "--runtime",
@@ -81,15 +82,18 @@ def start_of(  # noqa: PLR0913 -- one for each option
 ) -> "tuple[Variant, UpOptions]":
     """Return what the options of a start ask for; raises UsageError."""
     from vcr.app.running.start import UpOptions, parse_variables, parse_volume, read_env_file
-    from vcr.runtime.ports import parse_forward
+    from vcr.model.volume import Wanted
+    from vcr.runtime.ports import parse_forwards
     from vcr.settings import ambient
 
+    shown = [parse_volume(text) for text in volume]
     lines = read_env_file(env_file) if env_file else []
     options = UpOptions(
         enclave=enclave,
-        forwards=tuple(map(parse_forward, publish)),
+        forwards=parse_forwards(publish),
         env=parse_variables((*lines, *env), ambient),
-        binds=tuple(map(parse_volume, volume)),
+        binds=tuple(each for each in shown if not isinstance(each, Wanted)),
+        volumes=tuple(each for each in shown if isinstance(each, Wanted)),
         runtime=runtime,
         turbo=turbo,
         timeout=timeout,

@@ -6,7 +6,7 @@ import click
 
 import vcr.app
 from vcr.cli.context import App, Command, project_argument
-from vcr.cli.running.machine import announce
+from vcr.cli.running.machine import announce, volume_json
 from vcr.cli.running.start import start_of, start_options
 
 
@@ -47,11 +47,17 @@ def run(app: App, /, *, hot: bool, **options: Any) -> None:
 @click.option("--all", "everything", is_flag=True, help="Stop the apps of all projects.")
 @click.option("-t", "--time", "grace", type=click.IntRange(0, 86400), default=10, metavar="SECONDS",
               help="Time between the app's stop signal and SIGKILL (10).")  # fmt: skip
+@click.option("--volumes", "empties", is_flag=True,
+              help="Also remove the project's volumes and what is in them (dev).")  # fmt: skip
 @click.pass_obj
-def down(app: App, *, everything: bool, grace: int) -> None:
+def down(app: App, *, everything: bool, grace: int, empties: bool) -> None:
     """Stop the app of the project."""
     found = vcr.app.down(app.context, everything=everything, grace=grace)
     if not found:
         app.ui.note("nothing is up")
+    removed = vcr.app.remove_volumes(app.context, everything=everything) if empties else ()
+    for each in removed:
+        app.ui.note(f"removed the volume {each.name} of {each.service or 'the app'}")
     if app.ui.is_json:
-        app.ui.json("down", {"stopped": [record.name for record in found]})
+        answer = {"stopped": [record.name for record in found]}
+        app.ui.json("down", {**answer, "volumes": list(map(volume_json, removed))})

@@ -19,6 +19,7 @@ from vcr.engines.container.door import door_bind, lay_out_door
 from vcr.engines.container.layers import directories, remove_tree, unpack
 from vcr.engines.container.pasta import DNS_ADDRESS
 from vcr.engines.container.services import Neighbour, Service, hosts
+from vcr.engines.container.volumes import plan_volumes
 from vcr.engines.machine import Channels, Forward, read_vm
 from vcr.engines.python_child import python_child
 from vcr.errors import ExitCode, HostError, UsageError
@@ -26,7 +27,7 @@ from vcr.foreign import read_bytes
 from vcr.formats.failure import Failure
 from vcr.formats.oci import Layout
 from vcr.formats.tree import Tree, text_file
-from vcr.formats.users import Account, find_account
+from vcr.formats.users import find_account
 from vcr.model.health import CommandProbe, HealthCheck
 from vcr.sandbox.linuxkit import HOST_NAME, NAME_FILES, service, stop_signal
 
@@ -47,6 +48,7 @@ class Additions:
 
     env: tuple[str, ...] = ()  # NAME=value
     binds: tuple[Bind, ...] = ()
+    volumes: tuple[Path, ...] = ()  # directories of this host to make, those of the binds
     source: Path | None = None  # the directory that LIVE_LABEL shows
     services: tuple[Service, ...] = ()  # started before it
     runtime: str = ""  # docker or podman, of the user, instead of the pinned crun
@@ -117,7 +119,7 @@ class ContainerMachine:
         for name in NAME_FILES:
             _write_for_all(scratch / name, names[name])
             shared.append(Bind(scratch / name, f"/etc/{name}"))
-        self._lay_out(scratch, channels.layers, shared)
+        self._lay_out(scratch, channels.layers, shared, self.additions.volumes)
         for each, machine in self.services:
             place = each.scratch(channels)
             machine._lay_out(place, channels.layers, shared, each.volumes)  # noqa: SLF001
@@ -127,7 +129,7 @@ class ContainerMachine:
     ) -> None:
         """Unpack the image below STORE and write the bundle in SCRATCH; raises UsageError.
 
-        VOLUMES are directories of this host to make for the app's user.
+        VOLUMES are directories of this host that its binds show, and that begin as the image.
         """
         rootless = os.geteuid() != 0
         for name in ("crun", "upper", "work", "root", "bundle"):
@@ -138,8 +140,10 @@ class ContainerMachine:
         try:
             layers = unpack(Layout(self.layout), store, own=not rootless)
             account = find_account(_accounts(layers), self.config.get("User", ""))
-            settings = service(self.config, account, directories(layers), writable=self.writable)
-            make_volumes(volumes, None if rootless else account)
+            tree = directories(layers)
+            settings = service(self.config, account, tree, writable=self.writable)
+            owner = None if rootless else account
+            plan_volumes(scratch, volumes, self.additions.binds, tree, owner)
         except Failure as failure:
             report = failure.report
             raise UsageError(report["what"], why=report["why"], fix=report["fix"]) from None
@@ -219,15 +223,6 @@ def _write_for_all(path: Path, text: str) -> None:
     """Write TEXT to PATH, for any user of a container to read, whatever the umask is."""
     path.write_text(text)
     path.chmod(0o644)
-
-
-def make_volumes(volumes: Sequence[Path], account: Account | None) -> None:
-    """Make the directories VOLUMES that are not there, for ACCOUNT; raises OSError."""
-    for path in volumes:
-        if not path.exists():
-            path.mkdir(parents=True, mode=0o700)
-            if account is not None:
-                os.chown(path, account.uid, account.gid)
 
 
 def merged_env(image: Sequence[str], given: Sequence[str]) -> list[str]:

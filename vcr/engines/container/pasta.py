@@ -24,7 +24,6 @@ CLOSED = ("-t", "none", "-u", "none", "-T", "none", "-U", "none")
 # All that images have. crun takes a map of all 2^32 - 1 for the host's, and then makes devices.
 MAX_IDS = 1 << 31
 ROUTE_SECONDS = 1.0
-CONNECT_SECONDS = 5.0
 POLL_SECONDS = 0.005
 
 
@@ -105,8 +104,10 @@ def wait_for_route() -> bool:
     return False
 
 
-def reach(port: int) -> socket.socket:
-    """Return a connection to PORT of this process' network as from outside; raises OSError.
+def way_to(port: int) -> str:
+    """Return the address to reach PORT of this process' network at, as from outside.
+
+    Raises ConnectionRefusedError where nothing listens there for others.
 
     What listens on the loopback alone is not reached, as in Docker and in a machine.
     """
@@ -120,7 +121,7 @@ def reach(port: int) -> socket.socket:
         each.port == port and not each.is_loopback for each in listeners()
     ):
         raise ConnectionRefusedError(f"nothing listens on port {port} for others")
-    return socket.create_connection((address, port), CONNECT_SECONDS)
+    return address
 
 
 def _serve(asked: socket.socket, pasta: Path, messages: Path) -> None:

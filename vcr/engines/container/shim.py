@@ -33,9 +33,10 @@ from vcr.engines.container.namespaces import (
     trying,
 )
 from vcr.engines.container.output import spawn_into
-from vcr.engines.container.pasta import Outside, has_tun, reach, wait_for_route
+from vcr.engines.container.pasta import Outside, has_tun, wait_for_route, way_to
 from vcr.engines.container.services import STOP_SECONDS, Neighbour, heeds
-from vcr.engines.relay import Relay, listen
+from vcr.engines.container.volumes import make_volumes
+from vcr.engines.relay import Dialer, Relay, listen
 from vcr.signals import notice_ends_of_children
 
 APP = "app"
@@ -126,7 +127,7 @@ class Shim:
         self.say("start app")
         (self.scratch / "started").touch()
         for listener, (_, _, guest) in zip(listeners, self.forwards, strict=True):
-            Relay(listener, lambda port=guest: reach(port))  # type: ignore[misc]
+            Relay(listener, Dialer(lambda port=guest: (way_to(port), port)))  # type: ignore[misc]
         self._answers(app, watched).serve(asked)
         app.wait()
         copier.join(LAST_WORDS_SECONDS)
@@ -181,9 +182,12 @@ def exit_code(child: process.Child) -> int:
 
 
 def mount_layers(scratch: Path) -> str:
-    """Mount the root that the file `layers` in SCRATCH tells of; return how."""
+    """Mount the root that the file `layers` in SCRATCH tells of, make its volumes; return how."""
     layers = [Path(path) for path in json.loads((scratch / "layers").read_text())]
-    return mount_root(layers, scratch)
+    how = mount_root(layers, scratch)
+    with trying("make the volumes"):
+        make_volumes(scratch, scratch / "root")
+    return how
 
 
 def crun_argv(crun: Path, scratch: Path, *words: str | Path) -> list[str | Path]:

@@ -11,12 +11,19 @@ from typing import Any
 
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.qemu.kvm import runs_guests
-from vcr.engines.qemu.network import connected
+from vcr.engines.qemu.network import RELAY_BACKEND, connected
 from vcr.model.arch import Arch, has_kvm
 from vcr.model.board import BOARDS, Board
 from vcr.model.health import HealthCheck
 from vcr.sandbox.build_machine import option
-from vcr.sandbox.hardware import NETWORK, SANDBOX, debug_ports, debug_sockets, socket_backend
+from vcr.sandbox.hardware import (
+    NETWORK,
+    SANDBOX,
+    debug_ports,
+    debug_sockets,
+    relay_port,
+    socket_backend,
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ class BootMachine:
             *("-device", "virtserialport,chardev=log,name=vcr.log"),
             *("-chardev", f"socket,id=agent,path={option(channels.agent)},server=on,wait=off"),
             *("-device", "virtserialport,chardev=agent,name=vcr.agent"),
+            *relay_port(RELAY_BACKEND),
             *debug_ports([socket_backend(path) for path in sockets]),
             *("-qmp", f"unix:{option(channels.monitor)},server=on,wait=off"),
         ]

@@ -1,12 +1,14 @@
 """The network of a machine of QEMU: passt, between its card and sockets of this host.
 
-passt, of the pinned toolchain, opens sockets for what the machine asks for and listens on the
-ports that lead to it. It reaches what this host reaches, and nothing that listens on this
-host's loopback: no address stands for it, and packets to 127.0.0.0/8 are dropped. QEMU's own
-user network has no such choice: 10.0.2.2, and what a machine makes up, lead to 127.0.0.1.
+passt, of the pinned toolchain, opens sockets for what the machine asks for. It reaches what this
+host reaches, and nothing that listens on this host's loopback: no address stands for it, and
+packets to 127.0.0.0/8 are dropped. QEMU's own user network has no such choice: 10.0.2.2, and what
+a machine makes up, lead to 127.0.0.1.
 
-passt keeps itself in namespaces. Where this host does not let it, QEMU's network is there for
-the ports alone (`restrict`), and the machine has no way out. https://passt.top, passt(1)
+passt keeps itself in namespaces. Where this host does not let it, QEMU's network is there, and
+the machine has no way out (`restrict`). https://passt.top, passt(1)
+
+The ports of this host that lead to the app are vcr.engines.qemu.relay's.
 """
 
 import json
@@ -23,6 +25,7 @@ from vcr.engines.container.namespaces import die_with_parent
 from vcr.engines.container.pasta import DNS_ADDRESS, GATEWAY
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.python_child import python_child
+from vcr.engines.qemu.relay import listen, raise_limit, serve
 from vcr.formats.job import as_record
 
 ADDRESS, PREFIX = (
@@ -34,13 +37,11 @@ OPEN = f"stream,addr.type=fd,addr.str={CARD}"  # QEMU's backend, with passt at t
 READY_SECONDS = 10.0  # for passt to begin
 POLL_SECONDS = 0.005
 
+RELAY = 11  # file descriptor that QEMU has the connections to the app at
+RELAY_BACKEND = f"socket,fd={RELAY}"
+CLOSED = "user,restrict=on"  # QEMU's backend that lets nothing out
+
 type Argv = Callable[[str], list[str]]  # of QEMU, by the backend of its card
-
-
-def closed(forwards: Sequence[Forward]) -> str:
-    """Return QEMU's backend that lets in what FORWARDS name, and nothing out."""
-    ports = "".join(f",hostfwd=tcp:{f.address}:{f.host}-:{f.guest}" for f in forwards)
-    return f"user,restrict=on{ports}"
 
 
 @dataclass(frozen=True)
@@ -63,29 +64,28 @@ def connected(passt: str, forwards: Sequence[Forward], channels: Channels, qemu:
         console=str(channels.console),
         forwards=tuple(forwards),
         open=tuple(qemu(OPEN)),
-        closed=tuple(qemu(closed(forwards))),
+        closed=tuple(qemu(CLOSED)),
     )
     return python_child("vcr.engines.qemu.network", json.dumps(asdict(task)))
 
 
-def passt_argv(passt: str, fd: int, pid: Path, forwards: Sequence[Forward]) -> list[str]:
+def passt_argv(passt: str, fd: int, pid: Path) -> list[str]:
     """Return the argv of PASST for the machine at the socket FD; its process ID goes to PID."""
-    ports = [word for f in forwards for word in ("-t", f"{f.address}/{f.host}:{f.guest}")]
     return [
         *(passt, "--fd", str(fd), "--foreground", "--quiet", "--pid", str(pid)),
         *("--ipv4-only", "--no-dhcp"),
         *("--address", ADDRESS, "--netmask", PREFIX, "--gateway", GATEWAY),
         *("--map-host-loopback", "none", "--map-guest-addr", "none"),
         *("--dns-forward", DNS_ADDRESS),
-        *(ports or ("-t", "none")),
-        *("-u", "none"),
+        *("-t", "none", "-u", "none"),
     ]
 
 
 def main(text: str) -> None:
-    """Start passt, and become QEMU as the JSON TEXT of a Task says."""
+    """Start passt and what leads to the app, and become QEMU as the JSON TEXT of a Task says."""
     task = as_record(Task, json.loads(text))
-    has_way_out = bool(task.passt) and _start(task.passt, Path(task.pid), task.forwards)
+    _lead_in(task)
+    has_way_out = bool(task.passt) and _start(task.passt, Path(task.pid))
     if not has_way_out:
         with suppress(OSError), Path(task.console).open("a") as console:
             console.write("vcr: the machine cannot reach the network\n")
@@ -93,7 +93,27 @@ def main(text: str) -> None:
     os.execv(argv[0], argv)  # noqa: S606 -- no shell is meant
 
 
-def _start(passt: str, pid: Path, forwards: Sequence[Forward]) -> bool:
+def _lead_in(task: Task) -> None:
+    """Start what listens on the ports of TASK, and keep its other end as RELAY; raises OSError."""
+    raise_limit()
+    ours, theirs = socket.socketpair()  # first: it is below RELAY, however many ports there are
+    try:
+        listeners = [(listen(each.address, each.host), each.guest) for each in task.forwards]
+    except OSError as error:
+        with suppress(OSError), Path(task.console).open("a") as console:
+            console.write(f"vcr: cannot listen on a port of this host: {error}\n")
+        raise
+    if os.fork() == 0:
+        ours.close()
+        die_with_parent()
+        serve(theirs, listeners, Path(task.console))
+    theirs.close()
+    for listener, _ in listeners:
+        listener.close()
+    os.dup2(ours.fileno(), RELAY)
+
+
+def _start(passt: str, pid: Path) -> bool:
     """Start PASST with one end of a connection, and keep the other as CARD; return whether it runs.
 
     It ends with the connection, so with QEMU, however that ends.
@@ -103,9 +123,10 @@ def _start(passt: str, pid: Path, forwards: Sequence[Forward]) -> bool:
     if child == 0:
         ours.close()
         theirs.set_inheritable(True)
+        os.close(RELAY)
         die_with_parent()
         with suppress(OSError):
-            argv = passt_argv(passt, theirs.fileno(), pid, forwards)
+            argv = passt_argv(passt, theirs.fileno(), pid)
             os.execv(passt, argv)  # noqa: S606 -- no shell is meant
         os._exit(1)
     theirs.close()

@@ -17,7 +17,7 @@ from typing import Any
 
 from vcr.agent.client import Agent, NoAnswerError
 from vcr.engines.machine import Channels, Forward
-from vcr.engines.qemu.network import connected
+from vcr.engines.qemu.network import RELAY_BACKEND, connected
 from vcr.engines.sealed import check_machine, unpack
 from vcr.errors import UnhealthyError, VcrError
 from vcr.formats.failure import Failure
@@ -75,7 +75,12 @@ class SnapshotMachine:
             channels.scratch / RAM,
             channels.console,
             channels.log,
-            Sockets(channels.agent, channels.monitor, debug=channels.debug if self.debug else None),
+            Sockets(
+                channels.agent,
+                channels.monitor,
+                debug=channels.debug if self.debug else None,
+                relay=RELAY_BACKEND,
+            ),
             network,
         )
 

@@ -37,12 +37,31 @@ class Ps(Answer):
     machines: list[Machine] = Field(description="each one")
 
 
+class VolumeRow(Answer):
+    """A volume that is kept."""
+
+    name: str = Field(description="of the volume")
+    service: str = Field(description='the service that has it, `""` for the app itself')
+    project: str = Field(description="the project's directory")
+    path: str = Field(description="where its files are on this host")
+    size: int = Field(description="bytes on this host")
+
+
+class Volumes(Answer):
+    """The volumes of this user."""
+
+    verb: ClassVar[str] = "ps --volumes"
+
+    volumes: list[VolumeRow] = Field(description="each one")
+
+
 class Down(Answer):
     """What was stopped."""
 
     verb: ClassVar[str] = "down"
 
     stopped: list[str] = Field(description="names of projects")
+    volumes: list[VolumeRow] = Field(description="volumes that were removed")
 
 
 class Exec(Answer):

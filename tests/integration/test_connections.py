@@ -1,0 +1,173 @@
+"""Connections to an app in a machine: many at once, none lost, whole, silent, ended by halves."""
+
+import hashlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program import runner_in
+
+pytestmark = [pytest.mark.nix, pytest.mark.vm]
+
+# It takes one connection after the other, and its backlog is 1. The first line says what it does.
+APP = """\
+import hashlib, socket, threading, time
+
+def serve(client):
+    file = client.makefile("rb")
+    word, _, argument = file.readline().decode().strip().partition(" ")
+    if word == "say":
+        client.sendall(argument.encode())
+    elif word == "wait":
+        time.sleep(float(argument))
+        client.sendall(b"waited")
+    elif word == "drip":
+        for number in range(5):
+            client.sendall(f"data: {number}\\n\\n".encode())
+            time.sleep(0.5)
+    elif word == "give":
+        rest, piece = int(argument), bytes(range(256)) * 256
+        while rest:
+            rest -= client.send(piece[:rest])
+    elif word == "take":  # until the client's half is closed
+        seen, size = hashlib.sha256(), 0
+        while piece := file.read1(1 << 16):
+            seen.update(piece)
+            size += len(piece)
+        client.sendall(f"{size} {seen.hexdigest()}".encode())
+    elif word == "reset":
+        client.sendall(b"some")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\\1\\0\\0\\0\\0\\0\\0\\0")
+        file.close()
+        client.close()
+        return
+    file.close()
+    client.shutdown(socket.SHUT_WR)
+    client.close()
+
+listener = socket.socket()
+listener.bind(("0.0.0.0", 8000))
+listener.listen(1)
+print("listening", flush=True)
+while True:
+    client = listener.accept()[0]
+    threading.Thread(target=serve, args=(client,)).start()
+"""
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module", params=["vm", "prod"])
+def address(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, int]]:
+    """The port of this host that leads to the app, in one machine for all tests of a profile."""
+    project = tmp_path_factory.mktemp("connections")
+    example = Path(__file__).resolve().parents[2] / "examples" / "hello"
+    (project / "vcr.toml").write_text((example / "vcr.toml").read_text().split("# Asked")[0])
+    (project / "vcr.lock").write_bytes((example / "vcr.lock").read_bytes())
+    (project / "app.py").write_text(APP)
+    (project / "Dockerfile").write_text(
+        "FROM python\nWORKDIR /app\nCOPY app.py .\nUSER nobody\nEXPOSE 8000 8001\n"
+        'CMD ["python3", "/app/app.py"]\n'
+    )
+    with runner_in(tmp_path_factory.mktemp("state")) as vcr:
+        machine: Any = vcr.json("up", "--profile", request.param, project)
+        yield machine["forwards"][0]["address"], machine["forwards"][0]["host"]
+
+
+def ask(address: tuple[str, int], line: str, seconds: float = 60.0) -> bytes:
+    """Return all that the app says to LINE; raises OSError."""
+    with socket.create_connection(address, seconds) as client:
+        client.settimeout(seconds)
+        client.sendall(f"{line}\n".encode())
+        return b"".join(iter(lambda: client.recv(1 << 16), b""))
+
+
+def outcome(address: tuple[str, int], number: int) -> str:
+    try:
+        got = ask(address, f"say {number}")
+    except OSError as error:
+        return type(error).__name__
+    return "answered" if got == str(number).encode() else f"got {got!r}"
+
+
+def counted(address: tuple[str, int], total: int, at_once: int) -> dict[str, int]:
+    with ThreadPoolExecutor(at_once) as pool:
+        found = list(pool.map(lambda number: outcome(address, number), range(total)))
+    return {each: found.count(each) for each in found}
+
+
+def test_a_hundred_at_once_are_answered(address: tuple[str, int]) -> None:
+    assert counted(address, 100, 100) == {"answered": 100}
+
+
+@pytest.mark.limit(900)
+def test_a_thousand_in_turns_of_sixteen_are_answered(address: tuple[str, int]) -> None:
+    assert counted(address, 1000, 16) == {"answered": 1000}
+
+
+def test_a_client_may_be_silent_for_as_long_as_it_likes(address: tuple[str, int]) -> None:
+    begin = time.monotonic()
+    assert ask(address, "wait 65", 120.0) == b"waited"
+    assert time.monotonic() - begin >= 65
+
+
+def test_what_is_sent_bit_by_bit_arrives_so(address: tuple[str, int]) -> None:
+    with socket.create_connection(address, 60.0) as client:
+        client.sendall(b"drip\n")
+        seen = []
+        while piece := client.recv(4096):
+            seen.append((time.monotonic(), piece))
+    assert b"".join(piece for _, piece in seen).count(b"data: ") == 5
+    assert seen[-1][0] - seen[0][0] > 1.0
+
+
+@pytest.mark.limit(900)
+def test_much_arrives_whole_both_ways(address: tuple[str, int]) -> None:
+    size = 200 * MIB
+    expected = hashlib.sha256(bytes(range(256)) * (size // 256)).hexdigest()
+    with socket.create_connection(address, 300.0) as client:
+        client.sendall(b"give %d\n" % size)
+        seen, got = hashlib.sha256(), 0
+        while piece := client.recv(1 << 16):
+            seen.update(piece)
+            got += len(piece)
+    assert (got, seen.hexdigest()) == (size, expected)
+    with socket.create_connection(address, 300.0) as client:
+        client.sendall(b"take\n")
+        for _ in range(size // MIB):
+            client.sendall(bytes(range(256)) * (MIB // 256))
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1 << 16) == f"{size} {expected}".encode()
+
+
+def test_who_does_not_read_holds_nobody_up(address: tuple[str, int]) -> None:
+    with socket.create_connection(address, 60.0) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.sendall(b"give %d\n" % (64 * MIB))
+        time.sleep(2)
+        assert counted(address, 20, 4) == {"answered": 20}
+
+
+def test_a_reset_is_no_end(address: tuple[str, int]) -> None:
+    with pytest.raises(ConnectionResetError):
+        ask(address, "reset")
+
+
+def test_clients_that_leave_leave_nothing_behind(address: tuple[str, int]) -> None:
+    def leave() -> None:
+        with socket.create_connection(address, 60.0) as client:
+            client.sendall(b"give %d\n" % (8 * MIB))
+            client.recv(1)
+
+    threads = [threading.Thread(target=leave) for _ in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counted(address, 16, 16) == {"answered": 16}

@@ -1,0 +1,264 @@
+"""The relay of a machine's ports, with an agent that the test speaks for."""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from vcr.engines.qemu.relay import BACKLOG, Relay, listen
+from vcr.engines.relay import Dialer
+from vcr.engines.streams import HEAD, MAX_CONTENT, WINDOW, Frame, Frames, Kind
+
+WORD = b"0123456789abcdef"
+PORT = 8000
+
+
+class Agent:
+    """The end in the guest."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
+        self.frames, self.ready = Frames(), list[Frame]()
+        channel.settimeout(30)
+
+    def hello(self) -> None:
+        self.send(Frame(0, Kind.HELLO, WORD))
+        got = b""
+        while not got.endswith(WORD):
+            got += self.channel.recv(1)
+
+    def send(self, *frames: Frame) -> None:
+        self.channel.sendall(b"".join(frame.encode() for frame in frames))
+
+    def next(self) -> Frame:
+        while not self.ready:
+            self.ready = self.frames.feed(self.channel.recv(1 << 16))
+        return self.ready.pop(0)
+
+
+class HostFrames(Frames):
+    """Reads what a host sends."""
+
+    def feed(self, data: bytes) -> list[Frame]:
+        self._rest += data
+        found = []
+        while len(self._rest) >= HEAD.size:
+            stream, kind, length = HEAD.unpack_from(self._rest)
+            end = HEAD.size + length
+            if len(self._rest) < end:
+                break
+            found.append(Frame(stream, Kind(kind), bytes(self._rest[HEAD.size : end])))
+            del self._rest[:end]
+        return found
+
+
+@pytest.fixture
+def agent() -> Iterator[tuple[Agent, tuple[str, int]]]:
+    ours, theirs = socket.socketpair()
+    listener = listen("127.0.0.1", 0)
+    address = listener.getsockname()
+
+    def run() -> None:
+        with suppress(ValueError, OSError):
+            Relay(theirs, [(listener, PORT)]).run()
+        theirs.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    end = Agent(ours)
+    end.frames = HostFrames()
+    yield end, address
+    ours.close()
+    thread.join(10)
+    listener.close()
+    assert not thread.is_alive()
+
+
+def connected(address: tuple[str, int]) -> socket.socket:
+    return socket.create_connection(address, 30)
+
+
+def test_before_the_guest_says_hello_a_client_sees_an_end(
+    agent: tuple[Agent, tuple[str, int]],
+) -> None:
+    _, address = agent
+    with connected(address) as client:
+        assert client.recv(1) == b""
+
+
+def test_a_connection_is_opened_carried_and_ended_by_halves(
+    agent: tuple[Agent, tuple[str, int]],
+) -> None:
+    guest, address = agent
+    guest.hello()
+    with connected(address) as client:
+        opened = guest.next()
+        assert (opened.kind, opened.number) == (Kind.OPEN, PORT)
+        client.sendall(b"question")
+        client.shutdown(socket.SHUT_WR)
+        assert guest.next() == Frame(opened.stream, Kind.DATA, b"question")
+        assert guest.next() == Frame(opened.stream, Kind.END)
+        guest.send(Frame(opened.stream, Kind.DATA, b"answer"), Frame(opened.stream, Kind.END))
+        assert client.recv(100) == b"answer"
+        assert client.recv(100) == b""
+        assert guest.next() == Frame(opened.stream, Kind.CREDIT, (6).to_bytes(4))
+
+
+def test_a_guest_gets_no_more_than_it_takes(agent: tuple[Agent, tuple[str, int]]) -> None:
+    guest, address = agent
+    guest.hello()
+    with connected(address) as client:
+        opened = guest.next()
+        sending = threading.Thread(target=client.sendall, args=(bytes(3 * WINDOW),))
+        sending.start()
+        got = 0
+        while got < WINDOW:
+            got += len(guest.next().content)
+        assert got == WINDOW
+        guest.channel.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            guest.next()
+        guest.channel.settimeout(30)
+        guest.send(Frame(opened.stream, Kind.CREDIT, (2 * WINDOW).to_bytes(4)))
+        while got < 2 * WINDOW:
+            got += len(guest.next().content)
+        assert got == 2 * WINDOW
+        guest.send(Frame(opened.stream, Kind.CREDIT, WINDOW.to_bytes(4)))
+        while got < 3 * WINDOW:
+            got += len(guest.next().content)
+        sending.join()
+
+
+def test_a_reset_before_an_answer_is_an_end_and_after_one_a_reset(
+    agent: tuple[Agent, tuple[str, int]],
+) -> None:
+    guest, address = agent
+    guest.hello()
+    with connected(address) as client:
+        guest.send(Frame(guest.next().stream, Kind.RESET))
+        assert client.recv(1) == b""
+    with connected(address) as client:
+        opened = guest.next()
+        guest.send(Frame(opened.stream, Kind.DATA, b"x"))
+        assert client.recv(1) == b"x"
+        assert guest.next().kind == Kind.CREDIT
+        guest.send(Frame(opened.stream, Kind.RESET))
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
+def test_a_client_that_resets_is_a_reset(agent: tuple[Agent, tuple[str, int]]) -> None:
+    guest, address = agent
+    guest.hello()
+    client = connected(address)
+    opened = guest.next()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    assert guest.next() == Frame(opened.stream, Kind.RESET)
+
+
+def test_an_agent_that_begins_again_ends_the_streams_before(
+    agent: tuple[Agent, tuple[str, int]],
+) -> None:
+    guest, address = agent
+    guest.hello()
+    with connected(address) as old:
+        first = guest.next()
+        guest.hello()
+        with pytest.raises(ConnectionResetError):
+            old.recv(1)
+    with connected(address) as client:
+        second = guest.next()
+        assert second.stream != first.stream
+        guest.send(Frame(first.stream, Kind.DATA, b"late"), Frame(second.stream, Kind.DATA, b"x"))
+        assert client.recv(10) == b"x"
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [Frame(1, Kind.DATA, bytes(MAX_CONTENT)) for _ in range(512)],
+        [Frame(1, Kind.END), Frame(1, Kind.DATA, b"x")],
+        [Frame(1, Kind.OPEN, b"12")],
+        [Frame(1, Kind.CREDIT, b"x")],
+    ],
+    ids=["more than it may", "after its end", "it opens", "short"],
+)
+def test_a_guest_that_breaks_the_rules_ends_it_all(
+    agent: tuple[Agent, tuple[str, int]], frames: list[Frame]
+) -> None:
+    guest, address = agent
+    guest.hello()
+    with connected(address) as client:
+        assert guest.next().stream == 1
+        with suppress(OSError):  # it has ended before all is sent
+            guest.send(*frames)
+        with suppress(ConnectionResetError):
+            while guest.channel.recv(1 << 16):
+                pass
+        del client
+
+
+def test_more_clients_than_a_backlog_of_libraries_has_are_accepted(
+    agent: tuple[Agent, tuple[str, int]],
+) -> None:
+    guest, address = agent
+    guest.hello()
+    clients = [connected(address) for _ in range(300)]
+    assert len({guest.next().stream for _ in clients}) == len(clients)
+    for client in clients:
+        client.close()
+    assert len(clients) < BACKLOG
+
+
+def test_silence_costs_no_time(agent: tuple[Agent, tuple[str, int]]) -> None:
+    guest, address = agent
+    guest.hello()
+    with connected(address):
+        guest.next()
+        before = time.process_time()
+        time.sleep(0.5)
+        assert time.process_time() - before < 0.2
+
+
+def test_frames_arrive_in_any_pieces() -> None:
+    frames = [Frame(1, Kind.DATA, b"abc"), Frame(2, Kind.END), Frame(3, Kind.CREDIT, bytes(4))]
+    data = b"".join(frame.encode() for frame in frames)
+    for size in (1, 2, 7, 100):
+        reader = Frames()
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        assert [frame for piece in pieces for frame in reader.feed(piece)] == frames
+
+
+def test_a_backlog_of_one_has_place_for_a_hundred_in_time() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        dial = Dialer(listener.getsockname)
+        found: list[socket.socket] = []
+        threads = [threading.Thread(target=lambda: found.append(dial())) for _ in range(100)]
+        begin = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            listener.accept()[0].close()
+            time.sleep(0.001)
+        for thread in threads:
+            thread.join()
+        assert time.monotonic() - begin < 20
+    for one in found:
+        assert one.recv(1) == b""
+        one.close()
+    assert len(found) == 100
+
+
+def test_where_nobody_listens_it_is_refused_at_once() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        address = listener.getsockname()
+    with pytest.raises(ConnectionRefusedError):
+        Dialer(lambda: address)()

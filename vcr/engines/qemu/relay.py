@@ -1,0 +1,267 @@
+"""The process that listens on the ports of this host which lead into a machine of QEMU.
+
+It accepts at once, whatever the app does, and carries each connection as a stream to the agent
+in the guest, which connects to the app there: vcr.engines.streams. QEMU's user network and passt
+ask the guest once only, so what the app's backlog has no place for was lost. The process ends
+with QEMU.
+"""
+
+import os
+import resource
+import selectors
+import socket
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vcr.engines.streams import MAX_CONTENT, WINDOW, Frame, Frames, Kind
+
+BACKLOG = 4096
+MAX_STREAMS = 4096  # as guest/agent/relay.go has it
+AHEAD = 256 << 10  # bytes for the guest that wait here, before clients are read
+PIECE = 16 << 10
+NAME = "vcr-relay"  # as ps(1) shows the process
+SPARE_FILES = 16  # of what the process may open
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # struct linger, socket(7)
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """Return a socket that listens on ADDRESS and TCP PORT; raises OSError."""
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(BACKLOG)
+        listener.settimeout(0)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+@dataclass
+class Stream:
+    """A client, and what is known about its connection."""
+
+    number: int
+    client: socket.socket
+    waiting: bytearray = field(default_factory=bytearray)  # for the client
+    allowed: int = WINDOW  # bytes that the guest takes
+    is_read: bool = False  # the client's half is closed
+    is_ended: bool = False  # the guest's is
+    is_shut: bool = False  # and the client knows
+    is_answered: bool = False
+
+
+class Relay:
+    """Carries connections to LISTENERS, each with a port of the app, through CHANNEL."""
+
+    def __init__(
+        self, channel: socket.socket, listeners: Sequence[tuple[socket.socket, int]]
+    ) -> None:
+        """Take both over; nothing happens before `run`."""
+        self._channel, self._listeners = channel, list(listeners)
+        self._selector = selectors.DefaultSelector()
+        self._frames, self._out = Frames(), bytearray()
+        self._streams: dict[int, Stream] = {}
+        self._changed: dict[int, Stream] = {}  # since they were last watched for
+        self._had_room = True
+        self._is_ready = False  # the guest has said hello
+        self._is_accepting = self._is_over = False
+        self._last = 0
+        spare = SPARE_FILES + len(self._listeners)
+        self._most = max(1, min(MAX_STREAMS, raise_limit() - spare))
+
+    def run(self) -> None:
+        """Serve until the other end of the channel is closed; raises ValueError, OSError."""
+        self._channel.settimeout(0)
+        self._selector.register(self._channel, selectors.EVENT_READ)
+        while not self._is_over:
+            self._watch()
+            for key, events in self._selector.select():
+                if isinstance(key.data, Stream):
+                    self._serve(key.data, events)
+                elif key.data is not None:
+                    self._accept(key.data)
+                elif events & selectors.EVENT_READ:
+                    self._hear()
+            self._flush()
+
+    def _watch(self) -> None:
+        """Wait for what can be dealt with."""
+        self._want(self._channel, selectors.EVENT_READ, is_writer=bool(self._out))
+        is_accepting = len(self._streams) < self._most
+        if is_accepting is not self._is_accepting:
+            self._is_accepting = is_accepting
+            for listener, port in self._listeners:
+                if is_accepting:
+                    self._selector.register(listener, selectors.EVENT_READ, (listener, port))
+                else:
+                    self._selector.unregister(listener)
+        has_room = len(self._out) < AHEAD
+        changed = self._changed if has_room is self._had_room else self._streams
+        self._had_room, self._changed = has_room, {}
+        for stream in changed.values():
+            if stream.number not in self._streams:
+                continue
+            is_reader = has_room and stream.allowed > 0 and not stream.is_read
+            self._want(
+                stream.client,
+                selectors.EVENT_READ if is_reader else 0,
+                is_writer=bool(stream.waiting),
+                data=stream,
+            )
+
+    def _want(
+        self, one: socket.socket, events: int, *, is_writer: bool, data: Stream | None = None
+    ) -> None:
+        events |= selectors.EVENT_WRITE if is_writer else 0
+        known = self._selector.get_map().get(one)
+        if known is None and events:
+            self._selector.register(one, events, data)
+        elif known is not None and not events:
+            self._selector.unregister(one)
+        elif known is not None and known.events != events:
+            self._selector.modify(one, events, known.data)
+
+    def _send(self, stream: int, kind: Kind, content: bytes = b"") -> None:
+        self._out += Frame(stream, kind, content).encode()
+
+    def _flush(self) -> None:
+        with suppress(BlockingIOError):
+            while self._out:
+                del self._out[: self._channel.send(self._out[: 1 << 16])]
+
+    def _accept(self, place: tuple[socket.socket, int]) -> None:
+        listener, port = place
+        with suppress(OSError):  # the client has left, or there are no more files
+            while len(self._streams) < self._most:
+                client = listener.accept()[0]
+                if not self._is_ready:  # the machine boots
+                    client.close()
+                    continue
+                client.settimeout(0)
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._last = self._last % 0xFFFFFFFF + 1
+                self._streams[self._last] = Stream(self._last, client)
+                self._changed[self._last] = self._streams[self._last]
+                self._send(self._last, Kind.OPEN, port.to_bytes(2))
+
+    def _serve(self, stream: Stream, events: int) -> None:
+        if stream.number not in self._streams:
+            return  # it has ended in this round
+        self._changed[stream.number] = stream
+        try:
+            if events & selectors.EVENT_WRITE:
+                self._write(stream)
+            if events & selectors.EVENT_READ:
+                self._read(stream)
+        except BlockingIOError:
+            pass
+        except OSError:  # the client has left
+            self._send(stream.number, Kind.RESET)
+            self._forget(stream)
+
+    def _read(self, stream: Stream) -> None:
+        piece = stream.client.recv(min(PIECE, stream.allowed, MAX_CONTENT))
+        stream.allowed -= len(piece)
+        if piece:
+            self._send(stream.number, Kind.DATA, piece)
+        else:
+            stream.is_read = True
+            self._send(stream.number, Kind.END)
+            self._end(stream)
+
+    def _write(self, stream: Stream) -> None:
+        sent = stream.client.send(stream.waiting)
+        del stream.waiting[:sent]
+        if sent:
+            self._send(stream.number, Kind.CREDIT, sent.to_bytes(4))
+        self._end(stream)
+
+    def _end(self, stream: Stream) -> None:
+        """Pass the guest's end on; forget a stream that has both."""
+        if stream.is_ended and not stream.waiting and not stream.is_shut:
+            stream.is_shut = True
+            with suppress(OSError):
+                stream.client.shutdown(socket.SHUT_WR)
+        if stream.is_shut and stream.is_read:
+            self._forget(stream)
+
+    def _forget(self, stream: Stream, *, is_reset: bool = False) -> None:
+        del self._streams[stream.number]
+        with suppress(KeyError):
+            self._selector.unregister(stream.client)
+        if is_reset:
+            stream.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+        stream.client.close()
+
+    def _hear(self) -> None:
+        """Take what the guest sends."""
+        with suppress(BlockingIOError):
+            data = self._channel.recv(1 << 16)
+            self._is_over = not data
+            for frame in self._frames.feed(data):
+                self._take(frame)
+
+    def _take(self, frame: Frame) -> None:
+        if frame.kind == Kind.HELLO:
+            self._begin(frame.content)
+            return
+        stream = self._streams.get(frame.stream)
+        if stream is None:
+            return  # it has ended here
+        self._changed[stream.number] = stream
+        match frame.kind:
+            case Kind.DATA:
+                self._give(stream, frame.content)
+            case Kind.END:
+                stream.is_ended = True
+                self._end(stream)
+            case Kind.RESET:  # what the client got is not all; one that got nothing sees an end
+                self._forget(stream, is_reset=stream.is_answered)
+            case Kind.CREDIT:
+                stream.allowed = min(stream.allowed + frame.number, WINDOW)
+
+    def _give(self, stream: Stream, data: bytes) -> None:
+        if stream.is_ended or len(stream.waiting) + len(data) > WINDOW:
+            raise ValueError(f"stream {stream.number} sends more than it may")
+        stream.is_answered = True
+        stream.waiting += data
+        try:
+            self._write(stream)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._send(stream.number, Kind.RESET)
+            self._forget(stream)
+
+    def _begin(self, word: bytes) -> None:
+        """Serve an agent that has begun; the streams of one before it are over."""
+        for stream in list(self._streams.values()):
+            self._forget(stream, is_reset=True)
+        self._out[:] = word
+        self._is_ready = True
+
+
+def raise_limit() -> int:
+    """Let this process open as many files as it may at most; return how many."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most if most != resource.RLIM_INFINITY else 1 << 20
+
+
+def serve(
+    channel: socket.socket, listeners: Sequence[tuple[socket.socket, int]], console: Path
+) -> None:
+    """Carry connections to LISTENERS through CHANNEL until QEMU ends; say what is wrong."""
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(NAME)
+    try:
+        Relay(channel, listeners).run()
+    except (ValueError, OSError) as error:
+        with suppress(OSError), console.open("a") as file:
+            file.write(f"vcr: the ports lead nowhere any more: {error}\n")
+    os._exit(0)
