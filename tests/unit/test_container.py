@@ -496,3 +496,18 @@ def test_an_app_that_opens_its_output_again_does_not_truncate_the_log(tmp_path: 
     assert child.wait() == 3
     copier.join(5)
     assert (tmp_path / "log").read_text() == "before\none\ntwo\nthree\n"
+
+
+def test_no_limit_is_higher_than_what_may_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def limits(hard: int) -> list[dict[str, Any]]:
+        monkeypatch.setattr("resource.getrlimit", lambda _: (7, hard))
+        config = config_for(Account(0, 0), rootless=True)
+        return [dict(row) for row in config["process"]["rlimits"]]
+
+    unlimited = (1 << 64) - 1
+    assert limits(-1) == [
+        {"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 524288},
+        {"type": "RLIMIT_NPROC", "soft": unlimited, "hard": unlimited},
+        {"type": "RLIMIT_CORE", "soft": unlimited, "hard": unlimited},
+    ]
+    assert [(row["soft"], row["hard"]) for row in limits(100)] == [(100, 100)] * 3

@@ -124,7 +124,7 @@ CONFIG: dict[str, Any] = {
 def test_a_service_is_what_the_image_says() -> None:
     made = service(CONFIG, Account(10, 20, (30,), "/home/app"), Tree(), writable=False)
     assert made["command"] == ["/bin/app", "--serve"]
-    assert made["env"] == ["PATH=/bin", "HOME=/home/app"]
+    assert made["env"] == ["HOSTNAME=vcr", "PATH=/bin", "HOME=/home/app"]
     assert (made["uid"], made["gid"], made["additionalGids"]) == (10, 20, [30])
     assert made["cwd"] == "/srv"
     assert made["readonly"] is True
@@ -165,7 +165,8 @@ def test_root_has_few_capabilities_and_home_is_kept() -> None:
     made = service({**CONFIG, "Env": ["HOME=/x"]}, Account(0, 0), Tree(), writable=True)
     assert made["capabilities"] == ROOT_CAPABILITIES
     assert not {"CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_NET_RAW"} & set(ROOT_CAPABILITIES)
-    assert made["env"] == ["HOME=/x"]
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    assert made["env"] == [f"PATH={path}", "HOSTNAME=vcr", "HOME=/x"]
     assert made["readonly"] is False
 
 

@@ -54,6 +54,15 @@ SYSTEM_MOUNTS = (
 TMPFS = ("/run", "/tmp")  # noqa: S108 -- inside the app's container
 COPY_UP = "tmpcopyup"  # crun(1): a tmpfs begins with what the image has there
 HOST_NAME = "vcr"
+# What Docker gives a container whose image does not say otherwise:
+# https://github.com/moby/moby/blob/v28.0.0/container/container_unix.go
+DEFAULT_ENV = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOSTNAME": HOST_NAME,
+}
+# NAME,SOFT,HARD; what Docker's service has, and systemd's own of open files (setrlimit(2)):
+# https://github.com/moby/moby/blob/v28.0.0/contrib/init/systemd/docker.service
+LIMITS = ("nofile,1024,524288", "nproc,unlimited,unlimited", "core,unlimited,unlimited")
 # As Docker writes it; the app's own name leads to the app.
 HOSTS = f"""127.0.0.1\tlocalhost {HOST_NAME}
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -144,14 +153,15 @@ def service(
 ) -> dict[str, Any]:
     """Return the app's service for an OCI image CONFIG run as ACCOUNT; TREE as `mounts` has it."""
     binds = (mount(to, "bind", [mode, "rbind"], source) for source, to, mode in MACHINE_BINDS)
-    environment = list(config.get("Env") or [])
-    if not any(entry.startswith("HOME=") for entry in environment):
-        environment.append(f"HOME={account.home}")
+    given = list(config.get("Env") or [])
+    named = {entry.partition("=")[0] for entry in given}
+    defaults = [f"{name}={value}" for name, value in DEFAULT_ENV.items() if name not in named]
+    home = [] if "HOME" in named else [f"HOME={account.home}"]
     return {
         "name": APP,
         "image": APP_IMAGE,
         "command": command_of(config),
-        "env": environment,
+        "env": [*defaults, *given, *home],
         "cwd": config.get("WorkingDir") or "/",
         "uid": account.uid,
         "gid": account.gid,
@@ -161,7 +171,7 @@ def service(
         "noNewPrivileges": True,
         "capabilities": ROOT_CAPABILITIES if account.uid == 0 else [],
         "mounts": [*mounts(config, tree), *binds],
-        "rlimits": ["nofile,1024,524288"],
+        "rlimits": list(LIMITS),
         "maskedPaths": MASKED,
         "readonlyPaths": READ_ONLY,
     }

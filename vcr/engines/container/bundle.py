@@ -13,6 +13,7 @@ from typing import Any
 
 from vcr.sandbox.linuxkit import HOST_NAME
 
+UNLIMITED = (1 << 64) - 1  # RLIM_INFINITY as the OCI runtime specification has it
 CAPABILITY_SETS = ("bounding", "effective", "permitted")
 
 
@@ -97,8 +98,9 @@ def _owned(mount: dict[str, Any], uid: int, gid: int) -> dict[str, Any]:
 
 def _limit(text: str) -> dict[str, Any]:
     """Read linuxkit's NAME,SOFT,HARD; nobody can have more than this process may give."""
-    name, soft, hard = text.split(",")
+    name, *wanted = text.split(",")
     number = getattr(resource, f"RLIMIT_{name.upper()}")
-    most = resource.getrlimit(number)[1]
-    allowed = int(hard) if most == resource.RLIM_INFINITY else min(int(hard), most)
-    return {"type": f"RLIMIT_{name.upper()}", "soft": min(int(soft), allowed), "hard": allowed}
+    most = resource.getrlimit(number)[1] & UNLIMITED  # RLIM_INFINITY is -1 to Python
+    soft, hard = (UNLIMITED if word == "unlimited" else int(word) for word in wanted)
+    allowed = min(hard, most)
+    return {"type": f"RLIMIT_{name.upper()}", "soft": min(soft, allowed), "hard": allowed}
