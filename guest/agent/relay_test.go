@@ -72,8 +72,8 @@ func (h *host) next() relayFrame {
 	return relayFrame{binary.BigEndian.Uint32(head), head[4], content}
 }
 
-// listening returns a socket with a backlog of 1, and its port.
-func listening(t *testing.T) (int, int) {
+// backlogOfOne returns a socket with a backlog of 1, and its port.
+func backlogOfOne(t *testing.T) (int, int) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -95,7 +95,7 @@ func listening(t *testing.T) (int, int) {
 
 func TestAnAppWithABacklogOfOneGetsAllStreams(t *testing.T) {
 	const clients = 100
-	fd, port := listening(t)
+	fd, port := backlogOfOne(t)
 	go func() {
 		for {
 			client, _, err := syscall.Accept(fd)
@@ -135,7 +135,7 @@ func TestAnAppWithABacklogOfOneGetsAllStreams(t *testing.T) {
 }
 
 func TestAPortWithoutAnAppIsReset(t *testing.T) {
-	fd, port := listening(t)
+	fd, port := backlogOfOne(t)
 	syscall.Close(fd)
 	h := newHost(t)
 	h.open(7, port)

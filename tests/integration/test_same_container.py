@@ -206,9 +206,7 @@ class Seen:
         pytest.param("enclave", marks=[pytest.mark.vm, pytest.mark.kernel("enclave")]),
     ],
 )
-def seen(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Seen:
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """What the app says in one start for all tests of a profile."""
     project = tmp_path_factory.mktemp("same")
     for name in ("vcr.toml", "vcr.lock"):
@@ -271,7 +269,7 @@ def test_the_clock_is_right_and_no_two_random_numbers_are_one(seen: Seen) -> Non
     assert seen.said["random"] != seen.again["random"]
 
 
-@pytest.mark.parametrize("difference", EVERYWHERE, ids=lambda each: each.said)
+@pytest.mark.parametrize("difference", EVERYWHERE, ids=str)
 def test_a_difference_is_in_the_docs(difference: Difference) -> None:
     text = " ".join((REPO / "docs/guest.md").read_text().split())
     assert difference.said in text

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from vcr.agent.client import Agent, NoAnswerError
 from vcr.agent.deadline import KILLED, http_status
-from vcr.diagnosis.facts import Facts
+from vcr.diagnosis.facts import MAX_LISTENERS, Facts
 from vcr.diagnosis.words import port_of
 from vcr.engines.machine import Forward
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
@@ -99,16 +99,24 @@ class Prober:
                 return Outcome(healthy=False, detail=str(error))
             return Outcome(healthy=state == "running", detail=state[:TOLD])
         forward = self.forwards[0]
-        # QEMU accepts in any case; a guest that does not listen closes at once.
+        # A port accepts in any case; if nothing listens in the guest, it is closed soon.
         try:
             with socket.create_connection((forward.address, forward.host), 5.0) as connection:
                 connection.settimeout(1.0)
                 closed = connection.recv(1) == b""
         except TimeoutError:
-            return Outcome(healthy=True, detail="the port is open")
+            closed = not self._may_listen(forward.guest)
+            return Outcome(healthy=not closed, detail="closed" if closed else "the port is open")
         except OSError as error:
             return Outcome(healthy=False, detail=str(error))
         return Outcome(healthy=not closed, detail="the port answers" if not closed else "closed")
+
+    def _may_listen(self, port: int) -> bool:
+        """Return whether the app listens on PORT for others, as far as can be seen."""
+        facts = self.facts()
+        if facts is None or len(facts.listens) >= MAX_LISTENERS:
+            return True
+        return any(each.port == port and not each.is_loopback for each in facts.listens)
 
 
 def wait_until_healthy(
