@@ -374,3 +374,11 @@ def test_answers_are_those_that_were_locked_for_the_target(tmp_path: Path) -> No
     made = make_plan(load_project(tmp_path), locked, arch=Arch.RISCV64, profile="vm")
     (run,) = (layer for layer in made.layers.values() if isinstance(layer, Run))
     assert len(run.exchanges) == 1
+
+
+@pytest.mark.parametrize("owner", ["nobody", "1:staff", "root:staff"])
+def test_names_do_not_go_with_link(tmp_path: Path, owner: str) -> None:
+    (tmp_path / "f").touch()
+    assert "--link does not go with" in refused(tmp_path, f"COPY --link --chown={owner} f /").what
+    for given in ("root", "root:0", "7", "7:8"):
+        assert planned(tmp_path, f"FROM scratch\nCOPY --link --chown={given} f /\n").layers

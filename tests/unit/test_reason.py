@@ -1,5 +1,6 @@
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from vcr.build.reason import FIRST, why_built
@@ -16,12 +17,13 @@ def write_drv(
     inputs: Sequence[Path] = (),
     sources: Sequence[Path] = (),
     env: str = "",
+    out: str = "/x",
 ) -> Path:
     path = store / f"{next(HASHES)}-{name}.drv"
     drvs = ",".join(f'("{drv}",["out"])' for drv in inputs)
     srcs = ",".join(f'"{source}"' for source in sources)
     path.write_text(
-        f'Derive([("out","/x","","")],[{drvs}],[{srcs}],"x86_64-linux","/b",["-c"],'
+        f'Derive([("out","{out}","","")],[{drvs}],[{srcs}],"x86_64-linux","/b",["-c"],'
         f'[("env","{env}"),("name","{name}")])'
     )
     return path
@@ -89,3 +91,30 @@ def test_a_build_machine_that_changed_is_said_so(tmp_path: Path) -> None:
         for env in "ab"
     )
     assert why_built(old, new) == "the build machine changed"
+
+
+def test_of_two_copies_of_one_name_the_one_that_changed_is_named(tmp_path: Path) -> None:
+    """Layers and contexts have one name each; what came last was taken for the other."""
+
+    @cache
+    def tree(name: str, text: str) -> Path:
+        return make_tree(tmp_path, "context", {f"{name}/f": text})
+
+    @cache
+    def copy(*trees: Path) -> tuple[Path, str]:
+        env = " ".join(map(str, trees))
+        out = f"/out-{next(HASHES)}"
+        return write_drv(tmp_path, "vcr-layer-copy", sources=trees[::-1], env=env, out=out), out
+
+    def image(first: str, second: str, third: str) -> Path:
+        one, at_one = copy(tree("a", first))
+        two, at_two = copy(tree("b", second), tree("c", third))
+        env = f"{at_one} {at_two}"
+        return write_drv(tmp_path, "vcr-image-x", inputs=[two, one], env=env)
+
+    for change, words in {
+        ("2", "1", "1"): "a/f changed",
+        ("1", "2", "1"): "b/f changed",
+        ("1", "1", "2"): "c/f changed",
+    }.items():
+        assert why_built(image("1", "1", "1"), image(*change)) == words

@@ -348,6 +348,13 @@ def test_files_of_addresses_are_private_as_in_docker(lower: Tree, tmp_path: Path
     assert listing(copy)["n/file"] == ("file", 0o600, 0)
 
 
+@pytest.mark.parametrize("owner", ["root", "root:root", "root:0", "0:root"])
+def test_root_needs_no_row(tmp_path: Path, owner: str) -> None:
+    """`FROM scratch` and `COPY --chown=root` was refused."""
+    copy = Copy(Tree(), Spec((), "/x/", chown=owner), tmp_path)
+    assert copy.owner == (0, 0)
+
+
 @pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
 def test_a_file_of_an_address_is_the_one_of_its_checksum(
     lower: Tree, tmp_path: Path, algorithm: str

@@ -6,7 +6,7 @@ names the files.
 """
 
 import filecmp
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from vcr.model.derivations import meaning_of
@@ -28,22 +28,43 @@ def why_built(old: Path | None, new: Path) -> str:
 
 def _compare(old_path: Path, new_path: Path) -> str:
     old, new = Derivation.read(old_path), Derivation.read(new_path)
-    for before, after in _pairs(old.inputs, new.inputs):
+    for before, after in _pairs(old, new, lambda each: each.inputs, _outputs):
         return _compare(before, after)
-    for before, after in _pairs(old.sources, new.sources):
+    for before, after in _pairs(old, new, lambda each: each.sources, lambda path: (path,)):
         return _changed_files(before, after) or f"{store_name(str(after))} changed"
     name = meaning_of(store_name(str(new_path)))
     added = {store_name(str(p)) for p in new.inputs} - {store_name(str(p)) for p in old.inputs}
     return f"{name} changed: new {min(added)}" if added else f"{name} changed"
 
 
-def _pairs(old: tuple[Path, ...], new: tuple[Path, ...]) -> Iterator[tuple[Path, Path]]:
-    """Pair inputs of the same name that differ; a name used twice cannot be paired."""
-    before = {store_name(str(path)): path for path in old}
-    for path in new:
-        earlier = before.get(store_name(str(path)))
-        if earlier is not None and earlier != path and earlier.exists() and earlier not in new:
-            yield earlier, path
+def _pairs(
+    old: Derivation,
+    new: Derivation,
+    part: Callable[[Derivation], tuple[Path, ...]],
+    named: Callable[[Path], Iterable[Path]],
+) -> Iterator[tuple[Path, Path]]:
+    """Pair what differs in a PART of OLD and NEW and has one name.
+
+    Several of one name, such as the layers of two COPYs, are paired in the order in which the
+    derivation has what they are NAMED by; where one is missing, nobody can tell which.
+    """
+    sides = []
+    for one, other in ((old, new), (new, old)):
+        text = "\n".join(one.env.values())
+        groups: dict[str, list[tuple[int, Path]]] = {}
+        for path in part(one):
+            if path not in part(other) and path.exists():
+                place = max((text.find(str(each)) for each in named(path)), default=-1)
+                groups.setdefault(store_name(str(path)), []).append((place, path))
+        sides.append({name: [p for _, p in sorted(group)] for name, group in groups.items()})
+    before, after = sides
+    for name, paths in after.items():
+        if len(before.get(name, ())) == len(paths):
+            yield from zip(before[name], paths, strict=True)
+
+
+def _outputs(drv: Path) -> Iterable[Path]:
+    return (output.path for output in Derivation.read(drv).outputs)
 
 
 def _changed_files(old: Path, new: Path) -> str:

@@ -1,5 +1,6 @@
 """Plans COPY and ADD: sources, destination, ownership."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,8 @@ from vcr.model.file_name import last_part, store_name
 from vcr.model.lockfile import Lock
 from vcr.model.plan import Copy
 from vcr.model.source import Fetched, GitSource, InlineSource, Source, StageSource, UrlSource
+
+_NUMBER = re.compile(r"[+-]?[0-9]+")  # as vcr.formats.users has it
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,14 @@ class Copier:
             else:
                 sources += self._source(state, instruction, at, state.expand(word, at))
         self._check(instruction, sources, dest)
+        chown = state.expand(instruction.flag("chown") or "", instruction.at)
+        if instruction.switch("link"):
+            _check_numbers(instruction, chown)
         return Copy(
             sources=tuple(sources),
             dest=dest,
             lower=() if instruction.switch("link") else tuple(state.layers),
-            chown=state.expand(instruction.flag("chown") or "", instruction.at),
+            chown=chown,
             chmod=state.expand(instruction.flag("chmod") or "", instruction.at),
             exclude=tuple(
                 state.expand(pattern, instruction.at)
@@ -146,6 +152,17 @@ class Copier:
 def _unpacks(instruction: Instruction, *, default: bool) -> bool:
     """Return whether ADD unpacks archives: as --unpack says, else by DEFAULT."""
     return default if instruction.flag("unpack") is None else instruction.switch("unpack")
+
+
+def _check_numbers(instruction: Instruction, chown: str) -> None:
+    """Raise UsageError for a name in CHOWN, which could only be looked up in the image."""
+    names = [name for name in chown.split(":", 1) if name and name != "root"]
+    if any(_NUMBER.fullmatch(name) is None for name in names):
+        raise instruction.mistake(
+            f"--link does not go with --chown={chown}",
+            why="names are looked up in the layers below, at which --link does not look",
+            fix="use numbers, or leave --link out",
+        )
 
 
 def _pivot(text: str) -> int:

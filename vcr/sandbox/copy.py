@@ -105,7 +105,8 @@ class Copy:
 
     def __post_init__(self) -> None:
         """Look up the owner in the image, as it is below this layer."""
-        chown = self.spec.chown
+        # root is 0 in any image, also in one without users: BuildKit's client/llb/fileop.go.
+        chown = ":".join("0" if n == "root" else n for n in self.spec.chown.split(":", 1))
         self.owner = find_owner(self.tree, chown) if chown else None
         self._excluded = Exclusions(self.spec.exclude)
         self._copied: dict[int, tuple[Node, Node]] = {}  # id of a source → source, its copy
