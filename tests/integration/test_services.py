@@ -90,8 +90,21 @@ def test_a_change_of_it_starts_both_anew(vcr: Any, both: tuple[Path, Path]) -> N
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("echo no room; exit 3", "the service db ended before it was healthy\n  why: no room"),
-        ("echo waiting; busybox sleep 60", "the service db did not become healthy"),
+        (
+            "echo no room; exit 3",
+            (
+                "the service db ended before it was healthy\n  why: it ended with exit code 3; the"
+                " last line of its log: no room"
+            ),
+        ),
+        (
+            "echo waiting; busybox sleep 60",
+            (
+                "the service db did not become healthy\n  why: nothing listens on port 7000 after"
+                " 3 s; it still runs\n  fix: if port 7000 is the right one, give it more time:"
+                " `[services.db] timeout` in vcr.toml is 3 s now"
+            ),
+        ),
     ],
 )
 def test_one_that_never_gets_healthy_is_exit_code_6(

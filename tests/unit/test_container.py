@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from vcr.app.running.start import parse_variables, parse_volume, read_env_file
+from vcr.engines.container import pasta
 from vcr.engines.container.bundle import Bind, runtime_config
 from vcr.engines.container.docker import DockerMachine
 from vcr.engines.container.layers import merge, remove_tree, unpack
@@ -511,3 +512,20 @@ def test_no_limit_is_higher_than_what_may_be_given(monkeypatch: pytest.MonkeyPat
         {"type": "RLIMIT_CORE", "soft": unlimited, "hard": unlimited},
     ]
     assert [(row["soft"], row["hard"]) for row in limits(100)] == [(100, 100)] * 3
+
+
+@pytest.mark.parametrize("way", ["10.0.2.3", "127.0.0.1"], ids=["network", "loopback alone"])
+def test_what_listens_on_the_loopback_alone_is_not_reached(
+    monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(pasta, "DNS_ADDRESS", way)
+    for address, is_reached in (("127.0.0.1", False), ("0.0.0.0", True)):
+        with socket.socket() as listener:
+            listener.bind((address, 0))
+            listener.listen()
+            port = listener.getsockname()[1]
+            if is_reached:
+                socket.create_connection((pasta.way_to(port), port), 5).close()
+                continue
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((pasta.way_to(port), port), 5).close()

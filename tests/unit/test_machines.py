@@ -16,6 +16,7 @@ import pytest
 
 from vcr.agent.client import Agent, NoAnswerError
 from vcr.cli.running.logs import parse_since
+from vcr.diagnosis.facts import Facts
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.python_child import python_child
 from vcr.engines.qemu import boot, kvm, network
@@ -232,6 +233,30 @@ def test_an_app_that_stays_unhealthy_is_given_up_with_its_last_words(tmp_path: P
     assert not outcome.healthy
     assert outcome.detail == "exit code 1: oops"
     assert 0.7 <= time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize(
+    ("used", "rounds"),
+    [
+        ([0], 1),  # it waits for something
+        ([5000, 5000], 1),  # booting took time, and then it waits
+        ([0, 100, 190, 200, 200], 3),  # it works, and then it waits
+        ([0, 100, 200, 300, 400, 500, 600], 5),  # it works for ever
+    ],
+)
+def test_without_a_check_an_app_has_more_time_while_it_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, used: list[int], rounds: int
+) -> None:
+    for module in ("patience", "health"):
+        monkeypatch.setattr(f"vcr.runtime.{module}.NO_CHECK_SECONDS", 0.2)
+    facts = [f"facts {Facts(cpu_ms=each).to_line()}" for each in used]
+    answers = {"ping": ["pong"], "state": ["starting"], "facts": facts}
+    guest = FakeGuest(tmp_path / "a", answers)
+    begin = time.monotonic()
+    outcome = wait_until_healthy(Prober(None, (), Agent(tmp_path / "a")), alive, None)
+    assert not outcome.healthy
+    assert 0.2 * rounds <= outcome.seconds <= time.monotonic() - begin
+    assert guest.asked.count("facts") == min(rounds, 4) + 1
 
 
 def test_a_machine_that_ended_ends_the_wait(tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def _read_only(match: re.Match[str], seen: _Seen) -> str:
     if not seen.facts.read_only:
         return "it writes to a mount that is read-only: a volume with :ro, or the source directory"
     return (
-        "the app's root is read-only: `[machine] writable` in vcr.toml is false now; set it to"
-        " true, or add a VOLUME for the directory that it writes to"
+        "the app's root is read-only: `[machine] writable` in vcr.toml is false now; leave it out,"
+        " or add a VOLUME for the directory that it writes to"
     )
 
 

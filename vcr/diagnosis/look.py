@@ -30,6 +30,18 @@ class Watched:
     oom_before: int  # what `oom_kills` said before its start
     rootless: bool
 
+    @classmethod
+    def of(cls, scratch: Path, name: str) -> "Watched":
+        """Return the container NAME, before its start, with all that it is in SCRATCH."""
+        return cls(
+            root=scratch / "root",
+            bundle=scratch / "bundle",
+            status=scratch / "crun" / name / "status",
+            oom_before=oom_kills(),
+            # Of one who is not root, the one user there is becomes the app's.
+            rootless=Path("/proc/self/uid_map").read_text().split()[2:] == ["1"],
+        )
+
     def facts(self, code: int | None) -> Facts:
         """Return what can be seen; CODE is the app's exit code, None while it runs."""
         config = json.loads((self.bundle / "config.json").read_bytes())

@@ -38,6 +38,9 @@ class Situation:
     log: Sequence[str] = ()  # the last lines that it printed
     memory_mib: int = 0  # `[machine] memory`, 0: not known, or there is no machine
     has_network: bool = True  # or gets one only when it is healthy
+    who: str = "the app"
+    logs: str = LOGS  # how to see more of it
+    more_time: str = ""  # how to give it more, where that is not a health check's
 
 
 def port_of(check: HealthCheck | None, ports: Sequence[int]) -> int:
@@ -140,14 +143,14 @@ def _more_memory(memory_mib: int) -> str:
 
 def _of_exit(code: int, facts: Facts, now: Situation) -> Cause:
     hint = find_hint(now.log, facts, has_network=now.has_network)
-    how, fix = _ending(code)
+    how, fix = _ending(code, now.logs)
     if hint is None or code == 0 or _is_crash(code):
         last = f"; the last line of its log: {visible(now.log[-1])}" if now.log and code else ""
-        return Cause(f"the app ended {how}{last}", fix)
-    return Cause(f"the app ended {how}; its log says: {visible(hint.line)}", visible(hint.fix))
+        return Cause(f"{now.who} ended {how}{last}", fix)
+    return Cause(f"{now.who} ended {how}; its log says: {visible(hint.line)}", visible(hint.fix))
 
 
-def _ending(code: int) -> tuple[str, str]:
+def _ending(code: int, logs: str) -> tuple[str, str]:
     if code == 0:
         return "by itself, with exit code 0", (
             "CMD has to stay in the foreground: no `&`, no daemon"
@@ -160,12 +163,12 @@ def _ending(code: int) -> tuple[str, str]:
             "SIGSEGV": "it is a fault of the program; run it in another profile to compare",
             "SIGSYS": "it made a system call that is not allowed",
         }
-        return f"by the signal {name} (exit code {code})", fixes.get(name, LOGS)
+        return f"by the signal {name} (exit code {code})", fixes.get(name, logs)
     if code == NOT_FOUND:
-        return f"with exit code {code}: a command or a library is missing", LOGS
+        return f"with exit code {code}: a command or a library is missing", logs
     if code == NOT_EXECUTABLE:
-        return f"with exit code {code}: a command cannot be executed", LOGS
-    return f"with exit code {code}", LOGS
+        return f"with exit code {code}: a command cannot be executed", logs
+    return f"with exit code {code}", logs
 
 
 def _is_signal(code: int) -> bool:
@@ -200,13 +203,14 @@ def _of_port(facts: Facts, now: Situation) -> Cause:
         return _of_other_ports(facts, now, after)
     if all(each.is_loopback for each in here):
         return Cause(
-            f"the app listens on port {port}, but only at {_list(here)}, the loopback of its"
+            f"{now.who} listens on port {port}, but only at {_list(here)}, the loopback of its"
             " container: nothing from outside reaches it",
             "let it listen at 0.0.0.0: an option or a variable such as HOST or BIND",
         )
     if now.check is None and all(each.is_ipv6 for each in here):
         return Cause(
-            f"the app listens on port {port} at {_list(here)}, for IPv6 alone; it is asked by IPv4",
+            f"{now.who} listens on port {port} at {_list(here)}, for IPv6 alone, and is asked by"
+            " IPv4",
             "let it listen at 0.0.0.0, or at :: without IPV6_V6ONLY",
         )
     return _of_check(now)
@@ -218,7 +222,7 @@ def _of_other_ports(facts: Facts, now: Situation, after: str) -> Cause:
         others = sorted({each.port for each in facts.listens})
         named = ", ".join(map(str, others))
         return Cause(
-            f"nothing listens on port {port}{after}; the app listens at {_list(facts.listens)}",
+            f"nothing listens on port {port}{after}; {now.who} listens at {_list(facts.listens)}",
             f"let it listen on port {port} (PORT={port} is a usual variable), or name its own:"
             f" `EXPOSE {others[0]}`, or `[machine] ports = [{named}]` in vcr.toml",
         )
@@ -226,7 +230,7 @@ def _of_other_ports(facts: Facts, now: Situation, after: str) -> Cause:
     said = f"; its log says: {visible(hint.line)}" if hint else ""
     more = _more_time(now)
     return Cause(
-        f"nothing listens on port {port}{after}; the app still runs{said}",
+        f"nothing listens on port {port}{after}; {now.who} still runs{said}",
         visible(hint.fix) if hint else f"if port {port} is the right one, {more}",
     )
 
@@ -249,12 +253,14 @@ def _of_check(now: Situation) -> Cause:
             f" {now.check.timeout:g} s now",
         )
     return Cause(
-        f"the app runs, but its health check fails{after}: {visible(now.detail) or 'no answer'}",
+        f"{now.who} runs, but its health check fails{after}: {visible(now.detail) or 'no answer'}",
         _more_time(now)[0].upper() + _more_time(now)[1:],
     )
 
 
 def _more_time(now: Situation) -> str:
+    if now.more_time:
+        return f"give it more time: {now.more_time}"
     if now.check is None:
         return (
             "give it more time: `--timeout SECONDS`, or a HEALTHCHECK or [health] with a start"

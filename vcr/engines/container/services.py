@@ -10,12 +10,14 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vcr import process
 from vcr.agent.deadline import http_status, last_output
+from vcr.diagnosis.look import Watched
+from vcr.diagnosis.words import Cause, Situation, cause_of
 from vcr.engines.container.bundle import Bind
 from vcr.engines.container.output import spawn_into
 from vcr.engines.logs import last_lines
@@ -70,6 +72,7 @@ class Neighbour:
     port: int = 0  # there; or where it listens when it is ready
     timeout: float = 60.0
     stop_signal: str = "SIGTERM"
+    _watched: list[Watched] = field(default_factory=list)  # when it has started
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> "Neighbour":
@@ -98,6 +101,7 @@ class Neighbour:
 
     def start(self, crun: Path) -> process.Child:
         """Start its container; the root is mounted."""
+        self._watched.append(Watched.of(Path(self.scratch), self.name))
         bundle = Path(self.scratch, "bundle")
         argv = self.crun(crun, "run", "--bundle", bundle, self.name)
         return spawn_into(Path(self.log), argv)[0]
@@ -112,15 +116,31 @@ class Neighbour:
         while not self._is_healthy(crun):
             ended = child.poll() is not None
             if ended or time.monotonic() > deadline:
-                lines = last_lines(Path(self.log))
-                raise VcrError(
-                    f"the service {self.name} "
-                    + ("ended before it was healthy" if ended else "did not become healthy"),
-                    why=lines[-1] if lines else "it printed nothing",
-                    fix=f"`vcr logs --service {self.name}` shows everything that it printed",
-                    code=ExitCode.UNHEALTHY,
-                )
+                raise self._unhealthy(child.wait() if ended else None)
             time.sleep(POLL_SECONDS)
+
+    def _unhealthy(self, code: int | None) -> VcrError:
+        """Return the error for one that has ended with CODE, or that runs and is not healthy."""
+        lines, logs = last_lines(Path(self.log)), f"`vcr logs --service {self.name}` shows its log"
+        cause = Cause(lines[-1] if lines else "it printed nothing", logs)
+        with suppress(OSError, ValueError, IndexError):
+            now = Situation(
+                port=0 if self.health or self.path else self.port,
+                seconds=self.timeout,
+                detail=" ".join(self.health) or f"GET {self.path}",
+                log=[line for line in lines if line.strip()],
+                who="it",
+                logs=logs,
+                more_time=f"`[services.{self.name}] timeout` in vcr.toml is {self.timeout:g} s now",
+            )
+            cause = cause_of(self._watched[0].facts(code), now)
+        return VcrError(
+            f"the service {self.name} "
+            + ("did not become healthy" if code is None else "ended before it was healthy"),
+            why=cause.why,
+            fix=cause.fix if logs in cause.fix else f"{cause.fix}; {logs}",
+            code=ExitCode.UNHEALTHY,
+        )
 
     def _is_healthy(self, crun: Path) -> bool:
         with suppress(OSError, VcrError, ValueError):

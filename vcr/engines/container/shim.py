@@ -20,7 +20,7 @@ from typing import Any
 
 from vcr import process
 from vcr.agent.server import Answers, listen_unix
-from vcr.diagnosis.look import Watched, oom_kills
+from vcr.diagnosis.look import Watched
 from vcr.engines.container.door import listen_door, serve_door
 from vcr.engines.container.namespaces import (
     die_with_parent,
@@ -121,7 +121,7 @@ class Shim:
             self.say(f"service {service.name}: healthy")
         self.say(f"root {mount_layers(self.scratch)}")
         serve_door(door)
-        watched = self._watched()
+        watched = Watched.of(self.scratch, APP)
         run = self._crun("run", "--bundle", self.scratch / "bundle", APP)
         app, copier = spawn_into(self.log, run)
         self.say("start app")
@@ -145,15 +145,6 @@ class Shim:
             self._stop,
             lambda: watched.state() if code() is None else f"exited {code()}",
             lambda: watched.facts(code()).to_line(),
-        )
-
-    def _watched(self) -> Watched:
-        return Watched(
-            root=self.scratch / "root",
-            bundle=self.scratch / "bundle",
-            status=self.scratch / "crun" / APP / "status",
-            oom_before=oom_kills(),
-            rootless=Path("/proc/self/uid_map").read_text().split()[2:] == ["1"],
         )
 
     def _crun(self, *words: str | Path) -> list[str | Path]:
