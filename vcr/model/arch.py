@@ -25,6 +25,14 @@ BUILD_ARCH = Arch.AMD64
 MACHINES = {Arch.AMD64: "x86_64", Arch.ARM64: "aarch64", Arch.RISCV64: "riscv64"}
 
 
+def platform_arch(text: str) -> Arch:
+    """Return the architecture of the platform TEXT, `linux/ARCH`; raises ValueError for another."""
+    system, _, name = text.partition("/")
+    if system != "linux" or name not in set(Arch):
+        raise ValueError(f"{text!r} is none of {', '.join(f'linux/{arch}' for arch in Arch)}")
+    return Arch(name)
+
+
 def native_arch() -> Arch:
     """Return the architecture of this host; raises HostError when vcr has no images for it."""
     machine = platform.machine()

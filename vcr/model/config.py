@@ -8,9 +8,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from vcr.model.arch import BUILD_ARCH
 from vcr.model.attest import AttestSection
 from vcr.model.sections.base import Base
-from vcr.model.sections.values import NAME, Duration, Memory, Name, Port, Section, ServiceName
+from vcr.model.sections.values import (
+    NAME,
+    Duration,
+    Memory,
+    Name,
+    Platform,
+    Port,
+    Section,
+    ServiceName,
+)
 from vcr.model.url import ImageName
 from vcr.model.volume import split_volume
 
@@ -70,8 +80,8 @@ class EngineSection(Section):
 class BuildSection(Section):
     """The virtual machines that run RUN."""
 
-    platform: Literal["linux/amd64", "linux/arm64", "linux/riscv64"] = Field(
-        default="linux/amd64", description="what `$BUILDPLATFORM` is, on every host"
+    platform: Platform = Field(
+        default=f"linux/{BUILD_ARCH}", description="what `$BUILDPLATFORM` is, on every host"
     )
     memory: Memory = Field(
         default=2048, description="its memory; a step may use most of it for files"

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, load_toml, read_text
-from vcr.model.arch import Arch
+from vcr.model.arch import Arch, platform_arch
 from vcr.model.config import Config, ServiceSection
 from vcr.model.places import Places, places_of
 from vcr.model.sections.base import Base
@@ -50,7 +50,7 @@ class Project:
     @property
     def build_arch(self) -> Arch:
         """Return the architecture of $BUILDPLATFORM."""
-        return Arch(self.config.build.platform.partition("/")[2])
+        return platform_arch(self.config.build.platform)
 
     @property
     def ignore_file(self) -> Path | None:

@@ -17,7 +17,7 @@ from vcr.dockerfile.state import DEFAULT_PATH, Budget, State
 from vcr.dockerfile.syntax import SCRATCH, Instruction, Stage, parse_trigger
 from vcr.errors import LockError, UsageError
 from vcr.model.arch import Arch
-from vcr.model.lockfile import Lock, LockedBase, LockedDebian
+from vcr.model.lockfile import Lock, LockedBase
 from vcr.model.plan import Copy, Layer, Run, Workdir
 from vcr.model.sections.base import Base
 from vcr.model.url import familiar_name
@@ -142,9 +142,8 @@ class ImagePlanner:
                 fix="run `vcr lock`",
             )
         if arch not in base.archs:
-            what = "packages" if isinstance(base, LockedDebian) else "image"
             raise instruction.mistake(
-                f"{image} has no {what} for {arch}", fix=f"it has {', '.join(sorted(base.archs))}"
+                f"{image} has no image for {arch}", fix=f"it has {', '.join(sorted(base.archs))}"
             )
         return base
 

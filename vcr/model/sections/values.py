@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from vcr.model.arch import platform_arch
 from vcr.model.duration import LONGEST, parse_duration
 
 # The path component grammar of the OCI distribution specification 1.1, "Pulling manifests".
@@ -27,6 +28,10 @@ def _memory(value: object) -> object:
     if match is None:
         raise ValueError(f"{value!r} is not an amount of memory such as 512 MiB or 1 GiB")
     return int(match[1]) * (1024 if match[2] == "GiB" else 1)
+
+
+def _platform(text: str) -> str:
+    return f"linux/{platform_arch(text)}"
 
 
 def matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
@@ -55,6 +60,11 @@ type Name = Annotated[
     str,
     Field(max_length=LONGEST_NAME, description="lower-case name"),
     matching(NAME, "a lower-case image name such as hello or my-app"),
+]
+type Platform = Annotated[
+    str,
+    AfterValidator(_platform),
+    Field(description='platform such as `"linux/riscv64"`'),
 ]
 type ServiceName = Annotated[str, matching(_HOST, "a host name such as db")]
 
