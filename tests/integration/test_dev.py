@@ -113,6 +113,47 @@ def test_variables_and_volumes(vcr: Any, project: Path, tmp_path: Path) -> None:
     assert "there is no" in vcr("up", *DEV, project, "-v", "./none:/x", code=2).stderr
 
 
+def test_a_volume_with_a_name_is_kept_until_it_is_removed(
+    vcr: Any, project: Path, tmp_path: Path
+) -> None:
+    (project / "data").mkdir()
+    (project / "data" / "seed").write_text("of the image\n")
+    script = (
+        "busybox cat /data/seed; busybox cat /data/new || echo first; echo kept > /data/new; "
+        "busybox stat -c '%u:%g %a' /data"
+    )
+    app_says(project, script, more="COPY --chown=1000:1000 --chmod=750 data /data\n")
+    words = (*DEV, project, "-v", "data:/data")
+    seed, owner = "of the image", "1000:1000 750"
+    for second in ("first", "kept"):
+        vcr("up", *words)
+        said = vcr("logs", project).stdout.splitlines()
+        assert (said[0], said[-1]) == (seed, owner)
+        assert second in said
+        vcr("down", project)
+        vcr("prune", "--local")
+    (row,) = vcr.json("ps", "--volumes")["volumes"]
+    assert (row["name"], row["service"], row["project"]) == ("data", "", str(project))
+    assert Path(row["path"], "new").read_text() == "kept\n"
+    assert row["size"] > 0
+    vcr("up", *words)
+    assert [each["name"] for each in vcr.json("down", "--volumes", project)["volumes"]] == ["data"]
+    assert vcr.json("ps", "--volumes")["volumes"] == []
+    assert not Path(row["path"]).exists()
+    assert "volumes" in vcr("up", "--profile", "vm", project, "-v", "data:/data", code=2).stderr
+
+
+def test_a_range_of_ports_leads_to_the_app(vcr: Any, project: Path) -> None:
+    app_says(project, "true", more="EXPOSE 9000-9999\n")
+    up = vcr.json("up", *DEV, project, "-p", "80", "-p", "9000-9599")
+    assert len({row["host"] for row in up["forwards"]}) == len(up["forwards"]) == 601
+    hosts = {row["guest"]: row["host"] for row in up["forwards"]}
+    with pytest.raises(OSError, match=r"."):
+        get(hosts[9599])
+    assert get(hosts[80])
+    assert "at most 4096" in vcr("up", *DEV, project, "-p", "1-5000", code=2).stderr
+
+
 @pytest.mark.parametrize("umask", ["000", "077"])
 def test_the_umask_lets_nobody_in_and_keeps_nothing_out(
     vcr: Any, project: Path, tmp_path: Path, umask: str

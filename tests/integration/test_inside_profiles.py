@@ -281,6 +281,8 @@ def test_a_file_replaces_a_file(up: Vcr, tmp_path: Path) -> None:
 
 def test_what_cannot_be_copied_leaves_nothing(up: Vcr, tree: Path, tmp_path: Path) -> None:
     told = up("cp", STATIC, tree, ":/www/copy", code=1).stderr
+    assert "permission denied" in told.lower()  # it is root's, and the app is somebody else
+    told = up("cp", STATIC, tree, ":/sys/copy", code=1).stderr
     assert "read-only file system" in told.lower()
     assert "no such file" in up("cp", STATIC, ":/none", tmp_path, code=1).stderr.lower()
     assert "cannot write" in up("cp", STATIC, ":/www", tmp_path / "none/www", code=5).stderr

@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.nix, pytest.mark.limit(900)]
 REPO = Path(__file__).resolve().parents[2]
 # What the app prints when it starts.
 START = """\
+busybox cp /proc/1/environ /proc/1/status /data
 echo opened > /dev/stdout
 echo again | busybox tee /dev/stderr > /dev/stdout
 busybox stat -L -c 'output %F' /dev/stdout /dev/stderr
@@ -35,33 +36,34 @@ STARTED = ["opened", "again", "again", "output fifo", "output fifo", "end"]
 PROBE = """\
 #!/bin/busybox sh
 printf 'Content-Type: text/plain\\r\\n\\r\\n'
-busybox awk '$2 !~ "^/(etc|run/vcr|proc|sys|dev/null)($|/.)" || $2 == "/proc" {
+busybox awk '$2 !~ "^/(etc|proc|run/vcr|dev/[a-z]*$)/?." || $2 ~ "^/dev/(pts|shm|mqueue)$" {
+	if ($2 == "/run/vcr" || $2 == "/sys/firmware") next
 	split($4, all, ","); ways = all[1]
 	for (i = 2; i in all; i++) if (all[i] ~ "^(nosuid|nodev|noexec)$") ways = ways "," all[i]
 	print "mount:" $2, $3, ways }' /proc/mounts
+busybox awk '$2 == "/proc/sys" && $4 ~ "^ro" { print "read-only:" $2 }' /proc/mounts
 cd /dev
 for name in *; do
 	if [ -h "$name" ]; then echo "device:$name -> $(busybox readlink "$name")"
 	elif [ -c "$name" ]; then busybox stat -c 'device:%n %t,%T %a' "$name"; fi
 done
-for path in /proc/kcore /proc/timer_list /sys/firmware; do
-	[ -e $path ] || continue
-	{ [ -d $path ] && [ -z "$(busybox ls -A $path)" ]; } || [ ! -s $path ] && echo "hidden:$path"
+for path in /proc/kcore /proc/keys /proc/timer_list /proc/latency_stats /sys/firmware; do
+	[ -c $path ] || [ ! -e $path ] || [ -d $path -a -z "$(busybox ls -A $path)" ] ||
+		echo "exposed:$path"
 done
-echo x 2> /dev/null > /proc/sys/kernel/domainname || echo read-only:/proc/sys
-busybox tr '\\0' '\\n' < /proc/1/environ | busybox sort | busybox sed 's/^/environment:/'
-busybox awk '/open files|core file|processes|stack|locked/ {
+busybox tr '\\0' '\\n' < /data/environ | busybox sort | busybox sed 's/^/environment:/'
+busybox awk '/open files|core file|processes|stack/ {
 	gsub("  +", "|"); split($0, f, "|"); print "limit:" f[1], f[2], f[3] }' /proc/1/limits
 busybox awk '/^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:|SigBlk|SigIgn|Umask)/ {
-	gsub("[ \\t]+", " "); print "process:" $0 }' /proc/1/status
+	gsub("[ \\t]+", " "); sub(" $", ""); print "process:" $0 }' /data/status
 for fd in /proc/1/fd/*; do
-	echo "open:${fd##*/} $(busybox readlink $fd | busybox sed 's/:.*//')"
+	echo "open:${fd##*/} $(busybox readlink $fd | busybox sed 's/:.*//')" | busybox grep -v socket
 done
 busybox sed 's/^/hosts:/; s/\\t/ /' /etc/hosts
 echo "name:$(busybox hostname) $(busybox cat /etc/hostname)"
 busybox grep -c '^nameserver [0-9.]*$' /etc/resolv.conf | busybox sed 's/^/nameservers:/'
-busybox stat -c 'owner:%n %u:%g %a' / /data /data/kept /run /run/kept /tmp /tmp/kept
-for place in / /data /tmp /run /dev/shm /opt; do
+busybox stat -c 'owner:%n %u:%g %a' / /data /data/kept /run /run/kept /tmp/kept
+for place in / /data /run /dev/shm /opt; do
 	echo written 2> /dev/null > $place/new && echo "writable:$place"
 done
 echo "data:$(busybox cat /data/kept /data/new)"
@@ -104,7 +106,7 @@ DOCKER = {
         "urandom 1,9 666",
         "zero 1,5 666",
     ],
-    "hidden": ["/proc/kcore", "/proc/timer_list", "/sys/firmware"],
+    "exposed": [],
     "read-only": ["/proc/sys"],
     "environment": [
         "GIVEN=by the image",
@@ -114,7 +116,6 @@ DOCKER = {
     ],
     "limit": [
         "Max core file size unlimited unlimited",
-        "Max locked memory 8388608 8388608",
         "Max open files 1024 524288",
         "Max processes unlimited unlimited",
         "Max stack size 8388608 unlimited",
@@ -152,10 +153,9 @@ DOCKER = {
         "/data/kept 999:999 644",
         "/run 0:0 755",
         "/run/kept 999:999 644",
-        "/tmp 0:0 1777",
         "/tmp/kept 0:0 644",
     ],
-    "writable": ["/data", "/dev/shm", "/opt", "/tmp"],
+    "writable": ["/data", "/dev/shm", "/opt"],
     "data": ["kept written"],
     "pinged": ["localhost"],
     "code": [
@@ -175,7 +175,30 @@ class Difference:
     more: dict[str, list[str]] = field(default_factory=dict)
 
 
-EVERYWHERE: list[Difference] = []
+NAME, NAMED = "0123456789ab", "vcr"  # a container of Docker has its ID for a name
+EVERYWHERE = [
+    Difference("Its name is `vcr`, and leads to 127.0.0.1", {
+        "environment": [f"HOSTNAME={NAME}"], "name": [f"{NAME} {NAME}"],
+        "hosts": ["127.0.0.1 localhost", f"172.17.0.2 {NAME}"],
+    }, {
+        "environment": [f"HOSTNAME={NAMED}"], "name": [f"{NAMED} {NAMED}"],
+        "hosts": [f"127.0.0.1 localhost {NAMED}"],
+    }),
+    Difference("`/tmp` and `/run` are a tmpfs", {}, {
+        "mount": ["/run tmpfs rw,nosuid,nodev", "/tmp tmpfs rw,nosuid,nodev"],
+    }),
+    Difference("A VOLUME without a name is a tmpfs", {"mount": ["/data ext4 rw"]},
+               {"mount": ["/data tmpfs rw,nosuid,nodev"]}),
+    Difference("`/sys/fs/cgroup` is not mounted",
+               {"mount": ["/sys/fs/cgroup cgroup2 ro,nosuid,nodev,noexec"]}),
+    Difference("The root has no devices", {"mount": ["/ overlay rw"]},
+               {"mount": ["/ overlay rw,nodev"]}),
+    Difference("No process can gain rights", {
+        "process": ["NoNewPrivs: 0", "CapBnd: 00000000a80425fb"],
+    }, {"process": ["NoNewPrivs: 1", "CapBnd: 0000000000000000"]}),
+    Difference("System calls are not filtered", {"process": ["Seccomp: 2"]},
+               {"process": ["Seccomp: 0"]}),
+]  # fmt: skip
 
 
 def facts(text: str) -> dict[str, list[str]]:

@@ -49,7 +49,7 @@ def config_for(account: Account, *, rootless: bool, binds: tuple[Bind, ...] = ()
 
 def test_the_app_is_who_the_image_says() -> None:
     process = config_for(Account(33, 44, (55,)), rootless=False)["process"]
-    assert process["user"] == {"uid": 33, "gid": 44, "additionalGids": [55]}
+    assert process["user"] == {"uid": 33, "gid": 44, "additionalGids": [44, 55]}
     assert process["capabilities"] == {"bounding": [], "effective": [], "permitted": []}
     assert process["noNewPrivileges"] is True
     assert (process["args"], process["cwd"]) == (["/app"], "/w")

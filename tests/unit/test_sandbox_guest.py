@@ -125,7 +125,7 @@ def test_a_service_is_what_the_image_says() -> None:
     made = service(CONFIG, Account(10, 20, (30,), "/home/app"), Tree(), writable=False)
     assert made["command"] == ["/bin/app", "--serve"]
     assert made["env"] == ["HOSTNAME=vcr", "PATH=/bin", "HOME=/home/app"]
-    assert (made["uid"], made["gid"], made["additionalGids"]) == (10, 20, [30])
+    assert (made["uid"], made["gid"], made["additionalGids"]) == (10, 20, [20, 30])
     assert made["cwd"] == "/srv"
     assert made["readonly"] is True
     assert made["noNewPrivileges"] is True

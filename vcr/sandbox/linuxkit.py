@@ -66,8 +66,8 @@ LIMITS = ("nofile,1024,524288", "nproc,unlimited,unlimited", "core,unlimited,unl
 # As Docker writes it; the app's own name leads to the app.
 HOSTS = f"""127.0.0.1\tlocalhost {HOST_NAME}
 ::1\tlocalhost ip6-localhost ip6-loopback
-fe00::0\tip6-localnet
-ff00::0\tip6-mcastprefix
+fe00::\tip6-localnet
+ff00::\tip6-mcastprefix
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 """
@@ -165,7 +165,7 @@ def service(
         "cwd": config.get("WorkingDir") or "/",
         "uid": account.uid,
         "gid": account.gid,
-        "additionalGids": list(account.groups),
+        "additionalGids": list(dict.fromkeys((account.gid, *account.groups))),  # as in Docker
         "net": "host",
         "readonly": not writable,
         "noNewPrivileges": True,

@@ -23,6 +23,8 @@ MS_PRIVATE = 1 << 18
 MS_KEPT = 1 | MS_NOSUID | MS_NOEXEC  # of a mount, what statvfs(3) tells; a user may not take it off
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1  # netdevice(7)
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
+# As in the machine: an app that is not root may use any port, and ping.
+OPENED = {"ip_unprivileged_port_start": "0", "ping_group_range": "0 2147483647"}
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -110,8 +112,9 @@ def mount_system() -> None:
         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     with suppress(OSError):  # crun cares for the host's cgroups even if it is told not to
         mount("tmpfs", "/sys/fs/cgroup", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    with suppress(OSError):  # as in the machine: an app that is not root may use any port
-        Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
+    for name, value in OPENED.items():
+        with suppress(OSError):
+            Path("/proc/sys/net/ipv4", name).write_text(value)
 
 
 def mount_root(layers: Sequence[Path], scratch: Path) -> str:
