@@ -21,8 +21,10 @@ from vcr.agent.client import Agent, NoAnswerError
 from vcr.agent.debug import Answers
 from vcr.diagnosis import facts, hints, program, words
 from vcr.diagnosis.words import Situation, cause_of
+from vcr.engines import streams
 from vcr.engines.cartesi import frames as cartesi_frames
 from vcr.engines.cartesi.frames import Session, logged
+from vcr.engines.streams import Frame, Frames, Kind
 from vcr.errors import VcrError
 from vcr.escape import visible
 from vcr.formats import qmp
@@ -36,6 +38,21 @@ from vcr.lock.recorder import Recorder
 from vcr.lock.request import Request
 from vcr.lock.secrets.placeholders import Secrets
 from vcr.lock.sources import Sources
+
+
+def read_streams(data: bytes, _directory: Path) -> None:
+    """Read what a guest sends of connections, in two pieces."""
+    reader, middle = Frames(), len(data) // 2
+    for piece in (data[:middle], data[middle:]):
+        for frame in reader.feed(piece):
+            assert len(frame.content) <= streams.MAX_CONTENT
+            assert frame.number >= 0
+
+
+def _streams() -> list[bytes]:
+    hello, credit = Frame(0, Kind.HELLO, bytes(16)), Frame(1, Kind.CREDIT, b"\0\1\0\0")
+    frames = (hello, Frame(1, Kind.DATA, b"answer"), credit, Frame(1, Kind.END))
+    return [b"".join(frame.encode() for frame in frames)]
 
 
 def _told(data: bytes, directory: Path, work: Callable[[Path], object]) -> None:
@@ -324,6 +341,7 @@ TARGETS = (
         may_raise=(NoAnswerError, VcrError),
     ),
     Target("transfer", read_archive, _archives, modules=(transfer,)),
+    Target("relay", read_streams, _streams, modules=(streams,), may_raise=(ValueError,)),
     Target("cartesi", read_frames, _frames, modules=(cartesi_frames,)),
     Target(
         "recorder",

@@ -234,11 +234,37 @@ func TestAResetOfTheHostIsOneForTheApp(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoFrameEndsTheSession(t *testing.T) {
-	for _, c := range []string{"00000001060000", "00000001010001ff", "0000000102ffff", "00000001030001ff"} {
-		data, _ := hex.DecodeString(c)
-		if f, err := readFrame(bytes.NewReader(data), make([]byte, frameHead+maxContent)); err == nil {
-			t.Errorf("%s: %+v", c, f)
+// relayVector is a frame of tests/vectors/relay.json.
+type relayVector struct {
+	Why, Hex, Content string
+	Stream            uint32
+	Kind              byte
+}
+
+func TestFramesOfARelayAreThoseOfTheVectors(t *testing.T) {
+	var all struct{ Both, Guest, Host, Refused []relayVector }
+	vectors(t, "relay", &all)
+	read := func(text string) (relayFrame, error) {
+		data, _ := hex.DecodeString(text)
+		return readFrame(bytes.NewReader(data), make([]byte, frameHead+maxContent))
+	}
+	for _, c := range append(all.Both, all.Host...) {
+		f, err := read(c.Hex)
+		if err != nil || f.stream != c.Stream || f.kind != c.Kind || hex.EncodeToString(f.content) != c.Content {
+			t.Errorf("%s: %+v, %v", c.Why, f, err)
+		}
+	}
+	for _, c := range append(all.Both, all.Guest...) {
+		var sent bytes.Buffer
+		content, _ := hex.DecodeString(c.Content)
+		r := &relay{port: &sent}
+		if err := r.send(c.Stream, c.Kind, content); err != nil || hex.EncodeToString(sent.Bytes()) != c.Hex {
+			t.Errorf("%s: %x, %v", c.Why, sent.Bytes(), err)
+		}
+	}
+	for _, c := range append(all.Refused, all.Guest...) {
+		if f, err := read(c.Hex); err == nil || err == io.ErrUnexpectedEOF {
+			t.Errorf("%s: %+v, %v", c.Why, f, err)
 		}
 	}
 }

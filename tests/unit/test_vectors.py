@@ -29,6 +29,7 @@ from vcr.diagnosis.sockets import parse_listeners
 from vcr.engines.cartesi import frames
 from vcr.engines.container import door
 from vcr.engines.enclave import wire
+from vcr.engines.streams import Frame, Frames, Kind
 from vcr.errors import VcrError
 from vcr.formats.eif import KERNEL_LINE
 from vcr.formats.failure import Failure
@@ -496,3 +497,17 @@ def test_why_a_program_cannot_be_started(case: dict[str, Any], tmp_path: Path) -
 def test_where_something_listens(case: dict[str, Any]) -> None:
     found = parse_listeners(case["table"])
     assert [[each.address, each.port, each.is_loopback] for each in found] == case["listens"]
+
+
+def test_frames_of_a_relay() -> None:
+    vectors = read("relay")
+    for case in (*vectors["both"], *vectors["guest"]):
+        (frame,) = Frames().feed(bytes.fromhex(case["hex"]))
+        told = (frame.stream, frame.kind, frame.content.hex())
+        assert told == (case["stream"], case["kind"], case["content"]), case["why"]
+    for case in (*vectors["both"], *vectors["host"]):
+        frame = Frame(case["stream"], Kind(case["kind"]), bytes.fromhex(case["content"]))
+        assert frame.encode().hex() == case["hex"], case["why"]
+    for case in (*vectors["refused"], *vectors["host"]):
+        with pytest.raises(ValueError, match="a frame"):
+            Frames().feed(bytes.fromhex(case["hex"]))
