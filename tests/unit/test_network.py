@@ -1,14 +1,20 @@
 """The network of a machine: what passt is told, and what becomes of a host without it."""
 
 import json
+import socket
 import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from vcr.engines.machine import Channels, Forward
-from vcr.engines.qemu.network import CARD, CLOSED, OPEN, Task, connected, passt_argv
+from vcr.engines.qemu.network import CARD, CLOSED, OPEN, RELAY, Task, connected, passt_argv
+from vcr.engines.streams import HEAD, Frame, Kind
 from vcr.formats.job import as_record
+from vcr.runtime.ports import holder_of
 
 FORWARDS = [Forward("127.0.0.1", 8080, 80), Forward("0.0.0.0", 53, 5353)]
 
@@ -64,3 +70,41 @@ def test_what_is_told_is_all_that_is_taken(channels: Channels) -> None:
     assert task.open == ("/q", OPEN)
     assert task.closed == ("/q", CLOSED)
     assert task.forwards == tuple(FORWARDS)
+
+
+def test_the_ports_lead_to_the_app_from_a_process_that_ends_with_qemu(
+    tmp_path: Path, channels: Channels
+) -> None:
+    """QEMU is a program here that says what an agent says, and passes a frame of it on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    hello = Frame(0, Kind.HELLO, bytes(16)).encode().hex()
+    script = (
+        "import socket, sys, time\n"
+        f"agent = socket.socket(fileno={RELAY})\n"
+        f"agent.sendall(bytes.fromhex('{hello}'))\n"
+        "got = b''\n"
+        f"while len(got) < 16 + {HEAD.size} + 2: got += agent.recv(1)\n"
+        "print(got[16:].hex(), flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    forwards = [Forward("127.0.0.1", port, 80)]
+    argv = connected("", forwards, channels, lambda _: [sys.executable, "-c", script])
+    opened = Frame(1, Kind.OPEN, (80).to_bytes(2)).encode().hex()
+    holder, deadline = "", time.monotonic() + 60
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, text=True, stdin=pipe, stdout=pipe) as qemu:
+        while "(vcr-relay" not in holder and time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+                holder = holder_of(port)
+            time.sleep(0.1)
+        assert "the network of a machine or container (vcr-relay" in holder
+        assert qemu.communicate()[0] == f"{opened}\n"
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), 5).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("somebody still listens")

@@ -25,7 +25,7 @@ from vcr.engines.container.namespaces import die_with_parent
 from vcr.engines.container.pasta import DNS_ADDRESS, GATEWAY
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.python_child import python_child
-from vcr.engines.qemu.relay import listen, raise_limit, serve
+from vcr.engines.qemu.relay import listen, raise_limit, relay_argv
 from vcr.formats.job import as_record
 
 ADDRESS, PREFIX = (
@@ -98,7 +98,7 @@ def _lead_in(task: Task) -> None:
     raise_limit()
     ours, theirs = socket.socketpair()  # first: it is below RELAY, however many ports there are
     try:
-        listeners = [(listen(each.address, each.host), each.guest) for each in task.forwards]
+        listeners = [listen(each.address, each.host) for each in task.forwards]
     except OSError as error:
         with suppress(OSError), Path(task.console).open("a") as console:
             console.write(f"vcr: cannot listen on a port of this host: {error}\n")
@@ -106,10 +106,11 @@ def _lead_in(task: Task) -> None:
     if os.fork() == 0:
         ours.close()
         die_with_parent()
-        serve(theirs, listeners, Path(task.console))
-    theirs.close()
-    for listener, _ in listeners:
-        listener.close()
+        ports = [each.guest for each in task.forwards]
+        argv = relay_argv(theirs, listeners, ports, task.console)
+        os.execv(argv[0], argv)  # noqa: S606 -- no shell is meant
+    for each in (theirs, *listeners):
+        each.close()
     os.dup2(ours.fileno(), RELAY)
 
 

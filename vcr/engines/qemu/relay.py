@@ -6,17 +6,19 @@ ask the guest once only, so what the app's backlog has no place for was lost. Th
 with QEMU.
 """
 
-import os
+import json
 import resource
 import selectors
 import socket
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from vcr.engines.python_child import python_child
 from vcr.engines.streams import MAX_CONTENT, WINDOW, Frame, Frames, Kind
+from vcr.formats.job import as_record
 
 BACKLOG = 4096
 MAX_STREAMS = 4096  # as guest/agent/relay.go has it
@@ -253,15 +255,42 @@ def raise_limit() -> int:
     return most if most != resource.RLIM_INFINITY else 1 << 20
 
 
-def serve(
-    channel: socket.socket, listeners: Sequence[tuple[socket.socket, int]], console: Path
-) -> None:
-    """Carry connections to LISTENERS through CHANNEL until QEMU ends; say what is wrong."""
+@dataclass(frozen=True)
+class Task:
+    """What a process of this module does, with sockets that it inherits."""
+
+    channel: int
+    listeners: tuple[int, ...]
+    ports: tuple[int, ...]  # of the app, one for each listener
+    console: str
+
+
+def relay_argv(
+    channel: socket.socket, listeners: Sequence[socket.socket], ports: Sequence[int], console: str
+) -> list[str]:
+    """Return the argv of a process that carries connections to LISTENERS through CHANNEL.
+
+    PORTS are those of the app. The process inherits the sockets; what is wrong goes to the file
+    CONSOLE.
+    """
+    for each in (channel, *listeners):
+        each.set_inheritable(True)
+    numbers = tuple(each.fileno() for each in listeners)
+    task = Task(channel.fileno(), numbers, tuple(ports), console)
+    return python_child("vcr.engines.qemu.relay", json.dumps(asdict(task)))
+
+
+def main(text: str) -> None:
+    """Do what the JSON TEXT of a Task says, until QEMU ends."""
+    task = as_record(Task, json.loads(text))
     with suppress(OSError):
         Path("/proc/self/comm").write_text(NAME)
+    listeners = [socket.socket(fileno=number) for number in task.listeners]
+    for listener in listeners:
+        listener.settimeout(0)
     try:
-        Relay(channel, listeners).run()
+        pairs = list(zip(listeners, task.ports, strict=True))
+        Relay(socket.socket(fileno=task.channel), pairs).run()
     except (ValueError, OSError) as error:
-        with suppress(OSError), console.open("a") as file:
+        with suppress(OSError), Path(task.console).open("a") as file:
             file.write(f"vcr: the ports lead nowhere any more: {error}\n")
-    os._exit(0)
