@@ -167,6 +167,8 @@ class Relay:
             self._forget(stream)
 
     def _read(self, stream: Stream) -> None:
+        if stream.is_read or stream.allowed <= 0:
+            return
         piece = stream.client.recv(min(PIECE, stream.allowed, MAX_CONTENT))
         stream.allowed -= len(piece)
         if piece:
