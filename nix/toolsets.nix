@@ -47,6 +47,7 @@ builtins.listToAttrs (
   build = set "build"; # squashfs-tools, cryptsetup, compressors
   cartesi = set "cartesi"; # what the Cartesi emulator runs on
   container = set "container"; # crun and passt: the containers of the profile dev
+  gdb = set "gdb"; # gdb-multiarch, for the tests
   git = set "git";
   go = set "go"; # compiles linuxkit
   nbd = set "nbd"; # nbdkit
@@ -66,9 +67,10 @@ builtins.listToAttrs (
   };
   kernel-elf = set "kernel-elf"; # libelf, which compiling an x86 kernel takes
   oci = set "oci"; # skopeo, umoci
+  podman = set "podman"; # podman and what it starts, for the tests
   registry = set "registry"; # a container registry, for the tests
   shell = set "shell"; # bash, for `nix develop`
-  test-programs = set "test-programs"; # cosign, rsync and shellcheck, which only tests take
+  test-programs = set "test-programs"; # cosign, mandoc, rsync and shellcheck, which only tests take
   verify = set "verify"; # gpgv and Debian's archive keyring
   watch = set "watch"; # python3-watchdog, for --hot
   # python with what the tests need; ruff's wheel holds one static executable

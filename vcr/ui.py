@@ -8,15 +8,16 @@ terminal or forge a line is written out here (vcr.escape), so that no caller can
 import enum
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import IO, Any
 
 from vcr.command_log import Command
 from vcr.errors import VcrError
 from vcr.escape import visible, visible_cell, visible_colours, visible_text, without_colours
-from vcr.progress import Progress, Step, as_json, choose_renderer
+from vcr.progress import Display, Progress, Step, as_json, choose_display
 
 JSON_SCHEMA = 1
 RED, YELLOW, BOLD, DIM, RESET = "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
@@ -44,6 +45,7 @@ class Ui:
     colour: bool = False
     ci: bool = False
     is_debug: bool = False  # lines come at any time: nothing else may be drawn over
+    _display: Display | None = field(default=None, init=False, repr=False)
 
     def data(self, text: str = "") -> None:
         """Write TEXT, one line of what the user asked for, to stdout."""
@@ -63,9 +65,13 @@ class Ui:
         if stream.isatty() or binary is None:
             self._write(stream, visible_colours(line))
             return
-        stream.flush()
-        binary.write(line.encode("utf-8", "surrogateescape") + b"\n")
-        binary.flush()
+
+        def write() -> None:
+            stream.flush()
+            binary.write(line.encode("utf-8", "surrogateescape") + b"\n")
+            binary.flush()
+
+        self._aside(write)
 
     def clear(self) -> None:
         """Empty the terminal that stdout is, if it is one."""
@@ -129,12 +135,19 @@ class Ui:
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
         """Show one piece of long work named NAME while the block runs."""
-        mode = Progress.QUIET if self.verbosity < 0 else self.progress
-        if self.is_debug and mode is Progress.AUTO:
-            mode = Progress.PLAIN
-        renderer = choose_renderer(mode, self.err, ci=self.ci, verbose=self.verbosity > 0)
-        with renderer.show(name) as step:
+        with Step(name, self._display_now()).running() as step:
             yield step
+
+    def _display_now(self) -> Display:
+        """Return the one display of all steps, which is chosen when the first begins."""
+        if self._display is None:
+            mode = Progress.QUIET if self.verbosity < 0 else self.progress
+            if self.is_debug and mode is Progress.AUTO:
+                mode = Progress.PLAIN
+            verbose = self.verbosity > 0
+            dim = partial(self.paint, DIM)
+            self._display = choose_display(mode, self.err, ci=self.ci, verbose=verbose, dim=dim)
+        return self._display
 
     def paint(self, code: str, text: str) -> str:
         """Colour TEXT when colours are wanted."""
@@ -143,10 +156,19 @@ class Ui:
     def _tell(self, text: str) -> None:
         self._write(self.err, text)
 
-    @staticmethod
-    def _write(stream: IO[str], text: str) -> None:
-        stream.write(text + "\n")
-        stream.flush()
+    def _write(self, stream: IO[str], text: str) -> None:
+        def write() -> None:
+            stream.write(text + "\n")
+            stream.flush()
+
+        self._aside(write)
+
+    def _aside(self, write: Callable[[], None]) -> None:
+        """Call WRITE, which writes lines, where no step is drawn."""
+        if self._display is None:
+            write()
+        else:
+            self._display.aside(write)
 
 
 class _Nowhere(io.StringIO):

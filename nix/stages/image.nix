@@ -191,6 +191,14 @@ let
     }.${spec.op};
   layers = builtins.mapAttrs (_: spec: sandbox.build (made spec)) plan.layers;
 
+  # A target whose evaluation says on stderr what each layer is in the store, in the order of their
+  # ids: vcr follows the build of each instruction by it, and evaluates no second time for that.
+  announcing = target: target // {
+    drvPath = builtins.trace "vcr-layers: ${builtins.toJSON (
+      map (layer: [ layer.drvPath layer.outPath ]) (builtins.attrValues layers)
+    )}" target.drvPath;
+  };
+
   # The job of a RUN by itself: for `vcr lock`, which carries it out with a network, and for
   # `vcr build --debug-shell`, which does so with a terminal.
   jobOf =
@@ -201,7 +209,7 @@ let
       passAsFile = [ "job" ];
     } "cp $jobPath $out";
 in
-sandbox.build {
+announcing (sandbox.build {
   name = "vcr-image-${plan.name}";
   module = "image";
   job = {
@@ -209,9 +217,9 @@ sandbox.build {
     inherit (plan.image) author config;
     layers = map layerFile plan.image.layers;
   };
-}
+})
 // {
-  inherit layers; # to tell which line of the Dockerfile a failed layer is
-  jobs = builtins.mapAttrs (jobOf machine) plan.layers;
-  shells = builtins.mapAttrs (jobOf machineWithShell) plan.layers;
+  layers = builtins.mapAttrs (_: announcing) layers;
+  jobs = builtins.mapAttrs (id: spec: announcing (jobOf machine id spec)) plan.layers;
+  shells = builtins.mapAttrs (id: spec: announcing (jobOf machineWithShell id spec)) plan.layers;
 }

@@ -29,7 +29,7 @@ LAYERS = (
     ("sandbox",),
     ("diagnosis",),
     ("model", "formats"),
-    ("foreign", "escape"),
+    ("foreign", "escape", "words"),
     ("errors",),
 )
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

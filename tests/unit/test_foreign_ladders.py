@@ -151,7 +151,7 @@ def test_holes_of_a_memory_are_not_read(tmp_path: Path) -> None:
         file.write(b"x")
     begin = time.monotonic()
     found = explained("machine", tmp_path, *paths)
-    assert found[0].how == f"1 pages of {size // 4096} differ: 1 of {FREE}"
+    assert found[0].how == f"1 page of {size // 4096} differs: 1 of {FREE}"
     assert time.monotonic() - begin < 30
 
 

@@ -7,14 +7,14 @@ import pytest
 
 from vcr.process import Result
 from vcr.tools.nix import BuilderError, _build_failure
-from vcr.tools.nix_log import BUILDER_ERROR, NixLog
+from vcr.tools.nix_log import BUILDER_ERROR, Lines, NixLog
 
 DRV = "/nix/store/" + "a" * 32 + "-vcr-layer.drv"
 OWN = {"what": "w", "why": "y", "fix": "f", "code": ""}
 
 
 def failed(*lines: str) -> Exception:
-    log = NixLog(built=[DRV], tails={DRV: deque(lines)})
+    log = NixLog(Lines(lambda _: None), built=[DRV], tails={DRV: deque(lines)})
     return _build_failure(Result(("nix-store",), 100, b"", ""), log)
 
 

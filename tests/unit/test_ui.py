@@ -5,7 +5,10 @@ import time
 import pytest
 
 from vcr.errors import UsageError, VcrError
-from vcr.progress import Live, Plain, Progress, choose_renderer
+from vcr.progress import Progress, choose_display
+from vcr.progress.live import Live
+from vcr.progress.plain import Plain
+from vcr.progress.step import Step
 from vcr.ui import Ui, aligned, human_size
 
 
@@ -87,8 +90,9 @@ def test_a_failure_is_never_folded_away() -> None:
 
 def test_a_silent_step_gives_signs_of_life() -> None:
     err = io.StringIO()
-    with Plain(err, verbose=False, heartbeat=0.02).show("image"):
-        time.sleep(0.1)
+    with Step("image", Plain(err, heartbeat=0.02)).running():
+        while err.getvalue().count("still running") < 2:
+            time.sleep(0.01)
     assert err.getvalue().count("still running") >= 2
 
 
@@ -106,8 +110,8 @@ def test_ci_logs_are_plain_even_on_a_terminal() -> None:
         def isatty(self) -> bool:
             return True
 
-    assert isinstance(choose_renderer(Progress.AUTO, Terminal(), ci=True, verbose=False), Plain)
-    assert isinstance(choose_renderer(Progress.AUTO, Terminal(), ci=False, verbose=False), Live)
+    assert isinstance(choose_display(Progress.AUTO, Terminal(), ci=True, verbose=False), Plain)
+    assert isinstance(choose_display(Progress.AUTO, Terminal(), ci=False, verbose=False), Live)
 
 
 def test_columns_line_up() -> None:

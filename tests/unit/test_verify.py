@@ -209,7 +209,7 @@ def test_a_machine_is_explained_down_to_the_page(tmp_path: Path) -> None:
         "state of the devices: byte 6",
         f"memory page 3 (address {0x80000000 + 3 * PAGE + 4:#x}, {FREE})",
     ]
-    assert found[1].how == f"1 pages of 4 differ: 1 of {FREE}"
+    assert found[1].how == f"1 page of 4 differs: 1 of {FREE}"
     assert "ran differently" in found[1].cause.why
     assert "say one" in found[3].how
     assert "say two" in found[3].how

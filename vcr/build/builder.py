@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vcr.atomic import write_text
 from vcr.build.contents import Contents, with_contents
+from vcr.build.follow import Follower, Instructions
 from vcr.build.history import LAYERS, LOCK, PROJECT, last_drvs, read_builds, remember
 from vcr.build.reason import why_built
 from vcr.diagnosis.facts import read_facts
@@ -26,6 +27,7 @@ from vcr.model.ladder import Rung, read_rungs
 from vcr.model.plan import OciBase, Plan, Run, repositories_of
 from vcr.model.project import Project
 from vcr.model.stage import ALL_STAGES, STAGES
+from vcr.progress import Step
 from vcr.settings import Settings
 from vcr.tools.git import Git
 from vcr.tools.nix import BuilderError, ContextError, Evaluation, Nix, Target, TimedOutError
@@ -33,6 +35,7 @@ from vcr.tools.skopeo import Skopeo
 from vcr.ui import Ui
 
 PLAN_SECONDS = 7 * 86400.0  # that a plan is kept for after its last use
+IMAGE = "image"  # the stage that is made of layers
 
 
 class RunError(VcrError):
@@ -94,9 +97,10 @@ class Builder:
                     step.because("every input is in the store")
             roots = self.roots / f"{plan.profile}-{plan.arch}"
             earlier = last_drvs(read_builds(roots))
-            with self._explained(plan, nix):
+            instructions = Instructions.of(plan, evaluation)
+            with self._explained(plan, nix, instructions):
                 built = tuple(
-                    self._build_stage(nix, target, roots, earlier.get(target.attr))
+                    self._build_stage(nix, target, roots, earlier.get(target.attr), instructions)
                     for target in evaluation.targets
                 )
             remember(roots, {target.attr: target.drv for target in evaluation.targets})
@@ -106,10 +110,17 @@ class Builder:
         return Built(plan, built, tuple(ladder))
 
     def build_layer(
-        self, plan: Plan, ident: str, show: Callable[[str], None], *, part: str = "layers"
+        self,
+        plan: Plan,
+        ident: str,
+        step: Step,
+        *,
+        part: str = "layers",
+        hide: Callable[[str], str] = str,
     ) -> Path:
-        """Build one layer of PLAN (or, of a RUN, its "jobs" PART) and return its output.
+        """Build one layer of PLAN (or, of a RUN, its "jobs" PART) in STEP; return its output.
 
+        HIDE takes secrets from each line that is shown.
         Raises as `build` does.
         """
         nix = Nix(self.settings)
@@ -119,9 +130,11 @@ class Builder:
         with self._at_work():
             evaluation = self._evaluate(nix, [layer_attr(ident, part)], plan)
             (target,) = evaluation.targets
-            nix.fill(evaluation.missing, show)
-            with self._explained(plan, nix):
-                nix.realise(target.drv, root, show, timeout=self.timeout)
+            nix.fill(evaluation.missing, lambda line: step.line(hide(line)))
+            instructions = Instructions.of(plan, evaluation)
+            with self._explained(plan, nix, instructions):
+                follower = Follower(step, instructions=instructions, hide=hide)
+                nix.realise(target.drv, root, follower, timeout=self.timeout)
         return target.out
 
     @contextlib.contextmanager
@@ -134,12 +147,15 @@ class Builder:
             yield
 
     @contextlib.contextmanager
-    def _explained(self, plan: Plan, nix: Nix) -> Iterator[None]:
+    def _explained(self, plan: Plan, nix: Nix, instructions: Instructions) -> Iterator[None]:
         """Say of a builder's error which line of the Dockerfile it is about."""
         try:
             yield
         except (BuilderError, TimedOutError) as error:
-            ident = self._layer_of(error.drv, plan, nix)
+            if not instructions.idents and plan.layers:  # no target was the image
+                attrs = [layer_attr(next(iter(plan.layers)))]
+                instructions = Instructions.of(plan, nix.evaluate(attrs, self.write_plan(plan)))
+            ident = instructions.idents.get(str(error.drv), "")
             layer = plan.layers.get(ident)
             origin = getattr(layer, "origin", "")
             what = f"{origin}: {error.what}" if origin else error.what
@@ -162,14 +178,6 @@ class Builder:
                 store = ImageStore(Skopeo.of_toolset(nix.toolset("oci")), nix)
                 store.provide(layer.reference, layer.nar_sha256, self.project.places)
                 store.check(layer)
-
-    def _layer_of(self, drv: Path, plan: Plan, nix: Nix) -> str:
-        """Return which layer of PLAN the derivation DRV builds, "" if it is none."""
-        # Lines are not part of a layer's derivation: moving one rebuilds nothing.
-        attrs = [layer_attr(ident) for ident in plan.layers]
-        targets = nix.evaluate(attrs, self.write_plan(plan)).targets
-        found = (i for i, target in zip(plan.layers, targets, strict=True) if target.drv == drv)
-        return next(found, "")
 
     def _evaluate(self, nix: Nix, attrs: Sequence[str], plan: Plan) -> Evaluation:
         """Evaluate ATTRS of PLAN; raises as `Nix.evaluate` does."""
@@ -198,10 +206,17 @@ class Builder:
         return path
 
     def _build_stage(
-        self, nix: Nix, target: Target, roots: Path, earlier: Path | None
+        self,
+        nix: Nix,
+        target: Target,
+        roots: Path,
+        earlier: Path | None,
+        instructions: Instructions,
     ) -> BuiltStage:
         root = roots / target.attr
         with self.ui.step(target.attr) as step:
+            for title in instructions.cached if target.attr == IMAGE else ():
+                step.part_cached(title)
             if target.is_built:
                 step.cached()
                 if not root.exists() or root.resolve() != target.out:
@@ -209,7 +224,8 @@ class Builder:
                 return BuiltStage(target.attr, target.out, cached=True, reason="")
             reason = why_built(earlier, target.drv)
             begun = time.monotonic()
-            log = nix.realise(target.drv, root, step.line, timeout=self.timeout)
+            follower = Follower(step, str(target.drv), instructions)
+            log = nix.realise(target.drv, root, follower, timeout=self.timeout)
             took = round(time.monotonic() - begun, 1)
             cache = log.copied.get(str(target.out), "")
             reason = f"from {cache}" if cache else reason

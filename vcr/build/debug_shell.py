@@ -50,7 +50,7 @@ def open_shell(builder: Builder, plan: Plan, ident: str, seat: Seat) -> None:
     ui = builder.ui
     try:
         with ui.step("shell") as shown:
-            built = builder.build_layer(plan, ident, shown.line, part="shells")
+            built = builder.build_layer(plan, ident, shown, part="shells")
             shown.because("the build machine has one now")
         job = read_job(step.Job, str(built))
         ui.note(f"{step.title(job.spec.argv)} is run once more, with a shell where it ends")

@@ -18,6 +18,7 @@ from vcr.build.history import LAYERS, LOCK, PROJECT, Build, read_builds, write_b
 from vcr.flock import flocked
 from vcr.model.profile import current_name
 from vcr.settings import Settings
+from vcr.words import counted
 
 TOOLS = "tools"
 TOOLCHAIN = "toolchain-"
@@ -148,7 +149,7 @@ def _of_profile(directory: Path, rule: Rule) -> Old | None:
     if not left:
         return Old(name, directory)
     count = len(builds) - len(left)
-    return Old(f"{name}, {count} older build{'s' * (count > 1)}", directory, tuple(left))
+    return Old(f"{name}, {counted(count, 'older build')}", directory, tuple(left))
 
 
 def _newer(directory: Path) -> int:

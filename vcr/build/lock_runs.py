@@ -25,8 +25,11 @@ from vcr.model.plan import Plan, Run
 from vcr.model.profile import DEFAULT
 from vcr.model.project import Project
 from vcr.planner.project import make_plan
+from vcr.progress import Step
 from vcr.sandbox import build_machine
 from vcr.sandbox import run as step
+from vcr.ui import human_size
+from vcr.words import counted
 
 
 @dataclass
@@ -37,7 +40,7 @@ class StepLocker:
     project: Project
     recorder: Callable[[Callable[[str], None]], Recorder]
     secrets: Secrets
-    show: Callable[[str], None]
+    shown: Step
     # keys of what was recorded → the layers it was recorded for
     _recorded: dict[str, set[str]] = field(default_factory=dict)
 
@@ -50,7 +53,7 @@ class StepLocker:
             raise self.secrets.hidden(error) from None
 
     def _say(self, line: str) -> None:
-        self.show(self.secrets.hide_text(line))
+        self.shown.line(self.secrets.hide_text(line))
 
     def _lock(self, lock: Lock, arch: Arch) -> Lock:
         done: set[str] = set()
@@ -61,14 +64,16 @@ class StepLocker:
             if ident is None:
                 return _pruned(lock, arch, {run.key for run in runs.values()})
             run = runs[ident]
-            self._say(step.title(run.argv))
             try:
-                layer = self.builder.build_layer(plan, ident, self._say)
+                layer = self.builder.build_layer(
+                    plan, ident, self.shown, hide=self.secrets.hide_text
+                )
                 self._look_through(layer, run)
                 done.add(ident)
             except VcrError as error:
                 if error.code is not ExitCode.LOCK:
                     raise
+                self.shown.drop_parts()  # it did not fail: it is to ask the network
                 lock = self._record(lock, arch, plan, ident, run, error)
 
     def _look_through(self, layer: Path, run: Run) -> None:
@@ -103,13 +108,16 @@ class StepLocker:
 
     def _carry_out(self, plan: Plan, ident: str, run: Run) -> Recorder:
         """Run a step with a recorder for its network; raises VcrError when it fails."""
-        file = self.builder.build_layer(plan, ident, self._say, part="jobs")
+        hide = self.secrets.hide_text
+        file = self.builder.build_layer(plan, ident, self.shown, part="jobs", hide=hide)
         job = read_job(step.Job, str(file))
         recorder = self.recorder(self._say)
         tail: list[str] = []
+        part = self.shown.part(hide(plan.titles.get(ident, step.title(run.argv))))
+        part.is_failing = True  # until it has ended well
         try:
             with scratch_directory() as scratch:
-                result = self._boot(job, scratch, recorder, tail)
+                result = self._boot(job, scratch, recorder, tail, part)
             step.check(replace(result, refused=()), step.title(run.argv))
         except Failure as failure:
             report = failure.report
@@ -132,10 +140,13 @@ class StepLocker:
                 fix=problem.fix,
                 code=problem.code,
             )
+        size = human_size(sum(body.size for body in recorder.bodies.values()))
+        part.because(f"{counted(len(recorder.exchanges), 'answer')} of the network, {size}")
+        part.finish()
         return recorder
 
     def _boot(
-        self, job: step.Job, scratch: Path, recorder: Recorder, tail: list[str]
+        self, job: step.Job, scratch: Path, recorder: Recorder, tail: list[str], part: Step
     ) -> build_machine.Result:
         initrd = scratch / "initrd"
         request = step.request(job, network="record")
@@ -147,7 +158,7 @@ class StepLocker:
             for line in self.secrets.hide_lines(lines):
                 tail.append(line)
                 del tail[:-30]
-                self.show(line)
+                part.line(line)
 
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(scratch / "fetch"))

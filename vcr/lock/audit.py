@@ -23,6 +23,7 @@ from vcr.lock.secrets.unpacked import UnreadableError, bounded, decoded
 from vcr.lock.sources import Sources, is_permanent
 from vcr.model.lockfile import Lock, LockedBody
 from vcr.model.project import Project
+from vcr.words import counted
 
 
 @dataclass
@@ -101,7 +102,11 @@ class Auditor:
         got = hashlib.sha256(data).hexdigest()
         if got != sha256:
             return [f"sha256 {sha256}, there is {got} now"]
-        return [] if len(data) == size else [f"size {size}, there are {len(data)} bytes"]
+        return (
+            []
+            if len(data) == size
+            else [f"size {size}, the source has {counted(len(data), 'byte')}"]
+        )
 
 
 def _held_differences(sha256: str, body: LockedBody) -> list[str]:

@@ -88,3 +88,9 @@ def meaning_of(name: str) -> str:
     """Return what the derivation called NAME is to people; NAME itself when it is not vcr's."""
     kind = kind_of(name)
     return kind.meaning if kind else name
+
+
+def described(name: str) -> str:
+    """Return what the derivation called NAME is to people, and its name."""
+    meaning = meaning_of(name)
+    return name if meaning == name else f"{meaning} ({name})"

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from vcr.model.arch import Arch
 from vcr.model.health import HealthCheck
 from vcr.model.source import ContextSource, Fetched, GitSource, Source, StageSource, UrlSource
+from vcr.words import counted
 
 PLAN_SCHEMA = 1
 OCI_STORE_NAME = "vcr-oci-layout"  # of a locked OCI image in the Nix store
@@ -162,7 +163,7 @@ def words_of(base: Base) -> str:
     """Return what BASE is, in a few words."""
     if isinstance(base, OciBase):
         return f"OCI image {base.manifest[:19]}"
-    return f"{len(base.debs)} Debian package{'s' * (len(base.debs) != 1)}"
+    return counted(len(base.debs), "Debian package")
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,7 @@ class Plan:
     machine: Machine
     build: BuildMachine
     schema: int = PLAN_SCHEMA
+    titles: dict[str, str] = field(default_factory=dict)  # of layers, by id: for people, not Nix
 
     @property
     def terms(self) -> dict[str, Any]:
@@ -230,7 +232,8 @@ class Plan:
 
     def to_json(self) -> str:
         """Return canonical JSON: sorted keys, no spaces, newline at the end."""
-        data = _plain(dataclasses.asdict(self))
+        data = _plain(dataclasses.asdict(dataclasses.replace(self, titles={})))
+        del data["titles"]
         return json.dumps(data, sort_keys=True, separators=(",", ":")) + "\n"
 
 

@@ -24,6 +24,7 @@ from vcr.model.url import familiar_name
 from vcr.planner.base import base_config, base_layers, missing_workdir
 from vcr.planner.copy import Copier
 from vcr.planner.run import Runner
+from vcr.planner.titles import COUNTED, Asked, of_base, of_instruction
 
 MAX_LAYERS = 500  # as many as an overlay may have: fs/overlayfs/params.h, OVL_MAX_STACK
 
@@ -38,6 +39,7 @@ class ImagePlanner:
     settings: Mapping[str, Base] = field(default_factory=dict)  # [base.NAME] of vcr.toml
     pure_caches: Collection[str] = ()
     layers: dict[str, Layer] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)  # what layers are called
     _done: dict[int, State] = field(default_factory=dict)
     _budget: Budget = field(default_factory=Budget)
 
@@ -66,7 +68,7 @@ class ImagePlanner:
         elif image != SCRATCH:
             state.arch = arch = self.resolver.arch_of(stage)
             state.config = self._base_config(image, arch, stage.start)
-            state.layers = list(self._base_layers(image, arch, stage.start))
+            state.layers = list(self._base_layers(image, arch, stage.start, stage))
             path = missing_workdir(self._locked(image, arch, stage.start), state.config)
             if path:
                 layer = Workdir(path, tuple(state.layers), origin=stage.start.at.origin)
@@ -80,6 +82,9 @@ class ImagePlanner:
 
     def _apply(self, state: State, instruction: Instruction, ident: str) -> None:
         keyword = instruction.keyword
+        if keyword in COUNTED:
+            layer = f"{ident}.{'copy' if keyword == 'ADD' else keyword.lower()}"
+            self.asked.append(of_instruction(layer, instruction, state.stage))
         if keyword in config.HANDLERS:
             config.HANDLERS[keyword](state, instruction)
         elif keyword == "ARG":
@@ -147,11 +152,14 @@ class ImagePlanner:
             )
         return base
 
-    def _base_layers(self, image: str, arch: Arch, instruction: Instruction) -> tuple[str, ...]:
+    def _base_layers(
+        self, image: str, arch: Arch, instruction: Instruction, stage: Stage | None = None
+    ) -> tuple[str, ...]:
         base = self._locked(image, arch, instruction)
         ident = f"base.{image}" if arch is self.resolver.arch else f"base.{image}.{arch}"
         layers = base_layers(base, ident, arch, self.lock.epoch, instruction.at.origin)
         self.layers |= layers
+        self.asked += of_base(image, tuple(layers), stage)
         return tuple(layers)
 
     def _base_config(self, image: str, arch: Arch, instruction: Instruction) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from vcr.model.project import Project
 from vcr.planner.image import ImagePlanner
 from vcr.planner.ports import split_exposed
 from vcr.planner.run import PROXY_ARGS
+from vcr.planner.titles import titles
 
 # With less, Debian's kernel, which takes 60 MiB, does not come to mount its root when it has
 # a debug profile's ports, too.
@@ -56,6 +57,7 @@ def make_plan(
         epoch=lock.epoch,
         context=str(project.context),
         layers=planner.layers,
+        titles=titles(planner.asked, dockerfile),
         image=Image(tuple(state.layers), state.config, state.author),
         machine=_machine(project, state, engine, profile),
         build=BuildMachine(

@@ -68,9 +68,12 @@ def answers_page() -> str:
         [
             "One object on stdout, with `schema` (1), `kind`, and the fields of its kind. Errors",
             "are text on stderr, and an [exit code](exit-codes.md). With `--progress json` there",
-            'are lines of JSON on stderr: `{"event": "start", "step": NAME}`, then `"done"` with',
-            '`outcome` and `seconds`, or `"failed"` with `lines`. With `--debug` there are also',
-            '`"command-started"`, `"command-running"` and `"command-done"`, with `argv`.',
+            'are lines of JSON on stderr: `{"event": "start", "step": NAME}`, then `"output"` with',
+            'a `line`, and at the end `"done"` with `outcome` and `seconds`, `"failed"` with',
+            '`lines`, the last, or `"stopped"`, because something else failed or by an interrupt.',
+            "Events of a part of a step, such as an instruction, also have `part`, its name:",
+            "`[2/5] RUN make`. The `outcome` is `cached`, or why it ran. With `--debug` there are",
+            'also `"command-started"`, `"command-running"` and `"command-done"`, with `argv`.',
         ],
         *parts,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from vcr.escape import as_markup
 from vcr.perf.profile import OBJECT, SEPARATOR, Profile
 from vcr.perf.symbols import KERNEL, UNKNOWN
+from vcr.words import counted
 
 WIDTH, ROW, MARGIN, HEAD = 1200, 18, 12, 52  # px
 NARROWEST = 0.3  # px; what is narrower is left out
@@ -87,7 +88,7 @@ def draw(profile: Profile) -> str:
     height = HEAD + depth * ROW + 2 * MARGIN + ROW
     size = f'viewBox="0 0 {WIDTH + 2 * MARGIN} {height}" width="{WIDTH + 2 * MARGIN}"'
     name = f'role="img" aria-label="flame graph of {as_markup(profile.name)}"'
-    title = f"{profile.name}, {profile.profile}: {root.count} samples"
+    title = f"{profile.name}, {profile.profile}: {counted(root.count, 'sample')}"
     script = SCRIPT
     for constant in ("WIDTH", "LETTER", "NARROWEST", "MARGIN"):
         script = script.replace(constant, str(globals()[constant]))
@@ -132,7 +133,7 @@ def _boxes(frame: _Frame, level: int, before: int, whole: int, bottom: int) -> I
     where, found, symbol = frame.name.partition(OBJECT)
     label = symbol if found else frame.name
     words = f"{label} ({where})" if found else label
-    share = f"{frame.count} samples, {100 * frame.count / whole:.1f} %"
+    share = f"{counted(frame.count, 'sample')}, {100 * frame.count / whole:.1f} %"
     room = int((width - 6) / LETTER)
     short = "" if room < 3 else label if len(label) <= room else label[: room - 1] + "…"
     data = f'data-x="{before / whole:.6f}" data-w="{frame.count / whole:.6f}"'

@@ -119,14 +119,34 @@ class Prober:
         return any(each.port == port and not each.is_loopback for each in facts.listens)
 
 
+def _saying(prober: Prober, say: Callable[[str], None]) -> Callable[[], Outcome]:
+    """Return the probe of PROBER, which says what comes of it, unless it says the same again."""
+    said = ""
+
+    def probe() -> Outcome:
+        nonlocal said
+        outcome = prober.probe()
+        if outcome.detail != said:
+            said = outcome.detail
+            say(f"health: {said}")
+        return outcome
+
+    return probe
+
+
 def wait_until_healthy(
-    prober: Prober, check_alive: Callable[[], None], timeout: float | None
+    prober: Prober,
+    check_alive: Callable[[], None],
+    timeout: float | None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Probe until healthy, or until that is useless; return the last outcome.
 
     CHECK_ALIVE is called between probes and raises to give up at once. TIMEOUT, in
-    seconds from now, replaces the patience that the health check gives.
+    seconds from now, replaces the patience that the health check gives. SAY gets what is
+    waited for, and what each probe said that was not what the one before said.
     """
+    say("booting")
     deadline = time.monotonic() + (timeout or BOOT_SECONDS)
     while not prober.agent.is_up():
         check_alive()
@@ -135,10 +155,11 @@ def wait_until_healthy(
         time.sleep(0.3)
     left = max(deadline - time.monotonic(), 0.0) if timeout is not None else None
     patience, start = Patience(prober.check, left), time.monotonic()
+    say("waiting for its health")
     rounds = NO_CHECK_ROUNDS if prober.check is None and timeout is None else 1
     used = prober.cpu_ms() if rounds > 1 else 0
     for number in range(1, rounds + 1):
-        outcome = probe_until_healthy(prober.probe, patience, check_alive, Clock())
+        outcome = probe_until_healthy(_saying(prober, say), patience, check_alive, Clock())
         if outcome.healthy or number == rounds:
             break
         before, used = used, prober.cpu_ms()

@@ -55,18 +55,21 @@ class Running:
         return Prober(health, self.record.forwards, Agent(self.channels.agent))
 
     def wait_until_healthy(
-        self, timeout: float | None, check: Callable[[], None] = lambda: None
+        self,
+        timeout: float | None,
+        check: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> "Running":
         """Return it with its status healthy; raises UnhealthyError with its last words.
 
-        CHECK is called between probes and raises to give up.
+        CHECK is called between probes and raises to give up. SAY gets what is waited for.
         """
 
         def go_on() -> None:
             check()
             self._check_alive()
 
-        outcome = wait_until_healthy(self.prober, go_on, timeout)
+        outcome = wait_until_healthy(self.prober, go_on, timeout, say)
         status = "healthy" if outcome.healthy else "unhealthy"
         record = replace(self.record, status=status)
         self.records.save(record)

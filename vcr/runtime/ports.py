@@ -10,6 +10,7 @@ from vcr.engines.machine import Forward
 from vcr.engines.qemu.relay import NAME
 from vcr.errors import HostError, UsageError
 from vcr.model.health import HealthCheck, HttpProbe
+from vcr.words import counted
 
 LOOPBACK = "127.0.0.1"
 NETWORKS = (NAME, "pasta")  # of a machine, of a container
@@ -29,7 +30,7 @@ def parse_forwards(texts: Iterable[str]) -> tuple[Forward, ...]:
     found = tuple(forward for text in texts for forward in _parsed(text))
     if len(found) > MAX_FORWARDS:
         raise UsageError(
-            f"-p names {len(found)} ports",
+            f"-p names {counted(len(found), 'port')}",
             why=f"at most {MAX_FORWARDS} ports of this host lead to an app",
             fix="name only those that are needed",
         )
@@ -74,7 +75,7 @@ def notes(others: Sequence[str], ports: Sequence[int]) -> list[str]:
         found.append(f"EXPOSE {named}: nothing leads there, since vcr forwards TCP only")
     if len(ports) > MAX_FREE:
         found.append(
-            f"the app has {len(ports)} ports: {MAX_FREE} get a free port of this host,"
+            f"the app has {counted(len(ports), 'port')}: {MAX_FREE} get a free port of this host,"
             " `-p HOST:GUEST` forwards any other"
         )
     return found

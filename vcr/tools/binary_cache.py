@@ -16,6 +16,7 @@ from vcr import process
 from vcr.errors import FetchError, HostError, UsageError, VcrError
 from vcr.tools.nix import Nix
 from vcr.tools.nix_store import info_rows
+from vcr.words import counted
 
 SCHEMES = ("file", "http", "https", "s3")
 _SEPARATORS = "?#%\n\r"
@@ -94,7 +95,7 @@ class BinaryCache:
         unsigned = [p for p, names in self.signatures(wanted).items() if key.name not in names]
         if unsigned:
             raise VcrError(
-                f"{self.url} has {len(unsigned)} paths that {key.name} did not sign",
+                f"{self.url} has {counted(len(unsigned), 'path')} that {key.name} did not sign",
                 details=[("such as", str(unsigned[0]))],
                 why="they were there before, and vcr does not push existing paths again",
                 fix="remove them from the cache and push again",

@@ -17,7 +17,8 @@ from pathlib import Path
 from vcr import process
 from vcr.errors import ExitCode, FetchError, HostError, MismatchError, VcrError
 from vcr.settings import Settings
-from vcr.tools.nix_log import NixLog, read_report, store_name
+from vcr.tools.nix_log import Follower, Layer, Lines, NixLog, read_layers, read_report, store_name
+from vcr.words import counted
 
 type LineSink = Callable[[str], None]
 
@@ -57,6 +58,7 @@ class Evaluation:
 
     targets: tuple[Target, ...]
     missing: tuple[Path, ...]
+    layers: tuple[Layer, ...] = ()  # of the plan, in the order of their ids, if a target says so
 
 
 class BuilderError(VcrError):
@@ -120,7 +122,7 @@ class Nix:
             drv, out = Path(row["drvPath"]), Path(row["outputs"]["out"])
             # A path may exist without being valid, after a build was killed.
             targets.append(Target(attr, drv, out, drv not in missing and out.exists()))
-        return Evaluation(tuple(targets), missing)
+        return Evaluation(tuple(targets), missing, read_layers(result.stderr))
 
     def fill(self, missing: Sequence[Path], show: LineSink) -> None:
         """Supply the fixed-output files among the MISSING derivations; raises FetchError."""
@@ -133,9 +135,11 @@ class Nix:
             raise _fill_failure(result)
 
     def realise(
-        self, drv: Path, root: Path | None, show: LineSink, *, timeout: float = 0
+        self, drv: Path, root: Path | None, show: LineSink | Follower, *, timeout: float = 0
     ) -> NixLog:
         """Build DRV, or take it from a cache; register ROOT, a symlink, as its GC root.
+
+        SHOW takes lines, or what happens.
 
         TIMEOUT is for each derivation, in seconds; 0 is none. Raises VcrError.
         """
@@ -145,13 +149,8 @@ class Nix:
         if root is not None:
             root.parent.mkdir(parents=True, exist_ok=True)
             argv += ["--add-root", root]
-        log = NixLog()
-
-        def watch(line: str) -> None:
-            if text := log.feed(line):
-                show(text)
-
-        result = process.run(argv, env=self.env(), ok=None, on_stderr=watch)
+        log = NixLog(Lines(show) if callable(show) else show)
+        result = process.run(argv, env=self.env(), ok=None, on_stderr=log.feed)
         if result.returncode:
             raise _build_failure(result, log)
         return log
@@ -253,7 +252,7 @@ def _fill_failure(result: process.Result) -> VcrError:
             return failed
         return FetchError("filling the pinned inputs failed", tail=failed.tail, fix=failed.fix)
     return FetchError(
-        f"{len(rows)} pinned input(s) cannot be fetched",
+        f"{counted(len(rows), 'pinned input')} cannot be fetched",
         details=[(row[1], row[2]) for row in rows[:10]],
         why="neither the canonical address nor a mirror in this host's settings has them",
         fix="check the network and run it again, or provide the files: `VCR_FROM=DIR vcr ...`\n"

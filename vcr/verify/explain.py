@@ -25,6 +25,7 @@ from vcr.verify.archives import changes, content
 from vcr.verify.causes import UNKNOWN, Cause, cause_of, cause_of_memory
 from vcr.verify.material import Material
 from vcr.verify.memory import MEMORY_BEGINS, PAGE, Layout, layout, stored
+from vcr.words import counted
 
 CONTEXT = 48  # bytes of memory that are shown
 MACHINES = ("machine", "snapshot")
@@ -146,7 +147,8 @@ def _memory(rams: Both, *, places: Layout, has_run: bool) -> Iterator[Difference
         regions = Counter(places.region(MEMORY_BEGINS + at) for at in pages)
         if pages:
             count = ", ".join(f"{number} of {name}" for name, number in regions.most_common())
-            how = f"{len(pages)} pages of {len(before) // PAGE} differ: {count}"
+            verb = "differs" if len(pages) == 1 else "differ"
+            how = f"{counted(len(pages), 'page')} of {len(before) // PAGE} {verb}: {count}"
             yield Difference("memory", how, cause_of_memory(regions, has_run=has_run))
         for at in pages[:MAX_PAGES]:
             old, new = before[at : at + PAGE], after[at : at + PAGE]
@@ -207,11 +209,11 @@ def _section(old: Section | None, new: Section | None) -> str:
     if old is None or new is None:
         return f"only in the {'second' if old is None else 'first'}"
     if len(old.content) != len(new.content):
-        return f"{len(old.content)} and {len(new.content)} bytes"
+        return f"{len(old.content)} and {counted(len(new.content), 'byte')}"
     differ = [i for i, (a, b) in enumerate(zip(old.content, new.content, strict=True)) if a != b]
     at = differ[0]
     shown = " ≠ ".join(data.content[at : at + 8].hex() for data in (old, new))
-    return f"{len(differ)} bytes, the first is {at}: {shown}"
+    return f"{counted(len(differ), 'byte')}, the first is {at}: {shown}"
 
 
 def _printable(data: bytes) -> str:
@@ -230,7 +232,7 @@ def _fields(where: str, left: dict[str, object], right: dict[str, object]) -> It
 def _bytes(paths: Both, within: Materials) -> Iterator[Difference]:
     left, right = (path.stat().st_size for path in paths)
     if left > MAX_FILE or right > MAX_FILE:
-        yield Difference(paths[0].name, f"{left} and {right} bytes")
+        yield Difference(paths[0].name, f"{left} and {counted(right, 'byte')}")
         return
     old, new = (m.read(path, MAX_FILE) for path, m in zip(paths, within, strict=True))
     if old != new:
@@ -238,7 +240,9 @@ def _bytes(paths: Both, within: Materials) -> Iterator[Difference]:
             (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b),
             min(len(old), len(new)),
         )
-        yield Difference(f"byte {at}", f"{len(old)} and {len(new)} bytes", pair=(old, new))
+        yield Difference(
+            f"byte {at}", f"{len(old)} and {counted(len(new), 'byte')}", pair=(old, new)
+        )
 
 
 _EXPLAINERS = {"image": _image, "rootfs": _archive}

@@ -19,6 +19,7 @@ from vcr.tools.nix_store import Known, NixStore
 from vcr.verify.closure import Closure
 from vcr.verify.content import check_content
 from vcr.verify.proven import Proven
+from vcr.words import counted
 
 # Neither binary caches nor other hosts that this host's Nix is set up for are asked.
 ALONE = "substitute = false\nsubstituters =\nbuilders =\n"
@@ -117,7 +118,8 @@ class _Again:
             closed = outputs | closure.fixed | closure.sources
             used |= closed & self.valid.keys()
             check_content(closure, used)
-            step.because(f"{len(used)} paths are what their hashes say")
+            one, several = "path is what its hash says", "paths are what their hashes say"
+            step.because(counted(len(used), one, several))
         if lacking:
             with self.builder.ui.step("inputs") as step:
                 nix.fill(lacking, step.line)

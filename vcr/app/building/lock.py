@@ -27,11 +27,13 @@ from vcr.lock.write import Locker, summarise
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, read_lock_file
 from vcr.model.project import Project
+from vcr.progress import Step
 from vcr.tools.apt import mirrors
 from vcr.tools.git import Git
 from vcr.tools.gpgv import Gpgv
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
+from vcr.words import counted
 
 SHOWN_CHANGES = 20
 
@@ -60,12 +62,12 @@ class Audited:
             raise MismatchError(
                 "vcr.lock does not agree with its sources",
                 details=[("", each) for each in self.differences[:SHOWN_CHANGES]],
-                why=f"{len(self.differences)} entries differ",
+                why=counted(len(self.differences), "entry differs", "entries differ"),
                 fix="do not trust this vcr.lock; `vcr lock --update` writes it again",
             )
         if self.unasked:
             raise FetchError(
-                f"{len(self.unasked)} entries could not be compared",
+                counted(len(self.unasked), "entry", "entries") + " could not be compared",
                 details=[("", each) for each in self.unasked[:SHOWN_CHANGES]],
                 fix="use a network that reaches their sources",
             )
@@ -97,7 +99,7 @@ def lock(
             partial(_git_store, context),
         )
         new = locker.lock(project, old, update=update)
-        step.because(f"{len(new.inputs)} inputs locked")
+        step.because(f"{counted(len(new.inputs), 'input')} locked")
     new = _lock_steps(context, project, given, new, archs or sorted({Arch.RISCV64, *new.runs}))
     check_spilled(new, given, context.settings.cache_dir / "bodies")
     text = new.to_text()
@@ -129,7 +131,8 @@ def audit_lock(context: Context) -> Audited:
         found = Auditor(bases, known, sources, step.line, partial(_git_store, context)).audit(
             project, current
         )
-        step.because(f"{found.compared} entries compared with their sources")
+        compared = counted(found.compared, "entry", "entries")
+        step.because(f"{compared} compared with the source")
     return Audited(
         found.compared, tuple(found.differences), tuple(found.unasked), tuple(found.changing)
     )
@@ -142,9 +145,9 @@ def _lock_steps(
     locked = lock
     for arch in archs:
         with context.ui.step(f"steps {arch}") as step:
-            locked = _step_locker(context, project, secrets, step.line).lock(locked, arch)
+            locked = _step_locker(context, project, secrets, step).lock(locked, arch)
             asked = sum(len(run.exchanges) for run in locked.runs.get(arch, {}).values())
-            step.because(f"{asked} answers of the network locked")
+            step.because(f"{counted(asked, 'answer')} of the network locked")
     for command in unknown_runs(_known(context), lock, locked):
         context.ui.warn(f"answers of {command} stay as in vcr.lock: see `vcr lock --audit`")
     return locked
@@ -181,9 +184,7 @@ def _base_locker(context: Context, show: Callable[[str], None]) -> BaseLocker:
     return BaseLocker(archive, images, show)
 
 
-def _step_locker(
-    context: Context, project: Project, secrets: Secrets, show: Callable[[str], None]
-) -> StepLocker:
+def _step_locker(context: Context, project: Project, secrets: Secrets, step: Step) -> StepLocker:
     settings = context.settings
     sources = Sources(mirrors(), settings.mirrors)
     store = BodyStore(settings.cache_dir / "bodies", Nix(settings))
@@ -192,7 +193,7 @@ def _step_locker(
         return Recorder(sources, store, secrets, tell)
 
     builder = Builder(settings, context.ui, project)
-    return StepLocker(builder, project, recorder, secrets, show)
+    return StepLocker(builder, project, recorder, secrets, step)
 
 
 def _export(context: Context, lock: Lock, directory: Path) -> None:
@@ -205,4 +206,4 @@ def _export(context: Context, lock: Lock, directory: Path) -> None:
             )
         if not (directory / sha256).exists():
             write_bytes(directory / sha256, kept.read_bytes())
-    context.ui.note(f"{len(lock.bodies)} files in {os.fspath(directory)}")
+    context.ui.note(f"{counted(len(lock.bodies), 'file')} in {os.fspath(directory)}")

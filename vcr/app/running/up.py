@@ -208,7 +208,7 @@ def _start_and_wait(context: Context, ready: Ready) -> Running:
         with held():  # an interrupt must not come between its start and knowing of it
             running = ready.begin(die_with_parent=False)
         with context.ui.step(running.record.name) as step:
-            healthy = running.wait_until_healthy(ready.start.options.timeout)
+            healthy = running.wait_until_healthy(ready.start.options.timeout, say=step.line)
             step.because("healthy")
             return healthy
     except BaseException:

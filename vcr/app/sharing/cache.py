@@ -12,6 +12,7 @@ from vcr.errors import FetchError, HostError
 from vcr.export.write import stages_for
 from vcr.tools.binary_cache import BinaryCache, SigningKey
 from vcr.tools.nix import Nix
+from vcr.words import counted
 
 # What it takes to run vcr and to build a project of one's own with it.
 TOOLCHAIN = ("busybox", "python", "vcr", "build", "git", "kernels.riscv64", "linuxkit", "oci",
@@ -60,7 +61,7 @@ def push_to_cache(
     with context.ui.step("push") as step:
         paths += [nix.build(attr, step.line) for attr in TOOLCHAIN] if toolchain else []
         count = place.push(paths, signer)
-        step.because(f"{count} paths, signed by {signer.name}")
+        step.because(f"{counted(count, 'path')}, signed by {signer.name}")
     return CachePush(place.url, count, place.public_key(signer))
 
 

@@ -15,6 +15,7 @@ from vcr.tools.nbdkit import Nbdkit
 from vcr.tools.nix import Nix
 from vcr.tools.nix_store import blaming_store
 from vcr.ui import human_size
+from vcr.words import counted
 
 
 def export(context: Context, target: Path, variant: Variant) -> Manifest:
@@ -29,7 +30,7 @@ def export(context: Context, target: Path, variant: Variant) -> Manifest:
     outputs = [stage.path for stage in built.stages]
     with blaming_store(Nix(context.settings), outputs), context.ui.step("export") as step:
         manifest = write_export(built, target)
-        step.because(f"{len(manifest.files)} files, {human_size(manifest.size)}")
+        step.because(f"{counted(len(manifest.files), 'file')}, {human_size(manifest.size)}")
     return manifest
 
 

@@ -12,6 +12,7 @@ from vcr.attest.checks.held import Said
 from vcr.attest.checks.rejected import Joint, RejectedError, demand
 from vcr.attest.nitro.document import EVIDENCE_TYPE
 from vcr.attest.predicates import NAMES, TYPES
+from vcr.words import counted
 
 
 def check_enough(
@@ -65,7 +66,7 @@ def _reach(got: int, count: int, what: str) -> None:
     if got < count:
         raise RejectedError(
             Joint.THRESHOLD,
-            f"{count} different trusted keys must vouch for {what}; {got} did",
+            f"{counted(count, 'different trusted key')} must vouch for {what}; {got} did",
             expected=str(count),
             got=str(got),
             fix="get a statement of somebody else; the same key counts only once",

@@ -13,6 +13,7 @@ from typing import Any
 from vcr.attest import strict_json
 from vcr.attest.checks.evidence import Proof
 from vcr.attest.checks.rejected import Joint, RejectedError, demand
+from vcr.words import counted
 
 RECEIPT = "receipt-v1"
 MEDIA_TYPE = "application/vnd.vcr.receipt.v1+json"
@@ -60,7 +61,7 @@ def read_receipt(name: str, data: bytes, bound: Collection[bytes]) -> Proof:
         Joint.RECEIPT,
         "it does not belong to any of the given statements",
     )
-    words = f"kept, not verified: {len(receipt.answer)} bytes of {receipt.service}"
+    words = f"kept, not verified: {counted(len(receipt.answer), 'byte')} of {receipt.service}"
     return Proof(name, RECEIPT, words, is_verified=False)
 
 

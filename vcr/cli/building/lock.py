@@ -8,6 +8,7 @@ import click
 import vcr.app
 from vcr.cli.context import App, Command, project_argument
 from vcr.model.arch import Arch
+from vcr.words import counted
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.app.building.lock import Locked
@@ -92,7 +93,7 @@ def _tell(app: App, locked: "Locked") -> None:
     for line in lines[:SHOWN_CHANGES]:
         app.ui.note(line)
     if len(lines) > SHOWN_CHANGES:
-        app.ui.note(f"and {len(lines) - SHOWN_CHANGES} more changes")
+        app.ui.note(f"and {counted(len(lines) - SHOWN_CHANGES, 'more change')}")
     app.ui.note(f"vcr.lock {'written' if locked.changed else 'is up to date'}")
     if app.ui.is_json:
         told = {"changed": locked.changed, "changes": lines, "epoch": locked.lock.epoch}
@@ -108,7 +109,8 @@ def _suggest(app: App) -> None:
     for section in sections:
         app.ui.data(section.rstrip())
     names = "see what the Dockerfile needs of them, then run `vcr lock`"
-    app.ui.note(f"vcr.toml: {len(sections)} sections added; {names}" if sections else NOTHING)
+    added = f"vcr.toml: {counted(len(sections), 'section')} added; {names}"
+    app.ui.note(added if sections else NOTHING)
 
 
 def _audit(app: App) -> None:
@@ -120,6 +122,7 @@ def _audit(app: App) -> None:
     for each in found.changing:
         app.ui.detail(f"not compared, because it may change: {each}")
     if found.changing:
-        app.ui.note(f"{len(found.changing)} answers are from addresses that may change")
+        one, several = "answer is from an address", "answers are from addresses"
+        app.ui.note(f"{counted(len(found.changing), one, several)} that may change")
     found.check()
     app.ui.note("vcr.lock agrees with its sources")

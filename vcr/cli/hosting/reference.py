@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vcr.cli.context import App, Command
+from vcr.words import counted
 
 
 @click.command(cls=Command, hidden=True)
@@ -25,4 +26,4 @@ def reference(app: App, form: str, target: Path) -> None:
     pages = markdown_pages(root) if form == "markdown" else man_pages(root)
     for name, text in pages.items():
         write_text(target / name, text)
-    app.ui.note(f"{len(pages)} pages in {target}")
+    app.ui.note(f"{counted(len(pages), 'page')} in {target}")

@@ -8,6 +8,7 @@ import click
 
 import vcr.app
 from vcr.cli.context import App, Command
+from vcr.words import counted
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from collections.abc import Sequence
@@ -46,7 +47,7 @@ def _show(app: App, rung: str, found: "Sequence[Difference]", *, deep: bool) -> 
         rows = [{"where": d.where, "how": d.how, "cause": asdict(d.cause)} for d in found]
         app.ui.json("explain", {"rung": rung, "differences": rows})
         return
-    app.ui.data(f"{rung}: {len(found)} differences")
+    app.ui.data(f"{rung}: {counted(len(found), 'difference')}")
     app.ui.table([(each.where, each.how) for each in found[:SHOWN]], indent="  ")
     if len(found) > SHOWN:
         app.ui.data(f"  and {len(found) - SHOWN} more")

@@ -9,6 +9,8 @@ import os
 import struct
 from dataclasses import dataclass, field
 
+from vcr.words import counted
+
 NEXT, WRITE = 1, 2  # descriptor flags
 NO_INTERRUPT = 1  # of the available ring's flags
 MAX_QUEUE = 32768  # entries
@@ -88,7 +90,7 @@ class Queue:
             return 0
         count: int = (_U16.unpack_from(self.rings[1], 2)[0] - self.next) & 0xFFFF
         if count > self.size:
-            raise GuestError(f"{count} entries in a queue of {self.size}")
+            raise GuestError(f"{counted(count, 'entry', 'entries')} in a queue of {self.size}")
         return count
 
     def take(self, memory: Memory) -> tuple[int, list[memoryview]]:
