@@ -229,8 +229,9 @@ def _frames() -> Iterator[bytes]:
 class _Offline(Recorder):
     """A recorder whose network is not there: the reader of requests is the thing."""
 
-    def _fetch(self, request: Request) -> Response:
+    def _fetch(self, request: Request, count: Callable[[int], None]) -> Response:
         web._parsed(request.url)  # as the network's side begins
+        count(len(request.content))
         return Response(200, {"content-type": "text/plain"}, request.content)
 
 

@@ -1,6 +1,8 @@
 """Building: what is cached says so, what is built says why, the lock is stable."""
 
 import json
+import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,16 @@ def test_a_changed_file_rebuilds_what_depends_on_it_and_is_named(vcr: Any, proje
         if old["digest"] != new["digest"]
     }
     assert changed == {"image", "rootfs", "squashfs"}
+
+
+def test_a_build_says_by_how_much_the_store_has_grown(vcr: Any, project: Path) -> None:
+    (project / "www/noise.bin").write_bytes(os.urandom(3 << 20))
+    done = vcr("build", "image", project)
+    # The layer, and the image that has it once more.
+    said = re.search(r"the Nix store has grown by ([0-9.]+) MiB; `vcr prune`", done.stderr)
+    assert said, done.stderr
+    assert 6.0 <= float(said[1]) < 30.0
+    assert "has grown" not in vcr("build", "image", project).stderr
 
 
 def test_a_comment_rebuilds_nothing(vcr: Any, project: Path) -> None:

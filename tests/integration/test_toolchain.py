@@ -156,6 +156,24 @@ def test_a_file_brought_by_hand_fills_a_pin(tmp_path: Path, brought: Path) -> No
     assert Path(out).read_bytes() == content
 
 
+def test_what_a_lock_kept_of_an_answer_fills_it_in(tmp_path: Path, brought: Path) -> None:
+    """Its address may have another file by now, as each of a repository of Alpine has."""
+    content = os.urandom(32)
+    kept = tmp_path / "cache/vcr/bodies" / hashlib.sha256(content).hexdigest() / "tool-1-r0.apk"
+    kept.parent.mkdir(parents=True)
+    drv = instantiate(tmp_path, kept.name, content, NOWHERE)
+    kept.write_bytes(b"damaged")
+    done = fill(tmp_path, drv, brought)
+    assert done.returncode == 7
+    assert f"refused: {kept} is not {kept.name} with sha256:" in done.stderr
+    kept.write_bytes(content)
+    done = fill(tmp_path, drv, brought)
+    assert done.returncode == 0, done.stderr
+    (out,) = lines(["nix-store", "--realise", drv])
+    assert Path(out).read_bytes() == content
+    assert kept.read_bytes() == content, "the next store may need it, too"
+
+
 def test_what_a_failed_fetch_left_in_the_store_does_not_pass_for_the_file(
     tmp_path: Path, brought: Path
 ) -> None:

@@ -116,16 +116,18 @@ def ask(port: Any, **request: Any) -> tuple[dict[str, Any], bytes]:
 
 def test_a_machine_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
+    told: list[str] = []
 
-    def answer(method: str, url: str, headers: Any, body: bytes) -> Response:
+    def answer(method: str, url: str, headers: Any, body: bytes, *, report: Any) -> Response:
         asked.append(f"{method} {url} {headers} {body!r}")
         if "broken" in url:
             raise FetchError("cannot read it")
+        report(7)
         return Response(201, {"content-type": "x", "date": "now", "etag": "hunter2"}, b"hunter2")
 
     monkeypatch.setattr(module, "exchange", answer)
     store = BodyStore(tmp_path / "bodies", NoNix())  # type: ignore[arg-type]
-    recorder = Recorder(Sources(), store, Secrets({"S": b"hunter2"}), lambda _: None)
+    recorder = Recorder(Sources(), store, Secrets({"S": b"hunter2"}), told.append)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "socket"))
         listener.listen(1)
@@ -144,6 +146,11 @@ def test_a_machine_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [e.url for e in recorder.exchanges] == ["http://a/S"]
     assert recorder.problem is not None
     assert recorder.crash is None
+    # Of each request one line, when it has ended: what came, and what came in all.
+    assert told == [
+        "GET http://a/S: 7 B (answer 1, 7 B in all)",
+        "GET http://broken/: cannot read it",
+    ]
 
 
 def test_the_host_itself_is_not_the_network() -> None:

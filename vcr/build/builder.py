@@ -31,6 +31,7 @@ from vcr.progress import Step
 from vcr.settings import Settings
 from vcr.tools.git import Git
 from vcr.tools.nix import BuilderError, ContextError, Evaluation, Nix, Target, TimedOutError
+from vcr.tools.nix_store import NixStore
 from vcr.tools.skopeo import Skopeo
 from vcr.ui import Ui
 
@@ -65,6 +66,7 @@ class Built:
     plan: Plan
     stages: tuple[BuiltStage, ...]
     ladder: tuple[Rung, ...]
+    grown: int = 0  # bytes by which the store has grown
 
     def path(self, stage: str) -> Path:
         """Return the output of STAGE; raises KeyError if the build did not reach it."""
@@ -107,7 +109,8 @@ class Builder:
         ladder = [
             rung for stage in built if stage.name in ALL_STAGES for rung in read_rungs(stage.path)
         ]
-        return Built(plan, built, tuple(ladder))
+        grown = NixStore(nix).built_size(evaluation.missing)
+        return Built(plan, built, tuple(ladder), grown)
 
     def build_layer(
         self,

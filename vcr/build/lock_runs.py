@@ -5,8 +5,9 @@ for more is carried out with a network. What succeeds stays in the Nix store, so
 the build after `vcr lock` finds it there.
 """
 
+import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,6 +31,15 @@ from vcr.sandbox import build_machine
 from vcr.sandbox import run as step
 from vcr.ui import human_size
 from vcr.words import counted
+
+# Commands of clients that ask the network, as nearly every Dockerfile has them. A step that has
+# none of them is tried without a network first: most of these need none.
+ASKS = re.compile(
+    r"\b(?:apt|apt-get|apk|dnf|microdnf|yum|pip3?|uv pip|npm|pnpm|yarn|bundle|composer|gem|cargo"
+    r"|poetry)\s+(?:-\S+\s+)*(?:update|add|install|ci|i|fetch|sync)\b"
+    r"|\bgo (?:mod download|get|install)\b|\bgit (?:-\S+ )*clone\b"
+    r"|\b(?:curl|wget)\b[^;&|\n]*https?://"
+)
 
 
 @dataclass
@@ -64,6 +74,9 @@ class StepLocker:
             if ident is None:
                 return _pruned(lock, arch, {run.key for run in runs.values()})
             run = runs[ident]
+            if self._surely_asks(lock.runs.get(arch, {}), ident, run):
+                lock = self._record(lock, arch, plan, ident, run)  # without answers it only fails
+                continue
             try:
                 layer = self.builder.build_layer(
                     plan, ident, self.shown, hide=self.secrets.hide_text
@@ -76,6 +89,12 @@ class StepLocker:
                 self.shown.drop_parts()  # it did not fail: it is to ask the network
                 lock = self._record(lock, arch, plan, ident, run, error)
 
+    def _surely_asks(self, locked: Collection[str], ident: str, run: Run) -> bool:
+        """Return whether RUN asks the network; what it asks for is not LOCKED (keys of steps)."""
+        if run.network == "none" or ident in self._recorded.get(run.key, ()):
+            return False
+        return run.key not in locked and ASKS.search(" ".join((*run.argv, run.script))) is not None
+
     def _look_through(self, layer: Path, run: Run) -> None:
         """Raise VcrError when a secret is in LAYER, the output of RUN, all the same."""
         for file in sorted(path for path in layer.rglob("*") if path.is_file()):
@@ -87,13 +106,13 @@ class StepLocker:
                 )
 
     def _record(
-        self, lock: Lock, arch: Arch, plan: Plan, ident: str, run: Run, why: VcrError
+        self, lock: Lock, arch: Arch, plan: Plan, ident: str, run: Run, why: VcrError | None = None
     ) -> Lock:
         before = self._recorded.setdefault(run.key, set())
         if ident in before:
             raise LockError(
                 f"{run.origin}: {step.title(run.argv)} cannot be locked",
-                why=f"its requests are different each time: {why.why}",
+                why=f"its requests are different each time: {why.why if why else ''}",
                 fix="make it ask for fixed addresses, or ADD the file with --checksum",
             )
         recorder = self._carry_out(plan, ident, run)
@@ -101,6 +120,8 @@ class StepLocker:
         # The same command on other layers may ask for something else: both are kept.
         exchanges = known[run.key].exchanges if before else ()
         before.add(ident)
+        if not recorder.exchanges and not exchanges:
+            return lock
         asked = (*exchanges, *(e for e in recorder.exchanges if e not in exchanges))
         entry = LockedRun(command=step.title(run.argv), exchanges=asked)
         runs = {**lock.runs, arch: {**known, run.key: entry}}
@@ -111,9 +132,9 @@ class StepLocker:
         hide = self.secrets.hide_text
         file = self.builder.build_layer(plan, ident, self.shown, part="jobs", hide=hide)
         job = read_job(step.Job, str(file))
-        recorder = self.recorder(self._say)
         tail: list[str] = []
         part = self.shown.part(hide(plan.titles.get(ident, step.title(run.argv))))
+        recorder = self.recorder(part.line)  # hides secrets itself
         part.is_failing = True  # until it has ended well
         try:
             with scratch_directory() as scratch:

@@ -18,12 +18,14 @@ from pathlib import Path
 from vcr.errors import ExitCode, FetchError, VcrError
 from vcr.foreign import MIB
 from vcr.lock.bodies import BodyStore
+from vcr.lock.network.underway import shown
 from vcr.lock.network.web import Response, exchange
 from vcr.lock.request import Request, read_request
 from vcr.lock.secrets.placeholders import LeakError, Secrets
 from vcr.lock.sources import Sources
 from vcr.model.lockfile import LockedBody, LockedExchange
 from vcr.model.url import encoded
+from vcr.ui import human_size
 
 # Headers of an answer that decide what a client does with it.
 KEPT_HEADERS = (
@@ -97,24 +99,30 @@ class Recorder:
 
     def _answer(self, request: Request) -> tuple[dict[str, object], bytes]:
         if request.key not in self._known:
-            self.show(self.secrets.hide_text(request.title))
             try:
                 self._known[request.key] = self._record(request)
             except VcrError as error:
                 self._note(self.secrets.hidden(error))
+                self._tell(f"{request.title}: {error.why or error.what}")
                 return {"status": BAD_GATEWAY, "headers": {}, "size": 0}, b""
             self.exchanges.append(self._known[request.key][0])
         locked, path = self._known[request.key]
         content = path.read_bytes()
         return {"status": locked.status, "headers": locked.headers, "size": len(content)}, content
 
+    def _tell(self, line: str) -> None:
+        self.show(self.secrets.hide_text(line))
+
     def _note(self, problem: VcrError) -> None:
         # The step may not need it; if it fails, this is why.
         self.problem = self.problem or problem
 
     def _record(self, request: Request) -> tuple[LockedExchange, Path]:
-        response = self._fetch(request)
+        with shown(request.title, self._tell) as count:
+            response = self._fetch(request, count)
         self._recorded += len(response.body)
+        size, total = human_size(len(response.body)), human_size(self._recorded)
+        self._tell(f"{request.title}: {size} (answer {len(self.exchanges) + 1}, {total} in all)")
         if len(self.exchanges) >= MAX_EXCHANGES or self._recorded > MAX_RECORDED:
             raise VcrError(
                 "the step requests too much from the network",
@@ -153,8 +161,11 @@ class Recorder:
                 fix="request something that does not return the secret",
             ) from None
 
-    def _fetch(self, request: Request) -> Response:
-        """Ask the nearest place that has it; raises FetchError of the last, URL itself."""
+    def _fetch(self, request: Request, count: Callable[[int], None]) -> Response:
+        """Ask the nearest place that has it; raises FetchError of the last, URL itself.
+
+        COUNT takes the number of bytes that have come so far.
+        """
         secrets = self.secrets.sent_to(urllib.parse.urlsplit(request.url).hostname or "")
         revealed = {name: secrets.reveal_header(v) for name, v in request.headers.items()}
         content = secrets.reveal(request.content)
@@ -164,9 +175,11 @@ class Recorder:
         )
         for address in nearer:
             try:
-                response = exchange(request.method, address, revealed, content, is_mirror=True)
+                response = exchange(
+                    request.method, address, revealed, content, is_mirror=True, report=count
+                )
             except FetchError:
                 continue
             if self.sources.is_answer(request.url, response.status, response.body):
                 return response
-        return exchange(request.method, last, revealed, content)
+        return exchange(request.method, last, revealed, content, report=count)

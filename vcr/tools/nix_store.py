@@ -142,6 +142,12 @@ class NixStore:
             for line in self._query(*words, *some).splitlines()
         ]
 
+    def built_size(self, drvs: Collection[Path]) -> int:
+        """Return the bytes of what DRVS have made, as far as it is there."""
+        words = ("nix-store", "--query", "--outputs")
+        made = {p for some in batched(drvs, AT_ONCE) for p in _paths(self._query(*words, *some))}
+        return sum(self.sizes(sorted(made - self._invalid(made))))
+
     def delete(self, paths: Collection[Path]) -> list[Path]:
         """Delete PATHS but for those that came into use; return what is gone. Raises VcrError."""
         left = list(paths)

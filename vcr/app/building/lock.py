@@ -23,6 +23,7 @@ from vcr.lock.recorder import Recorder
 from vcr.lock.secrets.placeholders import Secrets
 from vcr.lock.secrets.spilled import check_spilled
 from vcr.lock.sources import Sources
+from vcr.lock.vanishing import vanishing
 from vcr.lock.write import Locker, summarise
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, read_lock_file
@@ -108,6 +109,8 @@ def lock(
         write_text(project.lock_file, text)
     if export is not None:
         _export(context, new, export)
+    for each in vanishing(new) if changed and export is None else ():
+        context.ui.warn(each)
     return Locked(new, changed, tuple(summarise(old, new)))
 
 

@@ -13,6 +13,7 @@ from vcr.errors import UsageError
 from vcr.model.duration import parse_duration
 from vcr.model.profile import PROFILES
 from vcr.model.stage import ALL_STAGES
+from vcr.ui import human_size
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.build.builder import Built
@@ -62,6 +63,9 @@ def build(
         return
     sealed = PROFILES[profile].is_sealed
     print_ladder(app.ui, built.ladder, _engine_words(app, built) if sealed else "")
+    if built.grown:
+        freed = "`vcr prune` removes builds that are no longer needed"
+        app.ui.note(f"the Nix store has grown by {human_size(built.grown)}; {freed}")
 
 
 def _seat(app: App) -> "Seat":

@@ -12,7 +12,7 @@ import ssl
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Buffer
+from collections.abc import Buffer, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +46,7 @@ class Clock:
     limits: Limits
     begun: float = field(default_factory=time.monotonic)
     count: int = 0  # bytes that came
+    report: Callable[[int], object] = bool  # is told of them
 
     @property
     def passed(self) -> float:
@@ -64,6 +65,7 @@ class Clock:
     def came(self, count: int) -> None:
         """Take note of COUNT bytes; raises TooMuchError."""
         self.count += count
+        self.report(self.count)
         if self.count > self.limits.size + OVERHEAD:
             raise TooMuchError(f"it sends more than {self.limits.size >> 20} MiB")
 

@@ -9,7 +9,7 @@ import io
 import re
 import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vcr.errors import FetchError
@@ -50,15 +50,16 @@ def exchange(
     *,
     is_mirror: bool = False,
     limits: Limits = LIMITS,
+    report: Callable[[int], object] = bool,
 ) -> Response:
     """Ask URL and return what it says; raises FetchError when it says nothing that lasts.
 
     A mirror, which the user chose, may be this host; what a step asks for may not. All
-    attempts together take as long as one may.
+    attempts together take as long as one may. REPORT is told how many bytes have come.
     """
     parts = _parsed(url)
     reason: object = ""
-    clock = Clock(limits)
+    clock = Clock(limits, report=report)
     for attempt in range(ATTEMPTS):
         if attempt and clock.passed > limits.idle:
             break  # it was slow, not away for a moment
