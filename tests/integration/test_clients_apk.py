@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from again import assert_same_again
 from apk_repository import Package, Repository
-from determinism import assert_same_again
 from test_run import run_drv
 
 from vcr.model.arch import Arch
@@ -153,4 +153,4 @@ def test_apk_is_recorded_and_replayed(
         b"BEGIN CERTIFICATE" in data for data in (*installed.values(), *removed.values())
     )
     for ident in ("0.4.run", "0.5.run"):
-        assert_same_again(run_drv(project, ident, Arch.AMD64))
+        assert_same_again([run_drv(project, ident, Arch.AMD64)])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from determinism import assert_same_again
+from again import assert_same_again
 from test_run import run_drv
 
 CHOSEN = os.environ.get("VCR_TEST_CLIENTS", "")
@@ -178,4 +178,4 @@ def test_a_client_is_recorded_and_replayed(vcr: Any, tmp_path: Path, client: Cli
     vcr("build", "image", project)
     assert (project / "vcr.lock").read_text() == lock
     for number in range(len(client.steps)):
-        assert_same_again(run_drv(project, f"0.{number + 2}.run"))
+        assert_same_again([run_drv(project, f"0.{number + 2}.run")])
