@@ -1,5 +1,6 @@
 """What is remembered of a context's files: none is read twice, none that changed is missed."""
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -8,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from vcr.build import contents as module
+from vcr.build.builder import Builder
 from vcr.build.contents import Contents
 from vcr.errors import UsageError
+from vcr.model.arch import Arch
+from vcr.model.lockfile import Lock
+from vcr.model.project import load_project
+from vcr.planner.project import make_plan
+from vcr.settings import Settings
 from vcr.tools.nar import nar_sha256
+from vcr.ui import Ui
 
 FILES = ("app.py", "lib", "lib/a.py", "lib/deep/b.py", "link")
 
@@ -152,3 +160,29 @@ def test_a_file_that_is_gone_and_one_of_another_kind_are_reported(root: Path) ->
     with pytest.raises(UsageError) as caught:
         look(root)
     assert "not a regular file" in caught.value.why
+
+
+def test_who_proves_something_reads_everything(root: Path) -> None:
+    """A file that changed and looks as it did: what is remembered of it is not believed."""
+    (root / "Dockerfile").write_text("FROM scratch\nCOPY app.py /\n")
+    project = load_project(root)
+    lock = Lock(epoch=0, inputs={}, bases={}, urls={})
+    plan = make_plan(project, lock, arch=Arch.RISCV64, profile="vm")
+    settings = Settings.load({"HOME": str(root.parent)})
+
+    def nar(*, is_wary: bool) -> str:
+        path = Builder(settings, Ui(), project, is_wary=is_wary).write_plan(plan)
+        (layer,) = json.loads(path.read_bytes())["layers"].values()
+        return str(layer["sources"][0]["nar"])
+
+    first = nar(is_wary=False)
+    time.sleep(0.03)
+    assert nar(is_wary=False) == first
+    kept = Contents.of(project.context, settings.cache_dir).file
+    (root / "app.py").write_text("another")
+    known = json.loads(kept.read_bytes())
+    status = (root / "app.py").lstat()
+    known["files"]["app.py"][2:] = module._state(status)
+    kept.write_text(json.dumps(known))
+    assert nar(is_wary=False) == first
+    assert nar(is_wary=True) == nar_sha256(root, ["app.py"]) != first

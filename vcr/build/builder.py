@@ -81,6 +81,7 @@ class Builder:
     ui: Ui
     project: Project
     timeout: float = 0  # seconds that one derivation may take; 0 for any
+    is_wary: bool = False  # of what is remembered of the context: all of it is read
 
     @property
     def roots(self) -> Path:
@@ -196,7 +197,7 @@ class Builder:
         Raises UsageError when they change meanwhile, HostError.
         """
         contents = Contents.of(Path(plan.context), self.settings.cache_dir)
-        if afresh:
+        if afresh or self.is_wary:
             contents.forget()
         text = with_contents(plan, contents).to_json()
         name = hashlib.sha256(text.encode()).hexdigest()

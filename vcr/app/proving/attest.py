@@ -107,7 +107,7 @@ def _build(context: Context, variant: Variant, *, enclave: bool, extra: tuple[st
     if enclave:
         check_enclave(plan.machine.engine)
     stages = PROFILES[variant.profile].stages(arch=plan.arch, enclave=enclave)
-    builder = Builder(context.settings, context.ui, project)
+    builder = Builder(context.settings, context.ui, project, is_wary=True)
     return Maker(builder, builder.build(plan, (*stages, *extra)))
 
 

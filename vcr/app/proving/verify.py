@@ -142,7 +142,7 @@ def _rebuilt(
             outside=context.outside,
         )  # fmt: skip
         check_terms(claim, plan)
-        builder = Builder(context.settings, context.ui, project)
+        builder = Builder(context.settings, context.ui, project, is_wary=True)
         enclave = any(rung.name == "eif" for rung in claim.ladder)
         tools = _had(git) if source.url or is_stated else ()
         built = Rebuilder(builder, extent).rebuild(plan, enclave=enclave, others=tools)
