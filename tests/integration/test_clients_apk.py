@@ -48,7 +48,7 @@ RUN mkdir -p /var/cache/apk && apk add --arch x86_64 --initdb \\
 RUN apk add --no-cache greeting && greet > /said
 RUN apk update && apk upgrade && apk add bulk && apk del bulk
 """
-DATABASE = "lib/apk/db/installed"
+DATABASE = "usr/lib/apk/db/installed"  # /lib leads there
 
 
 class Site(SimpleHTTPRequestHandler):
