@@ -62,9 +62,6 @@ class StepLocker:
         except VcrError as error:
             raise self.secrets.hidden(error) from None
 
-    def _say(self, line: str) -> None:
-        self.shown.line(self.secrets.hide_text(line))
-
     def _lock(self, lock: Lock, arch: Arch) -> Lock:
         done: set[str] = set()
         while True:
