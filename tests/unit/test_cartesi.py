@@ -101,6 +101,14 @@ def test_an_app_that_is_not_healthy_leaves_no_machine(
     assert not stored.exists()
 
 
+def test_what_was_seen_of_an_app_is_reported(tmp_path: Path) -> None:
+    """The app writes on the same console: what comes last is not its own."""
+    said = 'vcr: facts {"exit": 0}\nvcr: exit app rc=3\nvcr: facts {"exit": 3}\n'
+    with pytest.raises(Failure) as caught:
+        cartesi.check_end(cartesi.NOT_PARKED, said, JOB, tmp_path / "machine")
+    assert caught.value.report["facts"] == '{"exit": 3}'
+
+
 def test_the_version_is_what_the_emulator_says_of_itself() -> None:
     """A package of one's own was described as one of the pinned version."""
     assert cartesi.version_and_cycles(b"0.19.0\t134549455\n") == ("0.19.0", 134549455)
