@@ -5,15 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vcr.dockerfile.context import Context
-from vcr.dockerfile.git_address import GitAddress
+from vcr.dockerfile.git_address import GitAddress, is_git
 from vcr.dockerfile.remote import RemoteFile, remote_of
 from vcr.dockerfile.state import State
 from vcr.dockerfile.syntax import Instruction
-from vcr.dockerfile.text import Position
+from vcr.dockerfile.text import Position, mistake
+from vcr.formats.match import has_wildcard
 from vcr.model.file_name import last_part, store_name
 from vcr.model.lockfile import Lock
 from vcr.model.plan import Copy
 from vcr.model.source import Fetched, GitSource, InlineSource, Source, StageSource, UrlSource
+from vcr.model.url import BEGINNINGS
 
 _NUMBER = re.compile(r"[+-]?[0-9]+")  # as vcr.formats.users has it
 
@@ -99,13 +101,17 @@ class Copier:
                 return [self._git_source(instruction, remote)]
             if remote is not None:
                 return [self._url_source(instruction, remote)]
+        elif is_git(text) or text.startswith(BEGINNINGS):
+            raise mistake(at, f"COPY cannot take {text}", fix="use ADD for what is elsewhere")
         if instruction.switch("parents"):
             return self._with_parents(text, at)
         return list(self.context.select(text, at))
 
     def _with_parents(self, text: str, at: Position) -> list[Source]:
         """Return what TEXT matches, and what of its path is kept: all, or what is behind `/./`."""
-        pivot = _pivot(text)
+        pivot, before = _pivot(text), text.partition("/./")[0]
+        if pivot and not has_wildcard(before):
+            self.context.entry(before, at)  # has to be there, whatever is behind it
         found = self.context.select(text, at, parents=True)
         paths = (source.path.split("/") if source.path != "." else [] for source in found)
         return [replace(s, kept="/".join(p[pivot:])) for s, p in zip(found, paths, strict=True)]

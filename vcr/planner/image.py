@@ -61,12 +61,13 @@ class ImagePlanner:
     def _start(self, stage: Stage) -> State:
         image, escape = self.resolver.image_of(stage), self.resolver.dockerfile.escape
         state = State(stage, self.resolver.arch, escape, self._budget)
+        arch = self.resolver.arch_of(stage)  # for stages without an image, too: it may be wrong
         earlier = self.resolver.earlier(image, stage.index)
         if earlier is not None:
             below = self.plan(earlier)
             state.continue_from(below)
         elif image != SCRATCH:
-            state.arch = arch = self.resolver.arch_of(stage)
+            state.arch = arch
             state.config = self._base_config(image, arch, stage.start)
             state.layers = list(self._base_layers(image, arch, stage.start, stage))
             path = missing_workdir(self._locked(image, arch, stage.start), state.config)

@@ -125,7 +125,7 @@ class Copy:
 
     def from_stage(self, source: StageSource, stage: Tree) -> None:
         """Copy what a pattern matches in STAGE, another one; owners and modes are kept."""
-        for path in list(self._matches(stage, source.pattern)):
+        for path in list(self._matches(stage, source.pattern, source.pivot)):
             # --parents does not follow a link, nothing else leaves one.
             place = path if self.spec.parents and path in stage else stage.resolve(path)
             node = stage.nodes[place]
@@ -164,13 +164,16 @@ class Copy:
         """Copy what a repository has; only the x bit of modes is git's."""
         self._copy_directory(tree_of_directory(source.tree), "")
 
-    def _matches(self, stage: Tree, pattern: str) -> Iterator[str]:
+    def _matches(self, stage: Tree, pattern: str, pivot: int) -> Iterator[str]:
         name = pattern.strip("/")
         if not has_wildcard(name):
             if stage.resolve(name) not in stage:
                 raise Failure(f"{pattern} is not in the stage it is copied from")
             yield name
             return
+        before = "/".join(name.split("/")[:pivot])
+        if before and not has_wildcard(before) and stage.resolve(before) not in stage:
+            raise Failure(f"/{before} is not in the stage it is copied from")
         above, rest = fixed_part(name)
         if above and not self.spec.parents:
             real = stage.resolve(above)
