@@ -49,7 +49,10 @@ def registry_server(directory: Path, **more: object) -> Iterator[str]:
     port = free_port()
     config = {
         "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": str(directory)}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(directory)},
+            "delete": {"enabled": True},
+        },
         "http": {"addr": f"127.0.0.1:{port}"},
         **more,
     }

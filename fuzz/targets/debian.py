@@ -48,7 +48,7 @@ MORE = b"".join(
 
 def read_index(data: bytes, _directory: Path) -> None:
     """Read an index and resolve a package of it, with all that it depends on."""
-    index = Index(data.decode())
+    index = Index.of_text(data.decode())
     for name in ["a", *list(index.names)[:50]]:
         with suppress(ValueError):
             index.get(name)

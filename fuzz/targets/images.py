@@ -238,8 +238,7 @@ def read_layout(data: bytes, place: Path) -> None:
 def read_base(data: bytes, place: Path) -> None:
     """Lock the images of a layout."""
     root = _layout(data, place / "layout").root
-    locked_layout.top_digests(root)
-    locked_layout.images(root)
+    locked_layout.images(*locked_layout.layout_top(root))
 
 
 def read_export(data: bytes, place: Path) -> None:

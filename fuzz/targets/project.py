@@ -78,7 +78,8 @@ def _lock(project: Project) -> Lock:
     a1 = LockedPackage(
         name="a.deb", package="a1", sha256="0" * 64, size=1, url="https://x/a.deb", version="1"
     )
-    manifest = LockedManifest(manifest="sha256:" + "a" * 64, config=IMAGE)
+    digest = "sha256:" + "a" * 64
+    manifest = LockedManifest(manifest=digest, config=IMAGE, blobs={digest: 1})
     return Lock(
         epoch=1000,
         inputs=dict(wanted.digests()),
@@ -88,7 +89,6 @@ def _lock(project: Project) -> Lock:
             ),
             "img": LockedImage(
                 reference="docker://img",
-                nar_sha256="sha256-" + "A" * 43 + "=",
                 archs=dict.fromkeys(Arch, manifest),
             ),
         },

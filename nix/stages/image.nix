@@ -60,10 +60,16 @@ let
     outputHash = hash;
   };
 
-  # A locked OCI image, and what ADD takes of a git repository.
-  ociLayout =
+  # The blobs of a locked OCI image by digest, and what ADD takes of a git repository.
+  ociBlobs =
     spec:
-    derivation (provided "the image ${spec.reference}" spec.nar_sha256 // { name = "vcr-oci-layout"; });
+    builtins.mapAttrs (
+      digest: _:
+      derivation (
+        provided "${digest} of the image ${spec.reference}" (builtins.substring 7 64 digest)
+        // { name = "vcr-oci-blob"; outputHashMode = "flat"; }
+      )
+    ) spec.blobs;
   gitTree =
     spec:
     derivation (provided "${spec.commit} of ${spec.remote}" spec.nar_sha256 // { name = "vcr-git-tree"; });
@@ -176,7 +182,11 @@ let
     in
     {
       debs = base { inherit (spec) configure apt_sources; debs = map fetched spec.debs; };
-      oci = base { inherit (spec) manifest; layout = ociLayout spec; };
+      oci = base {
+        inherit (spec) manifest;
+        blobs = ociBlobs spec;
+        zstd = "${toolchain.build}/usr/bin/zstd";
+      };
       copy = change {
         inherit (spec) dest chown chmod exclude parents link extract;
         sources = map sourceOf spec.sources;

@@ -13,7 +13,8 @@ import pytest
 from services import toolset
 
 from vcr.errors import FetchError, MismatchError, VcrError
-from vcr.lock.layout import images
+from vcr.lock.layout import Images, layout_top
+from vcr.lock.layout import images as images_of
 from vcr.lock.oci import ImageStore
 from vcr.model.project import load_project
 from vcr.model.sections.base import Base
@@ -171,6 +172,10 @@ def layout_of(directory: Path, blobs: list[bytes], index: dict[str, Any]) -> Pat
     return directory
 
 
+def images(layout: Path) -> Images:
+    return images_of(*layout_top(layout))
+
+
 def test_indexes_in_indexes_are_read_a_little_deep_and_each_once(tmp_path: Path) -> None:
     config = CONFIG.encode()
     blobs = [config, manifest_of(config)]
@@ -178,7 +183,7 @@ def test_indexes_in_indexes_are_read_a_little_deep_and_each_once(tmp_path: Path)
     for _ in range(3):
         blobs.append(json.dumps({"schemaVersion": 2, "manifests": [inner] * 1000}).encode())
         inner = described(blobs[-1], INDEX)
-    (only,) = images(layout_of(tmp_path / "a", blobs, {"manifests": [inner]}))
+    (only,) = images(layout_of(tmp_path / "a", blobs, {"manifests": [inner]})).archs
     assert only == "riscv64"
     blobs.append(json.dumps({"schemaVersion": 2, "manifests": [inner]}).encode())
     index = {"manifests": [described(blobs[-1], INDEX)]}

@@ -22,6 +22,7 @@ from vcr.errors import VcrError
 from vcr.lock.oci import ImageStore
 from vcr.model.arch import Arch
 from vcr.model.places import Places
+from vcr.model.plan import OciBase
 from vcr.planner.prepare import prepare
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
@@ -218,9 +219,9 @@ def test_a_base_image_comes_back_when_the_store_lost_it(
     asked: list[str] = []
     provide = ImageStore.provide
 
-    def seen(self: ImageStore, reference: str, nar_sha256: str, places: Places) -> None:
-        asked.append(reference)
-        provide(self, reference, nar_sha256, places)
+    def seen(self: ImageStore, layer: OciBase, places: Places) -> None:
+        asked.append(layer.reference)
+        provide(self, layer, places)
 
     monkeypatch.setattr(ImageStore, "provide", seen)
     build(project)

@@ -36,6 +36,7 @@ from vcr.tools.nix import Nix
 pytestmark = pytest.mark.nix
 
 STAGES = Path(__file__).resolve().parents[2] / "nix/stages"
+DIGEST = "sha256:" + "0" * 64
 FILE = Fetched("https://h.example/a.deb", "0" * 64, 1, "a.deb")
 CALL = re.compile(r"from vcr\.sandbox\.(\w+) import (\w+)")
 # The record of an entry that is not `main`, and of the one that takes none.
@@ -63,7 +64,7 @@ def plan(tmp_path: Path) -> Plan:
     )
     layers: dict[str, Layer] = {
         "debs": Debs((FILE,), configure=True, apt_sources="x", arch=Arch.AMD64),
-        "oci": OciBase("docker://h.example/x", f"sha256-{'A' * 43}=", "sha256:" + "0" * 64, {}),
+        "oci": OciBase("docker://h.example/x", {DIGEST: 1}, {}, DIGEST, {}),
         "copy": Copy(sources, "/d/", ("debs",)),
         "workdir": Workdir("/w", ("debs", "copy")),
         "first": first,

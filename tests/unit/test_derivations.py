@@ -46,7 +46,7 @@ def test_every_name_of_nix_is_of_one_kind(name: str) -> None:
 
 def test_what_stages_build_for_a_project_may_be_removed_and_nothing_else() -> None:
     shared = {
-        "vcr-oci-layout",
+        "vcr-oci-blob",
         "vcr-git-tree",
         "vcr-ramdisk-x-y",
     }  # fetched; the same for every project

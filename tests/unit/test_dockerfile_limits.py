@@ -20,7 +20,7 @@ from vcr.model.project import load_project
 from vcr.planner.project import make_plan
 
 SECONDS = 20
-NAR = "sha256-" + "A" * 43 + "="
+DIGEST = "sha256:" + "a" * 64
 
 
 def project_of(root: Path, dockerfile: str | bytes, toml: str = "") -> Path:
@@ -32,8 +32,8 @@ def project_of(root: Path, dockerfile: str | bytes, toml: str = "") -> Path:
 
 def planned(root: Path, dockerfile: str | bytes, **config: Any) -> Plan:
     """Plan DOCKERFILE; the image `base` in it has this CONFIG."""
-    manifest = LockedManifest(manifest="sha256:" + "a" * 64, config=config)
-    base = LockedImage(reference="docker://x", archs={Arch.RISCV64: manifest}, nar_sha256=NAR)
+    manifest = LockedManifest(manifest=DIGEST, config=config, blobs={DIGEST: 1})
+    base = LockedImage(reference="docker://x", archs={Arch.RISCV64: manifest})
     lock = Lock(epoch=0, inputs={}, urls={}, bases={"base": base})
     project = load_project(project_of(root, dockerfile))
     external_inputs(project)

@@ -61,7 +61,7 @@ def make_index(*packages: str) -> Index:
             f"Package: {name}\nVersion: {version or '1'}\nArchitecture: all\n"
             f"Filename: pool/{name}.deb\nSHA256: {'0' * 64}\nSize: 1\n{fields}"
         )
-    return Index("\n".join(text))
+    return Index.of_text("\n".join(text))
 
 
 def names(index: Index, *roots: str, exclude: frozenset[str] = frozenset()) -> list[str]:

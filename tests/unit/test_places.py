@@ -18,6 +18,7 @@ from vcr.lock.engine import current_engine, own_emulator, own_kernel
 from vcr.lock.oci import ImageStore, reference_of
 from vcr.model.lockfile import Lock
 from vcr.model.places import ANYWHERE, places_of
+from vcr.model.plan import OciBase
 from vcr.model.project import Project, load_project
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
@@ -153,13 +154,10 @@ def test_a_layout_is_of_the_project_whole(project: Path) -> None:
 def test_a_lock_names_no_layout_outside(
     project: Path, reference: str, error: type[Exception], words: str
 ) -> None:
-    class Empty(Nix):
-        def fixed_path(self, *_: str) -> Path:
-            return project / "not there"
-
-    store = ImageStore(Skopeo(Path("/bin/false")), Empty(Settings.load({})))
+    store = ImageStore(Skopeo(Path("/bin/false")), Nix(Settings.load({})))
+    digest = f"sha256:{'0' * 64}"
     with pytest.raises(error, match=words):
-        store.provide(reference, "0" * 64, places_of(project))
+        store.provide(OciBase(reference, {digest: 1}, {}, digest, {}), places_of(project))
 
 
 def test_what_a_service_is_shown_is_of_the_project(project: Path) -> None:

@@ -58,8 +58,9 @@ def make_lock(project: Any) -> Lock:
             ),
             "img": LockedImage(
                 reference=f"docker://example.org/img@{DIGEST}",
-                nar_sha256=f"sha256-{'A' * 43}=",
-                archs={Arch.RISCV64: LockedManifest(manifest=DIGEST, config=config)},
+                archs={
+                    Arch.RISCV64: LockedManifest(manifest=DIGEST, config=config, blobs={DIGEST: 1})
+                },
             ),
         },
         urls={u: LockedFile(name="f", sha256="1" * 64, size=5, url=u) for u in wanted.files},

@@ -203,7 +203,7 @@ def test_outputs_for_one_project_may_be_removed_and_no_others() -> None:
     for name in ("vcr-image-x", "vcr-machine-riscv64", "vcr-lower"):
         assert is_build(Path(f"/nix/store/{'a' * 32}-{name}")), name
         assert not is_build(Path(f"/nix/store/{'a' * 32}-{name}.drv")), name
-    for name in ("vcr-tools-python", "vcr-linux-6.12-riscv64", "vcr-busybox", "vcr-oci-layout",
+    for name in ("vcr-tools-python", "vcr-linux-6.12-riscv64", "vcr-busybox", "vcr-oci-blob",
                  "vcr-lib", "vcr", "vcr-linuxkit-v1", "my-vcr-image-x"):  # fmt: skip
         assert not is_build(Path(f"/nix/store/{'a' * 32}-{name}")), name
 

@@ -180,7 +180,7 @@ class Builder:
                 repositories.provide(source)
             if isinstance(layer, OciBase):
                 store = ImageStore(Skopeo.of_toolset(nix.toolset("oci")), nix)
-                store.provide(layer.reference, layer.nar_sha256, self.project.places)
+                store.provide(layer, self.project.places)
                 store.check(layer)
 
     def _evaluate(self, nix: Nix, attrs: Sequence[str], plan: Plan) -> Evaluation:

@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,15 +80,12 @@ def _document(path: Path) -> dict[str, Any]:
     return content
 
 
-@dataclass(frozen=True)
-class Layout:
-    """An OCI layout directory."""
-
-    root: Path
+class Blobs:
+    """Blobs by digest, wherever each is."""
 
     def blob(self, digest: str) -> Path:
-        """Return the path of a blob."""
-        return self.root / "blobs/sha256" / digest.removeprefix("sha256:")
+        """Return the path of a blob, where nothing need be."""
+        raise NotImplementedError
 
     def checked(self, descriptor: Any) -> Path:
         """Return the path of a blob whose digest and size are what DESCRIPTOR says.
@@ -109,6 +106,56 @@ class Layout:
     def document(self, descriptor: Any) -> dict[str, Any]:
         """Return the JSON object that is the blob of DESCRIPTOR; raises Failure."""
         return _document(self.checked(descriptor))
+
+    def flatten(self, manifest_digest: str, scratch: Path, zstd: Path | None = None) -> Tree:
+        """Return the file system of a manifest: its layers laid over one another.
+
+        ZSTD is the program for layers that are packed with it.
+        """
+        tree = Tree()
+        for descriptor, diff_id in self._layers(manifest_digest):
+            layer = uncompressed(self.checked(descriptor), scratch, zstd)
+            if sha256_of(layer) != diff_id:
+                raise Failure(f"the layer {descriptor['digest']} does not hold {diff_id}")
+            apply_layer(tree, layer)
+        return tree
+
+    def _layers(self, manifest_digest: str) -> list[tuple[dict[str, Any], str]]:
+        """Return (descriptor, diff id) of each layer; raises Failure for a malformed image."""
+        path = self.blob(manifest_digest)
+        size = path.stat().st_size if path.is_file() else -1
+        manifest = self.document({"digest": manifest_digest, "size": size})
+        config = self.document(manifest.get("config"))
+        layers = rows(manifest, "layers")
+        rootfs = config.get("rootfs")
+        diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+        if not isinstance(diff_ids, list):
+            raise Failure("the image's config does not name its layers")
+        if len(diff_ids) != len(layers):
+            raise Failure("the image's config does not name each of its layers")
+        return list(zip(layers, diff_ids, strict=True))
+
+
+@dataclass(frozen=True)
+class BlobFiles(Blobs):
+    """Blobs that are files anywhere."""
+
+    paths: Mapping[str, Path]
+
+    def blob(self, digest: str) -> Path:
+        """Return the path of a blob, where nothing need be."""
+        return self.paths.get(digest) or Path("/nonexistent", digest)
+
+
+@dataclass(frozen=True)
+class Layout(Blobs):
+    """An OCI layout directory."""
+
+    root: Path
+
+    def blob(self, digest: str) -> Path:
+        """Return the path of a blob."""
+        return self.root / "blobs/sha256" / digest.removeprefix("sha256:")
 
     def manifests(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Yield descriptor and content of each manifest, however deep in indexes, each once.
@@ -132,31 +179,6 @@ class Layout:
                 pending.extend(rows(content, "manifests"))
             else:
                 yield descriptor, content
-
-    def flatten(self, manifest_digest: str, scratch: Path) -> Tree:
-        """Return the file system of a manifest: its layers laid over one another."""
-        tree = Tree()
-        for descriptor, diff_id in self._layers(manifest_digest):
-            layer = uncompressed(self.checked(descriptor), scratch)
-            if sha256_of(layer) != diff_id:
-                raise Failure(f"the layer {descriptor['digest']} does not hold {diff_id}")
-            apply_layer(tree, layer)
-        return tree
-
-    def _layers(self, manifest_digest: str) -> list[tuple[dict[str, Any], str]]:
-        """Return (descriptor, diff id) of each layer; raises Failure for a malformed image."""
-        path = self.blob(manifest_digest)
-        size = path.stat().st_size if path.is_file() else -1
-        manifest = self.document({"digest": manifest_digest, "size": size})
-        config = self.document(manifest.get("config"))
-        layers = rows(manifest, "layers")
-        rootfs = config.get("rootfs")
-        diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-        if not isinstance(diff_ids, list):
-            raise Failure("the image's config does not name its layers")
-        if len(diff_ids) != len(layers):
-            raise Failure("the image's config does not name each of its layers")
-        return list(zip(layers, diff_ids, strict=True))
 
     def add_bytes(self, data: bytes, media_type: str) -> Descriptor:
         """Store DATA as a blob."""

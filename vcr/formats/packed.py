@@ -2,6 +2,7 @@
 
 import bz2
 import lzma
+import subprocess
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,34 +64,66 @@ _NEW: dict[bytes, Callable[[], _Stream]] = {
 }
 
 
-def uncompressed(path: Path, scratch: Path) -> Path:
-    """Return PATH, or a decompressed copy in SCRATCH.
+def uncompressed(path: Path, scratch: Path, zstd: Path | None = None) -> Path:
+    """Return PATH, or a decompressed copy in SCRATCH; ZSTD is the program for what it packs.
 
     Raises Damaged for what cannot be decompressed, Failure for what is too much.
     """
     with path.open("rb") as file:
         head = file.read(len(XZ))
     if head.startswith(ZSTD):
+        return _unpack(path, _unpacked_by(_program(path, zstd), path), scratch)
+    new = next((new for magic, new in _NEW.items() if head.startswith(magic)), None)
+    return path if new is None else _unpack(path, _unpacked(path, new), scratch)
+
+
+def _program(path: Path, zstd: Path | None) -> Path:
+    if zstd is None:
         raise Failure(
             f"{path.name} is compressed with zstd, which vcr cannot unpack",
             fix="use gzip, bzip2, xz or no compression",
         )
-    new = next((new for magic, new in _NEW.items() if head.startswith(magic)), None)
-    if new is None:
-        return path
+    return zstd
+
+
+def _unpack(path: Path, pieces: Iterator[bytes], scratch: Path) -> Path:
+    """Write PIECES, of the file at PATH, to a new file in SCRATCH; raises as `uncompressed`."""
     scratch.mkdir(parents=True, exist_ok=True)
     target = scratch / f"{len(list(scratch.iterdir()))}.tar"
     try:
-        _unpack(path, new, target)
+        _write(path, pieces, target)
     except (ValueError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         raise Damaged(f"{path.name} cannot be decompressed", why=str(error)) from None
     return target
 
 
-def _unpack(path: Path, new: Callable[[], _Stream], target: Path) -> None:
+def _unpacked_by(program: Path, path: Path) -> Iterator[bytes]:
+    """Yield what PROGRAM, zstd(1), unpacks PATH to; raises ValueError for what is damaged.
+
+    It refuses by itself what needs more than 128 MiB of memory.
+    """
+    argv = [str(program), "--decompress", "--quiet", "--stdout", "--no-progress"]
+    with (
+        path.open("rb") as packed,
+        subprocess.Popen(
+            argv, stdin=packed, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as zstd,
+    ):
+        assert zstd.stdout is not None  # noqa: S101 -- it is a pipe
+        try:
+            while piece := zstd.stdout.read(CHUNK):
+                yield piece
+        finally:
+            zstd.stdout.close()
+            code = zstd.wait()
+    if code:
+        raise ValueError("zstd refuses it")
+
+
+def _write(path: Path, pieces: Iterator[bytes], target: Path) -> None:
     written = 0
     with target.open("wb") as out:
-        for piece in _unpacked(path, new):
+        for piece in pieces:
             written += len(piece)
             if written > MAX_UNPACKED:
                 raise Failure(f"{path.name} unpacks to more than {MAX_UNPACKED >> 30} GiB")

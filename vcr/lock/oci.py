@@ -1,11 +1,11 @@
-"""Bases that are OCI images: resolved to digests, kept in the Nix store by hash.
+"""Bases that are images of a registry or a layout: resolved to digests, blob by blob.
 
-A registry reference or a layout on disk is copied by skopeo into a layout that
-holds just that image; its NAR hash goes into the lock, so that every later copy
-is checked whole, wherever it comes from. Manifests and configs are read from the
-layout's blobs: https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
+The lock has the digests of what each architecture is made of: manifest, config, layers. `vcr lock`
+reads manifests and configs only; a build brings the blobs of its architecture into the Nix store,
+each under its own hash, wherever it comes from.
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +13,8 @@ from pathlib import Path
 
 from vcr.atomic import scratch_directory
 from vcr.errors import FetchError, LockError, MismatchError, UsageError
-from vcr.lock.layout import image, images, top_digests
+from vcr.lock.documents import FileDocuments, RegistryDocuments
+from vcr.lock.layout import Images, image, images, layout_top, leads_to
 from vcr.lock.network.outlet import outlet
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
@@ -24,6 +25,7 @@ from vcr.model.project import Project
 from vcr.model.sections.base import Base
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
+from vcr.tools.store_path import flat_path
 
 OCI_KEY = "vcr.toml: [base] oci"
 DOCKER_HUB = "registry-1.docker.io"
@@ -38,43 +40,70 @@ class ImageStore:
     nix: Nix
 
     def lock(self, project: Project, base: Base) -> LockedImage:
-        """Resolve BASE to digests and keep it; raises FetchError, UsageError."""
-        with scratch_directory() as scratch:
-            layout = scratch / OCI_STORE_NAME
-            reference = reference_of(project, base)
-            with self._reaching(reference) as skopeo:
-                reference = _pinned(skopeo, reference)
-                skopeo.copy_all(reference, layout)
-            archs = images(layout)
-            if not archs:
-                raise UsageError(
-                    f"{reference} has no image for {', '.join(Arch)}",
-                    fix="choose an image of one of these architectures",
-                )
-            nar = self.nix.hash_path(layout)
-            self.nix.add_fixed(layout, recursive=True)
-        return LockedImage(reference=reference, archs=archs, nar_sha256=nar)
+        """Resolve BASE to digests; raises FetchError, UsageError, MismatchError.
 
-    def provide(self, reference: str, nar_sha256: str, places: Places) -> None:
-        """Make sure the locked image is in the store; raises FetchError, MismatchError.
+        No layer is read: a build fetches those of its architecture.
+        """
+        reference = reference_of(project, base)
+        with self._reaching(reference) as skopeo:
+            reference = _pinned(skopeo, reference)
+            found = _images(skopeo, reference)
+        if not found.archs:
+            raise UsageError(
+                f"{reference} has no image for {', '.join(Arch)}",
+                why=f"it has {', '.join(found.platforms) or 'none at all'}",
+                fix="choose an image of one of these architectures",
+            )
+        return LockedImage(reference=reference, archs=found.archs, indexes=found.indexes)
+
+    def provide(self, base: OciBase, places: Places) -> None:
+        """Make sure that the blobs of BASE are in the store; raises FetchError, MismatchError.
 
         A layout has to be one of PLACES: raises UsageError.
         """
-        if self.nix.fixed_path(nar_sha256, OCI_STORE_NAME).exists():
+        wanted = {**base.indexes, **base.blobs}
+        missing = {digest: size for digest, size in wanted.items() if not _kept(digest).exists()}
+        if not missing:
             return
-        _check_locked(reference, places)
+        _check_locked(base.reference, places)
         with scratch_directory() as scratch:
-            layout = scratch / OCI_STORE_NAME
-            with self._reaching(reference) as skopeo:
-                skopeo.copy_all(reference, layout)
-            got = self.nix.hash_path(layout)
-            if got != nar_sha256:
+            if base.reference.startswith(LAYOUT):
+                blobs = Path(base.reference.removeprefix(LAYOUT)) / "blobs/sha256"
+                found = {digest: blobs / Digest(digest).hex for digest in missing}
+            else:
+                with self._reaching(base.reference) as skopeo:
+                    found = _fetched(skopeo, base, missing, scratch)
+            self._keep(base.reference, missing, found, scratch)
+
+    def _keep(
+        self, reference: str, sizes: dict[str, int], files: dict[str, Path], scratch: Path
+    ) -> None:
+        """Add FILES to the store, each under its digest; raises MismatchError, FetchError."""
+        named = []
+        for number, (digest, size) in enumerate(sizes.items()):
+            path = scratch / str(number) / OCI_STORE_NAME
+            path.parent.mkdir()
+            is_own = files[digest].is_relative_to(scratch)
+            try:
+                (shutil.move if is_own else shutil.copyfile)(files[digest], path)
+            except OSError as error:
+                raise FetchError(
+                    f"{reference} has no blob {digest}",
+                    why=error.strerror or str(error),
+                    fix="if the image was changed, run `vcr lock --update`",
+                ) from None
+            got = Digest.of_file(path)
+            if (got, path.stat().st_size) != (digest, size):
                 raise MismatchError(
                     f"{reference} is not the image that vcr.lock names",
-                    details=[("expected", nar_sha256), ("got", got)],
+                    details=[
+                        ("expected", f"{digest}, {size} bytes"),
+                        ("got", f"{got}, {path.stat().st_size} bytes"),
+                    ],
                     fix="if you want the change, run `vcr lock --update`",
                 )
-            self.nix.add_fixed(layout, recursive=True)
+            named.append(path)
+        self.nix.add_fixed(*named)
 
     def audit(self, locked: LockedImage, reference: str, places: Places) -> list[str]:
         """Say how LOCKED differs from the image of REFERENCE, the project's; raises FetchError.
@@ -82,25 +111,31 @@ class ImageStore:
         An image of a registry is asked for by digest, one in a layout is as it is now.
         """
         source = locked.reference if reference.startswith(REGISTRY) else reference
+        _check_locked(source, places)
         try:
-            self.provide(source, locked.nar_sha256, places)
-        except MismatchError as error:
-            return [f"{error.what}: {error.why or dict(error.details)}"]
-        found = images(self._layout(locked.nar_sha256))
+            with self._reaching(source) as skopeo:
+                found = _images(skopeo, source)
+        except (MismatchError, UsageError) as error:
+            return [f"{error.what}: {error.why}"]
         told = [
-            _named_differences(locked.reference, self._layout(locked.nar_sha256)),
+            "" if found.indexes == locked.indexes else "its indexes are others",
             *(
-                _image_difference(arch, locked.archs.get(arch), found.get(arch))
-                for arch in sorted(found.keys() | locked.archs.keys())
+                _image_difference(arch, locked.archs.get(arch), found.archs.get(arch))
+                for arch in sorted(found.archs.keys() | locked.archs.keys())
             ),
         ]
         return [difference for difference in told if difference]
 
     def check(self, base: OciBase) -> None:
-        """Raise MismatchError unless the image of BASE, in the store, has the config it says."""
-        layout = self._layout(base.nar_sha256)
-        wrong = _named_differences(base.reference, layout)
-        if not wrong and image(layout, base.manifest).config != base.config:
+        """Raise MismatchError unless the image of BASE, in the store, is what the lock says."""
+        documents = FileDocuments(base.reference, _kept)
+        named = base.reference.rpartition("@")[2]
+        wrong = ""
+        if base.reference.startswith(REGISTRY) and not leads_to(
+            documents, named, base.manifest, base.indexes
+        ):
+            wrong = f"{named} has no manifest {base.manifest}"
+        elif image(documents, base.manifest).config != base.config:
             wrong = f"the config of {base.manifest} is not that of the image"
         if wrong:
             raise MismatchError(
@@ -108,9 +143,6 @@ class ImageStore:
                 why=wrong,
                 fix="do not trust this vcr.lock; `vcr lock --update` writes it again",
             )
-
-    def _layout(self, nar_sha256: str) -> Path:
-        return self.nix.fixed_path(nar_sha256, OCI_STORE_NAME)
 
     @contextmanager
     def _reaching(self, reference: str) -> Iterator[Skopeo]:
@@ -139,19 +171,45 @@ def _registry(reference: str) -> str:
 
 
 def _pinned(skopeo: Skopeo, reference: str) -> str:
-    """Turn a tag into the digest it stands for now; an `oci:` layout stays as it is."""
-    if not reference.startswith(REGISTRY) or "@sha256:" in reference:
+    """Turn a tag into the digest it stands for now; an `oci:` layout stays as it is.
+
+    Beside a digest a tag says nothing, as in Docker, and skopeo takes only one of them.
+    """
+    if not reference.startswith(REGISTRY):
         return reference
-    digest = Digest.of_bytes(skopeo.raw_bytes(reference))
-    last = reference.rpartition("/")[2]
-    return f"{reference.removesuffix(last)}{last.partition(':')[0]}@{digest}"
+    name, at, digest = reference.partition("@")
+    last = name.rpartition("/")[2]
+    repository = f"{name.removesuffix(last)}{last.partition(':')[0]}"
+    return f"{repository}@{digest if at else Digest.of_bytes(skopeo.raw_bytes(reference))}"
 
 
-def _named_differences(reference: str, layout: Path) -> str:
-    """Say so when LAYOUT has another image than the digest in REFERENCE, else ""."""
-    _, at, digest = reference.rpartition("@")
-    is_other = reference.startswith(REGISTRY) and at and digest not in top_digests(layout)
-    return f"its layout has {', '.join(sorted(top_digests(layout)))}" if is_other else ""
+def _images(skopeo: Skopeo, reference: str) -> Images:
+    """Return what the image REFERENCE has, a layout or one of a registry by digest."""
+    if reference.startswith(LAYOUT):
+        return images(*layout_top(Path(reference.removeprefix(LAYOUT))))
+    name, _, digest = reference.rpartition("@")
+    return images(RegistryDocuments(name, skopeo), [{"digest": digest}])
+
+
+def _fetched(
+    skopeo: Skopeo, base: OciBase, missing: dict[str, int], scratch: Path
+) -> dict[str, Path]:
+    """Return where files with the MISSING blobs of BASE are, fetched from its registry."""
+    name = base.reference.rpartition("@")[0]
+    directory = scratch / "image"
+    files = {digest: directory / Digest(digest).hex for digest in missing}
+    if missing.keys() & base.blobs.keys():
+        skopeo.copy_blobs(f"{name}@{base.manifest}", directory, sum(base.blobs.values()))
+        files[base.manifest] = directory / "manifest.json"
+    for number, digest in enumerate(sorted(missing.keys() & base.indexes.keys())):
+        files[digest] = scratch / f"index{number}"
+        files[digest].write_bytes(skopeo.raw_bytes(f"{name}@{digest}"))
+    return files
+
+
+def _kept(digest: str) -> Path:
+    """Return where the store has the blob DIGEST."""
+    return flat_path(Digest(digest).hex, OCI_STORE_NAME)
 
 
 def _image_difference(
@@ -161,6 +219,8 @@ def _image_difference(
         return f"{arch}: {'not in the image' if found is None else 'not in vcr.lock'}"
     if locked.manifest != found.manifest:
         return f"{arch}: manifest {locked.manifest}, the image has {found.manifest}"
+    if locked.blobs != found.blobs:
+        return f"{arch}: its blobs are others"
     keys = sorted(locked.config.keys() | found.config.keys())
     other = [key for key in keys if locked.config.get(key) != found.config.get(key)]
     return f"{arch}: config: {', '.join(other)}" if other else ""

@@ -125,6 +125,17 @@ def suggestion(reference: str) -> str:
     return found.section(name) if found else ""
 
 
+def instead(reference: str, first: str) -> str:
+    """Return what to do without the image REFERENCE: FIRST, or packages, which may be known."""
+    section = suggestion(reference)
+    if section:
+        return (
+            f"{first}; or build on Debian packages, in vcr.toml"
+            f" (`vcr lock --suggest` writes it):\n{section}"
+        )
+    return f'{first}; or name packages or a layout in vcr.toml: [base."{reference}"]'
+
+
 @contextmanager
 def naming(reference: str, at: Position | None, stages: Sequence[str]) -> Iterator[None]:
     """Let errors about the image REFERENCE, which stands AT, say where, and what to write.
@@ -138,16 +149,5 @@ def naming(reference: str, at: Position | None, stages: Sequence[str]) -> Iterat
             raise
         error.what = f"{at}: {reference}: {error.what}"
         near = get_close_matches(reference, stages, n=1)
-        section = suggestion(reference)
-        if near:
-            error.fix = f"did you mean the stage {near[0]}?"
-        elif section:
-            error.fix = (
-                f"{error.fix}; or build on Debian packages, in vcr.toml"
-                f" (`vcr lock --suggest` writes it):\n{section}"
-            )
-        else:
-            error.fix = (
-                f'{error.fix}; or name packages or a layout in vcr.toml: [base."{reference}"]'
-            )
+        error.fix = f"did you mean the stage {near[0]}?" if near else instead(reference, error.fix)
         raise

@@ -61,7 +61,7 @@ _KEPT = {
     "vcr-linux-*": "the kernel",
     "vcr-linuxkit-*": "linuxkit",
     "vcr-loader-*": "the enclave's loader",
-    "vcr-oci-layout": "the base image",
+    "vcr-oci-blob": "a part of the base image",
     "vcr-patchelf": "patchelf",
     "vcr-plugin": "QEMU's plugin",
     "vcr-ramdisk-*": "what enclaves run QEMU with",

@@ -128,15 +128,18 @@ class LockedManifest(_Entry):
 
     manifest: Sha256Digest = Field(description="of the manifest")
     config: dict[str, Any] = Field(description="its config's object `config`")
+    blobs: dict[Sha256Digest, Size] = Field(description="manifest, config, layers, in bytes")
 
 
 class LockedImage(_Entry):
-    """A base that is an OCI image, as a layout directory of a known NAR hash."""
+    """A base that is an OCI image; a build fetches the blobs of its own architecture."""
 
     kind: Literal["oci"] = Field(default="oci", description="of base")
     reference: ImageReference = Field(description="its name in the project")
     archs: dict[Arch, LockedManifest] = Field(description="its architectures")
-    nar_sha256: NarHash = Field(description="the NAR hash of the layout, as `sha256-BASE64` (SRI)")
+    indexes: dict[Sha256Digest, Size] = Field(
+        default={}, description="what leads from the reference to the manifests, in bytes"
+    )
 
 
 LockedBase = LockedDebian | LockedImage

@@ -17,7 +17,7 @@ from vcr.model.source import ContextSource, Fetched, GitSource, Source, StageSou
 from vcr.words import counted
 
 PLAN_SCHEMA = 1
-OCI_STORE_NAME = "vcr-oci-layout"  # of a locked OCI image in the Nix store
+OCI_STORE_NAME = "vcr-oci-blob"  # of each blob of a locked OCI image in the Nix store
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class OciBase:
     """A base that is an OCI image, flattened to one layer."""
 
     reference: str  # as skopeo names it
-    nar_sha256: str  # of its layout directory in the Nix store: SRI form, "sha256-<base64>"
+    blobs: dict[str, int]  # digest → bytes, of the plan's architecture; they are in the Nix store
+    indexes: dict[str, int]  # the same of what leads to the manifest; no layer is made of them
     manifest: str  # digest of the manifest of the plan's architecture
     config: dict[str, Any]  # what the lock says that its config is; no layer is made of it
     arch: Arch = Arch.RISCV64

@@ -42,7 +42,8 @@ def base_layers(
     if not isinstance(base, LockedDebian):
         locked = base.archs[arch]
         config = dict(locked.config)
-        return {ident: OciBase(base.reference, base.nar_sha256, locked.manifest, config, arch)}
+        blobs, indexes = dict(locked.blobs), dict(base.indexes)
+        return {ident: OciBase(base.reference, blobs, indexes, locked.manifest, config, arch)}
     debs = tuple(package.fetched() for package in base.archs[arch])
     if not base.configure:
         return {ident: Debs(debs, arch=arch)}

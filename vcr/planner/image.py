@@ -16,6 +16,7 @@ from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import DEFAULT_PATH, Budget, State
 from vcr.dockerfile.syntax import SCRATCH, Instruction, Stage, parse_trigger
 from vcr.errors import LockError, UsageError
+from vcr.lock.suggestions import instead
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, LockedBase
 from vcr.model.plan import Copy, Layer, Run, Workdir
@@ -149,7 +150,9 @@ class ImagePlanner:
             )
         if arch not in base.archs:
             raise instruction.mistake(
-                f"{image} has no image for {arch}", fix=f"it has {', '.join(sorted(base.archs))}"
+                f"{image} has no image for {arch}",
+                why=f"it has {', '.join(sorted(base.archs))}",
+                fix=instead(image, "choose another image"),
             )
         return base
 

@@ -13,7 +13,7 @@ from vcr.formats.debs import build_base, postinst_of, put_metadata, read_package
 from vcr.formats.dpkg import put_apt, put_database
 from vcr.formats.failure import guarded, note
 from vcr.formats.job import read_job
-from vcr.formats.oci import Layout
+from vcr.formats.oci import BlobFiles
 from vcr.formats.tar import LAYER_FILE, write
 from vcr.formats.tree import Tree
 
@@ -32,8 +32,9 @@ class Debs:
 class Oci:
     """An image to flatten, of vcr.model.plan.OciBase."""
 
-    layout: Path
+    blobs: dict[str, Path]  # by digest
     manifest: str
+    zstd: Path  # the program
     op: Literal["oci"]
 
 
@@ -61,7 +62,7 @@ def _build(job: Job, out: Path, scratch: Path) -> None:
 def _tree(job: Job, scratch: Path) -> Tree:
     spec = job.spec
     if isinstance(spec, Oci):
-        return Layout(spec.layout).flatten(spec.manifest, scratch)
+        return BlobFiles(spec.blobs).flatten(spec.manifest, scratch, spec.zstd)
     packages = [read_package(deb, scratch) for deb in spec.debs]
     tree = build_base(packages, job.arch)
     if spec.configure:

@@ -201,11 +201,11 @@ class Nix:
         _, size, closure = process.run(argv, env=self.env()).text.split()
         return int(size), int(closure)
 
-    def add_fixed(self, path: Path, *, recursive: bool = False) -> Path:
-        """Add the file (or, recursively, the tree) at PATH to the store by its hash."""
-        argv: list[process.Arg] = ["nix-store", "--add-fixed"]
-        argv += ["--recursive"] if recursive else []
-        return Path(process.run([*argv, "sha256", path], env=self.env()).text)
+    def add_fixed(self, *paths: Path, recursive: bool = False) -> None:
+        """Add the files (or, recursively, the trees) at PATHS to the store by their hashes."""
+        argv = ["nix-store", "--add-fixed", *(["--recursive"] if recursive else []), "sha256"]
+        if paths:
+            process.run([*argv, *paths], env=self.env())
 
     def hash_path(self, path: Path) -> str:
         """Return the NAR hash of the tree at PATH in SRI form, "sha256-<base64>"."""

@@ -39,6 +39,22 @@ class Skopeo:
         tls = [option.replace("--src-", "--") for option in _tls("src", plain_http)]
         return self._run("inspect", "--raw", *tls, reference, timeout=self.patience).stdout
 
+    def config_bytes(self, reference: str) -> bytes:
+        """Return the config of the image REFERENCE, not of an index; raises FetchError."""
+        words = ("inspect", "--config", "--raw", reference)
+        return self._run(*words, timeout=self.patience).stdout
+
+    def copy_blobs(self, reference: str, directory: Path, most: int) -> None:
+        """Copy the one image REFERENCE into DIRECTORY, each blob by its hash, MOST bytes in all.
+
+        Raises FetchError, also when nothing comes for too long, and MismatchError when more bytes
+        come. The form of the directory: containers-transports(5), dir.
+        """
+        filling = Filling(directory, reference, most, self.patience)
+        words = ("copy", "--preserve-digests", reference, f"dir:{directory}")
+        self._run(*words, watch=filling.check)
+        filling.check_size()
+
     def copy_all(
         self,
         reference: str,

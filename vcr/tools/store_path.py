@@ -22,6 +22,12 @@ def source_path(nar_sha256: str, name: str) -> Path:
     return _path("source", nar_sha256, name)
 
 
+def flat_path(sha256: str, name: str) -> Path:
+    """Return where a file with the hash SHA256, in hex, is added to the store as NAME."""
+    inner = hashlib.sha256(f"fixed:out:sha256:{sha256}:".encode()).hexdigest()
+    return _path("output:out", inner, name)
+
+
 def text_path(content: bytes, references: Iterable[Path], name: str) -> Path:
     """Return where text such as a derivation with CONTENT is added to the store."""
     kind = ":".join(["text", *sorted(map(str, references))])

@@ -8,11 +8,14 @@ canonical snapshot or a mirror of the host) does not matter and is not recorded.
 import datetime as dt
 import hashlib
 import lzma
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
-from vcr.errors import FetchError, MismatchError, VcrError
+from vcr.errors import FetchError, HostError, MismatchError, VcrError
+from vcr.foreign import MIB
 from vcr.lock.debian.packages import Index
 from vcr.lock.debian.release import MAX_INDEX, MAX_SIZE, File, Release
 from vcr.lock.network.fetch import Source, fetch, fetch_checked
@@ -146,7 +149,7 @@ class Reader:
             sources, sha256=packed.sha256, size=packed.size, cache=self.cache / "indexes"
         )
         try:
-            return Index(_unpacked(data, files.get(path)).decode())
+            return Index(_unpacked(data, files.get(path)), _unnamed(self.cache / "indexes"))
         except (ValueError, lzma.LZMAError) as error:
             raise MismatchError(
                 f"the index of {suite} for {arch} cannot be read",
@@ -155,16 +158,33 @@ class Reader:
             ) from None
 
 
-def _unpacked(data: bytes, promised: File | None) -> bytes:
-    """Return what DATA of xz unpacks to, as PROMISED; raises ValueError, LZMAError."""
+def _unnamed(directory: Path) -> BinaryIO:
+    """Return a new file that takes room in DIRECTORY as long as it is open; raises HostError."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return cast("BinaryIO", tempfile.TemporaryFile(dir=directory))
+    except OSError as error:
+        raise HostError(
+            f"there is no room for a package index in {directory}", why=error.strerror or str(error)
+        ) from None
+
+
+def _unpacked(data: bytes, promised: File | None) -> Iterator[bytes]:
+    """Yield what DATA of xz unpacks to; raises ValueError, LZMAError unless it is as PROMISED."""
     most = min(promised.size, MAX_INDEX) if promised else MAX_INDEX
     stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=LZMA_MEMORY)
-    text = stream.decompress(data, most + 1)
-    if len(text) > most or not stream.eof:
+    size, digest, piece = 0, hashlib.sha256(), stream.decompress(data, MIB)
+    while piece or not (stream.eof or stream.needs_input):
+        size += len(piece)
+        if size > most:
+            break
+        digest.update(piece)
+        yield piece
+        piece = b"" if stream.eof else stream.decompress(b"", MIB)
+    if size > most or not stream.eof:
         raise ValueError(f"it does not unpack to the {most} bytes that were promised")
-    if promised and hashlib.sha256(text).hexdigest() != promised.sha256:
+    if promised and digest.hexdigest() != promised.sha256:
         raise ValueError("it does not unpack to the promised content")
-    return text
 
 
 def _check_suite(release: Release, suite: str, snapshot: str | None) -> None:

@@ -3,10 +3,12 @@
 https://wiki.debian.org/DebianRepository/Format#A.22Packages.22_Indices
 """
 
+import io
 import re
+from bisect import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import BinaryIO, Self
 
 from vcr.lock.debian.version import Version
 
@@ -42,6 +44,9 @@ class Relation:
         return not self.operator or version.satisfies(self.operator, Version(self.version))
 
 
+# A place is a number: where a paragraph begins, and in the last bits how long it is.
+_LENGTH = 24
+
 type Dependency = tuple[Relation, ...]  # alternatives, the preferred one first
 
 
@@ -63,41 +68,68 @@ class Package:
 class Index:
     """The packages of one architecture, the newest version of each name.
 
-    An index has some 70,000 paragraphs and a resolution needs a hundred, so each is
-    read when it is asked for.
+    An index has some 70,000 paragraphs, 50 MB in all, and a resolution needs a hundred. So the
+    text is in a file, and what is kept is where each paragraph is in it.
     """
 
-    def __init__(self, text: str) -> None:
-        """Take a whole Packages file; what is malformed in it shows when it is read."""
-        self._paragraphs: dict[str, list[str]] = {}
+    def __init__(self, pieces: Iterable[bytes], file: BinaryIO) -> None:
+        """Take a Packages file in PIECES and write it to FILE; raises ValueError, OSError.
+
+        What is malformed in a paragraph shows when it is read.
+        """
+        self._file = file
+        self._places: dict[str, int] = {}  # of the first paragraph of a name; see _packed
+        self._further: dict[str, list[int]] = {}
         self._providers: dict[str, list[str]] = {}
         self._packages: dict[str, Package] = {}
-        for paragraph in text.split("\n\n"):
-            head = paragraph.lstrip("\n").partition("\n")[0]
-            name = head.removeprefix("Package:").strip()
-            if head and name:
-                self._paragraphs.setdefault(name, []).append(paragraph)
-                if "\nProvides:" in paragraph:
-                    self._note_provides(name, paragraph)
+        self.essential: set[str] = set()  # names of the packages every system has
+        at = 0
+        for block in _blocks(pieces):
+            file.write(block)
+            self._note_block(block, at)
+            at += len(block)
+
+    @classmethod
+    def of_text(cls, text: str) -> Self:
+        """Take a whole Packages file."""
+        return cls([text.encode()], io.BytesIO())
 
     @property
     def names(self) -> Iterable[str]:
         """Return the names of all packages."""
-        return self._paragraphs.keys()
+        return self._places.keys()
 
-    @property
-    def essential(self) -> set[str]:
-        """Return the names of the packages every system has."""
-        return {
-            name
-            for name, found in self._paragraphs.items()
-            if any("\nEssential: yes" in text for text in found)
-        }
+    def _note_block(self, block: bytes, at: int) -> None:
+        """Note the paragraphs of BLOCK, which begins AT so many bytes of the file."""
+        starts = [*_lines(block, b"Package:")]
+        if not starts:
+            return
+        names = [_value(block, start) for start in starts]
+        for name, start, end in zip(names, starts, [*starts[1:], len(block)], strict=True):
+            self._note(name, at + start, end - start)
+        for place in _lines(block, b"Provides:"):
+            if starts[0] < place:
+                self._note_provides(names[bisect(starts, place) - 1], _value(block, place))
+        for place in _lines(block, b"Essential: yes"):
+            if starts[0] < place:
+                self.essential.add(names[bisect(starts, place) - 1])
+
+    def _note(self, name: str, start: int, length: int) -> None:
+        place = start << _LENGTH | min(length, (1 << _LENGTH) - 1)
+        if self._places.setdefault(name, place) != place:
+            self._further.setdefault(name, []).append(place)
+
+    def _paragraphs(self, name: str) -> Iterator[str]:
+        """Yield the paragraphs of NAME; raises ValueError for what is not UTF-8."""
+        places = [self._places[name]] if name in self._places else []
+        for place in places + self._further.get(name, []):
+            self._file.seek(place >> _LENGTH)
+            yield self._file.read(place & ((1 << _LENGTH) - 1)).decode()
 
     def get(self, name: str) -> Package | None:
         """Return the newest package NAME, if there is one; raises ValueError."""
-        if name not in self._packages and name in self._paragraphs:
-            found = (_read(next(paragraphs(text))) for text in self._paragraphs[name])
+        if name not in self._packages and name in self._places:
+            found = [_read(next(paragraphs(text))) for text in self._paragraphs(name)]
             self._packages[name] = max(found, key=lambda package: package.version)
         return self._packages.get(name)
 
@@ -124,12 +156,40 @@ class Index:
                 found.append(package)
         return found
 
-    def _note_provides(self, name: str, paragraph: str) -> None:
-        value = paragraph.partition("\nProvides:")[2].partition("\n")[0]
+    def _note_provides(self, name: str, value: str) -> None:
         for provided in value.split(","):
             words = provided.split()
             if words:
                 self._providers.setdefault(words[0].partition(":")[0], []).append(name)
+
+
+def _lines(block: bytes, beginning: bytes) -> Iterator[int]:
+    """Yield where the lines of BLOCK are that have this BEGINNING."""
+    if block.startswith(beginning):
+        yield 0
+    at = block.find(b"\n" + beginning)
+    while at >= 0:
+        yield at + 1
+        at = block.find(b"\n" + beginning, at + 1)
+
+
+def _value(block: bytes, start: int) -> str:
+    """Return the value of the field that begins at START of BLOCK; raises ValueError."""
+    end = block.find(b"\n", start)
+    line = block[start:end] if end >= 0 else block[start:]
+    return line.partition(b":")[2].decode().strip()
+
+
+def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what PIECES are in blocks of whole paragraphs."""
+    rest = b""
+    for piece in pieces:
+        rest += piece
+        end = rest.rfind(b"\n\n") + 1
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
+    yield rest
 
 
 def paragraphs(text: str) -> Iterator[dict[str, str]]:
