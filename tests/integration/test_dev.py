@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from processes import command_lines, zombies
@@ -150,7 +151,8 @@ def test_a_range_of_ports_leads_to_the_app(vcr: Any, project: Path) -> None:
     hosts = {row["guest"]: row["host"] for row in up["forwards"]}
     with pytest.raises(OSError, match=r"."):
         get(hosts[9599])
-    assert get(hosts[80])
+    with pytest.raises(HTTPError, match="404"):  # by the app
+        get(hosts[80])
     assert "at most 4096" in vcr("up", *DEV, project, "-p", "1-5000", code=2).stderr
 
 
