@@ -23,6 +23,8 @@ SECONDS = {
     "integration/test_perf_machines": 110,
     "integration/test_enclave_tls": 100,
     "integration/test_runtime": 90,
+    "integration/test_connections": 150,
+    "integration/test_same_container": 90,
     "integration/test_dev": 90,
     "integration/test_prune_store": 80,
     "reliability/test_disk_full": 80,
@@ -53,6 +55,7 @@ COMMAND = re.compile(r"(?<=\[).+(?=-\d)")
 # Files whose tests are one unit only where they have this in their names alike.
 PARTED = {
     "integration/test_docs": EACH,
+    "integration/test_connections": PROFILE,
     "integration/test_dockerfiles": EACH,
     "integration/test_enclave_boot": EACH,
     "integration/test_examples": EACH,
@@ -60,6 +63,7 @@ PARTED = {
     "integration/test_host_reach": PROFILE,
     "integration/test_inside_profiles": PROFILE,
     "integration/test_prod": EACH,
+    "integration/test_same_container": PROFILE,
     "integration/test_ssh": PROFILE,
     "integration/test_verbs": PROFILE,
     "reliability/test_every_bit": EACH,
