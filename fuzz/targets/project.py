@@ -113,6 +113,7 @@ def read_dockerfile(data: bytes, directory: Path) -> None:
 
 def _dockerfiles() -> Iterator[bytes]:
     yield from _examples("Dockerfile*")
+    yield b"FROM scratch\nADD --keep-git-dir https://x.example/r.git?tag=v1&checksum=ab#:s /g\n"
     yield (
         b"FROM scratch\nCOPY app.py data /x/\nADD --checksum=sha256:"
         + b"a" * 64

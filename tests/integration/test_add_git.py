@@ -161,6 +161,7 @@ def test_head_is_taken_without_a_ref_and_any_commit_by_its_hash(
     first = repository.run("rev-parse", "HEAD")
     (repository.root / "later").touch()
     second = repository.commit()
+    repository.run("update-ref", "refs/heads/zz/HEAD", first)  # a name that ends in HEAD, too
     repository.write(f"ADD {REMOTE} /h/\nADD {REMOTE}#{first} /c/\nADD --keep-git-dir {REMOTE} /k/")
     repository.vcr("lock", repository.project)
     entries = repository.built()

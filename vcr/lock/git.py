@@ -163,10 +163,9 @@ def _resolved(remote: _Remote, address: GitAddress) -> tuple[str, str]:
         told = remote.run(scratch, "ls-remote", "--symref", "--", remote.url, ref or "HEAD")
     rows = [line.split("\t") for line in told.splitlines()]
     found = {row[1]: row[0] for row in rows if len(row) == 2}
-    if not ref:
-        names = [row[0].removeprefix("ref: ") for row in rows if row[0].startswith("ref: ")]
-        if "HEAD" in found and is_hash(rows[-1][0]):
-            return (names or [""])[0], rows[-1][0]
+    if not ref and is_hash(found.get("HEAD", "")):  # other names may end in HEAD, too
+        leads = (row[0].removeprefix("ref: ") for row in rows if row[1:] == ["HEAD"])
+        return next(lead if lead.startswith("refs/") else "" for lead in leads), found["HEAD"]
     for prefix in ("refs/", "refs/heads/", "refs/tags/"):
         name = prefix + ref.removeprefix(prefix)
         if ref and is_hash(found.get(name, "")):
