@@ -31,6 +31,7 @@ from vcr.model.plan import (
 from vcr.model.source import ContextSource, Fetched, GitSource, InlineSource, StageSource, UrlSource
 from vcr.settings import Settings
 from vcr.tools.derivation import read_closure
+from vcr.tools.nar import nar_sha256
 from vcr.tools.nix import Nix
 
 pytestmark = pytest.mark.nix
@@ -48,7 +49,7 @@ WITHOUT_JOB = {"squashfs"}
 def plan(tmp_path: Path) -> Plan:
     """Return a plan that has every kind of layer, source and mount."""
     (tmp_path / "x").write_text("x")
-    context = ContextSource("x", "x", ("x",))
+    context = ContextSource("x", "x", ("x",), nar=nar_sha256(tmp_path, ["x"]))
     stage = StageSource("/x", ("debs",))
     url, nar = UrlSource(FILE, "a"), f"sha256-{'A' * 43}="
     git = GitSource("https://h.example/r.git", "0" * 40, "", "", "", False, nar)  # noqa: FBT003

@@ -23,6 +23,14 @@ def read(*lines: str) -> tuple[NixLog, list[str]]:
     return log, shown
 
 
+def test_a_note_of_the_base_is_for_the_user_and_not_one_that_a_command_prints() -> None:
+    note = event(action="result", id=7, type=101, fields=["vcr-note: ghc: left out"])
+    for name, notes in (("vcr-layer-base", ["ghc: left out"]), ("vcr-layer-run", [])):
+        drv = DRV.replace("vcr-image", name)
+        log, _ = read(event(action="start", id=7, type=105, fields=[drv, "", 1, 1], text="x"), note)
+        assert log.notes == notes
+
+
 @dataclass
 class Told:
     """A follower that writes down what it is told."""

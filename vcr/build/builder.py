@@ -138,7 +138,9 @@ class Builder:
             instructions = Instructions.of(plan, evaluation)
             with self._explained(plan, nix, instructions):
                 follower = Follower(step, instructions=instructions, hide=hide)
-                nix.realise(target.drv, root, follower, timeout=self.timeout)
+                log = nix.realise(target.drv, root, follower, timeout=self.timeout)
+        for warning in log.notes:
+            self.ui.warn(warning)
         return target.out
 
     @contextlib.contextmanager

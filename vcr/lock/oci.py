@@ -42,7 +42,8 @@ class ImageStore:
     def lock(self, project: Project, base: Base) -> LockedImage:
         """Resolve BASE to digests; raises FetchError, UsageError, MismatchError.
 
-        No layer is read: a build fetches those of its architecture.
+        Layers of a registry are not read: a build fetches those of its architecture. What is in a
+        layout is kept now, since the layout may be allowed to this command only.
         """
         reference = reference_of(project, base)
         with self._reaching(reference) as skopeo:
@@ -54,7 +55,12 @@ class ImageStore:
                 why=f"it has {', '.join(found.platforms) or 'none at all'}",
                 fix="choose an image of one of these architectures",
             )
-        return LockedImage(reference=reference, archs=found.archs, indexes=found.indexes)
+        locked = LockedImage(reference=reference, archs=found.archs, indexes=found.indexes)
+        if reference.startswith(LAYOUT):
+            for each in locked.archs.values():
+                blobs = {**locked.indexes, **each.blobs}
+                self.provide(OciBase(reference, blobs, {}, each.manifest, {}), project.places)
+        return locked
 
     def provide(self, base: OciBase, places: Places) -> None:
         """Make sure that the blobs of BASE are in the store; raises FetchError, MismatchError.

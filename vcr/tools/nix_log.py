@@ -21,7 +21,7 @@ TAIL_LINES = 30
 BUILDER_ERROR = "vcr-error: "  # vcr.formats.failure reports as one JSON object after this
 BUILDER_NOTE = "vcr-note: "  # and what a user should know, as text
 # A builder of vcr's own, whose notes are vcr's: what a RUN prints may begin like one.
-_NOTING = re.compile(r"vcr-layer-base(?![a-z-])")
+NOTING = "vcr-layer-base"
 
 LAYERS = "trace: vcr-layers: "  # nix/stages/image.nix
 REFUSED = "not signed by any of the keys"  # src/libstore/build/substitution-goal.cc
@@ -149,7 +149,7 @@ class NixLog:
             self.tails[drv].append(text)
         if text.startswith(BUILDER_ERROR):
             return  # shown as an error of its own
-        if text.startswith(BUILDER_NOTE) and _NOTING.match(store_name(drv)):
+        if text.startswith(BUILDER_NOTE) and store_name(drv) == NOTING:
             self.notes.append(text.removeprefix(BUILDER_NOTE))
             return
         self.follower.printed(drv, text)
