@@ -71,7 +71,7 @@ def build_there(
 ) -> Said:
     """Build DRVS at DATE, YYYY-MM-DDTHH:MM:SS, from the store PATHS; return the hashes of OUTS."""
     drvs = list(drvs)
-    kernel = _kernel()
+    kernel = _kernel(kernel_drv())
     root = directory / "root"
     copy_to(root, drvs, paths)
     _lay_out(root, drvs, outs)
@@ -87,12 +87,20 @@ def build_there(
     return Said(release, int(year), dict(found), said)
 
 
-def _kernel() -> Path:
-    """Build Debian's kernel and the first ramdisk."""
+def kernel_drv() -> Path:
+    """Return the derivation of Debian's kernel and the first ramdisk."""
     expression = KERNEL.format(repo=REPO, init=json.dumps(str(INIT)).replace('"', ""))
     argv = ["nix-instantiate", "--expr", expression]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    drv = Path(done.stdout.strip())
+    return Path(done.stdout.strip())
+
+
+def qemu() -> Path:
+    """Return the tools that the machine is emulated with."""
+    return Nix(Settings.load()).build("qemu-x86", lambda _: None)
+
+
+def _kernel(drv: Path) -> Path:
     nix = Nix(Settings.load())
     nix.fill(sorted(closure([drv])), lambda _: None)
     nix.realise(drv, None, lambda _: None)
@@ -131,7 +139,7 @@ def _lay_out(root: Path, drvs: Iterable[Path], outs: Iterable[str]) -> None:
 
 def _run(kernel: Path, disk: Path, directory: Path, date: str) -> str:
     """Start the machine, wait for its end, and return what it said."""
-    toolset = Nix(Settings.load()).build("qemu-x86", lambda _: None)
+    toolset = qemu()
     console, said = directory / "console", directory / "said"
     argv: list[str | Path] = [
         *(toolset / "usr/bin/qemu-system-x86_64", "-L", toolset / "usr/share/qemu"),

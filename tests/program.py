@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from within import run_within
+from within import run_apart, run_within
 
 from vcr.model.answers import ANSWERS
 
@@ -23,9 +23,10 @@ PROGRAM = [sys.executable, "-c", "from vcr.cli import main; main()"]
 # Verbs that start nothing that stays and wait for nobody run in this process, which has all
 # of vcr imported: most of what they take would go into that. With these words they do not.
 WITHIN = frozenset(
-    {"attest", "build", "cache", "cat", "cp", "exec", "explain", "export", "graph", "inspect",
-     "lock", "logs", "ps", "report", "verify"}
+    {"attest", "build", "cache", "cat", "cp", "create", "down", "exec", "explain", "export",
+     "graph", "inspect", "intro", "lock", "logs", "prune", "ps", "push", "report", "verify"}
 )  # fmt: skip
+APART = frozenset({"up"})  # leaves something running: in a copy of this process
 ALONE = frozenset({"-i", "-t", "-it", "--debug", "--follow", "--nbd", "--provider", "--service"})
 
 
@@ -46,9 +47,12 @@ class Vcr:
         )
 
     def __call__(self, *words: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-        if self._goes_within(*words):
-            argv = [str(word) for word in words]
+        argv = [str(word) for word in words]
+        verb = next((word for word in argv if not word.startswith("-")), "")
+        if self._is_plain(argv) and verb in WITHIN:
             done = subprocess.CompletedProcess(argv, *run_within(argv, self.env))
+        elif self._is_plain(argv) and verb in APART:
+            done = subprocess.CompletedProcess(argv, *run_apart(argv, self.env))
         else:
             done = self.attempt(*words)
         assert done.returncode == code, f"{words}: exit {done.returncode}\n{done.stderr}"
@@ -62,12 +66,12 @@ class Vcr:
         ANSWERS[answer["kind"]][1].model_validate_json(json.dumps(content))
         return answer
 
-    def _goes_within(self, *words: str | Path) -> bool:
-        verb = next((word for word in words if not str(word).startswith("-")), "")
+    def _is_plain(self, argv: list[str]) -> bool:
+        """Whether what is run is this vcr, as this process would."""
         is_plain = not self.before and self.program == PROGRAM
         # Python looks only once where it keeps what is temporary.
         is_here = self.env.get("TMPDIR") == os.environ.get("TMPDIR")
-        return is_plain and is_here and verb in WITHIN and ALONE.isdisjoint(map(str, words))
+        return is_plain and is_here and ALONE.isdisjoint(argv)
 
     def spawn(self, *words: str | Path) -> subprocess.Popen[str]:
         child = subprocess.Popen(

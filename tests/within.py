@@ -1,19 +1,23 @@
-"""Runs vcr in this process, which has all of it imported: most of what a short verb takes.
+"""Runs vcr in this process, or a copy of it, with all imported: most of what a short verb takes.
 
 Environment, umask, stdout and stderr are those of a process of its own, also for the programs
 that it starts.
 """
 
 import os
+import signal
 import sys
 import tempfile
+import traceback
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from vcr.cli import run
 from vcr.cli.context import App
+from vcr.errors import ExitCode
 from vcr.private import UMASK
 from vcr.settings import Settings
 from vcr.ui import Ui
@@ -36,6 +40,36 @@ def run_within(argv: Sequence[str], env: Mapping[str, str]) -> tuple[int, str, s
             return code, text_of("stdout", out), text_of("stderr", err)
     finally:
         os.umask(umask)
+
+
+def run_apart(argv: Sequence[str], env: Mapping[str, str]) -> tuple[int, str, str]:
+    """Do as `run_within` in a copy of this process, which ends: for what leaves others running."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # threads of xdist: none is used
+            pid = os.fork()
+        if pid == 0:
+            _end_with(argv, env, out, err)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return code, text_of("stdout", out), text_of("stderr", err)
+
+
+def _end_with(
+    argv: Sequence[str], env: Mapping[str, str], out: IO[bytes], err: IO[bytes]
+) -> NoReturn:
+    """Run vcr, write to OUT and ERR, and end this process, of which nothing else may go on."""
+    code: int = ExitCode.BUG
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        code, *said = run_within(argv, env)
+        for file, text in zip((out, err), said, strict=True):
+            file.write(text.encode())
+            file.flush()
+    except BaseException:  # noqa: BLE001 -- whatever it is, it is shown where the process began
+        err.write(traceback.format_exc().encode())
+        err.flush()
+    finally:
+        os._exit(code)
 
 
 @contextmanager

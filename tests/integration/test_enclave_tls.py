@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from flips import every_byte
+from flips import every_byte, remember_issuers
 from middle import in_the_middle
 from test_enclave_boot import ask, opened, verity_of
 from test_prod import stage
@@ -79,7 +79,9 @@ def the_enclave_vouches_for_it(vcr: Any, built: dict[str, Any], der: bytes) -> N
     assert "drive checked" in vcr("logs", "--console", TLS).stdout
 
 
-def test_a_client_believes_the_enclave_and_nobody_in_the_middle(vcr: Any, tmp_path: Path) -> None:
+def test_a_client_believes_the_enclave_and_nobody_in_the_middle(
+    vcr: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """T3, from the app's side: its own document, over its key and the client's nonce.
 
     And the whole way there: sealed drive, NBD over vsock, verity, snapshot, app, document.
@@ -124,4 +126,5 @@ def test_a_client_believes_the_enclave_and_nobody_in_the_middle(vcr: Any, tmp_pa
     pcrs = {number: bytes.fromhex(told[f"PCR{number}"]) for number in (0, 1, 2, 16)}
     digest = hashlib.sha256(der).hexdigest()
     expected = Expected(pcrs=pcrs, nonce=said["nonce"], user_data=of_app(key), root=digest)
+    remember_issuers(monkeypatch)
     every_flip_is_rejected(document, expected)

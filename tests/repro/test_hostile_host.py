@@ -1,9 +1,11 @@
 """A host that is as unlike this one as it can be had gives the same bytes.
 
 Another file system below the store, the store in another place, another kernel, a clock that
-is years off. What cannot be had here is named by the test that is skipped.
+is years off. What cannot be had here is named by the test that is skipped. What was shown on this
+host is shown again when something changes that it depends on: see `host`.
 """
 
+import hashlib
 import os
 import platform
 import shutil
@@ -13,8 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from again import show_once
 from determinism import closure, copy_to, outputs_of
-from hostile_machine import build_there
+from hostile_machine import build_there, kernel_drv, qemu
 from private_store import needs_private_store
 from program import runner_in
 
@@ -42,6 +45,24 @@ FILE_SYSTEMS = {
 }
 DATES = ("1999-12-31 23:59:58", "2031-05-06 07:08:09")
 MOUNT = 'mount -t "$1" -o "$2" "$3" "$4" && echo ready && exec sleep infinity'
+
+
+def host(what: str, targets: tuple[Target, ...]) -> dict[str, str]:
+    """Return all that decides how WHAT is built: this host, its tools, the test, TARGETS."""
+    tests = REPO / "tests"
+    names = ("again.py", "determinism.py", "hostile_machine.py", "private_store.py")
+    texts = [*(tests / name for name in names), Path(__file__), tests / "repro/init-hostile"]
+    tools = ["nix", "faketime", *(command[0] for command in FILE_SYSTEMS.values() if command)]
+    found = {tool: shutil.which(tool) for tool in tools}
+    return {
+        "what": what,
+        "kernel": platform.release(),
+        "nix": run("nix", "--version").strip(),
+        "tests": hashlib.sha256(b"".join(path.read_bytes() for path in texts)).hexdigest(),
+        **{tool: hashlib.sha256(Path(path).read_bytes()).hexdigest()
+           for tool, path in found.items() if path},
+        **{target.attr: str(target.drv) for target in targets},
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +144,10 @@ def test_the_store_on_another_file_system(
 ) -> None:
     """It is copied there, and then bound over /nix for all that builds, and believes it is DATE."""
     needs_private_store()
+    show_once(host(f"{kind} {date}", built), lambda: assert_same_on(kind, date, built, tmp_path))
+
+
+def assert_same_on(kind: str, date: str, built: tuple[Target, ...], tmp_path: Path) -> None:
     drvs = [str(target.drv) for target in built]
     with mounted(kind, tmp_path) as (place, inside):
         copy_to(place, drvs, inputs_of(built), *inside)
@@ -141,12 +166,16 @@ def test_a_snapshot_on_another_file_system_years_later(
 ) -> None:
     """Machine, snapshot and seal, on btrfs, by a Nix that believes it is 2031."""
     needs_private_store()
-    drvs = [str(target.drv) for target in sealed]
-    with mounted("btrfs", tmp_path) as (place, inside):
-        store = copy_to(place, drvs, inputs_of(sealed, SEALED), *inside)
-        argv = ("faketime", "2031-05-06 07:08:09", "nix-store", "--store", store, "--realise")
-        run(*inside, *argv, *drvs)
-        assert hashes(sealed, "--store", store, before=inside) == hashes(sealed)
+
+    def show() -> None:
+        drvs = [str(target.drv) for target in sealed]
+        with mounted("btrfs", tmp_path) as (place, inside):
+            store = copy_to(place, drvs, inputs_of(sealed, SEALED), *inside)
+            argv = ("faketime", "2031-05-06 07:08:09", "nix-store", "--store", store, "--realise")
+            run(*inside, *argv, *drvs)
+            assert hashes(sealed, "--store", store, before=inside) == hashes(sealed)
+
+    show_once(host("a snapshot on btrfs", sealed), show)
 
 
 @pytest.mark.skipif(shutil.which("faketime") is None, reason="needs faketime")
@@ -156,6 +185,7 @@ def test_vcr_at_another_time(built: tuple[Target, ...], tmp_path: Path, date: st
     assert run("faketime", date, "date", "+%Y").strip() == date[:4]
     with runner_in(tmp_path) as vcr:
         vcr.before = ("faketime", date)
+        vcr.env["XDG_CACHE_HOME"] = str(tmp_path / "cache")  # there is no plan of today in it
         vcr("build", EXAMPLE)
         (roots,) = (tmp_path / "state/vcr/roots").glob("static-*/vm-riscv64")
         wanted = {target.attr: target.out for target in built}
@@ -167,7 +197,11 @@ def test_vcr_at_another_time(built: tuple[Target, ...], tmp_path: Path, date: st
 @pytest.mark.skipif(shutil.which("mkfs.ext4") is None, reason="needs mkfs.ext4")
 @pytest.mark.limit(900)
 def test_another_kernel_years_later(built: tuple[Target, ...], tmp_path: Path) -> None:
-    assert_same_there(built, inputs_of(built), tmp_path)
+    machine = {"its kernel": str(kernel_drv()), "its QEMU": str(qemu())}
+    show_once(
+        host("another kernel", built) | machine,
+        lambda: assert_same_there(built, inputs_of(built), tmp_path),
+    )
 
 
 @pytest.mark.vm

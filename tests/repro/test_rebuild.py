@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from again import assert_same_again
+from again import FRESH, assert_same_again, show_once
 from determinism import busy_host, closure, copy_to, outputs_of, strange
 
 from vcr.build.builder import Builder
@@ -94,6 +94,21 @@ def test_a_difference_would_be_noticed(tmp_path: Path) -> None:
     for numbers in ((1,), (2, 3)):
         with pytest.raises(AssertionError, match="vcr-same-again"):
             assert_same_again([drv], numbers=numbers)
+
+
+def test_what_was_shown_is_shown_again_when_an_input_changes_or_it_failed() -> None:
+    inputs, calls = {'a "word" $x': str(time.time_ns())}, []
+
+    def show() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        show_once(inputs, show)
+    for count, more in ((2, {}), (2, {}), (3, {"b": ""}), (3, {})):
+        show_once(inputs | more, show)
+        assert len(calls) == count or FRESH
 
 
 def test_path_times_and_modes_of_a_checkout_do_not_matter(

@@ -149,7 +149,9 @@ def test_the_command_of_an_error_has_no_secret() -> None:
 def vcr_says(tmp_path: Path, *argv: str) -> tuple[str, list[str]]:
     """Return what vcr writes to stdout, and the lines it writes to stderr."""
     ui = Ui(out=io.StringIO(), err=io.StringIO())
-    run(App(Settings.load({"HOME": str(tmp_path), "PATH": "/none"}), ui, tmp_path), list(argv))
+    # Without settings, Nix would ask a cache in the network, again and again.
+    env = {"HOME": str(tmp_path), "PATH": "/none", "NIX_CONFIG": "substituters ="}
+    run(App(Settings.load(env), ui, tmp_path), list(argv))
     assert isinstance(ui.out, io.StringIO)
     assert isinstance(ui.err, io.StringIO)
     return ui.out.getvalue(), ui.err.getvalue().splitlines()

@@ -7,6 +7,7 @@ the derivations of the last build are kept per project under the state directory
 
 import contextlib
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -205,10 +206,9 @@ class Builder:
         name = hashlib.sha256(text.encode()).hexdigest()
         directory = self.settings.cache_dir / "plans"
         path = directory / f"{name}.json"
-        if not path.exists():
+        if not _is_whole(path, len(text.encode())):
             write_text(path, text)
-            _remove_old(directory)
-        path.touch()
+            _remove_older(path)
         return path
 
     def _build_stage(
@@ -262,11 +262,24 @@ def _cause(plan: Plan, error: VcrError) -> Cause:
     return cause_of(facts, situation)
 
 
-def _remove_old(plans: Path) -> None:
-    """Remove files of the directory PLANS that were not used for long: Nix has read them."""
-    for path in plans.iterdir():
+def _is_whole(path: Path, size: int) -> bool:
+    """Whether the file at PATH has SIZE bytes; it is used now, so that others leave it there."""
+    try:
+        os.utime(path)  # and not touch, which makes an empty one where another vcr removed it
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _remove_older(used: Path) -> None:
+    """Remove files beside USED that were not used for long before it: Nix has read them.
+
+    By the clock of the file system, which need not be the one of this process.
+    """
+    now = used.stat().st_mtime
+    for path in used.parent.iterdir():
         with contextlib.suppress(OSError):  # another vcr was faster
-            if path.stat().st_mtime < time.time() - PLAN_SECONDS:
+            if path.stat().st_mtime < now - PLAN_SECONDS:
                 path.unlink()
 
 
