@@ -8,13 +8,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
 
+ATTEMPTS = 5  # to start a server: the port that is free may be taken until it listens
 # "secret", by bcrypt
 USERS = "user:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
 
@@ -33,42 +34,52 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+def listens(server: subprocess.Popen[bytes], port: int) -> bool:
+    """Return whether SERVER comes to listen on PORT; else it ended: somebody else took the port."""
+    deadline = time.monotonic() + 60
+    while server.poll() is None:
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+        # proc_pid_net(5): 0A is TCP_LISTEN, the tenth field the inode.
+        place = [f"0100007F:{port:04X}", "0A"]
+        sockets = {f"socket:[{row[9]}]" for row in rows if row[1:4:2] == place}
+        with suppress(OSError):
+            own = {str(fd.readlink()) for fd in Path(f"/proc/{server.pid}/fd").iterdir()}
+            if sockets & own:
+                return True
+        assert time.monotonic() < deadline, f"nobody listens on port {port}"
         time.sleep(0.05)
-    raise AssertionError(f"nobody listens on port {port}")
+    return False
 
 
 @contextmanager
 def registry_server(directory: Path, **more: object) -> Iterator[str]:
     """Run a registry that keeps its files in DIRECTORY; yield HOST:PORT. MORE is configuration."""
-    port = free_port()
-    config = {
-        "version": 0.1,
-        "storage": {
-            "filesystem": {"rootdirectory": str(directory)},
-            "delete": {"enabled": True},
-        },
-        "http": {"addr": f"127.0.0.1:{port}"},
-        **more,
-    }
-    file = directory.with_suffix(".yml")
-    file.write_text(json.dumps(config))
-    server = subprocess.Popen(
-        [tool("registry", "docker-registry"), "serve", file],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for_port(port)
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
+    for _ in range(ATTEMPTS):
+        port = free_port()
+        config = {
+            "version": 0.1,
+            "storage": {
+                "filesystem": {"rootdirectory": str(directory)},
+                "delete": {"enabled": True},
+            },
+            "http": {"addr": f"127.0.0.1:{port}"},
+            **more,
+        }
+        file = directory.with_suffix(".yml")
+        file.write_text(json.dumps(config))
+        server = subprocess.Popen(
+            [tool("registry", "docker-registry"), "serve", file],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            if listens(server, port):
+                yield f"127.0.0.1:{port}"
+                return
+        finally:
+            server.kill()
+            server.wait()
+    raise AssertionError("the registry does not start")
 
 
 @contextmanager

@@ -352,7 +352,7 @@ CBOR = {
 
 @pytest.mark.parametrize("data", CBOR.values(), ids=CBOR)
 def test_cbor_that_a_document_does_not_have(data: bytes) -> None:
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(RejectedError) as caught:
         read_cbor(data)
     assert caught.value.joint is Joint.DOCUMENT
@@ -367,7 +367,7 @@ def test_cbor_that_a_document_does_not_have(data: bytes) -> None:
         b"\x84" + cbor2.dumps(header) + data + cbor2.dumps(b"x") + cbor2.dumps(bytes(96)),
     ):
         assert joint_of(said, content) in {Joint.DOCUMENT, Joint.CHAIN}
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 @settings(max_examples=500, deadline=None)

@@ -67,10 +67,10 @@ def test_an_address_is_taken_as_it_is() -> None:
     ids=range(7),
 )  # fmt: skip
 def test_toml_that_takes_too_long_is_none(text: str) -> None:
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(ValueError, match=r".+"):
         foreign.load_toml(text)
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 def test_toml_with_keys_of_some_parts_is_read() -> None:

@@ -160,11 +160,11 @@ def test_what_is_no_duration(text: str) -> None:
 def test_no_vcr_toml_takes_long_or_ends_vcr(tmp_path: Path, toml: str, words: str) -> None:
     make(tmp_path)
     (tmp_path / "vcr.toml").write_bytes(toml.encode(errors="surrogateescape"))
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(UsageError) as caught:
         load_project(tmp_path)
     assert words in f"{caught.value.what} {caught.value.why}"
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_a_long_value_of_dots_is_no_key(tmp_path: Path) -> None:
