@@ -20,7 +20,11 @@ def test_a_second_build_does_nothing(vcr: Any, project: Path) -> None:
     vcr("build", project)
     assert set(stages(vcr, project).values()) == {(True, "")}
     done = vcr("build", project)
-    assert [line.split() for line in done.stderr.splitlines()] == [
+    lines = [line.split() for line in done.stderr.splitlines()]
+    instructions = [line for line in lines if line[0].startswith("[")]
+    assert [line[1] for line in instructions] == ["FROM", "COPY"]
+    assert all(line[-1] == "CACHED" for line in instructions)
+    assert [line for line in lines if line not in instructions] == [
         [name, "cached"] for name in ("image", "rootfs", "squashfs", "kernel")
     ]
 
