@@ -124,7 +124,7 @@ def kernel_alone(machine: Machine, *with_it: str, clock: Sequence[str]) -> list[
 
 
 def runs_by_kvm(machine: Machine) -> bool:
-    """Tell whether KVM runs MACHINE here: its kernel without a root has to end in time.
+    """Return whether KVM runs MACHINE here: its kernel without a root has to end in time.
 
     Some hosts have a KVM that runs nothing, or stops in the middle and leaves QEMU waiting.
     """
