@@ -66,6 +66,7 @@ PARTED = {
     "integration/test_enclave_boot": EACH,
     "integration/test_examples": EACH,
     "integration/test_foreign_tools": EACH,
+    "integration/test_gallery": EACH,
     "integration/test_host_reach": PROFILE,
     "integration/test_inside_profiles": PROFILE,
     "integration/test_prod": EACH,

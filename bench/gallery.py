@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""What the apps of the gallery take: seconds and sizes.
+
+    bench/gallery.py [--lock] [APP...]
+
+lock      `vcr lock` for riscv64, without a lock before: with --lock only, for it needs the network
+build     `vcr build` of the profile vm; only the base images and tools are there
+dev, vm   `vcr up` of what is built, until the app has answered as vcr.toml says
+image     the riscv64 image; squashfs: the root of the machine, compressed
+
+One round each, wall-clock seconds, MiB.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+from build import REPO, run, timed
+
+sys.path.insert(0, str(REPO / "tests"))
+
+from expectations import GALLERY, answer, apps, expectation_of
+
+VCR = REPO / "bin/vcr"
+COLUMNS = ("lock", "build", "dev", "vm", "image", "squashfs")
+
+
+def locked(app: str) -> float:
+    """Return the seconds of the first `vcr lock` of APP."""
+    with tempfile.TemporaryDirectory() as scratch:
+        project = Path(scratch, app)
+        shutil.copytree(GALLERY / app, project)
+        (project / "vcr.lock").unlink(missing_ok=True)
+        return timed(partial(run, VCR, "-q", "lock", project))
+
+
+def fresh(app: str, project: Path) -> None:
+    """Copy APP to PROJECT; a new file at the beginning of each stage makes all of it new to Nix."""
+    shutil.copytree(GALLERY / app, project)
+    dockerfile, number = project / "Dockerfile", str(time.time_ns())
+    lines = dockerfile.read_text().splitlines(keepends=True)
+    new = f"COPY <<EOF /.bench\n{number}\nEOF\n"
+    dockerfile.write_text("".join(x + new if x.startswith("FROM ") else x for x in lines))
+
+
+def built(app: str) -> tuple[float, dict[str, float]]:
+    """Return the seconds of a cold build of APP, and the MiB of its rungs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        project = Path(scratch, app)
+        fresh(app, project)
+        begin = time.monotonic()
+        ladder = json.loads(run(VCR, "--json", "-q", "build", project))["ladder"]
+        seconds = time.monotonic() - begin
+    return seconds, {rung["name"]: rung["size"] / (1 << 20) for rung in ladder}
+
+
+def answered(app: str, profile: str) -> float:
+    """Return the seconds from `vcr up` of APP, which is built, to its answer."""
+    project, expected = GALLERY / app, expectation_of(GALLERY / app)
+    run(VCR, "-q", "build", "--profile", profile, project)
+
+    def verb(name: str, *words: str) -> str:
+        return run(VCR, "-q", name, project, *words)
+
+    begin = time.monotonic()
+    forwards = json.loads(run(VCR, "--json", "-q", "up", "--profile", profile, project))["forwards"]
+    said = answer(expected, forwards[0]["host"] if forwards else None, verb)
+    seconds = time.monotonic() - begin
+    run(VCR, "-q", "down", "-t", "0", project)
+    if expected.words not in said:
+        sys.exit(f"{app}, {profile}: {said!r} does not have {expected.words!r}")
+    return seconds
+
+
+def row(app: str, *, with_lock: bool) -> dict[str, float]:
+    """Return what is measured of APP, by column."""
+    lock = {"lock": locked(app)} if with_lock else {}
+    build, sizes = built(app)
+    ups = {profile: answered(app, profile) for profile in ("dev", "vm")}
+    return {**lock, "build": build, **ups, **sizes}
+
+
+def main() -> None:
+    """Measure and print the table, a row as soon as it is known."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--lock", action="store_true")
+    parser.add_argument("apps", nargs="*", metavar="APP", default=apps())
+    options = parser.parse_args()
+    os.umask(0o022)
+    columns = COLUMNS if options.lock else COLUMNS[1:]
+    print(f"{'':<10}" + "".join(f"{column:>10}" for column in columns))
+    with tempfile.TemporaryDirectory() as state:
+        os.environ["XDG_STATE_HOME"] = state
+        for app in options.apps:
+            cells = row(app, with_lock=options.lock)
+            print(
+                f"{app:<10}" + "".join(f"{cells[column]:>10.1f}" for column in columns), flush=True
+            )
+
+
+if __name__ == "__main__":
+    main()
