@@ -207,7 +207,7 @@ def test_what_the_app_may_do(vcr: Any, project: Path, user: str, capabilities: s
     script = (
         "busybox grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status; "
         "busybox id -u; busybox ls /proc | busybox grep -c '^[0-9]'; "
-        "echo x > /x || echo read-only; echo x > /tmp/x && echo tmp; "
+        "echo x > /x && echo root; echo x > /tmp/x && echo tmp; "
         "busybox mount -t tmpfs none /tmp || echo no mount"
     )
     app_says(project, script, user=user)
@@ -218,7 +218,8 @@ def test_what_the_app_may_do(vcr: Any, project: Path, user: str, capabilities: s
     lines = said.splitlines()
     assert user.partition(":")[0] in lines
     assert int(lines[lines.index(user.partition(":")[0]) + 1]) < 8  # its own processes only
-    assert {"read-only", "tmp", "no mount"} <= set(lines)
+    assert {"tmp", "no mount"} <= set(lines)
+    assert ("root" in lines) == (user == "0:0")  # the image's root directory is root's
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -451,11 +452,11 @@ def test_a_runtime_that_does_not_work_is_exit_code_5(vcr: Any, project: Path) ->
 def test_a_runtime_that_was_asked_for(vcr: Any, project: Path, program: str) -> None:
     if shutil.which(program) is None or subprocess.run([program, "info"], check=False).returncode:
         pytest.skip(f"needs a {program} that works")
-    app_says(project, "echo $A; busybox id -u; echo x > /x || echo read-only")
+    app_says(project, "echo $A; busybox id -u; echo x > /x || echo refused")
     assert vcr.json("up", *DEV, "--runtime", program, "-e", "A=b", project)["status"] == "healthy"
     logs = vcr("logs", project).stdout
     assert logs.splitlines()[:2] == ["b", "1000"]
-    assert "read-only" in logs
+    assert "refused" in logs
     vcr("down", "-t", "1", project)
     listed = subprocess.run([program, "ps", "-a"], capture_output=True, text=True, check=True)
     assert f"vcr.local/{project.name}" not in listed.stdout
