@@ -190,6 +190,13 @@ def test_mounts(build: Any) -> None:
     assert all(secret not in layer.read_bytes() for layer in image.layers)
 
 
+def test_locales(build: Any) -> None:
+    """A script that uses awk, which its package does not name, finds it configured."""
+    states = build("locales").text("status").splitlines()
+    assert "ii locales" in states
+    assert {state[:3] for state in states} == {"ii "}
+
+
 def test_cross(build: Any) -> None:
     """A compiler of the build platform makes what runs on the target."""
     image = build("cross")

@@ -10,7 +10,8 @@ from vcr.model.lockfile import LockedBase, LockedDebian
 from vcr.model.plan import Debs, Layer, OciBase, Run
 from vcr.model.sections.base import Base
 
-# What unpacking by dpkg itself would have done: preinst, then the rest of it. No service
+# What unpacking by dpkg itself would have done: preinst, then the rest of it. Required packages
+# and awk are configured first, as by debootstrap, since others use them unnamed. No service
 # is started in a build machine: https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt
 CONFIGURE = """\
 set -e
@@ -27,6 +28,9 @@ for script in /var/lib/dpkg/info/*.preinst; do
   DPKG_MAINTSCRIPT_PACKAGE=${name%:*} "$script" install
 done
 unset DPKG_RUNNING_VERSION DPKG_MAINTSCRIPT_NAME DPKG_MAINTSCRIPT_ARCH
+first=$(dpkg-query --show -f '${Priority} ${Provides} ${binary:Package}\\n' |
+  sed -nE '/^required | awk[, ]/s/.* //p')
+[ -z "$first" ] || dpkg --force-depends --configure $first
 dpkg --configure -a
 rm /usr/sbin/policy-rc.d
 """
