@@ -3,7 +3,7 @@
 
     bench/build.py [--example hello] [--rounds 3]
 
-cold         nothing of the project is built yet; tools and packages are there
+cold         nothing of the project is built yet; tools and the base are there
 warm         nothing changed
 incremental  one file of the app changed
 
@@ -43,13 +43,15 @@ def run(*argv: str | Path) -> str:
     return done.stdout
 
 
-def fresh_project(example: str, where: Path) -> Path:
-    """Copy EXAMPLE; an epoch of its own makes every one of its layers new to Nix."""
-    project = where / "project"
-    shutil.copytree(REPO / "examples" / example, project)
-    lock = json.loads((project / "vcr.lock").read_text())
-    lock["epoch"] = time.time_ns() // 1_000_000_000
-    (project / "vcr.lock").write_text(json.dumps(lock))
+def fresh_project(source: Path, where: Path) -> Path:
+    """Copy SOURCE below WHERE; a new file that begins each stage makes all of it new to Nix."""
+    project = where / source.name
+    shutil.copytree(source, project)
+    dockerfile = project / "Dockerfile"
+    new = "COPY .bench /.bench\n"
+    (project / ".bench").write_text(f"{time.time_ns()}\n")
+    lines = dockerfile.read_text().splitlines(keepends=True)
+    dockerfile.write_text("".join(x + new if x.startswith("FROM ") else x for x in lines))
     return project
 
 
@@ -64,7 +66,7 @@ def change_app(project: Path) -> None:
 def vcr_round(example: str) -> dict[str, float]:
     """Time vcr's three builds."""
     with tempfile.TemporaryDirectory() as scratch:
-        project = fresh_project(example, Path(scratch))
+        project = fresh_project(REPO / "examples" / example, Path(scratch))
 
         def build() -> None:
             run(REPO / "bin/vcr", "-q", "build", project, "image")
@@ -90,7 +92,7 @@ def buildah_round(example: str, base: tuple[str, Path]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as scratch:
         storage = ["--root", f"{scratch}/root", "--runroot", f"{scratch}/run"]
         buildah = ["buildah", *storage, "--storage-driver", "overlay"]
-        project = fresh_project(example, Path(scratch))
+        project = fresh_project(REPO / "examples" / example, Path(scratch))
         dockerfile = (project / "Dockerfile").read_text().replace(base[0], "localhost/base", 1)
         (project / "Dockerfile").write_text(dockerfile)
 

@@ -21,7 +21,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from build import REPO, run, timed
+from build import REPO, fresh_project, run, timed
 
 sys.path.insert(0, str(REPO / "tests"))
 
@@ -40,20 +40,10 @@ def locked(app: str) -> float:
         return timed(partial(run, VCR, "-q", "lock", project))
 
 
-def fresh(app: str, project: Path) -> None:
-    """Copy APP to PROJECT; a new file at the beginning of each stage makes all of it new to Nix."""
-    shutil.copytree(GALLERY / app, project)
-    dockerfile, number = project / "Dockerfile", str(time.time_ns())
-    lines = dockerfile.read_text().splitlines(keepends=True)
-    new = f"COPY <<EOF /.bench\n{number}\nEOF\n"
-    dockerfile.write_text("".join(x + new if x.startswith("FROM ") else x for x in lines))
-
-
 def built(app: str) -> tuple[float, dict[str, float]]:
     """Return the seconds of a cold build of APP, and the MiB of its rungs."""
     with tempfile.TemporaryDirectory() as scratch:
-        project = Path(scratch, app)
-        fresh(app, project)
+        project = fresh_project(GALLERY / app, Path(scratch))
         begin = time.monotonic()
         ladder = json.loads(run(VCR, "--json", "-q", "build", project))["ladder"]
         seconds = time.monotonic() - begin
