@@ -90,23 +90,36 @@ func (t *task) describe() error {
 	if err != nil {
 		return err
 	}
-	var config struct {
-		Process map[string]any `json:"process"`
-	}
-	if err := json.Unmarshal(text, &config); err != nil {
-		return err
-	}
-	process := config.Process
-	process["args"], process["terminal"] = t.Argv, t.Terminal != ""
-	if t.Terminal != "" {
-		env, _ := process["env"].([]any)
-		process["env"] = append(env, "TERM="+t.Terminal)
-		process["consoleSize"] = map[string]uint16{"height": t.Rows, "width": t.Columns}
-	}
-	if text, err = json.Marshal(process); err != nil {
+	if text, err = t.process(text); err != nil {
 		return err
 	}
 	return os.WriteFile(t.file("json"), text, 0o600)
+}
+
+// process returns the app's process in CONFIG, its config.json, with the command instead. All else
+// keeps its bytes: limits go up to 2^64-1, which no float64 holds.
+func (t *task) process(config []byte) ([]byte, error) {
+	var app struct {
+		Process map[string]json.RawMessage `json:"process"`
+	}
+	if err := json.Unmarshal(config, &app); err != nil {
+		return nil, err
+	}
+	changed := map[string]any{"args": t.Argv, "terminal": t.Terminal != ""}
+	if t.Terminal != "" {
+		var env []string
+		if err := json.Unmarshal(app.Process["env"], &env); err != nil {
+			return nil, err
+		}
+		changed["env"] = append(env, "TERM="+t.Terminal)
+		changed["consoleSize"] = map[string]uint16{"height": t.Rows, "width": t.Columns}
+	}
+	for key, value := range app.Process {
+		if _, is := changed[key]; !is {
+			changed[key] = value
+		}
+	}
+	return json.Marshal(changed)
 }
 
 // connect gives the command its streams; what it returns waits for the command's end.
