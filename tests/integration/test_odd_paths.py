@@ -89,9 +89,6 @@ def test_an_image_in_a_layout_there_is_a_base(vcr: Vcr, project: Path, place: Pa
     shutil.copytree(layout.resolve(), other / "lay:out")
     (other / "Dockerfile").write_text('FROM lay\nCMD ["busybox", "true"]\n')
     (other / "vcr.toml").write_text('[base.lay]\noci = "lay:out"\n')
-    refused = vcr("lock", other, code=5).stderr
-    assert "skopeo has no way to write a path with a colon\n  fix: choose another TMPDIR" in refused
-    vcr.env["TMPDIR"] = tempfile.gettempdir()
     vcr("lock", other)
     vcr("build", other, "image")
 
