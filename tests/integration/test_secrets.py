@@ -2,10 +2,13 @@
 
 import os
 import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from test_dev import until
 from test_examples import get
 from test_prod import stage
 
@@ -50,9 +53,16 @@ def restored(vcr: Any, project: Path, seed: bytes, monkeypatch: pytest.MonkeyPat
     try:
         forward = running.record.forwards[0]
         url = f"http://{forward.address}:{forward.host}"
-        return [bytes.fromhex(get(url + path)[1]) for path in (EARLY, LATE)]
+        return [bytes.fromhex(until(partial(answer, url + path))) for path in (EARLY, LATE)]
     finally:
         running.stop(grace=0)
+
+
+def answer(url: str) -> str:
+    """Return what the app answers, "" before it goes on."""
+    with suppress(OSError):
+        return get(url)[1]
+    return ""
 
 
 def test_randomness_after_a_restore_is_the_hosts(
