@@ -49,7 +49,7 @@ WAYS = {
 LIVES = {"silent", "other", "loopback", "lies"}
 PROGRAMS = {
     "missing": ("/nope", "", "the image has no /nope", "CMD or ENTRYPOINT"),
-    "machine": ("/foreign", "", "/foreign is a program for s390x, and here is", "build it for"),
+    "machine": ("/foreign", "", "/foreign is a program for s390x, and this", "build it for"),
     "script": ("/script", "#!/bin/bash\n", "begins with #!/bin/bash, which the image", "/bin/bash"),
 }
 
@@ -119,7 +119,7 @@ def test_a_program_that_cannot_be_started(vcr: Any, project: Path, name: str) ->
 def test_a_health_check_that_fails(vcr: Any, project: Path) -> None:
     prepare(project, ["busybox", "sleep", "1000"], BAD_CHECK)
     said = error_of(vcr("up", "--profile", "dev", project, code=6))
-    assert "the app runs, but its health check fails" in said[0]
+    assert "the app runs, but its health check has failed for" in said[0]
     assert "exit code 4: no" in said[0]
     assert "interval = 1 s and retries = 2 now" in said[1]
     assert "`[health] start_period`" in said[1]
@@ -140,7 +140,8 @@ def test_in_a_machine(vcr: Any, project: Path, name: str) -> None:
         fix = '`[machine] memory` in vcr.toml is 128 MiB now; for instance memory = "256 MiB"'
     elif name == "machine":
         prepare(project, ["/foreign"])
-        why, fix = "/foreign is a program for s390x, and here is riscv64", "build it for riscv64"
+        why = "/foreign is a program for s390x, and this machine is riscv64"
+        fix = "build it for riscv64"
     else:
         prepare(project, ["busybox", "sh", "/die"], f"ENV WAY={name}")
         with (project / "vcr.toml").open("a") as file:

@@ -84,7 +84,7 @@ def test_other_things_are_no_facts(line: str) -> None:
         (
             "machine",
             "62:2",
-            "/app is a program for x86-64, and here is riscv64 | build it for risc",
+            "/app is a program for x86-64, and this machine is riscv64 | build it",
         ),
         ("machine", "999:2", "/app is a program for 999:2, and"),
         ("interpreter", "/bin/bash", "/app begins with #!/bin/bash, which the image does not have"),
@@ -224,7 +224,7 @@ def test_ports() -> None:
 def test_health_checks_that_fail() -> None:
     now = replace(MACHINE, check=COMMAND, detail="exit code 1: no database")
     said = words(listening(("0.0.0.0", 8080)), now)
-    assert "but its health check fails for 60 s: exit code 1: no database" in said
+    assert "but its health check has failed for 60 s: exit code 1: no database" in said
     assert "start_period = 10 s, interval = 5 s and retries = 3 now" in said
     # The command looks from inside, so where the app listens says nothing.
     assert words(listening(("127.0.0.1", 8080)), now) == said
@@ -233,7 +233,7 @@ def test_health_checks_that_fail() -> None:
     slow = replace(now, detail="the health command did not end within its timeout, 30 s: waits")
     assert "its timeout, 30 s: waits | give it more: `[health] timeout`" in words(Facts(), slow)
     now = replace(MACHINE, check=HTTP, detail="GET /: HTTP 500")
-    assert "its health check fails for 60 s: GET /: HTTP 500" in words(
+    assert "its health check has failed for 60 s: GET /: HTTP 500" in words(
         listening(("0.0.0.0", 8080)),
         now,
     )

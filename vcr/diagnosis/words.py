@@ -85,7 +85,7 @@ _PROGRAMS = {
         f"begin it with a line such as #!/bin/sh, {_CHANGE}",
     ),
     "machine": (
-        "{path} is a program for {other}, and here is {own}",
+        "{path} is a program for {other}, and this machine is {own}",
         "build it for {own}: in a RUN of the Dockerfile, or by a cross compiler",
     ),
     "interpreter": (
@@ -237,7 +237,7 @@ def _of_other_ports(facts: Facts, now: Situation, after: str) -> Cause:
 
 def _of_check(now: Situation) -> Cause:
     """Return why a health check fails, where the app runs."""
-    after = f" for {now.seconds:.0f} s" if now.seconds else ""
+    fails = f"has failed for {now.seconds:.0f} s" if now.seconds else "fails"
     failed = FROM_HEALTH.search(now.detail)
     code = int(failed["code"]) if failed else 0
     is_command = now.check is not None and isinstance(now.check.probe, CommandProbe)
@@ -253,8 +253,8 @@ def _of_check(now: Situation) -> Cause:
             f" {now.check.timeout:g} s now",
         )
     return Cause(
-        f"{now.who} runs, but its health check fails{after}: {visible(now.detail) or 'no answer'}",
-        _more_time(now)[0].upper() + _more_time(now)[1:],
+        f"{now.who} runs, but its health check {fails}: {visible(now.detail) or 'no answer'}",
+        _more_time(now),
     )
 
 
