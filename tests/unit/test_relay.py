@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from vcr.engines.qemu.relay import BACKLOG, Relay, listen
-from vcr.engines.relay import Dialer
+from vcr.engines.qemu.relay import Relay
+from vcr.engines.relay import BACKLOG, Dialer, listen
 from vcr.engines.streams import HEAD, MAX_CONTENT, WINDOW, Frame, Frames, Kind
 
 WORD = b"0123456789abcdef"

@@ -17,6 +17,7 @@ from vcr.foreign import MAX_LADDER, load_json
 from vcr.formats.oci import CONFIG, INDEX, LAYER, MANIFEST, canonical, platform
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
+from vcr.model.url import repository_of
 from vcr.tools.skopeo import Skopeo
 
 MAX_LAYERS = 1000  # of an image, or files of an export
@@ -65,13 +66,6 @@ def check_room(claims: Claims, *directories: Path) -> None:
                 details=(("needed", f"{claims.size} bytes"), ("free", f"{free} bytes")),
                 fix="free some space, or choose a directory on another disk",
             )
-
-
-def repository_of(image: str) -> str:
-    """Return IMAGE, as skopeo names it, without its tag and digest."""
-    name = image.partition("@")[0]
-    head, slash, last = name.rpartition("/")
-    return f"{head}{slash}{last.partition(':')[0]}"
 
 
 def _read(data: bytes, media_type: str) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from vcr.atomic import new_directory, scratch_directory
 from vcr.errors import UsageError
 from vcr.export.artifact import unpack_layout, write_layout
 from vcr.export.check import check_export
-from vcr.export.claims import check_room, read_claims, repository_of
+from vcr.export.claims import check_room, read_claims
 from vcr.export.manifest import Manifest
 from vcr.export.write import settle
 from vcr.model.digest import Digest
+from vcr.model.url import repository_of
 from vcr.tools.skopeo import Skopeo
 
 # https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-manifests

@@ -13,6 +13,7 @@ from vcr.model.file_name import store_name
 from vcr.model.lockfile import LockedBase, LockedDebian, LockedImage, LockedPackage
 from vcr.model.project import Project
 from vcr.model.sections.base import Base
+from vcr.model.url import repository_of
 
 
 @dataclass(frozen=True)
@@ -225,14 +226,7 @@ def _is_of(locked: LockedImage, base: Base) -> bool:
     """Return whether LOCKED is of the repository, or the kind of place, that BASE names."""
     if base.oci:
         return locked.reference.startswith(LAYOUT)
-    repository = _without_tag(str(base.image))
+    repository = repository_of(str(base.image))
     name, at, digest = locked.reference.removeprefix(REGISTRY).partition("@")
     asked = str(base.image).partition("@")[2]
-    return bool(at) and _without_tag(name) == repository and asked in {"", digest}
-
-
-def _without_tag(image: str) -> str:
-    """Return IMAGE without its tag and its digest."""
-    name = image.partition("@")[0]
-    head, slash, last = name.rpartition("/")
-    return f"{head}{slash}{last.partition(':')[0]}"
+    return bool(at) and repository_of(name) == repository and asked in {"", digest}

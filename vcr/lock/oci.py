@@ -23,6 +23,7 @@ from vcr.model.places import Places
 from vcr.model.plan import OCI_STORE_NAME, OciBase
 from vcr.model.project import Project
 from vcr.model.sections.base import Base
+from vcr.model.url import repository_of
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
 from vcr.tools.store_path import flat_path
@@ -183,10 +184,9 @@ def _pinned(skopeo: Skopeo, reference: str) -> str:
     """
     if not reference.startswith(REGISTRY):
         return reference
-    name, at, digest = reference.partition("@")
-    last = name.rpartition("/")[2]
-    repository = f"{name.removesuffix(last)}{last.partition(':')[0]}"
-    return f"{repository}@{digest if at else Digest.of_bytes(skopeo.raw_bytes(reference))}"
+    _, at, digest = reference.partition("@")
+    pinned = digest if at else Digest.of_bytes(skopeo.raw_bytes(reference))
+    return f"{repository_of(reference)}@{pinned}"
 
 
 def _images(skopeo: Skopeo, reference: str) -> Images:

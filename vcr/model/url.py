@@ -47,6 +47,13 @@ def check_image(text: str) -> str:
     return text
 
 
+def repository_of(image: str) -> str:
+    """Return IMAGE, HOST/NAME:TAG@DIGEST with or without a transport, without tag and digest."""
+    name = image.partition("@")[0]
+    head, slash, last = name.rpartition("/")
+    return f"{head}{slash}{last.partition(':')[0]}"
+
+
 def familiar_name(text: str) -> str:
     """Return the image TEXT as Docker shows it: of Docker Hub without its host, without `latest`.
 

@@ -10,7 +10,6 @@ import tarfile
 from array import array
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
@@ -23,6 +22,7 @@ from vcr.model.digest import Digest
 from vcr.model.ladder import Rung
 from vcr.verify.archives import changes, content
 from vcr.verify.causes import UNKNOWN, Cause, cause_of, cause_of_memory
+from vcr.verify.kernel_log import mapped
 from vcr.verify.material import Material
 from vcr.verify.memory import MEMORY_BEGINS, PAGE, Layout, layout, stored
 from vcr.words import counted
@@ -142,7 +142,7 @@ def _memory(rams: Both, *, places: Layout, has_run: bool) -> Iterator[Difference
     if rams[0].stat().st_size != rams[1].stat().st_size:
         yield Difference("memory", "it is not of the same size")
         return
-    with _mapped(rams[0]) as before, _mapped(rams[1]) as after:
+    with mapped(rams[0]) as before, mapped(rams[1]) as after:
         pages = array("Q", _pages(before, after, _stored(rams)))
         regions = Counter(places.region(MEMORY_BEGINS + at) for at in pages)
         if pages:
@@ -159,12 +159,6 @@ def _memory(rams: Both, *, places: Layout, has_run: bool) -> Iterator[Difference
             where = f"memory page {at // PAGE} (address {address:#x}, {places.words(address)})"
             cause = cause_of_memory([places.region(address)], has_run=has_run)
             yield Difference(where, shown, cause)
-
-
-@contextmanager
-def _mapped(path: Path) -> Iterator[mmap.mmap]:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
-        yield memory
 
 
 def _stored(paths: Both) -> Iterator[int]:

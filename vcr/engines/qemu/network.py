@@ -25,13 +25,12 @@ from vcr.engines.container.namespaces import die_with_parent
 from vcr.engines.container.pasta import DNS_ADDRESS, GATEWAY
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.python_child import python_child
-from vcr.engines.qemu.relay import listen, raise_limit, relay_argv
+from vcr.engines.qemu.relay import raise_limit, relay_argv
+from vcr.engines.relay import listen
 from vcr.formats.job import as_record
 
-ADDRESS, PREFIX = (
-    "10.0.2.15",
-    "24",
-)  # of the machine, as its kernel is told: vcr.sandbox.hardware
+# Of the machine, as its kernel is told: vcr.sandbox.hardware.
+ADDRESS, PREFIX = "10.0.2.15", "24"
 CARD = 10  # file descriptor that QEMU has the network at
 OPEN = f"stream,addr.type=fd,addr.str={CARD}"  # QEMU's backend, with passt at the other end
 READY_SECONDS = 10.0  # for passt to begin

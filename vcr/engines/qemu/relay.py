@@ -20,27 +20,12 @@ from vcr.engines.python_child import python_child
 from vcr.engines.streams import MAX_CONTENT, WINDOW, Frame, Frames, Kind
 from vcr.formats.job import as_record
 
-BACKLOG = 4096
 MAX_STREAMS = 4096  # as guest/agent/relay.go has it
 AHEAD = 256 << 10  # bytes for the guest that wait here, before clients are read
 PIECE = 16 << 10
 NAME = "vcr-relay"  # as ps(1) shows the process
 SPARE_FILES = 16  # of what the process may open
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # struct linger, socket(7)
-
-
-def listen(address: str, port: int) -> socket.socket:
-    """Return a socket that listens on ADDRESS and TCP PORT; raises OSError."""
-    listener = socket.socket()
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address, port))
-        listener.listen(BACKLOG)
-        listener.settimeout(0)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 @dataclass
@@ -78,7 +63,8 @@ class Relay:
 
     def run(self) -> None:
         """Serve until the other end of the channel is closed; raises ValueError, OSError."""
-        self._channel.settimeout(0)
+        for each in (self._channel, *(listener for listener, _ in self._listeners)):
+            each.settimeout(0)
         self._selector.register(self._channel, selectors.EVENT_READ)
         while not self._is_over:
             self._watch()
@@ -288,8 +274,6 @@ def main(text: str) -> None:
     with suppress(OSError):
         Path("/proc/self/comm").write_text(NAME)
     listeners = [socket.socket(fileno=number) for number in task.listeners]
-    for listener in listeners:
-        listener.settimeout(0)
     try:
         pairs = list(zip(listeners, task.ports, strict=True))
         Relay(socket.socket(fileno=task.channel), pairs).run()
