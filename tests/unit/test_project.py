@@ -99,7 +99,13 @@ def test_an_unknown_key_names_line_and_nearest(
         ('[base.x]\npackages = ["a1"]\nimage = "b"\n', "exactly one of packages, image and oci"),
         ('[base.x]\npackages = ["../x"]\n', "is not the name of a Debian package"),
         ('[base.x]\npackages = ["a1"]\nsnapshot = "now"\n', "is not a time such as"),
-        ("[machine]\nports = [0]\n", "greater than or equal to 1"),
+        ("[machine]\nports = [0]\n", "it has to be at least 1"),
+        ('[machine]\nports = ["80"]\n', "it has to be a whole number"),
+        ('[machine]\nwritable = "no"\n', "it has to be true or false"),
+        ('[machine]\nengine = "kvm"\n', "it has to be 'qemu' or 'cartesi'"),
+        ("build = 1\n", "it has to be a table"),
+        ('[base.x]\npackages = ["a1"]\ncmd = "sh"\n', "it has to be a list in brackets"),
+        ('[base.x]\npackages = ["a1"]\nenv = { A = 1 }\n', "it has to be a text in quotes"),
         ("[machine\n", ""),
     ],
 )
@@ -107,6 +113,12 @@ def test_a_wrong_value_says_why(tmp_path: Path, toml: str, why: str) -> None:
     error = mistake(tmp_path, toml)
     assert why in error.why
     assert error.what.startswith("vcr.toml")
+
+
+def test_the_name_of_a_variable_that_is_wrong(tmp_path: Path) -> None:
+    error = mistake(tmp_path, '[base.x]\npackages = ["a1"]\nenv = { "A B" = "" }\n')
+    assert error.what == "vcr.toml:3: base.x.env.A B is wrong"
+    assert error.why == "'A B' is not the name of a variable"
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
@@ -139,7 +151,7 @@ def test_what_is_no_duration(text: str) -> None:
         ("[machine]\nmemory = " + "9" * 5000 + "\n", "not valid TOML"),
         ("[machine]\nmemory = " + "9" * 4000 + "\n", "memory"),
         ('[machine]\nmemory = "' + "9" * 4000 + ' GiB"\n', "is not an amount of memory"),
-        ('[machine]\nmemory = "9999999 GiB"\n', "less than or equal to"),
+        ('[machine]\nmemory = "9999999 GiB"\n', "at most 1048576"),
         ("[machine]\nports = [" + "9" * 4000 + "]\n", "machine.ports"),
         ("[machine]\ncpus = -" + "9" * 4000 + "\n", "machine.cpus"),
         ("[health]\ninterval = inf\n", "health.interval"),

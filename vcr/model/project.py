@@ -21,6 +21,7 @@ from vcr.model.arch import Arch, platform_arch
 from vcr.model.config import Config, ServiceSection
 from vcr.model.places import Places, places_of
 from vcr.model.sections.base import Base
+from vcr.model.sections.reason import key_of, reason_of
 from vcr.model.sections.values import LONGEST_NAME
 
 CONFIG_FILE = "vcr.toml"
@@ -146,7 +147,7 @@ def _parse(text: str) -> dict[str, Any]:
 
 def _explain(error: ErrorDetails, text: str) -> UsageError:
     """Turn one of pydantic's errors into words about vcr.toml."""
-    where = [str(part) for part in error["loc"]]
+    where = key_of(error)
     line = _line_of(where, text)
     place = f"{CONFIG_FILE}:{line}" if line else CONFIG_FILE
     dotted = ".".join(where)
@@ -157,8 +158,7 @@ def _explain(error: ErrorDetails, text: str) -> UsageError:
             f"{place}: unknown key {dotted!r}",
             fix=f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}",
         )
-    reason = error["msg"].removeprefix("Value error, ")
-    return UsageError(f"{place}: {dotted or 'the file'} is wrong", why=reason)
+    return UsageError(f"{place}: {dotted or 'the file'} is wrong", why=reason_of(error))
 
 
 def _line_of(where: list[str], text: str) -> int:

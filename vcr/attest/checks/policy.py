@@ -30,6 +30,7 @@ from vcr.model.digest import Digest
 from vcr.model.duration import parse_duration
 from vcr.model.ladder import MAX_EPOCH
 from vcr.model.profile import PROFILES, current_name
+from vcr.model.sections.reason import key_of, reason_of
 from vcr.model.stage import ENGINES
 
 PEM = "-----BEGIN"
@@ -135,11 +136,11 @@ def read_policy(path: Path) -> Demand:
         policy = Policy.model_validate(_toml(path))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where = ".".join(key_of(first))
         known = ", ".join(sorted(Policy.model_fields))
         raise UsageError(
             f"{path}: {where} is wrong",
-            why=first["msg"].removeprefix("Value error, "),
+            why=reason_of(first),
             fix=f"known are {known}" if first["type"] == "extra_forbidden" else "",
         ) from None
     nitro = policy.nitro
