@@ -80,6 +80,12 @@ class Resolver:
         if not stage.platform:
             return self.arch
         platform = self._expand(stage.platform, stage.start)
+        if not platform:
+            raise stage.start.mistake(
+                f"--platform={stage.platform} is empty",
+                why="a variable in it has no value",
+                fix="write $BUILDPLATFORM, $TARGETPLATFORM, or an ARG with a value before FROM",
+            )
         system, slash, rest = platform.partition("/")
         name = rest.partition("/")[0] if slash else system
         if (slash and system != SYSTEM) or name not in set(Arch):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from vcr.lock.sources import is_permanent
 from vcr.model.lockfile import Lock, LockedBody
 from vcr.ui import human_size
+from vcr.words import counted
 
 # A repository of Alpine has the newest version of each package only, under these names on every
 # mirror: https://wiki.alpinelinux.org/wiki/Package_management
@@ -29,7 +30,7 @@ def vanishing(lock: Lock) -> Iterator[str]:
             found[host, ALPINE.fullmatch(body.url) is not None].append(body)
     for (host, is_alpine), bodies in sorted(found.items()):
         size = human_size(sum(body.size for body in bodies))
-        files = f"{len(bodies)} {'file' if len(bodies) == 1 else 'files'} ({size})"
+        files = f"{counted(len(bodies), 'file')} ({size})"
         if is_alpine:
             why = f"Alpine keeps no old packages: {files} of {host}"
         elif host:

@@ -57,7 +57,9 @@ type Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-2
 type Sha256Digest = Annotated[
     str, Field(pattern=r"^sha256:[0-9a-f]{64}$", description="`sha256:` and 64 hex digits")
 ]
-type NarHash = Annotated[str, Field(pattern=r"^sha256-[A-Za-z0-9+/]{43}=$")]
+type NarHash = Annotated[
+    str, Field(pattern=r"^sha256-[A-Za-z0-9+/]{43}=$", description="`sha256-` and base64 (SRI)")
+]
 type CommitHash = Annotated[
     str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$", description="hash of git, in hex")
 ]

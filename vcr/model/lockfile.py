@@ -33,8 +33,6 @@ MAX_SHOWN = 200  # characters of where something is wrong
 MAX_EPOCH = (1 << 32) - 1
 
 # The descriptions of types and fields are the reference: docs/reference/vcr.lock.md.
-
-
 # RFC 9110, sections 5.6.2 and 5.5: a token; what a header may say, so no end of its line.
 type Token = Annotated[
     str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", description="token of HTTP")
@@ -78,9 +76,9 @@ class LockedRepository(_Sparse):
     ref: RefName = Field(default="", description="the branch or tag, if one was asked for")
     commit: CommitHash = Field(description="the commit")
     tag: CommitHash | Literal[""] = Field(default="", description="object of an annotated tag")
-    subdir: str = Field(default="", description="the directory that is taken; `` for all")
+    subdir: str = Field(default="", description="the directory that is taken; default: all")
     keep_git_dir: bool = Field(default=False, description="whether `.git` is taken, too")
-    nar_sha256: NarHash = Field(description="the NAR hash of what is taken, as `sha256-BASE64`")
+    nar_sha256: NarHash = Field(description="the NAR hash of what is taken")
 
     def planned(self) -> GitSource:
         """Return it as the plan describes it."""
