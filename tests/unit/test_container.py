@@ -31,7 +31,7 @@ from vcr.formats.tar import write
 from vcr.formats.tree import Node, Tree, directory, text_file
 from vcr.formats.users import Account
 from vcr.model.project import load_project
-from vcr.model.volume import Wanted
+from vcr.model.volume import VolumeMount
 from vcr.runtime.watch import Changes, Filter
 from vcr.sandbox.linuxkit import ROOT_CAPABILITIES, service
 
@@ -102,8 +102,8 @@ def test_a_volume_without_a_slash_has_a_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
-    assert parse_volume("data:/x") == Wanted("data", "/x")
-    assert parse_volume("My_data.1:/x:ro") == Wanted("My_data.1", "/x", read_only=True)
+    assert parse_volume("data:/x") == VolumeMount("data", "/x")
+    assert parse_volume("My_data.1:/x:ro") == VolumeMount("My_data.1", "/x", read_only=True)
     for text in ("./data:/x", f"{tmp_path}/data:/x"):
         assert parse_volume(text) == Bind(tmp_path / "data", "/x")
     with pytest.raises(UsageError, match="there is no"):

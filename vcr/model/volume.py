@@ -20,7 +20,7 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class VolumeMount:
     """A volume with a name, and where the app is to see it."""
 
     name: str

@@ -21,7 +21,7 @@ from vcr.model.board import SEALED
 from vcr.model.plan import Machine
 from vcr.model.profile import PROFILES, Profile
 from vcr.model.project import Project
-from vcr.model.volume import Wanted, is_name, split_volume
+from vcr.model.volume import VolumeMount, is_name, split_volume
 from vcr.runtime.volumes import directory_of, note_project
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
@@ -37,7 +37,7 @@ class UpOptions:
     forwards: tuple[Forward, ...] = ()  # a port of the app that none leads to gets a free one
     env: Mapping[str, str] = field(default_factory=dict)  # of the profile dev, as binds
     binds: tuple[Bind, ...] = ()
-    volumes: tuple[Wanted, ...] = ()  # kept for the project
+    volumes: tuple[VolumeMount, ...] = ()  # kept for the project
     runtime: str | None = None  # vm, docker, podman; None: vcr's container where there can be one
     turbo: bool = False  # all CPUs of this host, which is not reproducible
     timeout: float | None = None  # seconds until it has to be healthy
@@ -226,7 +226,7 @@ def read_env_file(path: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def parse_volume(text: str) -> Bind | Wanted:
+def parse_volume(text: str) -> Bind | VolumeMount:
     """Read NAME:GUEST[:ro] or HOST:GUEST[:ro]; raises UsageError.
 
     HOST is relative to the working directory, and a path: `./data` where `data` is a name.
@@ -240,7 +240,7 @@ def parse_volume(text: str) -> Bind | Wanted:
             " -v data:/data",
         ) from None
     if is_name(host):
-        return Wanted(host, guest, read_only=read_only)
+        return VolumeMount(host, guest, read_only=read_only)
     source = Path(host).absolute()
     if not os.path.exists(source):  # noqa: PTH110 -- False for a name that is too long
         raise UsageError(f"there is no {host} to show to the app", fix="make it first")

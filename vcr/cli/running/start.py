@@ -82,7 +82,7 @@ def start_of(  # noqa: PLR0913 -- one for each option
 ) -> "tuple[Variant, UpOptions]":
     """Return what the options of a start ask for; raises UsageError."""
     from vcr.app.running.start import UpOptions, parse_variables, parse_volume, read_env_file
-    from vcr.model.volume import Wanted
+    from vcr.model.volume import VolumeMount
     from vcr.runtime.ports import parse_forwards
     from vcr.settings import ambient
 
@@ -92,8 +92,8 @@ def start_of(  # noqa: PLR0913 -- one for each option
         enclave=enclave,
         forwards=parse_forwards(publish),
         env=parse_variables((*lines, *env), ambient),
-        binds=tuple(each for each in shown if not isinstance(each, Wanted)),
-        volumes=tuple(each for each in shown if isinstance(each, Wanted)),
+        binds=tuple(each for each in shown if not isinstance(each, VolumeMount)),
+        volumes=tuple(each for each in shown if isinstance(each, VolumeMount)),
         runtime=runtime,
         turbo=turbo,
         timeout=timeout,
