@@ -82,11 +82,24 @@ def test_forwards_are_read(text: str, forwards: list[Forward]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "1:2:3", "80:0", "70000:80", "80:", "1.2.3.4:80", "80-79", "80-81:80", "80:80-81",
-     "80-82:80-81", "0-1:80-81", "65535-65536:1-2", "1-2:65535-65536", "99999999999999:1"],
+    ["", "x", "1:2:3", "80:0", "70000:80", "80:", "1.2.3.4:80", "80-79", "0-1:80-81",
+     "65535-65536:1-2", "1-2:65535-65536", "99999999999999:1"],
 )  # fmt: skip
 def test_what_is_no_forward(text: str) -> None:
     with pytest.raises(UsageError, match="does not say which port"):
+        parse_forwards([text])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("80-81:80", "2 ports of this host to 1 of the app"),
+        ("80:80-81", "1 port of this host to 2 of the app"),
+        ("80-82:80-81", "3 ports of this host to 2 of the app"),
+    ],
+)
+def test_ranges_of_different_length(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
         parse_forwards([text])
 
 

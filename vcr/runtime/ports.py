@@ -44,7 +44,13 @@ def _parsed(text: str) -> list[Forward]:
         host: Sequence[int] = _range(match[2], match[3])
         if list(host) == [0]:  # any
             host = [0] * len(guest)
-        is_right = len(host) == len(guest) > 0 and guest[0] >= 1 and guest[-1] <= LAST_PORT
+        if 0 < len(host) != len(guest) > 0:
+            raise UsageError(
+                f"{text!r} leads {counted(len(host), 'port')} of this host to"
+                f" {len(guest)} of the app",
+                fix="name as many of each, for instance -p 8000-8009:9000-9009",
+            )
+        is_right = len(host) > 0 and guest[0] >= 1 and guest[-1] <= LAST_PORT
         if is_right and (not any(host) or 1 <= host[0] <= host[-1] <= LAST_PORT):
             return [Forward(address, *pair) for pair in zip(host, guest, strict=True)]
     raise UsageError(
