@@ -13,8 +13,7 @@ import pytest
 
 from vcr.diagnosis.facts import MARK, Facts, Listener, Program, last_facts, read_facts
 from vcr.diagnosis.look import Watched, cpu_ms, is_settled
-from vcr.diagnosis.program import PROBLEMS
-from vcr.diagnosis.words import Situation, cause_of
+from vcr.diagnosis.words import PROGRAMS, Situation, cause_of
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 
 FULL = Facts(
@@ -95,7 +94,7 @@ def test_other_things_are_no_facts(line: str) -> None:
 def test_a_program_that_cannot_be_started(problem: str, name: str, expected: str) -> None:
     facts = ended(1, program=Program("/app", problem, name, "243:2"), user=1000)
     assert expected in words(facts)
-    assert problem in PROBLEMS
+    assert problem in PROGRAMS
     # Whatever it prints: nothing of it has run.
     lies = replace(MACHINE, log=["sh: nope: not found", "read-only file system"])
     assert words(facts, lies) == words(facts)

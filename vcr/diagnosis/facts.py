@@ -24,7 +24,10 @@ class Program:
     """Why the kernel cannot start a program: what program.py finds."""
 
     path: str  # as the command, or the file before it, names it
-    problem: str  # one of program.PROBLEMS
+    # missing: there is no such file; directory: it is no regular file; mode: nobody may execute it;
+    # denied: its user may not; format: neither ELF nor a script; machine: for another architecture;
+    # interpreter: what a script names after #! is missing; loader: what an ELF file names is
+    problem: str
     name: str = ""  # of what is missing, or the architecture that it is for: MACHINE:CLASS of ELF
     here: str = ""  # the architecture of this machine, likewise
 

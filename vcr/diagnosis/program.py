@@ -15,12 +15,6 @@ from typing import Self
 
 from vcr.diagnosis.facts import MAX_NAME, Program
 
-# missing: there is no such file; directory: it is no regular file; mode: nobody may execute it;
-# denied: its user may not; format: neither ELF nor a script; machine: for another architecture;
-# interpreter: what a script names after #! is missing; loader: what an ELF file names is
-PROBLEMS = (
-    "missing", "directory", "mode", "denied", "format", "machine", "interpreter", "loader",
-)  # fmt: skip
 OPENAT2, RESOLVE_IN_ROOT = 437, 0x10  # openat2(2), the same number on every architecture
 HEAD = 4096
 PT_INTERP = 3

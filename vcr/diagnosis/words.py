@@ -69,7 +69,7 @@ def cause_of(facts: Facts, now: Situation) -> Cause:
 
 # By the problem of a program: why it cannot start, and what to do.
 _CHANGE = "or change CMD or ENTRYPOINT in the Dockerfile"
-_PROGRAMS = {
+PROGRAMS = {
     "missing": (
         "the image has no {path}, which its CMD or ENTRYPOINT starts",
         f"COPY or install it, correct PATH, {_CHANGE}",
@@ -111,7 +111,7 @@ def _of_program(program: Program, facts: Facts) -> Cause:
         if name.endswith("\\r")
         else "",
     }
-    why, fix = _PROGRAMS.get(program.problem, ("{path} cannot be started", LOGS))
+    why, fix = PROGRAMS.get(program.problem, ("{path} cannot be started", LOGS))
     return Cause(why.format(**values), fix.format(**values))
 
 
