@@ -8,7 +8,7 @@ from expectations import GALLERY, answer, apps, expectation_of
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm, pytest.mark.limit(1800)]
 
-# Of each kind one: compiled, a server of files, a data base, interpreted, without a port.
+# Of each kind one: compiled, a server of files, a database, interpreted, without a port.
 IN_PROD = {"c", "nginx", "redis", "sse", "sqlite", "worker"}
 CASES = [
     (app, profile)
