@@ -263,7 +263,7 @@ def _cause(plan: Plan, error: VcrError) -> Cause:
 
 
 def _is_whole(path: Path, size: int) -> bool:
-    """Whether the file at PATH has SIZE bytes; it is used now, so that others leave it there."""
+    """Return whether PATH has SIZE bytes; it is used now, so that others leave it there."""
     try:
         os.utime(path)  # and not touch, which makes an empty one where another vcr removed it
         return path.stat().st_size == size
