@@ -294,5 +294,5 @@ def read_lock_file(path: Path) -> Lock:
         raise LockError(
             f"{path.name} cannot be read",
             why=why[: 2 * MAX_SHOWN],
-            fix="do not edit it by hand; run `vcr lock` to write it again",
+            fix="run `vcr lock` to write it again; another vcr made it, or it was edited by hand",
         ) from None
