@@ -17,7 +17,7 @@ from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 LOGS = "`vcr logs` shows everything that it printed, `vcr logs --system` the kernel's messages"
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # POSIX, Shell Command Language, 2.8.2
 SCARCE = 16  # memory is, when less than this part of it is available
-TOO_SLOW = "did not end within its timeout"  # vcr.runtime.health says so
+TOO_SLOW = "did not end within its timeout"  # of a health command: vcr.runtime.health
 FROM_HEALTH = re.compile(r"\bexit(?:s with| code) (?P<code>[0-9]{1,3})\b")
 # e_machine and class of ELF: elf(5), /usr/include/elf.h
 ARCHITECTURES = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from vcr.agent.client import Agent, NoAnswerError
 from vcr.agent.deadline import KILLED, http_status
 from vcr.diagnosis.facts import MAX_LISTENERS, Facts
-from vcr.diagnosis.words import port_of
+from vcr.diagnosis.words import TOO_SLOW, port_of
 from vcr.engines.machine import Forward
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.runtime.patience import (
@@ -87,7 +87,7 @@ class Prober:
         said = f": {output.strip()}" if output.strip() else ""
         detail = f"exit code {code}"
         if code == KILLED and time.monotonic() - asked >= timeout:
-            detail = f"the health command did not end within its timeout, {timeout:g} s"
+            detail = f"the health command {TOO_SLOW}, {timeout:g} s"
         return Outcome(healthy=code == 0, detail=detail + said)
 
     def _is_open(self) -> Outcome:
