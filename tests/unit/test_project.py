@@ -115,6 +115,14 @@ def test_a_wrong_value_says_why(tmp_path: Path, toml: str, why: str) -> None:
     assert error.what.startswith("vcr.toml")
 
 
+@pytest.mark.parametrize("signal", ["SIGQUIT", "quit", "15", "SIGRTMIN+3"])
+def test_a_base_has_any_signal_of_stopsignal(tmp_path: Path, signal: str) -> None:
+    base = f'[base.x]\npackages = ["a1"]\nstop_signal = "{signal}"\n'
+    assert load_project(make(tmp_path, base)).config.base["x"].stop_signal == signal
+    error = mistake(tmp_path, base.replace(signal, "SIGNOPE"))
+    assert error.why == "'SIGNOPE' is not a signal such as SIGQUIT"
+
+
 def test_the_name_of_a_variable_that_is_wrong(tmp_path: Path) -> None:
     error = mistake(tmp_path, '[base.x]\npackages = ["a1"]\nenv = { "A B" = "" }\n')
     assert error.what == "vcr.toml:3: base.x.env.A B is wrong"

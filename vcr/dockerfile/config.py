@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
 from vcr.dockerfile.state import State
-from vcr.dockerfile.stop_signal import is_signal
 from vcr.dockerfile.syntax import Instruction, parse_instruction
 from vcr.dockerfile.text import LogicalLine
 from vcr.model.duration import parse_duration
+from vcr.model.sections.stop_signal import is_signal
 
 NANOSECONDS = 1_000_000_000
 LEAST_SECONDS = 0.001  # of a health check's times; 0 is the default

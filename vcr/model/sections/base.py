@@ -1,11 +1,11 @@
 """[base.NAME] of vcr.toml: what `FROM NAME` starts from."""
 
 import re
-import signal
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from vcr.model.sections.stop_signal import is_signal
 from vcr.model.sections.values import Port, Section, matching
 from vcr.model.url import ImageName
 
@@ -13,7 +13,6 @@ _SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _SUITE = re.compile(r"[a-z][a-z0-9-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DIRECTORY = re.compile(r"/[^\x00-\x1f\x7f]*")
-_SIGNAL = re.compile("|".join(signal.Signals.__members__))
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.\-]+")  # Debian policy 5.6.1
 
 type Package = Annotated[
@@ -38,9 +37,17 @@ type EnvName = Annotated[
 type Directory = Annotated[
     str, matching(_DIRECTORY, "an absolute path such as /app"), Field(description="absolute path")
 ]
+
+
+def _signal(text: str) -> str:
+    if not is_signal(text):
+        raise ValueError(f"{text!r} is not a signal such as SIGQUIT")
+    return text
+
+
 type Signal = Annotated[
     str,
-    matching(_SIGNAL, "a signal such as SIGQUIT"),
+    AfterValidator(_signal),
     Field(description='signal such as `"SIGQUIT"`'),
 ]
 # Of [base.NAME]: what is of the image and not of what is locked.
