@@ -5,11 +5,11 @@ https://docs.docker.com/build/concepts/context/#url-queries. Without `.git` at t
 path, an address over http is one of a file.
 """
 
-import posixpath
 import re
 import urllib.parse
 from dataclasses import dataclass
 
+from vcr.model.file_name import check_subdirectory, inside
 from vcr.model.url import BEGINNINGS, check_url
 
 SUFFIX = ".git"
@@ -18,6 +18,7 @@ _SCHEME = re.compile(r"([a-zA-Z0-9]+)://")  # BuildKit's util/gitutil, protoRege
 _SCP = re.compile(r"[a-zA-Z0-9\-_]+@[a-zA-Z0-9\-.]+:.*")
 _OTHERS = frozenset({"git", "ssh"})
 _CHECKSUM = re.compile(r"[0-9a-fA-F]+")
+_NO_REF = re.compile(r"[\x00-\x20\x7f]")  # of git-check-ref-format(1)
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})  # Go's strconv.ParseBool
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -86,12 +87,15 @@ def parse_git_address(
     found = GitAddress(
         remote,
         ref=_ref(ref, query),
-        subdir=_one("subdir", _inside(subdir), _inside(query.get("subdir", ""))),
+        subdir=_one("subdir", inside(subdir), inside(query.get("subdir", ""))),
         checksum=_one("checksum", checksum, query.get("checksum", query.get("commit", ""))).lower(),
         keep_git_dir=_same_switch(keep_git_dir, switches["keep-git-dir"]),
         submodules=switches["submodules"] is not False,
         fetch_by_commit=bool(switches["fetch-by-commit"]),
     )
+    check_subdirectory(found.subdir)
+    if _NO_REF.search(found.ref):
+        raise ValueError(f"{found.ref!r} is no branch, tag or commit")
     if found.checksum and not _CHECKSUM.fullmatch(found.checksum):
         raise ValueError(f"the checksum of a repository is a commit hash, not {found.checksum!r}")
     if found.fetch_by_commit and not (is_hash(found.ref) or is_hash(found.checksum)):
@@ -138,11 +142,6 @@ def _one(what: str, first: str, second: str) -> str:
     if first and second and first != second:
         raise ValueError(f"it has two values for {what}: {first!r} and {second!r}")
     return first or second
-
-
-def _inside(subdir: str) -> str:
-    """Return SUBDIR without what leads nowhere, and never above the repository."""
-    return posixpath.normpath(f"/{subdir}").lstrip("/")
 
 
 def _switch(query: dict[str, str], name: str) -> bool | None:

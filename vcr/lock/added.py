@@ -1,10 +1,10 @@
 """What ADD takes from other hosts, locked: files by their bytes, repositories by commit."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from vcr.dockerfile.git_address import GitAddress
+from vcr.dockerfile.git_address import GitAddress, is_hash
 from vcr.dockerfile.text import Position
 from vcr.errors import FetchError, MismatchError, VcrError
 from vcr.lock.git import GitStore
@@ -55,7 +55,7 @@ class AddLocker:
         UsageError, FetchError, MismatchError.
         """
         try:
-            if before is None:
+            if before is None or any(of_repository(before, address)):
                 self.show(f"reading {address.remote}")
                 locked = self.repositories().lock(address)
                 self.known.add(locked)
@@ -101,3 +101,18 @@ class AddLocker:
         name = store_name(last_part(url)) or "download"
         digest = hashlib.sha256(data).hexdigest()
         return LockedFile(name=name, sha256=digest, size=len(data), url=url)
+
+
+def of_repository(locked: LockedRepository | None, address: GitAddress) -> Iterator[str]:
+    """Say in words what LOCKED has that is not of ADDRESS."""
+    if locked is None:
+        yield "is not locked"
+        return
+    hashes = (locked.commit, locked.tag)
+    asked = (address.remote, address.subdir, address.keep_git_dir)
+    if (locked.remote, locked.subdir, locked.keep_git_dir) != asked:
+        yield f"is locked as another part of {locked.remote}"
+    if not any(each.startswith(address.checksum) for each in hashes):
+        yield f"is locked at {locked.commit}, which its checksum is not of"
+    if is_hash(address.ref) and address.ref not in hashes:
+        yield f"is locked at {locked.commit}"

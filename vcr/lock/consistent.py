@@ -7,11 +7,11 @@ the project; whether they are what a source has, `vcr lock --audit` asks.
 import datetime as dt
 from collections.abc import Iterator
 
-from vcr.dockerfile.git_address import GitAddress, is_hash
+from vcr.lock.added import of_repository
 from vcr.lock.bases import of_base, snapshots_of
 from vcr.lock.debian.archive import SNAPSHOT_FORM
 from vcr.lock.inputs import Wanted
-from vcr.model.lockfile import Lock, LockedRepository
+from vcr.model.lockfile import Lock
 
 
 def contradictions(lock: Lock, wanted: Wanted) -> Iterator[str]:
@@ -23,25 +23,10 @@ def contradictions(lock: Lock, wanted: Wanted) -> Iterator[str]:
             yield f"ADD {url} is not locked, or is locked as something else"
     for address in wanted.repositories:
         locked = lock.repositories.get(address.text)
-        yield from (f"ADD {address.text} {words}" for words in _of_repository(locked, address))
+        yield from (f"ADD {address.text} {words}" for words in of_repository(locked, address))
     epoch = epoch_of(lock)
     if epoch is not None and epoch != lock.epoch:
         yield f"its epoch is {lock.epoch}, its newest snapshot is of {epoch}"
-
-
-def _of_repository(locked: LockedRepository | None, address: GitAddress) -> Iterator[str]:
-    """Say in words what LOCKED has that is not of ADDRESS."""
-    if locked is None:
-        yield "is not locked"
-        return
-    hashes = (locked.commit, locked.tag)
-    asked = (address.remote, address.subdir, address.keep_git_dir)
-    if (locked.remote, locked.subdir, locked.keep_git_dir) != asked:
-        yield f"is locked as another part of {locked.remote}"
-    if not any(each.startswith(address.checksum) for each in hashes):
-        yield f"is locked at {locked.commit}, which its checksum is not of"
-    if is_hash(address.ref) and address.ref not in hashes:
-        yield f"is locked at {locked.commit}"
 
 
 def epoch_of(lock: Lock) -> int | None:

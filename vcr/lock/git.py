@@ -8,7 +8,7 @@ its hash, has to give the same. git reaches the network through vcr.lock.network
 import shutil
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -154,18 +154,18 @@ def _resolved(remote: _Remote, address: GitAddress) -> tuple[str, str]:
     ref = address.ref
     if is_hash(ref):
         return "", ref
+    if ref:
+        check_revision(ref)
     if address.fetch_by_commit:
         name = f"refs/heads/{ref}" if ref and not ref.startswith("refs/") else ref
         return name, address.checksum
-    if ref:
-        check_revision(ref)
     with scratch_directory() as scratch:
         told = remote.run(scratch, "ls-remote", "--symref", "--", remote.url, ref or "HEAD")
     rows = [line.split("\t") for line in told.splitlines()]
     found = {row[1]: row[0] for row in rows if len(row) == 2}
     if not ref and is_hash(found.get("HEAD", "")):  # other names may end in HEAD, too
         leads = (row[0].removeprefix("ref: ") for row in rows if row[1:] == ["HEAD"])
-        return next(lead if lead.startswith("refs/") else "" for lead in leads), found["HEAD"]
+        return next(lead if _is_ref(lead) else "" for lead in leads), found["HEAD"]
     for prefix in ("refs/", "refs/heads/", "refs/tags/"):
         name = prefix + ref.removeprefix(prefix)
         if ref and is_hash(found.get(name, "")):
@@ -174,6 +174,14 @@ def _resolved(remote: _Remote, address: GitAddress) -> tuple[str, str]:
         f"{remote.name} has no branch or tag {ref}" if ref else f"{remote.name} has no HEAD",
         fix="name a branch, a tag or a full commit hash after #",
     )
+
+
+def _is_ref(lead: str) -> bool:
+    """Return whether LEAD, what a server says that HEAD leads to, is the full name of a ref."""
+    with suppress(UsageError):
+        check_revision(lead)
+        return lead.startswith("refs/")
+    return False
 
 
 @dataclass(frozen=True)

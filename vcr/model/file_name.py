@@ -5,6 +5,7 @@ https://nix.dev/manual/nix/latest/store/store-path. One that begins with a dash 
 refused, too: for programs it is an option, for directories hidden or the one above.
 """
 
+import posixpath
 import re
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 _CHARACTERS = re.compile(r"[A-Za-z0-9+._?=-]+")
 _DERIVATION = ".drv"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 MAX_LENGTH = 211 - len(_DERIVATION)
 
 
@@ -29,6 +31,21 @@ def check_store_name(text: str) -> str:
 type StoreName = Annotated[
     str, AfterValidator(check_store_name), Field(description="file name fit for the Nix store")
 ]
+
+
+def inside(path: str) -> str:
+    """Return PATH of a directory without what leads nowhere, and never above it; "" for itself."""
+    return posixpath.normpath(f"/{path}").lstrip("/")
+
+
+def check_subdirectory(text: str) -> str:
+    """Return TEXT, a path as `inside` returns one; raises ValueError for another."""
+    if inside(text) != text or _CONTROL.search(text):
+        raise ValueError(f"{text!r} is no directory in a repository")
+    return text
+
+
+type Subdirectory = Annotated[str, AfterValidator(check_subdirectory), Field(description="text")]
 
 
 def store_name(name: str) -> str:

@@ -22,7 +22,7 @@ from vcr.errors import LockError
 from vcr.foreign import MAX_LOCK, read_bytes
 from vcr.model.arch import Arch
 from vcr.model.digest import CommitHash, Digest, NarHash, RefName, Sha256, Sha256Digest
-from vcr.model.file_name import StoreName
+from vcr.model.file_name import StoreName, Subdirectory
 from vcr.model.plan import Exchange
 from vcr.model.source import Fetched, GitSource
 from vcr.model.url import AskedUrl, ImageReference, Url
@@ -76,7 +76,7 @@ class LockedRepository(_Sparse):
     ref: RefName = Field(default="", description="the branch or tag, if one was asked for")
     commit: CommitHash = Field(description="the commit")
     tag: CommitHash | Literal[""] = Field(default="", description="object of an annotated tag")
-    subdir: str = Field(default="", description="the directory that is taken; default: all")
+    subdir: Subdirectory = Field(default="", description="the directory that is taken; default: all")
     keep_git_dir: bool = Field(default=False, description="whether `.git` is taken, too")
     nar_sha256: NarHash = Field(description="the NAR hash of what is taken")
 
