@@ -5,8 +5,10 @@ update-alternatives: what it is called with has to be what is read from the text
 """
 
 import os
+import resource
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -220,6 +222,48 @@ def test_scripts_without_end_end() -> None:
         assert put_alternatives(Tree(), "riscv64", [Postinst("some", "all", text)])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "! " * 5000 + "true",
+        "f() " * 5000 + "{ :; }",
+        'x=y; : "' + "${x:-" * 5000 + "}" * 5000 + '"',
+        "f() { " + "if true; then " * 30 + "f; " + "fi; " * 30 + "}\nf",
+        "test " + "! " * 5000 + "x",
+        "x=aaaaaaaa\n" + 'x="$x$x$x$x"\n' * 50,
+        "set -- a b\n" + 'set -- "$@" "$@"\n' * 50,
+        "x=" + "a" * 300_000 + "\n: ${x%b*}",
+        "x=" + "a" * 300_000 + "\ncase $x in " + "*b" * 400 + ") ;; esac",
+        "f() { : " + "x " * 50_000 + "; f; }\nf",
+        "f() { for x in " + "x " * 50_000 + "; do done; }\nf; f",
+        "x=" * 2 + " y=".join(map(str, range(100))) + "\n" + "f() { $(:); f; }\nf",
+    ],
+)
+def test_scripts_take_little_time_and_memory(text: str) -> None:
+    text += "\nupdate-alternatives --list x"
+    begun, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    notes = put_alternatives(Tree(), "riscv64", [Postinst("some", "all", text)])
+    assert "its script is not understood" in "".join(notes)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20, "KiB"
+    assert time.process_time() - begun < 60
+
+
+def test_documents_and_long_words_are_read_in_one_go() -> None:
+    begun = time.process_time()
+    parse("cat <<E\n" + "x\n" * 200_000 + "E\n: " + "y" * 200_000 + "\n")
+    assert time.process_time() - begun < 20
+
+
+def test_what_a_shell_of_its_own_sets_is_its_own() -> None:
+    script = """
+x=a
+y=$(x=b; set -- c; echo done)
+(x=d; set -- e f)
+update-alternatives --install /$x $x /b "$#"
+"""
+    assert read(script) == [(["--install", "/a", "a", "/b", "2"], True)]
+
+
 WORDS = (
     "if", "then", "fi", "for x in a b", "do", "done", "case $x in", "a)", ";;", "esac", "{", "}",
     "(", ")", "&&", "||", "!", ";", "\n", "$(", "`", "'", '"', "x=", "$x", "${x%a}", "<<E", "exit",
@@ -252,6 +296,39 @@ def installed(tree: Tree, *calls: str, arch: str = "riscv64") -> list[str]:
 def target(tree: Tree, path: str) -> str:
     node = tree.get(path)
     return node.target if node else ""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "--remove",
+        "--remove-all",
+        "--install /a ../../../etc/passwd /b 1",
+        "--install /a .. /b 1",
+        "--install /a 'x y' /b 1",
+        "--install /a '' /b 1",
+        "--install /usr/bin/.. a /b 1",
+        "--install /usr/../../x a /b 1",
+        "--install x a /b 1",
+        "--install /a a b 1",
+        "--install '/a\n/x' a /b 1",
+        "--install /a a /b 1 --slave /c ../c /b",
+        "--install /a a /b 1 --slave c c /b",
+        "--install /a a /b high",
+    ],
+)
+def test_what_update_alternatives_refuses_is_not_done(call: str) -> None:
+    tree = tree_of("b", "usr/bin/x")
+    before = dict(tree.nodes)
+    assert installed(tree, call) == ["p0: a call of update-alternatives is not understood"]
+    assert tree.nodes == before
+
+
+def test_there_is_an_end_of_notes() -> None:
+    calls = "\n".join(f"x=$(y) update-alternatives --install /a a{n} $z 1" for n in range(300))
+    notes = put_alternatives(Tree(), "riscv64", [Postinst("some", "all", calls)])
+    assert len(notes) == 101
+    assert notes[-1] == "and 200 more that are left open"
 
 
 EDITORS = ("usr/bin/ed", "usr/bin/nano", "usr/bin/vim")

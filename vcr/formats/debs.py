@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.formats.debian.alternatives import Postinst
+from vcr.formats.debian.script import script_text
 from vcr.formats.failure import Failure
 from vcr.formats.packed import uncompressed
 from vcr.formats.tar import entries, place, refuse_device
@@ -100,8 +101,7 @@ def postinst_of(package: Package) -> Postinst | None:
     arch = re.search(r"^Architecture:\s*(\S+)", package.control, re.MULTILINE)
     for path, node in entries(package.control_tar):
         if path == "postinst" and isinstance(node, Node) and node.kind == "file":
-            text = node.content.read().decode("utf-8", "replace")
-            return Postinst(package.name, arch[1] if arch else "", text)
+            return Postinst(package.name, arch[1] if arch else "", script_text(node))
     return None
 
 

@@ -33,5 +33,5 @@ def guarded(work: Callable[[], None]) -> None:
 
 
 def note(text: str) -> None:
-    """Let vcr show TEXT, one line, as a warning when this is built."""
-    sys.stderr.write(f"{NOTE}{text}\n")
+    """Let vcr show TEXT as a warning, one line, when this is built."""
+    sys.stderr.write(f"{NOTE}{' '.join(text.splitlines())}\n")

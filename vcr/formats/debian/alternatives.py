@@ -5,6 +5,7 @@ packages in the order of their names. What a script leaves open is not set, but 
 https://git.dpkg.org/cgit/dpkg/dpkg.git/tree/utils/update-alternatives.c
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,9 @@ from vcr.formats.tree import Node, Tree, text_file
 
 DIRECTORY = "etc/alternatives"
 DATABASE = "var/lib/dpkg/alternatives"
+MAX_NOTES = 100  # lines
+_NO_NAME = re.compile(r"[\x00-\x20/\x7f]")
+_NO_PATH = re.compile(r"[\x00-\x1f\x7f]")
 # Options before the action: how many arguments each has.
 _OPTIONS = {
     "--quiet": 0, "--verbose": 0, "--debug": 0, "--force": 0, "--skip-auto": 0,
@@ -98,10 +102,9 @@ class Alternatives:
             if action in {"--remove", "--remove-all"}:
                 return  # what an earlier version had: there was none
             raise ValueError(action)
-        elif action == "--remove":
-            self._remove(str(rest[0]), str(rest[1]) if len(rest) > 1 else None)
-        elif action == "--remove-all":
-            self._remove(str(rest[0]), None)
+        elif action in {"--remove", "--remove-all"} and rest:
+            is_one = action == "--remove" and len(rest) > 1
+            self._remove(str(rest[0]), str(rest[1]) if is_one else None)
         else:
             raise ValueError(action)
 
@@ -113,11 +116,13 @@ class Alternatives:
             told = f"the alternative {name}" if name else "an alternative"
             self._note(package, f"{told} depends on more than its script says")
             return
+        _check(name, link, path)
         slaves, links = {}, {}
         while more:
             option, slave_link, slave, slave_path, *more = more
             if option != "--slave" or slave_link is None or slave is None or slave_path is None:
                 raise ValueError(option)
+            _check(slave, slave_link, slave_path)
             slaves[slave], links[slave] = slave_path, slave_link
         group = self.groups.setdefault(name, Group(link))
         group.link = link
@@ -182,7 +187,20 @@ def put_alternatives(tree: Tree, arch: str, scripts: Sequence[Postinst]) -> list
     # Twice, since a choice may be the link of another package's group.
     for script in (*scripts, *scripts):
         alternatives.read(script)
-    return alternatives.notes
+    more = len(alternatives.notes) - MAX_NOTES
+    told = [f"and {more} more that are left open"] if more > 0 else []
+    return alternatives.notes[:MAX_NOTES] + told
+
+
+def _check(name: str, link: str, path: str) -> None:
+    """Raise ValueError for what update-alternatives refuses, and for a link with `..` in it."""
+    if not name or _NO_NAME.search(name) or name in {".", ".."}:
+        raise ValueError(name)
+    for each in (link, path):
+        if not each.startswith("/") or _NO_PATH.search(each):
+            raise ValueError(each)
+    if ".." in link.split("/"):
+        raise ValueError(link)
 
 
 def _action(words: list[str | None]) -> tuple[str, list[str | None]]:

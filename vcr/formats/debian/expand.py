@@ -9,6 +9,8 @@ from vcr.formats.debian.syntax import Commands, Part, Word
 
 _SPECIAL = re.compile(r"[*?\[\]]")
 _GLOB = re.compile(r"[*?]|\[.+\]")
+EACH = 16  # of what is spent: what a word takes beside its characters
+MAX_PATTERN = 1000  # characters: to compile one takes more time than reading it
 _BLANK = re.compile(r"[ \t\n]+")
 
 
@@ -19,6 +21,7 @@ class Expander:
     variables: Mapping[str, str | None]  # one that is not there is not known
     arguments: Callable[[], list[str | None]]
     output: Callable[[Commands], str | None]
+    spend: Callable[[int], None]  # takes account of characters, and raises for too many
 
     def fields(self, word: Word) -> list[str | None]:
         """Return the arguments that WORD is: none, one or several."""
@@ -27,7 +30,9 @@ class Expander:
         begun = False
         for part in word:
             if part.kind == "parameter" and part.text in {"@", "*"} and not part.operator:
-                fields += self.arguments() if len(word) == 1 else [None]
+                arguments = self.arguments()
+                self.spend(sum(len(each or "") + EACH for each in arguments))
+                fields += arguments if len(word) == 1 else [None]
                 continue
             value = self._value(part)
             if part.kind == "text" or part.quoted or value is None:
@@ -62,9 +67,14 @@ class Expander:
             if value is None:
                 return None
             shape += _SPECIAL.sub(r"[\g<0>]", value) if part.quoted else value
-        return shape
+        return shape if len(shape) <= MAX_PATTERN else None
 
     def _value(self, part: Part) -> str | None:
+        value = self._known(part)
+        self.spend(len(value or "") + EACH)
+        return value
+
+    def _known(self, part: Part) -> str | None:
         if part.kind == "text":
             return part.text
         if part.kind == "command":
@@ -83,7 +93,10 @@ class Expander:
         if operator == "+":
             return self.text(part.word) if value else ""
         shape = self._shape(part.word) if operator[0] in "#%" else None
-        return None if shape is None else _cut(value, operator, shape)
+        if shape is None:
+            return None
+        self.spend(len(value) * (len(value) + len(shape)))
+        return _cut(value, operator, shape)
 
     def _plain(self, name: str) -> str | None:
         arguments = self.arguments()

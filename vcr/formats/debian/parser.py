@@ -23,7 +23,10 @@ def parse(text: str) -> Commands:
     if len(text) > MAX_SCRIPT:
         raise UnreadableError(f"it has more than {MAX_SCRIPT} characters")
     parser = _Parser(text)
-    commands = parser.commands(frozenset())
+    try:
+        commands = parser.commands(frozenset())
+    except RecursionError:
+        raise parser.wrong() from None
     if parser.at < len(text):
         raise parser.wrong()
     return commands

@@ -7,14 +7,18 @@ programs decide, such as a condition or a word, is not known; what depends on it
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 
 from vcr.formats.debian import syntax
 from vcr.formats.debian.condition import System, both, either, opposite
 from vcr.formats.debian.expand import Expander
-from vcr.formats.debian.parser import parse
+from vcr.formats.debian.parser import MAX_SCRIPT, parse
 from vcr.formats.debian.syntax import Command, Commands, UnreadableError, Word
+from vcr.formats.tree import CHUNK, Node
 
 MAX_STEPS = 20_000  # commands of one script
+MAX_WORK = 1 << 23  # characters of words, with what they are compared with
+MAX_PIECES = 4 * MAX_SCRIPT // CHUNK + 1  # a character has four bytes at most
 MAX_CALLS = 20  # of functions in functions, and of files in files
 # It starts the script again, under a program that asks questions: debconf-devel(7).
 CONFMODULE = "/usr/share/debconf/confmodule"
@@ -44,6 +48,7 @@ class Script:
     _functions: dict[str, Commands] = field(default_factory=dict)
     _doubt: int = 0
     _steps: int = 0
+    _work: int = 0
     _calls: int = 0
     _output: list[str | None] | None = None
 
@@ -53,6 +58,8 @@ class Script:
             self._all(parse(text))
         except _Leave:
             return
+        except RecursionError:
+            raise UnreadableError("its commands are too deep in one another") from None
 
     # Commands
 
@@ -62,10 +69,19 @@ class Script:
             status = self._one(command)
         return status
 
-    def _one(self, command: Command) -> bool | None:  # noqa: PLR0911 -- one a kind
+    def _step(self) -> None:
         self._steps += 1
         if self._steps > MAX_STEPS:
             raise UnreadableError(f"it has more than {MAX_STEPS} steps")
+
+    def _spend(self, work: int) -> None:
+        """Take account of WORK, in characters; raises UnreadableError when it is too much."""
+        self._work += work
+        if self._work > MAX_WORK:
+            raise UnreadableError("its words are too long")
+
+    def _one(self, command: Command) -> bool | None:  # noqa: PLR0911 -- one a kind
+        self._step()
         match command:
             case syntax.Simple():
                 return self._simple(command)
@@ -91,11 +107,8 @@ class Script:
 
     def _pipe(self, pipe: syntax.Pipe) -> bool | None:
         """Follow commands in shells of their own: what they set and leave is theirs."""
-        before = dict(self.variables)
         for command in pipe.commands:
             self._output_of((command,))
-        self.variables.clear()
-        self.variables.update(before)
         self._write(None)
         return None
 
@@ -143,6 +156,7 @@ class Script:
         for patterns, body in command.arms:
             shapes = [self._expander.pattern(pattern) for pattern in patterns]
             certain = value is not None and None not in shapes
+            self._spend(len(value or "") * sum(len(shape.pattern) for shape in shapes if shape))
             if value is not None and any(shape and shape.match(value) for shape in shapes):
                 return self._within(body, known=known)
             if not certain:
@@ -154,6 +168,7 @@ class Script:
         words = command.words
         values = self._arguments if words is None else self._fields(words)
         for value in list(values):
+            self._step()
             self._set(command.name, value)
             try:
                 self._within(command.body, known=value is not None)
@@ -244,7 +259,7 @@ class Script:
         if path == CONFMODULE or node is None or self._calls == MAX_CALLS:
             return
         self._calls += 1
-        text = node.content.read().decode("utf-8", "replace")
+        text = script_text(node)
         try:
             self._all(parse(text))
         except UnreadableError:
@@ -257,12 +272,15 @@ class Script:
 
     @property
     def _expander(self) -> Expander:
-        return Expander(self.variables, lambda: self._arguments, self._output_of)
+        return Expander(self.variables, lambda: self._arguments, self._output_of, self._spend)
 
     def _fields(self, words: tuple[Word, ...]) -> list[str | None]:
         return [field for word in words for field in self._expander.fields(word)]
 
     def _output_of(self, body: Commands) -> str | None:
+        """Follow BODY in a shell of its own: what it sets is its own; return what it writes."""
+        self._spend(len(self.variables))
+        variables, arguments = dict(self.variables), list(self._arguments)
         before, self._output = self._output, []
         try:
             self._all(body)
@@ -270,6 +288,9 @@ class Script:
             pass  # of the subshell only
         finally:
             written, self._output = self._output, before
+            self.variables.clear()
+            self.variables.update(variables)
+            self._arguments = arguments
         known = [text for text in written if text is not None]
         return "".join(known) if len(known) == len(written) else None
 
@@ -287,3 +308,9 @@ class Script:
             yield
         finally:
             self._doubt -= 1
+
+
+def script_text(node: Node) -> str:
+    """Return the text of the script NODE, a file; of one that is too long, more than is read."""
+    pieces = islice(node.content.chunks(), MAX_PIECES)
+    return b"".join(pieces).decode("utf-8", "replace")

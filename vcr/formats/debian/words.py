@@ -1,6 +1,7 @@
 """Reads words of a shell script, and what is between them."""
 
 import re
+from itertools import groupby
 
 from vcr.formats.debian.syntax import Commands, Part, UnreadableError, Word
 
@@ -54,8 +55,9 @@ class Words:
     def _skip_documents(self) -> None:
         for delimiter, tabs in self._documents:
             while self.at < len(self.text):
-                line, _, _ = self.text[self.at :].partition("\n")
-                self.at = min(self.at + len(line) + 1, len(self.text))
+                end = self.text.find("\n", self.at)
+                end = len(self.text) if end < 0 else end
+                line, self.at = self.text[self.at : end], min(end + 1, len(self.text))
                 if (line.lstrip("\t") if tabs else line) == delimiter:
                     break
         self._documents = []
@@ -202,12 +204,11 @@ class Words:
 def _joined(parts: list[Part]) -> Word:
     """Return PARTS with neighbours of plain text as one."""
     found: list[Part] = []
-    for part in parts:
-        last = found[-1] if found else None
-        if last and (last.kind, part.kind, last.quoted) == ("text", "text", part.quoted):
-            found[-1] = Part("text", last.text + part.text, part.quoted)
+    for (kind, quoted), some in groupby(parts, key=lambda part: (part.kind, part.quoted)):
+        if kind == "text":
+            found.append(Part(kind, "".join(part.text for part in some), quoted))
         else:
-            found.append(part)
+            found += some
     return tuple(found)
 
 
