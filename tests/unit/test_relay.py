@@ -203,6 +203,32 @@ def test_a_guest_that_breaks_the_rules_ends_it_all(
         del client
 
 
+def test_a_guest_that_only_talks_fills_no_memory(
+    agent: tuple[Agent, tuple[str, int]],
+) -> None:
+    guest, address = agent
+    guest.hello()
+    with connected(address) as client:
+        opened = guest.next()
+        got = bytearray()
+
+        def read() -> None:
+            while piece := client.recv(1 << 16):
+                got.extend(piece)
+
+        reading = threading.Thread(target=read)
+        reading.start()
+        guest.channel.settimeout(2)
+        left = memoryview(Frame(opened.stream, Kind.DATA, b"x").encode() * 250_000)
+        with suppress(TimeoutError):  # each of these frames would be answered
+            while left:
+                left = left[guest.channel.send(left[: 1 << 12]) :]
+        client.shutdown(socket.SHUT_RDWR)
+        reading.join()
+    assert len(left) > 0
+    assert 0 < len(got) < 200_000
+
+
 def test_more_clients_than_a_backlog_of_libraries_has_are_accepted(
     agent: tuple[Agent, tuple[str, int]],
 ) -> None:
