@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,6 +120,35 @@ def test_a_file_that_is_only_touched_changes_nothing(root: Path) -> None:
     (root / "app.py").touch()
     assert look(root) == (first, ["app.py"])
     assert look(root) == (first, [])
+
+
+def test_a_file_that_changes_while_its_tree_is_read_is_not_remembered_as_it_was(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = root / "lib/a.py"
+    before, after = file.read_text(), "as it is now"
+    first = nar_sha256(root, FILES)
+
+    def changing(*words: Any) -> str:
+        monkeypatch.undo()
+        monkeypatch.setattr(module, "SETTLED", 0.01)
+        file.write_text(after)
+        return nar_sha256(*words)
+
+    monkeypatch.setattr(module, "nar_sha256", changing)
+    assert look(root)[0] == nar_sha256(root, FILES) != first
+    file.write_text(before)
+    assert look(root)[0] == first
+
+
+def test_a_change_that_was_missed_is_found_when_the_tree_is_read(root: Path) -> None:
+    look(root)
+    (kept,) = (root.parent / "cache/contexts").iterdir()
+    known = json.loads(kept.read_bytes())
+    known["files"]["app.py"][1] = "0" * 64
+    kept.write_text(json.dumps(known))
+    assert look(root)[0] == nar_sha256(root, FILES)
+    assert look(root) == (nar_sha256(root, FILES), [])
 
 
 def test_what_was_written_just_before_it_was_read_is_read_again(

@@ -13,7 +13,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,15 @@ from vcr.errors import UsageError
 from vcr.foreign import CHUNK, open_regular
 from vcr.model.plan import Copy, Layer, Plan, Run
 from vcr.model.source import ContextSource
-from vcr.tools.nar import ChangedError, nar_sha256, with_parents
+from vcr.tools.nar import (
+    DIRECTORY,
+    EXECUTABLE,
+    LINK,
+    PLAIN,
+    ChangedError,
+    nar_sha256,
+    with_parents,
+)
 
 SCHEMA = 1
 # Seconds that a file has to be unchanged for when it is read, to be remembered. The coarsest
@@ -31,7 +39,6 @@ SCHEMA = 1
 SETTLED = 5.0
 MAX_TREES = 100
 ATTEMPTS = 3  # to read a file that does not change meanwhile
-LINK, PLAIN, EXECUTABLE = "link", "file", "executable"
 
 
 # A file or a link as it was read: its kind, the SHA-256 of its content or of where it leads,
@@ -65,14 +72,33 @@ class Contents:
         """Return the NAR hash of FILES, with all directories above them; raises UsageError."""
         names = sorted(files)
         try:
-            rows = [(name, self._look(name)) for name in names]
-            told = [(name, entry and entry[:2]) for name, entry in rows]
-            key = hashlib.sha256(json.dumps(told).encode()).hexdigest()
-            found = self._trees.get(key) or nar_sha256(self.root, names)
+            key, found = self._tree(names)
         except (OSError, ChangedError) as error:
             raise changed(self.root, error) from None
         self._used[key] = found
         return found
+
+    def _tree(self, names: list[str]) -> tuple[str, str]:
+        """Return the key of the tree of NAMES, and its NAR hash; raises OSError, ChangedError.
+
+        What is hashed for it has to be what was seen before: a change in between, or one that was
+        missed, would be remembered as the hash of another tree.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                entries = {name: self._look(name) for name in names}
+                told = [(name, entry and entry[:2]) for name, entry in entries.items()]
+                key = hashlib.sha256(json.dumps(told).encode()).hexdigest()
+                return key, self._trees.get(key) or nar_sha256(
+                    self.root, names, lambda *seen, at=entries: _compare(at, *seen)
+                )
+            except ChangedError:
+                if attempt + 1 == ATTEMPTS:
+                    raise
+                for name in names:
+                    self._entries.pop(name, None)
+                    self._seen.pop(name, None)
+        raise AssertionError
 
     def save(self) -> None:
         """Remember what was read, if anything was; raises HostError."""
@@ -134,6 +160,15 @@ class Contents:
                 if max(status.st_mtime, status.st_ctime) > self._begun - SETTLED:
                     self._unsettled.add(name)
                 return [kind, sha256, *_state(status)]
+        raise ChangedError(name)
+
+
+def _compare(entries: Mapping[str, Entry | None], name: str, kind: str, sha256: str) -> None:
+    """Raise ChangedError if the file NAME, of such a KIND and hash, is not that of ENTRIES."""
+    if name not in entries:  # a directory above
+        return
+    entry = entries[name]
+    if (entry[:2] if entry else [DIRECTORY, ""]) != [kind, sha256]:
         raise ChangedError(name)
 
 
