@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from vcr.app.building.lock import old_lock
 from vcr.errors import FetchError, LockError, MismatchError, UsageError, VcrError
 from vcr.lock.audit import Auditor
 from vcr.lock.bases import BaseLocker
@@ -464,3 +465,40 @@ def test_a_lock_of_garbage_is_said_in_words(tmp_path: Path, text: str) -> None:
     with pytest.raises(LockError, match="cannot be read") as caught:
         read_lock_file(tmp_path / "vcr.lock")
     assert len(caught.value.why) < 1000
+
+
+SOME = f"sha256:{'0' * 64}"
+OF_AN_OLDER_VERSION = json.dumps(
+    {
+        "schema": 1,
+        "epoch": 1,
+        "inputs": {},
+        "urls": {},
+        "bases": {
+            "alpine": {
+                "kind": "oci",
+                "reference": f"docker://alpine@{SOME}",
+                "archs": {"riscv64": {"manifest": SOME, "config": {}}},
+                "nar_sha256": f"sha256-{'A' * 43}=",
+            }
+        },
+    }
+)
+
+
+@pytest.mark.parametrize("text", [OF_AN_OLDER_VERSION, "no lock"])
+def test_what_cannot_be_kept_of_a_lock_is_not_replaced_without_a_word(
+    project: Project, text: str
+) -> None:
+    told: list[str] = []
+    project.lock_file.write_text(text)
+    with pytest.raises(LockError) as caught:
+        read_lock_file(project.lock_file)
+    is_older = text == OF_AN_OLDER_VERSION
+    assert ("another version of vcr wrote it" in caught.value.why) is is_older
+    assert "run `vcr lock`" in caught.value.fix
+    assert old_lock(project, told.append) is None
+    assert told == [f"vcr.lock cannot be read ({caught.value.why}): every input is resolved again"]
+    project.lock_file.unlink()
+    assert old_lock(project, told.append) is None
+    assert len(told) == 1, "a new project has none"

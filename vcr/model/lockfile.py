@@ -291,6 +291,8 @@ def read_lock_file(path: Path) -> Lock:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"]))[:MAX_SHOWN]
         why = f"{where}: {first['msg']}" if where else str(first["msg"])
+        if first["type"] in {"missing", "extra_forbidden"}:
+            why += "; another version of vcr wrote it, or somebody edited it"
         raise LockError(
             f"{path.name} cannot be read",
             why=why[: 2 * MAX_SHOWN],

@@ -90,7 +90,7 @@ def lock(
     when a step fails.
     """
     project, given = context.load_project(), secrets or Secrets()
-    old = _old_lock(project)
+    old = old_lock(project, context.ui.warn)
     with context.ui.step("lock") as step:
         locker = Locker(
             _base_locker(context, step.line),
@@ -161,13 +161,19 @@ def _git_store(context: Context) -> GitStore:
     return GitStore(lambda: Git.of_toolset(nix.toolset("git")), nix, context.settings.mirrors)
 
 
-def _old_lock(project: Project) -> Lock | None:
+def old_lock(project: Project, warn: Callable[[str], None]) -> Lock | None:
+    """Return the lock that PROJECT has, None for one that has to be written anew.
+
+    WARN is told why what it has cannot be kept. Raises LockError if nothing can be written there.
+    """
     try:
         return read_lock_file(project.lock_file)
-    except LockError:
-        if project.lock_file.is_dir():  # nothing can be written over it
+    except LockError as error:
+        if project.lock_file.is_dir():
             raise
-        return None  # missing or unreadable: everything is resolved anew
+        if project.lock_file.exists():
+            warn(f"{error.what} ({error.why}): every input is resolved again")
+        return None
 
 
 def _known(context: Context) -> Known:
