@@ -175,7 +175,7 @@ class Layout(Blobs):
             seen.add(descriptor["digest"])
             if len(seen) + len(pending) > MAX_MANIFESTS:
                 raise Failure(f"the image has more than {MAX_MANIFESTS} manifests")
-            if descriptor.get("mediaType") in INDEX_TYPES:
+            if str(descriptor.get("mediaType")) in INDEX_TYPES:
                 pending.extend(rows(content, "manifests"))
             else:
                 yield descriptor, content

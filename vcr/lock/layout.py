@@ -46,6 +46,7 @@ LAYER_TYPES = frozenset(
 FOREIGN = ("nondistributable", "foreign")
 MAX_DEPTH = 3  # of indexes in indexes
 MAX_MANIFESTS = 512  # in all of them
+MAX_BYTES = 64 << 30  # of all blobs of one architecture
 # What runs on every machine of an architecture; another variant is taken only without this one.
 BASELINES = ("", "v1", "v8")
 
@@ -81,9 +82,9 @@ def images(documents: Documents, top: list[dict[str, Any]]) -> Images:
         name = _platform_name(platform)
         if name and name not in found.platforms:
             found.platforms.append(name)
-        arch = platform.get("architecture")
+        arch = _word(platform, "architecture")
         if platform.get("os") == "linux" and arch in set(Arch):
-            variant = str(platform.get("variant") or "")
+            variant = _word(platform, "variant")
             choices.setdefault(Arch(arch), []).append((variant, digest_of(descriptor), manifest))
     for arch, several in choices.items():
         if len(top) > 1 and len({variant for variant, *_ in several}) < len(several):
@@ -126,6 +127,8 @@ def _image(documents: Documents, digest: str, manifest: dict[str, Any]) -> Locke
         _check_layer(documents, layer)
     for descriptor in (manifest.get("config"), *layers):
         blobs[digest_of(descriptor)] = _size(documents, descriptor)
+    if sum(blobs.values()) > MAX_BYTES:
+        raise wrong(documents.name, f"{digest} says that it has {sum(blobs.values())} bytes")
     config = _config(documents, digest, manifest).get("config") or {}
     if not isinstance(config, dict):
         raise wrong(documents.name, "an image's config is not an object")
@@ -195,12 +198,12 @@ def _is_other(descriptor: dict[str, Any], found: Images) -> bool:
     platform = descriptor.get("platform")
     if not isinstance(platform, dict) or not platform.get("architecture"):
         return False
-    if descriptor.get("mediaType") in INDEX_TYPES:
+    if _word(descriptor, "mediaType") in INDEX_TYPES:
         return False
     name = _platform_name(platform)
     if not name:
         return True
-    is_ours = platform.get("os") == "linux" and platform.get("architecture") in set(Arch)
+    is_ours = platform.get("os") == "linux" and _word(platform, "architecture") in set(Arch)
     if not is_ours and name not in found.platforms:
         found.platforms.append(name)
     return not is_ours
@@ -208,18 +211,23 @@ def _is_other(descriptor: dict[str, Any], found: Images) -> bool:
 
 def _platform_name(platform: dict[str, Any]) -> str:
     """Return PLATFORM as people write it, "" for what is none."""
-    parts = [platform.get(key) for key in ("os", "architecture", "variant")]
-    words = [part for part in parts if isinstance(part, str) and part]
+    words = [word for key in ("os", "architecture", "variant") if (word := _word(platform, key))]
     return "" if "unknown" in words or len(words) < 2 else "/".join(words)
 
 
 def _is_index(descriptor: dict[str, Any], content: dict[str, Any]) -> bool:
-    kind = descriptor.get("mediaType") or content.get("mediaType")
+    kind = _word(descriptor, "mediaType") or _word(content, "mediaType")
     return kind in INDEX_TYPES if kind else "manifests" in content
 
 
+def _word(document: dict[str, Any], key: str) -> str:
+    """Return the text that DOCUMENT has for KEY, "" where it has none, or anything else."""
+    value = document.get(key)
+    return value if isinstance(value, str) else ""
+
+
 def _check_kind(documents: Documents, manifest: dict[str, Any]) -> None:
-    kind = str(manifest.get("mediaType") or "")
+    kind = _word(manifest, "mediaType")
     if kind.startswith(SCHEMA_1) or manifest.get("schemaVersion") == 1:
         raise UsageError(
             f"{documents.name} is an image of the old form, schema 1",

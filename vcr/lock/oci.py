@@ -14,7 +14,7 @@ from pathlib import Path
 from vcr.atomic import scratch_directory
 from vcr.errors import FetchError, LockError, MismatchError, UsageError
 from vcr.lock.documents import FileDocuments, RegistryDocuments
-from vcr.lock.layout import Images, image, images, layout_top, leads_to
+from vcr.lock.layout import MAX_BYTES, Images, image, images, layout_top, leads_to
 from vcr.lock.network.outlet import outlet
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
@@ -205,7 +205,9 @@ def _fetched(
     directory = scratch / "image"
     files = {digest: directory / Digest(digest).hex for digest in missing}
     if missing.keys() & base.blobs.keys():
-        skopeo.copy_blobs(f"{name}@{base.manifest}", directory, sum(base.blobs.values()))
+        skopeo.copy_blobs(
+            f"{name}@{base.manifest}", directory, min(sum(base.blobs.values()), MAX_BYTES)
+        )
         files[base.manifest] = directory / "manifest.json"
     for number, digest in enumerate(sorted(missing.keys() & base.indexes.keys())):
         files[digest] = scratch / f"index{number}"
