@@ -21,7 +21,7 @@ from screen import Screen
 from terminals import Terminal
 
 from vcr.errors import VcrError
-from vcr.progress.live import SECONDS
+from vcr.progress.live import SECONDS, SHOWN_LINES
 from vcr.progress.step import Progress, Step
 from vcr.progress.width import fitted, width_of
 from vcr.ui import Ui
@@ -213,6 +213,18 @@ def test_it_draws_ten_times_a_second_whatever_is_printed() -> None:
             part.line("x" * 200)
         taken = time.monotonic() - begun
         assert seat.written.count("image") <= taken / SECONDS + 1
+        part.finish()
+
+
+def test_a_line_of_millions_of_characters_is_drawn_as_fast_as_another() -> None:
+    seat = Seat(80)
+    with image(seat.ui) as step:
+        part = step.part("[2/5] RUN make")
+        for _ in range(SHOWN_LINES):
+            part.line("漢" * (2 << 20))
+        begun = time.process_time()
+        seat.ui.note("between")  # draws
+        assert time.process_time() - begun < 1
         part.finish()
 
 

@@ -110,7 +110,7 @@ class GitStore:
             if address.startswith(prefix):
                 url = replacement + address.removeprefix(prefix)
                 parts = urllib.parse.urlsplit(url)
-                own = f"{parts.hostname}:{parts.port or PORTS[parts.scheme]}"
+                own = f"{parts.hostname}:{parts.port or PORTS.get(parts.scheme, 0)}"
                 break
         with scratch_directory() as scratch, outlet(own, scratch) as way:
             try:

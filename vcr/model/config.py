@@ -20,6 +20,7 @@ from vcr.model.sections.values import (
     Port,
     Section,
     ServiceName,
+    Text,
 )
 from vcr.model.url import ImageName
 from vcr.model.volume import split_volume
@@ -162,7 +163,7 @@ class ServiceSection(Section):
     build: str | None = Field(
         None, description="directory of another project with a vcr.lock, relative to vcr.toml"
     )
-    env: dict[str, str] = Field(default_factory=dict, description="variables")
+    env: dict[str, Text] = Field(default_factory=dict, description="variables")
     ports: tuple[Port, ...] = Field(
         (), strict=False, description="default: the ports that the image EXPOSEs"
     )

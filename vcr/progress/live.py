@@ -15,7 +15,7 @@ from typing import IO
 
 from vcr.escape import visible
 from vcr.progress.plain import gap, lines_of
-from vcr.progress.step import Step
+from vcr.progress.step import LATEST_CHARACTERS, Step
 from vcr.progress.width import fitted, width_of
 
 SECONDS = 0.1  # between two drawings: as often as a tenth of a second changes
@@ -101,7 +101,8 @@ class Live:
             for part in tuple(step.parts):
                 yield _line(part, columns)
                 for line in tuple(part.lines)[-shown:] if shown else ():
-                    yield self.dim(fitted(f"  | {visible(line)}", columns))
+                    beginning = visible(line[:LATEST_CHARACTERS])
+                    yield self.dim(fitted(f"  | {beginning}", columns))
             text = f"{step.label} {step.ending}  {step.latest}".rstrip()
             yield fitted(visible(text), columns)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from vcr.model.sections.stop_signal import is_signal
-from vcr.model.sections.values import Port, Section, matching
+from vcr.model.sections.values import Port, Section, Text, matching
 from vcr.model.url import ImageName
 
 _SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
@@ -71,15 +71,15 @@ class Base(Section):
         default=None, description="an image in a registry, such as `name:tag`"
     )
     oci: str | None = Field(default=None, description="a directory with an OCI layout")
-    env: dict[EnvName, str] = Field(
+    env: dict[EnvName, Text] = Field(
         default_factory=dict, description="variables, as ENV would set them (packages only)"
     )
-    entrypoint: tuple[str, ...] = Field(
+    entrypoint: tuple[Text, ...] = Field(
         default=(), strict=False, description="as ENTRYPOINT (packages only)"
     )
-    cmd: tuple[str, ...] = Field(default=(), strict=False, description="as CMD (packages only)")
+    cmd: tuple[Text, ...] = Field(default=(), strict=False, description="as CMD (packages only)")
     workdir: Directory | None = Field(default=None, description="as WORKDIR (packages only)")
-    user: str | None = Field(default=None, description="as USER (packages only)")
+    user: Text | None = Field(default=None, description="as USER (packages only)")
     ports: tuple[Port, ...] = Field(
         default=(), strict=False, description="as EXPOSE (packages only)"
     )

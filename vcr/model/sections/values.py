@@ -34,6 +34,12 @@ def _platform(text: str) -> str:
     return f"linux/{platform_arch(text)}"
 
 
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError(f"{text!r} has a NUL, which no program can be given")
+    return text
+
+
 def matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
     """Return what refuses a text that PATTERN does not match; WHAT says what it should be."""
 
@@ -66,6 +72,7 @@ type Platform = Annotated[
     AfterValidator(_platform),
     Field(description='platform such as `"linux/riscv64"`'),
 ]
+type Text = Annotated[str, AfterValidator(_without_nul), Field(description="text")]
 type ServiceName = Annotated[str, matching(_HOST, "a host name such as db")]
 
 
