@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.formats.debian.alternatives import Postinst
-from vcr.formats.debian.script import script_text
+from vcr.formats.debian.parser import script_text
 from vcr.formats.failure import Failure
 from vcr.formats.packed import uncompressed
 from vcr.formats.tar import entries, place, refuse_device

@@ -29,10 +29,10 @@ from vcr.model.url import AskedUrl, ImageReference, Url
 
 _text = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 MAX_SHOWN = 200  # characters of where something is wrong
-# Of an int: 32 bits without a sign, as squashfs and gzip have a time.
-MAX_EPOCH = (1 << 32) - 1
+MAX_EPOCH = (1 << 32) - 1  # 32 bits without a sign, as squashfs and gzip have a time
 
 # The descriptions of types and fields are the reference: docs/reference/vcr.lock.md.
+
 # RFC 9110, sections 5.6.2 and 5.5: a token; what a header may say, so no end of its line.
 type Token = Annotated[
     str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", description="token of HTTP")
@@ -76,7 +76,7 @@ class LockedRepository(_Sparse):
     ref: RefName = Field(default="", description="the branch or tag, if one was asked for")
     commit: CommitHash = Field(description="the commit")
     tag: CommitHash | Literal[""] = Field(default="", description="object of an annotated tag")
-    subdir: Subdirectory = Field(default="", description="the directory that is taken; default: all")
+    subdir: Subdirectory = Field(default="", description="what directory is taken; default: all")
     keep_git_dir: bool = Field(default=False, description="whether `.git` is taken, too")
     nar_sha256: NarHash = Field(description="the NAR hash of what is taken")
 

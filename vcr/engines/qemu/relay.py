@@ -22,7 +22,7 @@ from vcr.formats.job import as_record
 
 MAX_STREAMS = 4096  # as guest/agent/relay.go has it
 AHEAD = 256 << 10  # bytes for the guest that wait here, before clients are read
-MOST_WAITING = 4 * AHEAD  # bytes for the guest that wait here, before the guest is not read
+MOST_WAITING = 4 * AHEAD  # before the guest is not heard: an agent reads while it writes
 PIECE = 16 << 10
 NAME = "vcr-relay"  # as ps(1) shows the process
 SPARE_FILES = 16  # of what the process may open
@@ -80,9 +80,7 @@ class Relay:
 
     def _watch(self) -> None:
         """Wait for what can be dealt with."""
-        # An agent reads while it writes: one that does not gets no more answers.
-        is_heard = len(self._out) < MOST_WAITING
-        events = selectors.EVENT_READ if is_heard else 0
+        events = selectors.EVENT_READ if len(self._out) < MOST_WAITING else 0
         self._want(self._channel, events, is_writer=bool(self._out))
         is_accepting = len(self._streams) < self._most
         if is_accepting is not self._is_accepting:

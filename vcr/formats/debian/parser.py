@@ -5,12 +5,15 @@ here runs anything; what it means is vcr/formats/debian/script.py's.
 """
 
 import re
+from itertools import islice
 
 from vcr.formats.debian import syntax
 from vcr.formats.debian.syntax import Command, Commands, UnreadableError, Word
 from vcr.formats.debian.words import Words
+from vcr.formats.tree import CHUNK, Node
 
 MAX_SCRIPT = 1 << 20  # characters
+MAX_PIECES = 4 * MAX_SCRIPT // CHUNK + 1  # a character has four bytes at most
 MAX_DEPTH = 40  # of commands in commands
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
@@ -202,3 +205,9 @@ class _Parser(Words):
         if self.at == begun:
             raise self.wrong()
         return word
+
+
+def script_text(node: Node) -> str:
+    """Return the text of the script NODE, a file; of one that is too long, more than is read."""
+    pieces = islice(node.content.chunks(), MAX_PIECES)
+    return b"".join(pieces).decode("utf-8", "replace")

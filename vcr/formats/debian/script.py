@@ -7,18 +7,14 @@ programs decide, such as a condition or a word, is not known; what depends on it
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 
 from vcr.formats.debian import syntax
+from vcr.formats.debian.budget import Budget
 from vcr.formats.debian.condition import System, both, either, opposite
 from vcr.formats.debian.expand import Expander
-from vcr.formats.debian.parser import MAX_SCRIPT, parse
+from vcr.formats.debian.parser import parse, script_text
 from vcr.formats.debian.syntax import Command, Commands, UnreadableError, Word
-from vcr.formats.tree import CHUNK, Node
 
-MAX_STEPS = 20_000  # commands of one script
-MAX_WORK = 1 << 23  # characters of words, with what they are compared with
-MAX_PIECES = 4 * MAX_SCRIPT // CHUNK + 1  # a character has four bytes at most
 MAX_CALLS = 20  # of functions in functions, and of files in files
 # It starts the script again, under a program that asks questions: debconf-devel(7).
 CONFMODULE = "/usr/share/debconf/confmodule"
@@ -47,8 +43,7 @@ class Script:
     _arguments: list[str | None] = field(default_factory=lambda: ["configure", ""])
     _functions: dict[str, Commands] = field(default_factory=dict)
     _doubt: int = 0
-    _steps: int = 0
-    _work: int = 0
+    _budget: Budget = field(default_factory=Budget)
     _calls: int = 0
     _output: list[str | None] | None = None
 
@@ -69,19 +64,8 @@ class Script:
             status = self._one(command)
         return status
 
-    def _step(self) -> None:
-        self._steps += 1
-        if self._steps > MAX_STEPS:
-            raise UnreadableError(f"it has more than {MAX_STEPS} steps")
-
-    def _spend(self, work: int) -> None:
-        """Take account of WORK, in characters; raises UnreadableError when it is too much."""
-        self._work += work
-        if self._work > MAX_WORK:
-            raise UnreadableError("its words are too long")
-
     def _one(self, command: Command) -> bool | None:  # noqa: PLR0911 -- one a kind
-        self._step()
+        self._budget.step()
         match command:
             case syntax.Simple():
                 return self._simple(command)
@@ -156,7 +140,9 @@ class Script:
         for patterns, body in command.arms:
             shapes = [self._expander.pattern(pattern) for pattern in patterns]
             certain = value is not None and None not in shapes
-            self._spend(len(value or "") * sum(len(shape.pattern) for shape in shapes if shape))
+            self._budget.spend(
+                len(value or "") * sum(len(shape.pattern) for shape in shapes if shape)
+            )
             if value is not None and any(shape and shape.match(value) for shape in shapes):
                 return self._within(body, known=known)
             if not certain:
@@ -168,7 +154,7 @@ class Script:
         words = command.words
         values = self._arguments if words is None else self._fields(words)
         for value in list(values):
-            self._step()
+            self._budget.step()
             self._set(command.name, value)
             try:
                 self._within(command.body, known=value is not None)
@@ -272,14 +258,16 @@ class Script:
 
     @property
     def _expander(self) -> Expander:
-        return Expander(self.variables, lambda: self._arguments, self._output_of, self._spend)
+        return Expander(
+            self.variables, lambda: self._arguments, self._output_of, self._budget.spend
+        )
 
     def _fields(self, words: tuple[Word, ...]) -> list[str | None]:
         return [field for word in words for field in self._expander.fields(word)]
 
     def _output_of(self, body: Commands) -> str | None:
         """Follow BODY in a shell of its own: what it sets is its own; return what it writes."""
-        self._spend(len(self.variables))
+        self._budget.spend(len(self.variables))
         variables, arguments = dict(self.variables), list(self._arguments)
         before, self._output = self._output, []
         try:
@@ -308,9 +296,3 @@ class Script:
             yield
         finally:
             self._doubt -= 1
-
-
-def script_text(node: Node) -> str:
-    """Return the text of the script NODE, a file; of one that is too long, more than is read."""
-    pieces = islice(node.content.chunks(), MAX_PIECES)
-    return b"".join(pieces).decode("utf-8", "replace")
