@@ -64,6 +64,18 @@ def test_a_passt_that_does_not_run_is_said(tmp_path: Path, channels: Channels, p
     assert "cannot reach the network" in channels.console.read_text()
 
 
+def test_a_port_that_somebody_has_taken_meanwhile_is_said(
+    tmp_path: Path, channels: Channels
+) -> None:
+    qemu = program(tmp_path / "qemu", "echo started")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        forwards = [Forward("127.0.0.1", other.getsockname()[1], 80)]
+        argv = connected("", forwards, channels, lambda _: [qemu])
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+    assert "cannot listen on a port of this host: " in channels.console.read_text()
+
+
 def test_what_is_told_is_all_that_is_taken(channels: Channels) -> None:
     argv = connected("/p", FORWARDS, channels, lambda network: ["/q", network])
     task = as_record(Task, json.loads(argv[-1]))

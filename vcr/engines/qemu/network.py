@@ -93,7 +93,7 @@ def main(text: str) -> None:
 
 
 def _lead_in(task: Task) -> None:
-    """Start what listens on the ports of TASK, and keep its other end as RELAY; raises OSError."""
+    """Start what listens on the ports of TASK, and keep its other end as RELAY; or end."""
     raise_limit()
     ours, theirs = socket.socketpair()  # first: it is below RELAY, however many ports there are
     try:
@@ -101,7 +101,7 @@ def _lead_in(task: Task) -> None:
     except OSError as error:
         with suppress(OSError), Path(task.console).open("a") as console:
             console.write(f"vcr: cannot listen on a port of this host: {error}\n")
-        raise
+        raise SystemExit(1) from None
     if os.fork() == 0:
         ours.close()
         die_with_parent()
