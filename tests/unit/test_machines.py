@@ -103,6 +103,26 @@ def test_ranges_of_different_length(text: str, words: str) -> None:
         parse_forwards([text])
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("8000:80", "8000:81"),
+        ("8000:80", "8000:80"),
+        ("8000-8009:80-89", "8005:90"),
+        ("0.0.0.0:8000:80", "127.0.0.1:8000:81"),
+        ("127.0.0.2:8000:80", "0.0.0.0:8000:81"),
+    ],
+)
+def test_a_port_of_the_host_leads_to_one_of_the_app(texts: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="of this host twice"):
+        parse_forwards(texts)
+
+
+def test_a_port_of_the_app_may_have_several_of_the_host() -> None:
+    texts = ("8000:80", "8001:80", "127.0.0.2:8000:80", "0:80", "0:81", "80", "81")
+    assert len(parse_forwards(texts)) == len(texts)
+
+
 def test_as_many_ports_as_there_are_streams_are_forwarded() -> None:
     assert len(parse_forwards(["10001-12048:1-2048", "20001-22048:2049-4096"])) == MAX_FORWARDS
     with pytest.raises(UsageError, match="-p names 4097 ports"):

@@ -12,7 +12,7 @@ from vcr.errors import HostError, UsageError
 from vcr.model.health import HealthCheck, HttpProbe
 from vcr.words import counted
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK, ANY = "127.0.0.1", "0.0.0.0"  # noqa: S104 -- what others ask for
 NETWORKS = (NAME, "pasta")  # of a machine, of a container
 MAX_FORWARDS = 4096  # ports of this host that lead to an app: as many as it has streams
 LAST_PORT = 65535
@@ -34,7 +34,22 @@ def parse_forwards(texts: Iterable[str]) -> tuple[Forward, ...]:
             why=f"at most {MAX_FORWARDS} ports of this host lead to an app",
             fix="name only those that are needed",
         )
+    _check_once(found)
     return found
+
+
+def _check_once(forwards: Iterable[Forward]) -> None:
+    """Raise UsageError for a port of this host that two of FORWARDS have; 0.0.0.0 is any of it."""
+    addresses: dict[int, set[str]] = {}
+    for forward in forwards:
+        there = addresses.setdefault(forward.host, set())
+        if forward.host and (there & {forward.address, ANY} or (there and forward.address == ANY)):
+            raise UsageError(
+                f"-p names port {forward.host} of this host twice",
+                why="a port leads to one port of the app",
+                fix="name another port of this host, or 0 for any",
+            )
+        there.add(forward.address)
 
 
 def _parsed(text: str) -> list[Forward]:
