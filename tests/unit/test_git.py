@@ -11,6 +11,7 @@ import pytest
 import vcr.tools.git
 from vcr.errors import FetchError, UsageError
 from vcr.limits import Limits
+from vcr.lock.git_directory import Head, write_git_directory
 from vcr.tools import git_objects
 from vcr.tools.git import Git, check_address, check_revision, directory_of
 
@@ -259,3 +260,20 @@ def test_who_answers_nothing_is_not_waited_for(
     with pytest.raises(FetchError), Git(PROGRAM).checkout(str(pipe), "main"):
         pass
     assert time.monotonic() - begun < 30
+
+
+@needs_git
+def test_the_directory_of_git_has_each_tag_that_a_tag_leads_to(
+    repository: Path, tmp_path: Path
+) -> None:
+    git(repository, "tag", "-a", "-m", "inner", "v1")
+    git(repository, "tag", "-a", "-m", "outer", "v2", "v1")
+    outer, commit = git(repository, "rev-parse", "v2"), git(repository, "rev-parse", "HEAD")
+    made = tmp_path / "made"
+    made.mkdir()
+    with Git(PROGRAM).objects(repository / ".git/objects", "sha1") as objects:
+        head = Head("https://h.test/r.git", commit, outer, "refs/tags/v2")
+        write_git_directory(objects, head, made / ".git")
+    git(made, "fsck", "--strict")
+    assert git(made, "rev-parse", "v2^{tag}") == outer
+    assert git(made, "cat-file", "-t", git(repository, "rev-parse", "v1")) == "tag"

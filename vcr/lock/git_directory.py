@@ -6,11 +6,14 @@ Formats: gitrepository-layout(5), gitformat-index(5), RFC 1950 and RFC 1951.
 """
 
 import hashlib
+import re
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vcr.errors import UsageError
 from vcr.tools.git_objects import TREE, Entry, Objects
 
 PACKED_REFS = "# pack-refs with: peeled fully-peeled sorted "
@@ -18,6 +21,8 @@ SHA256 = "[extensions]\n\tobjectformat = sha256\n"
 BLOCK = 0xFFFF  # bytes of a stored block: RFC 1951, section 3.2.4
 BATCH = 2000  # objects that are read at once
 LONGEST = 0xFFF  # length of a name as the index has it
+MAX_TAGS = 100
+_TAG_OF_A_TAG = re.compile(rb"object ([0-9a-f]{40}|[0-9a-f]{64})\ntype tag\n")
 REGULAR, EXECUTABLE = 0o100644, 0o100755
 
 
@@ -36,8 +41,7 @@ def write_git_directory(objects: Objects, head: Head, directory: Path) -> None:
     listing = objects.listing(head.commit, lambda _: True)
     idents: dict[str, set[str]] = {"commit": {head.commit}, "tree": set(), "blob": set()}
     idents["tree"].add(objects.tree_of(head.commit))
-    if head.tag:
-        idents["tag"] = {head.tag}
+    idents["tag"] = set(_tags(objects, head.tag))
     for entry in listing.values():
         if entry.is_blob or entry.mode == TREE:
             idents["tree" if entry.mode == TREE else "blob"].add(entry.ident)
@@ -53,6 +57,17 @@ def write_git_directory(objects: Objects, head: Head, directory: Path) -> None:
     if b"\nparent " in objects.read({head.commit}, "commit")[head.commit].partition(b"\n\n")[0]:
         _write_text(directory / "shallow", f"{head.commit}\n")
     (directory / "index").write_bytes(_index(listing, objects.algorithm))
+
+
+def _tags(objects: Objects, ident: str) -> Iterator[str]:
+    """Yield the tag IDENT, "" for none, and each that it leads to by way of another."""
+    for _ in range(MAX_TAGS):
+        if not ident:
+            return
+        yield ident
+        found = _TAG_OF_A_TAG.match(objects.read({ident}, "tag")[ident])
+        ident = found[1].decode() if found else ""
+    raise UsageError(f"a tag leads to more than {MAX_TAGS} others, one after the other")
 
 
 def _write_objects(objects: Objects, kind: str, names: list[str], directory: Path) -> None:
