@@ -372,6 +372,16 @@ def test_a_platform_that_the_image_lacks_is_said(plan: Planner) -> None:
         plan("FROM --platform=windows/amd64 deb\n")
 
 
+def test_packages_that_an_architecture_lacks_are_said(plan: Planner, tmp_path: Path) -> None:
+    plan("FROM deb\n")
+    project = load_project(tmp_path)
+    lock = make_lock(project)
+    some = {"deb": lock.bases["deb"].model_copy(update={"archs": {Arch.AMD64: ()}})}
+    with pytest.raises(UsageError, match="the base deb is not there for riscv64") as caught:
+        make_plan(project, lock.model_copy(update={"bases": some}), arch=Arch.RISCV64, profile="vm")
+    assert caught.value.why == "trixie has all of its packages only for amd64"
+
+
 def test_the_plan_is_json_and_the_same_every_time(plan: Planner) -> None:
     text = plan("FROM deb\nCOPY . /x\n").to_json()
     assert text == plan("FROM deb\nCOPY . /x\n").to_json()

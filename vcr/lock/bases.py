@@ -87,7 +87,7 @@ class BaseLocker:
     def _debian(self, name: str, base: Base, suite: Suite) -> LockedDebian:
         self.show(f"resolving the packages of {name}")
         try:
-            archs = _of_archs(suite, base)
+            archs = _of_archs(suite, base, lambda told: self.show(f"{name}: {told}"))
         except ValueError as error:
             raise MismatchError(
                 f"the index of {suite.name} cannot be read",
@@ -99,8 +99,10 @@ class BaseLocker:
         )
 
 
-def _of_archs(suite: Suite, base: Base) -> dict[Arch, tuple[LockedPackage, ...]]:
-    """Return the packages of BASE for the architectures that have them.
+def _of_archs(
+    suite: Suite, base: Base, show: Callable[[str], None]
+) -> dict[Arch, tuple[LockedPackage, ...]]:
+    """Return the packages of BASE for the architectures that have them; SHOW why others do not.
 
     Compilers for another architecture are not made for each. Raises UsageError for packages
     that none has, ValueError for an index that cannot be read.
@@ -111,6 +113,7 @@ def _of_archs(suite: Suite, base: Base) -> dict[Arch, tuple[LockedPackage, ...]]
             found[arch] = _packages(suite, arch, base)
         except UsageError as error:
             problems.append(error)
+            show(f"none for {arch}: {error.what}")
     if not found:
         raise problems[0]
     return found

@@ -18,7 +18,7 @@ from vcr.dockerfile.syntax import SCRATCH, Instruction, Stage, parse_trigger
 from vcr.errors import LockError, UsageError
 from vcr.lock.suggestions import instead
 from vcr.model.arch import Arch
-from vcr.model.lockfile import Lock, LockedBase
+from vcr.model.lockfile import Lock, LockedBase, LockedDebian
 from vcr.model.plan import Copy, Layer, Run, Workdir
 from vcr.model.sections.base import Base
 from vcr.model.url import familiar_name
@@ -148,13 +148,20 @@ class ImagePlanner:
                 why=f"there is no stage and no [base.{image}] of that name",
                 fix="run `vcr lock`",
             )
-        if arch not in base.archs:
+        if arch in base.archs:
+            return base
+        others = ", ".join(sorted(base.archs))
+        if isinstance(base, LockedDebian):
             raise instruction.mistake(
-                f"{image} has no image for {arch}",
-                why=f"it has {', '.join(sorted(base.archs))}",
-                fix=instead(image, "choose another image"),
+                f"the base {image} is not there for {arch}",
+                why=f"{base.suite} has all of its packages only for {others or 'none'}",
+                fix=f"name packages in vcr.toml that Debian has for {arch}, and run `vcr lock`",
             )
-        return base
+        raise instruction.mistake(
+            f"{image} has no image for {arch}",
+            why=f"it has {others}",
+            fix=instead(image, "choose another image"),
+        )
 
     def _base_layers(
         self, image: str, arch: Arch, instruction: Instruction, stage: Stage | None = None
