@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from vcr.errors import MismatchError
+from vcr.lock import layout as module
 from vcr.lock.layout import MAX_BYTES, images, layout_top
 from vcr.model.arch import Arch
 
@@ -86,3 +87,17 @@ def test_fields_of_other_types_in_documents_are_no_crash(tmp_path: Path, field: 
     manifest = _added(layout, content)
     (layout / "index.json").write_text(json.dumps({"manifests": [manifest]}))
     assert set(images(*layout_top(layout)).archs) <= {Arch.RISCV64}
+
+
+def test_manifests_have_a_limit_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = _layout(tmp_path, 5)
+    index = json.loads((layout / "index.json").read_text())
+    for number in range(20):
+        more = {"schemaVersion": 2, "layers": [], "config": 1, "more": f"{number}" * 1000}
+        index["manifests"].append(_added(layout, more))
+    (layout / "index.json").write_text(json.dumps(index))
+    assert images(*layout_top(layout)).archs
+    monkeypatch.setattr(module, "MAX_DOCUMENTS", 20_000)
+    with pytest.raises(MismatchError) as caught:
+        images(*layout_top(layout))
+    assert "more than 20000 bytes" in caught.value.why

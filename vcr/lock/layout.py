@@ -46,6 +46,7 @@ LAYER_TYPES = frozenset(
 FOREIGN = ("nondistributable", "foreign")
 MAX_DEPTH = 3  # of indexes in indexes
 MAX_MANIFESTS = 512  # in all of them
+MAX_DOCUMENTS = 64 << 20  # bytes of manifests and indexes together
 MAX_BYTES = 64 << 30  # of all blobs of one architecture
 # What runs on every machine of an architecture; another variant is taken only without this one.
 BASELINES = ("", "v1", "v8")
@@ -167,6 +168,7 @@ def _manifests(
     """Yield the descriptor and the content of each manifest that may be an image, each once."""
     pending = [(each, 0) for each in top]
     seen: set[str] = set()
+    read = 0
     while pending:
         descriptor, depth = pending.pop(0)
         digest = digest_of(descriptor)
@@ -178,6 +180,9 @@ def _manifests(
         if _is_other(descriptor, found):
             continue
         data = documents.manifest(digest)
+        read += len(data)
+        if read > MAX_DOCUMENTS:
+            raise wrong(documents.name, f"its manifests have more than {MAX_DOCUMENTS} bytes")
         content = checked(documents, data, descriptor)
         if not _is_index(descriptor, content):
             _check_kind(documents, content)
