@@ -61,6 +61,7 @@ def test_facts_survive_the_way() -> None:
     "line",
     [
         "", "[]", "null", "7", '{"exit": "1"}', '{"exit": 256}', '{"exit": -1}', '{"exit": true}',
+        '{"listens": [["::%\\u001b[31m", 1]]}',
         '{"listens": [["x", 1]]}', '{"listens": [["::", 65536]]}', '{"listens": [["::"]]}',
         '{"listens": 5}', '{"killed": [1]}', '{"killed": ["' + "x" * 301 + '"]}',
         '{"program": []}', '{"program": {"path": 5}}', '{"oom": 1e400}',

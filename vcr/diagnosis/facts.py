@@ -121,7 +121,10 @@ def _program(data: Any) -> Program | None:
 def _listener(row: Any) -> Listener:
     if not isinstance(row, list) or len(row) != 2:
         raise ValueError("no address and port")
-    return Listener(str(ipaddress.ip_address(_name(row[0]))), _number(row[1], 65535))
+    address = ipaddress.ip_address(_name(row[0]))
+    if "%" in str(address):  # a scope of IPv6, which may be any text; the kernel tells none
+        raise ValueError("no address and port")
+    return Listener(str(address), _number(row[1], 65535))
 
 
 def _rows(data: Any, most: int) -> list[Any]:
