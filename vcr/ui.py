@@ -101,7 +101,7 @@ class Ui:
     def note(self, text: str) -> None:
         """Tell the user TEXT on stderr, unless quiet."""
         if self.verbosity >= 0:
-            self._tell(visible(text))
+            self._say("note", text, visible(text))
 
     def detail(self, text: str) -> None:
         """Tell the user TEXT on stderr when verbose."""
@@ -118,7 +118,12 @@ class Ui:
 
     def warn(self, text: str) -> None:
         """Warn the user on stderr, always."""
-        self._tell(f"{self.paint(YELLOW, 'warning:')} {visible(text)}")
+        self._say("warning", text, f"{self.paint(YELLOW, 'warning:')} {visible(text)}")
+
+    def _say(self, event: str, text: str, line: str) -> None:
+        """Write LINE, or the EVENT with TEXT where progress is JSON."""
+        is_json = self.progress is Progress.JSON
+        self._tell(as_json({"schema": 1, "event": event, "text": text}) if is_json else line)
 
     def error(self, error: VcrError) -> None:
         """Render ERROR: the last output of what failed, then what, why and fix."""

@@ -124,3 +124,13 @@ def test_columns_line_up() -> None:
 )
 def test_sizes_for_people(size: int, shown: str) -> None:
     assert human_size(size) == shown
+
+
+def test_notes_are_json_where_progress_is() -> None:
+    ui = make_ui(Progress.JSON)
+    ui.note("a\nb")
+    ui.warn("c")
+    assert [json.loads(line) for line in text(ui.err).splitlines()] == [
+        {"schema": 1, "event": "note", "text": "a\nb"},
+        {"schema": 1, "event": "warning", "text": "c"},
+    ]

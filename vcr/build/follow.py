@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from vcr.model.derivations import described, kind_of
 from vcr.model.plan import Plan
@@ -67,9 +68,10 @@ class Follower:
     def ended(self, drv: str, *, failed: bool) -> None:
         """End the part of DRV; where it FAILED, the whole step is about to."""
         part = self._parts.get(drv)
+        out = self.instructions.outputs.get(drv, "")
         if part is not None and failed:
             part.is_failing = True
-        elif part is not None:
+        elif part is not None and (not out or Path(out).exists()):  # else it was interrupted
             del self._parts[drv]
             part.finish()
 
