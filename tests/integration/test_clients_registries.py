@@ -41,7 +41,7 @@ GO = {
 }
 CARGO = {
     "Cargo.toml": (
-        '[package]\nname = "app"\nversion = "0.1.0"\nedition = "2021"\n\n'
+        '[package]\nname = "app"\nversion = "1.0.0"\nedition = "2021"\n\n'
         '[dependencies]\nitoa = "=1.0.11"\n'
     ),
     "src/main.rs": 'fn main() { println!("{}", itoa::Buffer::new().format(7)); }\n',

@@ -41,7 +41,7 @@ def inside(path: str) -> str:
 def check_subdirectory(text: str) -> str:
     """Return TEXT, a path as `inside` returns one; raises ValueError for another."""
     if inside(text) != text or _CONTROL.search(text):
-        raise ValueError(f"{text!r} is no directory in a repository")
+        raise ValueError(f"{text!r} does not name a directory of a repository")
     return text
 
 

@@ -162,7 +162,7 @@ def _git_store(context: Context) -> GitStore:
 
 
 def old_lock(project: Project, warn: Callable[[str], None]) -> Lock | None:
-    """Return the lock that PROJECT has, None for one that has to be written anew.
+    """Return the lock that PROJECT has, None for one that has to be written again.
 
     WARN is told why what it has cannot be kept. Raises LockError if nothing can be written there.
     """
