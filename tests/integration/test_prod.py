@@ -147,7 +147,7 @@ def test_explain_names_the_region_and_the_device(vcr: Any, tmp_path: Path) -> No
         (tmp_path / name).write_text(json.dumps({**built, "ladder": ladder}))
     done = vcr("explain", tmp_path / "first", tmp_path / "second", code=3)
     assert "snapshot: 3 differences" in done.stdout
-    assert "1 pages of" in done.stdout
+    assert "1 page of" in done.stdout
     address = f"{0x8000_0000 + KERNEL_AT + 0x2345:#x}"
     # Which function is there is the kernel's affair; that one is named is ours.
     assert re.search(rf"\(address {address}, kernel[a-z ]*, \w+\+0x[0-9a-f]+\)", done.stdout)
