@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from again import assert_same_again
 
 from vcr.errors import MismatchError
 from vcr.foreign import MIB
@@ -54,7 +53,8 @@ def test_running_python_does_not_change_its_store_path() -> None:
 def test_a_toolset_built_again_is_the_same() -> None:
     drv = Nix(Settings.load()).evaluate(["verify"]).targets[0].drv
     build("verify")
-    assert_same_again([drv])
+    # A program of it has the set's own path in it, so under another name it would differ.
+    subprocess.run(["nix-store", "--realise", "--check", drv], check=True, env=nix_env())
 
 
 def test_the_installed_program_builds_what_a_checkout_builds() -> None:
