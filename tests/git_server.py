@@ -2,11 +2,12 @@
 
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from services import site_of
 
 AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "gc.auto=0")
 
@@ -75,10 +76,5 @@ def run_git(git: Path, repository: Path, *words: str, stdin: bytes = b"") -> str
 def git_site(git: Path, root: Path) -> Iterator[str]:
     """Yield the address of a server of the repositories below ROOT."""
     Site.git, Site.root, Site.asked = git, root, []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with site_of(Site) as url:
+        yield f"{url}/"

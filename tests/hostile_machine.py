@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from determinism import closure, copy_to
+from determinism import copy_to, outputs_of
 
 from vcr.settings import Settings
 from vcr.tools.nix import NIX_CONFIG, Nix
@@ -71,7 +71,7 @@ def build_there(
 ) -> Said:
     """Build DRVS at DATE, YYYY-MM-DDTHH:MM:SS, from the store PATHS; return the hashes of OUTS."""
     drvs = list(drvs)
-    kernel = _kernel(kernel_drv())
+    (kernel,) = map(Path, outputs_of([kernel_drv()]))
     root = directory / "root"
     copy_to(root, drvs, paths)
     _lay_out(root, drvs, outs)
@@ -98,13 +98,6 @@ def kernel_drv() -> Path:
 def qemu() -> Path:
     """Return the tools that the machine is emulated with."""
     return Nix(Settings.load()).build("qemu-x86", lambda _: None)
-
-
-def _kernel(drv: Path) -> Path:
-    nix = Nix(Settings.load())
-    nix.fill(sorted(closure([drv])), lambda _: None)
-    nix.realise(drv, None, lambda _: None)
-    return Path(closure([drv])[drv].env["out"])
 
 
 def _lay_out(root: Path, drvs: Iterable[Path], outs: Iterable[str]) -> None:

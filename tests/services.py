@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -121,7 +121,13 @@ def file_server(directory: Path, *, moved: Mapping[str, str] | None = None) -> I
     """Serve DIRECTORY by HTTP; yield its URL. MOVED: what paths redirect to."""
     directory.mkdir(exist_ok=True)
     kind = type("_Moved", (_Files,), {"moved": moved or {}})
-    handler = functools.partial(kind, directory=str(directory))
+    with site_of(functools.partial(kind, directory=str(directory))) as url:
+        yield url
+
+
+@contextmanager
+def site_of(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Answer as HANDLER does, by HTTP; yield the URL."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -129,3 +135,11 @@ def file_server(directory: Path, *, moved: Mapping[str, str] | None = None) -> I
     finally:
         server.shutdown()
         server.server_close()
+
+
+def home_of_plain_http(home: Path, address: str) -> Path:
+    """Tell skopeo, if HOME is its user's, that the registry at ADDRESS speaks plain HTTP."""
+    settings = home / ".config/containers/registries.conf"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f'[[registry]]\nlocation = "{address}"\ninsecure = true\n')
+    return home

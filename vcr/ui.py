@@ -101,7 +101,7 @@ class Ui:
     def note(self, text: str) -> None:
         """Tell the user TEXT on stderr, unless quiet."""
         if self.verbosity >= 0:
-            self._say("note", text, visible(text))
+            self._say(visible(text), {"event": "note", "text": text})
 
     def detail(self, text: str) -> None:
         """Tell the user TEXT on stderr when verbose."""
@@ -110,20 +110,18 @@ class Ui:
 
     def command(self, command: Command) -> None:
         """Show COMMAND on stderr, always: a line to copy, or JSON where progress is JSON."""
-        if self.progress is Progress.JSON:
-            content = {**asdict(command), "event": f"command-{command.event}"}
-            self._tell(as_json({"schema": 1, **content}))
-        else:
-            self._tell(self.paint(DIM, f"debug: {command.line}"))
+        content = {**asdict(command), "event": f"command-{command.event}"}
+        self._say(self.paint(DIM, f"debug: {command.line}"), content)
 
     def warn(self, text: str) -> None:
         """Warn the user on stderr, always."""
-        self._say("warning", text, f"{self.paint(YELLOW, 'warning:')} {visible(text)}")
+        line = f"{self.paint(YELLOW, 'warning:')} {visible(text)}"
+        self._say(line, {"event": "warning", "text": text})
 
-    def _say(self, event: str, text: str, line: str) -> None:
-        """Write LINE, or the EVENT with TEXT where progress is JSON."""
+    def _say(self, line: str, event: Mapping[str, Any]) -> None:
+        """Write LINE, or the EVENT where progress is JSON."""
         is_json = self.progress is Progress.JSON
-        self._tell(as_json({"schema": 1, "event": event, "text": text}) if is_json else line)
+        self._tell(as_json({"schema": 1, **event}) if is_json else line)
 
     def error(self, error: VcrError) -> None:
         """Render ERROR: the last output of what failed, then what, why and fix."""

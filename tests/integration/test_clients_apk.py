@@ -8,16 +8,16 @@ import json
 import os
 import random
 import tarfile
-import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 from again import assert_same_again
 from apk_repository import Package, Repository
+from services import site_of
 from test_run import run_drv
 
 from vcr.model.arch import Arch
@@ -87,11 +87,8 @@ def repository(tmp_path: Path) -> Repository:
 def site(tmp_path: Path, repository: Repository) -> Iterator[str]:
     Site.asked = []
     root = repository.directory.parents[1]
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Site, directory=str(root)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
+    with site_of(partial(Site, directory=str(root))) as url:
+        yield f"{url}/"
 
 
 def files_of(manifest: Path) -> list[dict[str, bytes]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from services import toolset
+from services import home_of_plain_http, toolset
 
 from vcr.errors import FetchError, MismatchError, VcrError
 from vcr.lock.layout import Images, layout_top
@@ -103,11 +103,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[in
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
     own, victim = (server.server_port for server in servers)
-    home = tmp_path / "home"
-    (home / ".config/containers").mkdir(parents=True)
-    (home / ".config/containers/registries.conf").write_text(
-        f'[[registry]]\nlocation = "127.0.0.1:{own}"\ninsecure = true\n'
-    )
+    home = home_of_plain_http(tmp_path / "home", f"127.0.0.1:{own}")
     monkeypatch.setenv("HOME", str(home))
     yield own, victim
     for server in servers:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from services import registry_server, tool
+from services import home_of_plain_http, registry_server, tool
 
 from vcr.settings import Settings
 
@@ -21,11 +21,7 @@ REPO = Path(__file__).resolve().parents[2]
 def registry(vcr: Any, tmp_path: Path) -> Iterator[str]:
     """Start a registry and tell skopeo, by its own configuration, that it speaks plain HTTP."""
     with registry_server(tmp_path / "registry") as address:
-        home = tmp_path / "home"
-        (home / ".config/containers").mkdir(parents=True)
-        (home / ".config/containers/registries.conf").write_text(
-            f'[[registry]]\nlocation = "{address}"\ninsecure = true\n'
-        )
+        home = home_of_plain_http(tmp_path / "home", address)
         vcr.env.setdefault("XDG_CACHE_HOME", str(Settings.load().cache_dir.parent))
         vcr.env["HOME"] = str(home)
         yield address

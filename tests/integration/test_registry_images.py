@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from services import registry_server, tool
+from services import home_of_plain_http, registry_server, tool
 
 from vcr.settings import Settings
 
@@ -132,11 +132,7 @@ def repository(vcr: Any, tmp_path: Path) -> Iterator[Repository]:
     # Foreign layers are at addresses, and the registry wants to know which it may name.
     urls = {"manifests": {"urls": {"allow": ["^https://"]}}}
     with registry_server(tmp_path / "registry", validation=urls) as address:
-        home = tmp_path / "home"
-        (home / ".config/containers").mkdir(parents=True)
-        (home / ".config/containers/registries.conf").write_text(
-            f'[[registry]]\nlocation = "{address}"\ninsecure = true\n'
-        )
+        home = home_of_plain_http(tmp_path / "home", address)
         vcr.env.setdefault("XDG_CACHE_HOME", str(Settings.load().cache_dir.parent))
         vcr.env["HOME"] = str(home)
         yield Repository(address, "team/base", home)

@@ -5,7 +5,7 @@ guest/agent/facts.go has the same rule; tests/vectors/listeners.json tries both.
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,12 +17,19 @@ MOST_ROWS = 100_000
 _LOCAL = re.compile(r"([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4})")
 
 
+def listening_rows(text: str) -> Iterator[list[str]]:
+    """Yield the fields of each row of the table TEXT that is of a socket which listens."""
+    for row in text.splitlines()[1:MOST_ROWS]:
+        fields = row.split()
+        if len(fields) > 3 and fields[3] == LISTEN:
+            yield fields
+
+
 def parse_listeners(text: str) -> list[Listener]:
     """Return what the table TEXT says, in order and each once."""
     found = set()
-    for row in text.splitlines()[1:MOST_ROWS]:
-        fields = row.split()
-        if len(fields) > 3 and fields[3] == LISTEN and (match := _LOCAL.fullmatch(fields[1])):
+    for fields in listening_rows(text):
+        if match := _LOCAL.fullmatch(fields[1]):
             found.add(Listener(_address(match[1]), int(match[2], 16)))
     return sorted(found, key=lambda each: (each.port, each.address))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from vcr.diagnosis.sockets import TABLES, listening_rows
 from vcr.engines.machine import Forward
 from vcr.engines.qemu.relay import NAME
 from vcr.errors import HostError, UsageError
@@ -17,7 +18,6 @@ NETWORKS = (NAME, "pasta")  # of a machine, of a container
 MAX_FORWARDS = 4096  # ports of this host that lead to an app: as many as it has streams
 LAST_PORT = 65535
 MAX_FREE = 256  # ports of an app that get a free port of this host without being asked for
-LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp, include/net/tcp_states.h
 _PORTS = r"(\d{1,5})(?:-(\d{1,5}))?"
 _FORM = re.compile(rf"(?:(?:(\d+(?:\.\d+){{3}}):)?{_PORTS}:)?{_PORTS}")
 
@@ -198,12 +198,7 @@ def _named(command: str, pid: str) -> str:
 
 def _listeners(port: int) -> Iterable[str]:
     """Yield the `socket:[inode]` links of listeners on PORT: proc_net_tcp in the kernel's docs."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    for table in TABLES:
         with suppress(OSError):
-            rows = [line.split() for line in Path(table).read_text().splitlines()[1:]]
-            local = f":{port:04X}"
-            yield from (
-                f"socket:[{row[9]}]"
-                for row in rows
-                if row[3] == LISTENING and row[1].endswith(local)
-            )
+            rows = listening_rows(Path(table).read_text())
+            yield from (f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}"))
