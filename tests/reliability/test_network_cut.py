@@ -17,9 +17,9 @@ pytestmark = pytest.mark.nix
 # server of this test, which is on this host, for one of the network.
 IMPATIENT = """
 from functools import partial
-import vcr.lock.network.web, vcr.lock.write
+import vcr.lock.added, vcr.lock.network.web
 object.__setattr__(vcr.lock.network.web.LIMITS, "idle", {idle})
-vcr.lock.write.Source = partial(vcr.lock.write.Source, is_mirror=True)
+vcr.lock.added.Source = partial(vcr.lock.added.Source, is_mirror=True)
 from vcr.cli import main
 main()
 """

@@ -73,8 +73,8 @@ def test_what_an_address_says(text: str, found: GitAddress) -> None:
         (f"{R}#a%20b", "no branch, tag or commit"),
         (f"{R}?fetch-by-commit&checksum={'a' * 40}#a%0arefs/heads/x", "no branch, tag or commit"),
         (f"{R}?ref=%1b[31m", "no branch, tag or commit"),
-        (f"{R}#:a%00b", "no directory in a repository"),
-        (f"{R}?subdir=%1b[31m", "no directory in a repository"),
+        (f"{R}#:a%00b", "does not name a directory of a repository"),
+        (f"{R}?subdir=%1b[31m", "does not name a directory of a repository"),
     ],
 )
 def test_what_is_wrong_with_an_address(text: str, words: str) -> None:
