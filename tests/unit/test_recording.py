@@ -61,7 +61,10 @@ def test_a_release_of_a_mirror_must_not_be_newer() -> None:
     ("url", "permanent"),
     [
         ("https://files.pythonhosted.org/packages/7f/a1/d3/x.whl", True),
+        ("https://rubygems.org/gems/rack-3.0.8.gem", True),
+        ("https://rubygems.org/info/rack", False),
         ("https://registry.npmjs.org/ms/-/ms-2.1.3.tgz", True),
+        ("https://registry.yarnpkg.com/ms/-/ms-2.1.3.tgz", True),
         ("https://proxy.golang.org/golang.org/x/sys/@v/v0.1.0.zip", True),
         (f"{SNAPSHOT}/pool/main/a/a.deb", True),
         (f"{SNAPSHOT}/dists/trixie/InRelease", False),

@@ -35,8 +35,9 @@ from vcr.words import counted
 # Commands of clients that ask the network, as nearly every Dockerfile has them. A step that has
 # none of them is tried without a network first: most of these need none.
 ASKS = re.compile(
-    r"\b(?:apt|apt-get|apk|dnf|microdnf|yum|pip3?|uv pip|npm|pnpm|yarn|bundle|composer|gem|cargo"
-    r"|poetry)\s+(?:-\S+\s+)*(?:update|add|install|ci|i|fetch|sync)\b"
+    r"\b(?:apt|apt-get|apk|dnf|microdnf|yum|pip3?|uv(?: pip)?|npm|pnpm|yarn(?:pkg)?|bundle|composer"
+    r"|gem|cargo|poetry|pipenv)\s+(?:-\S+\s+)*(?:update|add|install|ci|i|fetch|sync)\b"
+    r"|\byarn(?:pkg)?(?:\s+-\S+)*\s*(?:$|[;&|])"  # without a command it installs
     r"|\bgo (?:mod download|get|install)\b|\bgit (?:-\S+ )*clone\b"
     r"|\b(?:curl|wget)\b[^;&|\n]*https?://"
 )

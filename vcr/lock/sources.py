@@ -20,9 +20,11 @@ _NEVER_CHANGES = re.compile(r"pool/.*|dists/.*/by-hash/.*")
 # may be something different tomorrow, so the lock holds it itself if it is small.
 PERMANENT = (
     re.compile(r"https://files\.pythonhosted\.org/packages/[0-9a-f]{2}/[0-9a-f]{2}/.*"),
-    re.compile(r"https://registry\.npmjs\.org/.*/-/[^/]+\.tgz"),
+    re.compile(r"https://registry\.(?:npmjs\.org|yarnpkg\.com)/.*/-/[^/]+\.tgz"),
     re.compile(r"https://proxy\.golang\.org/.*/@v/.*\.(?:zip|mod|info)"),
     re.compile(r"https://static\.crates\.io/crates/.*"),
+    # A version can be pushed once: https://guides.rubygems.org/removing-a-published-gem
+    re.compile(r"https://rubygems\.org/gems/[^/]+\.gem"),
     re.compile(r"https?://snapshot\.debian\.org/archive/.*"),
     re.compile(r"https?://[^/]+/.*/(?:pool|by-hash)/.*"),
 )
