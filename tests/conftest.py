@@ -24,8 +24,11 @@ without_legacy_ciphers()
 
 from chances import chance, known, private_vcr, pytest_report_header, warm  # noqa: E402
 from program import project, vcr  # noqa: E402
+from runtimes import runtime  # noqa: E402
 
-__all__ = ["chance", "known", "private_vcr", "project", "pytest_report_header", "vcr", "warm"]
+__all__ = [
+    "chance", "known", "private_vcr", "project", "pytest_report_header", "runtime", "vcr", "warm",
+]  # fmt: skip
 
 REPO = Path(__file__).resolve().parents[1]
 MAX_ID = 60  # characters of a parameter that are in the name of a test

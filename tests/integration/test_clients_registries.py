@@ -95,9 +95,17 @@ CLIENTS = (
     ),
     Client(
         "yarn",
-        "https://registry.npmjs.org/ms",
+        "https://registry.yarnpkg.com/ms",
+        ("nodejs", "npm"),
+        ("npm install -g yarn@1.22.22", "cd /src && yarn add ms@2.1.3 debug@4.4.0"),
+        {"package.json": '{"name": "app", "version": "1.0.0", "license": "MIT"}\n'},
+        answers=5,
+    ),
+    Client(
+        "berry",  # yarn 4
+        "https://registry.yarnpkg.com/ms",
         ("nodejs", "yarnpkg"),
-        ("cd /src && yarnpkg add --silent ms@2.1.3 debug@4.4.0",),
+        ("cd /src && yarnpkg add ms@2.1.3 debug@4.4.0",),
         {"package.json": '{"name": "app", "version": "1.0.0", "license": "MIT"}\n'},
         answers=4,
     ),

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -358,15 +357,15 @@ def test_what_is_not_up(vcr: Vcr, project: Path) -> None:
 # --- docker, podman
 
 
-@pytest.mark.parametrize("program", ["docker", "podman"])
-def test_in_a_container_of_a_program_of_this_host(vcr: Vcr, project: Path, program: str) -> None:
-    if shutil.which(program) is None or subprocess.run([program, "info"], check=False).returncode:
-        pytest.skip(f"needs a {program} that works")
-    vcr("up", "--profile", "dev", "--runtime", program, project)
+def test_in_a_container_of_a_program_of_this_host(vcr: Vcr, project: Path, runtime: Path) -> None:
+    (project / "www/link").symlink_to("index.html")
+    vcr("up", "--profile", "dev", "--runtime", runtime.name, project)
     assert vcr("exec", project, "--", "busybox", "id", "-u").stdout == "1000\n"
     assert fed(vcr, b"hi", "exec", "-i", project, "--", "busybox", "cat").stdout == b"hi"
     assert "verifiable machine" in vcr("cat", project, "/www/index.html").stdout
+    assert "verifiable machine" in vcr("cat", project, "/www/link").stdout
     vcr("cp", project, ":/www", project / "out")
+    assert (project / "out/link").is_symlink()
     assert (project / "out/index.html").read_text() == (project / "www/index.html").read_text()
     with terminal(vcr, "shell", str(project)) as at:
         at.expect("$ ")

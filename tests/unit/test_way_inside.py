@@ -414,9 +414,10 @@ def test_a_shell_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_shell(inside) == ("/bin/bash",)
 
 
-def test_docker_is_asked_as_it_wants_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("program", "follow"), [("docker", ["--follow-link"]), ("podman", [])])
+def test_docker_is_asked_as_it_wants_it(tmp_path: Path, program: str, follow: list[str]) -> None:
     """A program in its place notes how it is called, and gives an archive."""
-    fake, note, content = tmp_path / "docker", tmp_path / "note", tmp_path / "content"
+    fake, note, content = tmp_path / program, tmp_path / "note", tmp_path / "content"
     fake.write_text(
         f"#!{sys.executable}\nimport json, sys\n"
         f"open({str(note)!r}, 'a').write(json.dumps(sys.argv[1:]) + '\\n')\n"
@@ -442,7 +443,7 @@ def test_docker_is_asked_as_it_wants_it(tmp_path: Path) -> None:
     assert known == [
         ["exec", "--interactive", "--tty", "--env", "TERM=xterm", "name", "id"],
         ["cp", "name:/x", "-"],
-        ["cp", "--follow-link", "name:/x", "-"],
+        ["cp", *follow, "name:/x", "-"],
     ]
     assert (last[0], Path(last[1]).name, last[2]) == ("cp", "x", "name:/t")
 

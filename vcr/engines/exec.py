@@ -113,7 +113,9 @@ class DockerInside:
     def _read(self, path: str, streams: Streams) -> int:
         """Put out the file at PATH, which comes as an archive of one file."""
         with tempfile.TemporaryFile() as archive:
-            argv = [self.program, "cp", "--follow-link", self._at(path), "-"]
+            # podman-cp(1) follows a link, and has no option for it.
+            follow = ("--follow-link",) if Path(self.program).name == "docker" else ()
+            argv: list[process.Arg] = [self.program, "cp", *follow, self._at(path), "-"]
             fd = archive.fileno()
             code = process.attach(argv, stdin=None, stdout=fd, stderr=streams.stderr)
             archive.seek(0)

@@ -95,6 +95,8 @@ class DockerMachine:
             *(self.program, "run", "--rm", "--name", name, "--env-file", str(scratch / "env")),
             "--no-healthcheck",  # vcr asks itself
             *("--security-opt", "no-new-privileges"),
+            # As Docker has it, and vcr's own containers; podman would keep the host's 1024.
+            *("--sysctl", "net.ipv4.ip_unprivileged_port_start=0"),
             *(() if self.container.writable else ("--read-only",)),
             *(word for path in TMPFS for word in ("--tmpfs", path)),
             *(word for f in forwards for word in ("-p", f"{f.address}:{f.host}:{f.guest}")),
