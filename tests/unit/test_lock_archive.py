@@ -11,7 +11,9 @@ import http.server
 import json
 import lzma
 import os
+import resource
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -392,6 +394,48 @@ def test_an_index_unpacks_to_what_the_release_says_and_no_more(
         archive.write(PACKAGES.encode(), packed)
         with pytest.raises(MismatchError, match="cannot be read"):
             reader(archive, tmp_path / "again").read("trixie", list(Arch))
+
+
+def test_an_index_that_was_read_is_kept_and_compared_each_time(
+    archive: Archive, tmp_path: Path
+) -> None:
+    first = reader(archive, tmp_path).read("trixie", list(Arch))
+    (kept,) = (tmp_path / "cache/indexes").iterdir()
+    whole = kept.read_bytes()
+    for path in archive.root.rglob("Packages.xz"):
+        path.unlink()
+    names = sorted(first.indexes[Arch.ARM64].names)
+    again = reader(archive, tmp_path).read("trixie", list(Arch))
+    assert sorted(again.indexes[Arch.ARM64].names) == names == ["app", "lib"]
+    assert again.indexes[Arch.ARM64].get("lib") == first.indexes[Arch.ARM64].get("lib")
+    bomb, other = zlib.compress(bytes(200 << 20)), PACKAGES.replace("b" * 64, "c" * 64)
+    # What is kept and is not what the release says is no index, and does not stay.
+    for bad in (b"", whole[:-9], b"garbage", bomb, zlib.compress(other.encode()), whole[2:]):
+        kept.write_bytes(bad)
+        with pytest.raises(FetchError):
+            reader(archive, tmp_path).read("trixie", list(Arch))
+        assert not kept.exists()
+    archive.write(PACKAGES.encode())
+    assert reader(archive, tmp_path).read("trixie", list(Arch)).indexes.keys() == {*Arch}
+    assert kept.read_bytes() == whole
+    assert [*kept.parent.iterdir()] == [kept]
+
+
+def test_reading_an_index_takes_little_memory_also_when_it_is_kept(
+    archive: Archive, tmp_path: Path
+) -> None:
+    paragraph = PACKAGES.replace("Depends: lib\n", f"Description: {'word ' * 200}\n")
+    text = "\n".join(
+        paragraph.replace(": app", f": app{i}").replace(": lib", f": lib{i}") for i in range(20_000)
+    )
+    archive.write(text.encode(), lzma.compress(text.encode(), preset=0))
+    for _ in ("packed", "kept"):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        suite = reader(archive, tmp_path).read("trixie", [Arch.ARM64])
+        assert suite.indexes[Arch.ARM64].get("lib19999") is not None
+        taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert taken < len(text) >> 10, "KiB"  # less than the text alone
+        del suite
 
 
 @pytest.mark.parametrize(

@@ -6,20 +6,18 @@ canonical snapshot or a mirror of the host) does not matter and is not recorded.
 """
 
 import datetime as dt
-import hashlib
 import lzma
-import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
 
-from vcr.errors import FetchError, HostError, MismatchError, VcrError
-from vcr.foreign import MIB
+from vcr.errors import FetchError, MismatchError, VcrError
 from vcr.lock.debian.packages import Index
 from vcr.lock.debian.release import MAX_INDEX, MAX_SIZE, File, Release
+from vcr.lock.debian.unpacked import Indexes
 from vcr.lock.network.fetch import Source, fetch, fetch_checked
-from vcr.lock.secrets.unpacked import LZMA_MEMORY
 from vcr.model.arch import Arch
 from vcr.tools.gpgv import Gpgv
 
@@ -29,6 +27,7 @@ SNAPSHOTS = "https://snapshot.debian.org/archive/debian"
 SNAPSHOT_FORM = "%Y%m%dT%H%M%SZ"
 # A release is imported within hours of its date; a day later it surely is.
 IMPORT_DELAY = dt.timedelta(days=1)
+READERS = 2  # indexes that are read at once: each takes some tens of MiB
 
 
 class StaleIndexError(FetchError):
@@ -84,9 +83,7 @@ class Reader:
         if snapshot is None:
             snapshot = (release.date + IMPORT_DELAY).strftime(SNAPSHOT_FORM)
         try:
-            indexes = {
-                arch: self._index(directory, arch, release.files, snapshot) for arch in archs
-            }
+            indexes = self._indexes(directory, archs, release.files, snapshot)
         except FetchError as error:
             names = {suite, *release.names} - {directory}
             raise StaleIndexError(
@@ -128,6 +125,14 @@ class Reader:
                 fix="do not trust this mirror; try another one",
             ) from None
 
+    def _indexes(
+        self, suite: str, archs: Sequence[Arch], files: dict[str, File], snapshot: str
+    ) -> dict[Arch, Index]:
+        """Read the indexes of ARCHS, at once: unpacking and hashing need no lock of Python."""
+        with ThreadPoolExecutor(READERS) as pool:
+            read = partial(self._index, suite, files=files, snapshot=snapshot)
+            return dict(zip(archs, pool.map(read, archs), strict=True))
+
     def _index(self, suite: str, arch: Arch, files: dict[str, File], snapshot: str) -> Index:
         path = f"main/binary-{arch}/Packages"
         packed = files.get(f"{path}.xz")
@@ -137,6 +142,9 @@ class Reader:
                 why="" if packed is None else f"its index would have {packed.size} bytes",
                 fix="choose another suite",
             )
+        promised, indexes = files.get(path), Indexes(self.cache / "indexes")
+        if promised is not None and (index := indexes.find(promised)) is not None:
+            return index
         bases = [(mirror, True) for mirror in self.mirrors]
         # By hash, so that an update of the mirror in between does no harm:
         # https://wiki.debian.org/DebianRepository/Format#indices_acquisition_via_hashsums_.28by-hash.29
@@ -146,45 +154,19 @@ class Reader:
             for file in (f"by-hash/SHA256/{packed.sha256}", "Packages.xz")
         ]
         data = fetch_checked(
-            sources, sha256=packed.sha256, size=packed.size, cache=self.cache / "indexes"
+            sources, sha256=packed.sha256, size=packed.size, cache=indexes.directory
         )
         try:
-            return Index(_unpacked(data, files.get(path)), _unnamed(self.cache / "indexes"))
+            index = indexes.read(data, promised)
         except (ValueError, lzma.LZMAError) as error:
             raise MismatchError(
                 f"the index of {suite} for {arch} cannot be read",
                 why=str(error),
                 fix="choose another suite, or a later snapshot",
             ) from None
-
-
-def _unnamed(directory: Path) -> BinaryIO:
-    """Return a new file that takes room in DIRECTORY as long as it is open; raises HostError."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        return cast("BinaryIO", tempfile.TemporaryFile(dir=directory))
-    except OSError as error:
-        raise HostError(
-            f"there is no room for a package index in {directory}", why=error.strerror or str(error)
-        ) from None
-
-
-def _unpacked(data: bytes, promised: File | None) -> Iterator[bytes]:
-    """Yield what DATA of xz unpacks to; raises ValueError, LZMAError unless it is as PROMISED."""
-    most = min(promised.size, MAX_INDEX) if promised else MAX_INDEX
-    stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=LZMA_MEMORY)
-    size, digest, piece = 0, hashlib.sha256(), stream.decompress(data, MIB)
-    while piece or not (stream.eof or stream.needs_input):
-        size += len(piece)
-        if size > most:
-            break
-        digest.update(piece)
-        yield piece
-        piece = b"" if stream.eof else stream.decompress(b"", MIB)
-    if size > most or not stream.eof:
-        raise ValueError(f"it does not unpack to the {most} bytes that were promised")
-    if promised and digest.hexdigest() != promised.sha256:
-        raise ValueError("it does not unpack to the promised content")
+        if promised is not None:  # it is kept unpacked
+            (indexes.directory / packed.sha256).unlink(missing_ok=True)
+        return index
 
 
 def _check_suite(release: Release, suite: str, snapshot: str | None) -> None:

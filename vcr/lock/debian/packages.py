@@ -5,7 +5,6 @@ https://wiki.debian.org/DebianRepository/Format#A.22Packages.22_Indices
 
 import io
 import re
-from bisect import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Self
@@ -101,18 +100,17 @@ class Index:
 
     def _note_block(self, block: bytes, at: int) -> None:
         """Note the paragraphs of BLOCK, which begins AT so many bytes of the file."""
-        starts = [*_lines(block, b"Package:")]
-        if not starts:
-            return
-        names = [_value(block, start) for start in starts]
-        for name, start, end in zip(names, starts, [*starts[1:], len(block)], strict=True):
-            self._note(name, at + start, end - start)
-        for place in _lines(block, b"Provides:"):
-            if starts[0] < place:
-                self._note_provides(names[bisect(starts, place) - 1], _value(block, place))
-        for place in _lines(block, b"Essential: yes"):
-            if starts[0] < place:
-                self.essential.add(names[bisect(starts, place) - 1])
+        for text in block.split(b"\n\n"):
+            start = _field(text, b"Package:")
+            if start >= 0:
+                name = _value(text, start)
+                self._note(name, at, len(text))
+                provides = _field(text, b"Provides:")
+                if provides >= 0:
+                    self._note_provides(name, _value(text, provides))
+                if _field(text, b"Essential: yes") >= 0:
+                    self.essential.add(name)
+            at += len(text) + 2
 
     def _note(self, name: str, start: int, length: int) -> None:
         place = start << _LENGTH | min(length, (1 << _LENGTH) - 1)
@@ -163,20 +161,18 @@ class Index:
                 self._providers.setdefault(words[0].partition(":")[0], []).append(name)
 
 
-def _lines(block: bytes, beginning: bytes) -> Iterator[int]:
-    """Yield where the lines of BLOCK are that have this BEGINNING."""
-    if block.startswith(beginning):
-        yield 0
-    at = block.find(b"\n" + beginning)
-    while at >= 0:
-        yield at + 1
-        at = block.find(b"\n" + beginning, at + 1)
+def _field(text: bytes, beginning: bytes) -> int:
+    """Return where the line of TEXT is that has this BEGINNING, -1 if none has."""
+    if text.startswith(beginning):
+        return 0
+    at = text.find(b"\n" + beginning)
+    return at + 1 if at >= 0 else -1
 
 
-def _value(block: bytes, start: int) -> str:
-    """Return the value of the field that begins at START of BLOCK; raises ValueError."""
-    end = block.find(b"\n", start)
-    line = block[start:end] if end >= 0 else block[start:]
+def _value(text: bytes, start: int) -> str:
+    """Return the value of the field that begins at START of TEXT; raises ValueError."""
+    end = text.find(b"\n", start)
+    line = text[start:end] if end >= 0 else text[start:]
     return line.partition(b":")[2].decode().strip()
 
 
