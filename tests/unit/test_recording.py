@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+import random
 import socket
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from vcr.errors import FetchError
 from vcr.lock import recorder as module
-from vcr.lock.bodies import MAX_HELD, BodyStore
+from vcr.lock.bodies import MAX_HELD, MAX_INDEX, BodyStore
 from vcr.lock.network.web import Response, exchange
 from vcr.lock.recorder import Recorder
 from vcr.lock.secrets.placeholders import Secrets
@@ -85,10 +86,37 @@ def test_what_may_change_is_held_by_the_lock(tmp_path: Path) -> None:
     _, posted, _ = store.keep("POST", "https://example.test/git-upload-pack", b"pack")
     assert posted.url == ""
     assert posted.data
-    noise = bytes((i * i * 7919 >> 5) & 255 for i in range(MAX_HELD * 3))
-    big = gzip.compress(noise)
-    if len(big) > MAX_HELD:
-        assert store.keep("GET", "https://index.example/x", noise)[1].data == ""
+    noise = random.Random(1).randbytes(MAX_HELD + 1)
+    assert store.keep("GET", "https://index.example/x", noise)[1].data == ""
+
+
+def test_the_index_of_a_package_with_very_many_files_is_held_too(tmp_path: Path) -> None:
+    """As PyPI's of pydantic-core: without it only this host could build the lock."""
+    store = BodyStore(tmp_path, NoNix())  # type: ignore[arg-type]
+    page = _page(8000)
+    assert MAX_HELD < len(gzip.compress(page)) <= MAX_INDEX
+    _, held, _ = store.keep("GET", "https://index.example/simple/large/", page)
+    assert gzip.decompress(base64.b64decode(held.data)) == page
+    page = _page(30000)
+    assert len(gzip.compress(page)) > MAX_INDEX
+    assert store.keep("GET", "https://index.example/simple/larger/", page)[1].data == ""
+
+
+def _page(count: int) -> bytes:
+    """Return an index with COUNT files, each with two hashes and words that are alike."""
+    numbers = random.Random(2)
+    files = (
+        {
+            "filename": f"large-2.{i}.0-cp313-cp313-manylinux_2_31_riscv64.whl",
+            "hashes": {"sha256": numbers.randbytes(32).hex()},
+            "url": f"https://files.example/packages/{numbers.randbytes(32).hex()}/large-2.{i}.0"
+            "-cp313-cp313-manylinux_2_31_riscv64.whl",
+            "requires-python": ">=3.9",
+            "yanked": False,
+        }
+        for i in range(count)
+    )
+    return json.dumps({"name": "large", "files": list(files)}).encode()
 
 
 def test_secrets_leave_only_in_requests() -> None:

@@ -18,6 +18,9 @@ from vcr.model.url import encoded
 from vcr.tools.nix import Nix
 
 MAX_HELD = 512 << 10  # bytes, compressed
+# An index of a package of many files is larger: 1.6 MB for pydantic-core, of 6.9 MB. What packs as
+# well as that is text, not one of many archives.
+MAX_INDEX, TEXT = 2 << 20, 3
 
 
 @dataclass(frozen=True)
@@ -44,5 +47,6 @@ class BodyStore:
         if address and is_permanent(address):
             return sha256, LockedBody(name=name, size=len(body), url=address), path
         packed = gzip.compress(body, mtime=0)
-        data = base64.b64encode(packed).decode() if len(packed) <= MAX_HELD else ""
+        most = MAX_INDEX if len(packed) * TEXT <= len(body) else MAX_HELD
+        data = base64.b64encode(packed).decode() if len(packed) <= most else ""
         return sha256, LockedBody(name=name, size=len(body), url=address, data=data), path
