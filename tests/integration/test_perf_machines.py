@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from again import assert_same_again, on_one_cpu
 from determinism import busy_host, deriver
+from services import toolset
 from test_examples import address, get
 from test_prod import STATIC, stage
 
 from vcr.perf.profile import read
-from vcr.tools.gdb import find_program
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
 
@@ -154,6 +154,12 @@ def test_a_boot_without_our_kernel_is_refused(vcr: Any, project: Path) -> None:
     assert "--boot takes all of the boot" in vcr(*words, code=2).stderr
 
 
+@pytest.fixture
+def debugger(vcr: Any) -> None:
+    vcr.env["PATH"] = f"{toolset('gdb')}/usr/bin:{vcr.env['PATH']}"
+
+
+@pytest.mark.usefixtures("debugger")
 def test_a_debugger_stops_the_machine_and_lets_it_go(vcr: Any, up: str) -> None:
     told = vcr.json("gdb", "--print", STATIC)
     socket = Path(told["socket"])
@@ -166,8 +172,6 @@ def test_a_debugger_stops_the_machine_and_lets_it_go(vcr: Any, up: str) -> None:
         stub.connect(str(socket))
         stub.sendall(b"$qSupported#37")
         assert b"PacketSize" in stub.recv(4096)
-    if find_program() is None:
-        pytest.skip("needs a debugger that knows riscv64: gdb-multiarch")
     script = ["info threads", "break do_sys_openat2", "continue", "backtrace", "delete", "detach"]
     argv = [*told["argv"][:1], "-nx", "-batch", *told["argv"][1:]]
     argv += [word for line in script for word in ("-ex", line)]
@@ -179,9 +183,8 @@ def test_a_debugger_stops_the_machine_and_lets_it_go(vcr: Any, up: str) -> None:
     assert get(up)[0] == 200
 
 
+@pytest.mark.usefixtures("debugger")
 def test_gdb_has_the_terminal_and_the_machine_goes_on_after_it(vcr: Any, up: str) -> None:
-    if find_program() is None:
-        pytest.skip("needs a debugger that knows riscv64: gdb-multiarch")
     child = vcr.spawn("gdb", STATIC)  # its stdin is nobody's: gdb ends at the end of it
     out, _ = child.communicate(timeout=60)
     assert child.returncode == 0
