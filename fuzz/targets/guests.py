@@ -19,7 +19,8 @@ from vcr.agent import client as agent
 from vcr.agent import debug, transfer
 from vcr.agent.client import Agent, NoAnswerError
 from vcr.agent.debug import Answers
-from vcr.diagnosis import facts, hints, program, words
+from vcr.diagnosis import elf, facts, hints, libraries, program, words
+from vcr.diagnosis.root import files_below
 from vcr.diagnosis.words import Situation, cause_of
 from vcr.engines import streams
 from vcr.engines.cartesi import frames as cartesi_frames
@@ -115,10 +116,12 @@ SEEN = facts.Facts(
 
 def read_program(data: bytes, directory: Path) -> None:
     """Look at a program of an image."""
-    app = directory / "app"
-    app.write_bytes(data)
-    app.chmod(0o755)
-    found = program.why_not(directory, program.Command(("/app",), (), "/", 1), "243:2")
+    for name, content in (("app", data), ("ld", ELF), ("lib", data)):
+        (directory / name).write_bytes(content)
+        (directory / name).chmod(0o755)
+    command = program.Command(("/app",), (), "/", 1, code=program.NO_LIBRARY)
+    with files_below(directory) as files:
+        found = program.why_not(files, command, "243:2")
     assert found is None or facts.read_facts(facts.Facts(exit=1, program=found).to_line())
 
 
@@ -307,7 +310,16 @@ QMP = b"".join(json.dumps(line).encode() + b"\n" for line in QMP_LINES)
 ELF = struct.pack(
     "<4sBBB9xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 2, 243, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0
 )
-ELF += struct.pack("<IIQQQQQQ", program.PT_INTERP, 4, 120, 0, 0, 10, 10, 1) + b"/lib/ld.s\0"
+ELF += struct.pack("<IIQQQQQQ", elf.PT_INTERP, 4, 120, 0, 0, 10, 10, 1) + b"/lib/ld.s\0"
+# With a loader that is there, /ld, and a library that is not.
+LINKED = struct.pack(
+    "<4sBBB9xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 2, 243, 1, 0, 64, 0, 0, 64, 56, 3, 0, 0, 0
+)
+LINKED += struct.pack("<IIQQQQQQ", elf.PT_INTERP, 4, 232, 0, 0, 4, 4, 1)
+LINKED += struct.pack("<IIQQQQQQ", elf.PT_LOAD, 4, 0, 0, 0, 400, 400, 1)
+LINKED += struct.pack("<IIQQQQQQ", elf.PT_DYNAMIC, 4, 240, 0, 0, 64, 64, 1) + b"/ld\0\0\0\0\0"
+LINKED += struct.pack("<8Q", elf.DT_STRTAB, 304, elf.DT_NEEDED, 1, elf.DT_RUNPATH, 6, 0, 0)
+LINKED += b"\0libx\0$ORIGIN/../lib:/opt\0"
 
 TARGETS = (
     Target(
@@ -332,7 +344,12 @@ TARGETS = (
         "text",
         modules=(facts, hints, words),
     ),
-    Target("program", read_program, lambda: [ELF, b"#!/bin/sh -e\n"], modules=(program,)),
+    Target(
+        "program",
+        read_program,
+        lambda: [ELF, LINKED, b"#!/bin/sh -e\n"],
+        modules=(program, elf, libraries),
+    ),
     Target(
         "session",
         read_session,

@@ -82,7 +82,7 @@ func factsLine() string {
 	if code, ended := exitCode(); ended {
 		facts.Exit = &code
 		if code != 0 {
-			facts.Program = whyNot(bundle+"/rootfs", config.command(), ownArchitecture())
+			facts.Program = whyNot(bundle+"/rootfs", config.command(code), ownArchitecture())
 		}
 	}
 	facts.OOM = numberIn("/proc/vmstat", "oom_kill")
@@ -102,11 +102,11 @@ func factsLine() string {
 	return string(line)
 }
 
-func (c *bundleConfig) command() *Command {
+func (c *bundleConfig) command(code int) *Command {
 	user := c.Process.User
 	command := &Command{
 		Argv: c.Process.Args, Env: c.Process.Env, Cwd: c.Process.Cwd, User: user.UID,
-		Groups: append([]int{user.GID}, user.Groups...),
+		Groups: append([]int{user.GID}, user.Groups...), Code: code,
 	}
 	for _, mount := range c.Mounts {
 		if !slices.Contains(systemMounts, mount.Destination) {

@@ -48,7 +48,7 @@ func TestWhyAProgramCannotBeStarted(t *testing.T) {
 		Files              map[string]programFile
 		Argv, Env, Covered []string
 		Cwd, Here          string
-		User               int
+		User, Code         int
 		Groups             []int
 		Expected           *Program
 	}
@@ -64,7 +64,7 @@ func TestWhyAProgramCannotBeStarted(t *testing.T) {
 			for _, name := range names {
 				layFile(t, filepath.Join(root, name), c.Files[name])
 			}
-			command := &Command{c.Argv, c.Env, c.Cwd, c.User, c.Groups, c.Covered}
+			command := &Command{c.Argv, c.Env, c.Cwd, c.User, c.Groups, c.Covered, c.Code}
 			got := whyNot(root, command, c.Here)
 			if (got == nil) != (c.Expected == nil) || got != nil && *got != *c.Expected {
 				t.Fatalf("%+v instead of %+v", got, c.Expected)

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -61,4 +66,48 @@ func FuzzOrder(f *testing.F) {
 			t.Error(got)
 		}
 	})
+}
+
+// FuzzProgram: whatever an image starts, it may be started, or there is a reason in a few words.
+func FuzzProgram(f *testing.F) {
+	f.Add([]byte("#!/bin/sh\n"))
+	f.Add(linkedProgram())
+	root := f.TempDir()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for name, content := range map[string][]byte{"app": data, "lib/ld-musl-riscv64.so.1": nil} {
+			path := filepath.Join(root, name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, content, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		command := &Command{Argv: []string{"/app"}, Cwd: "/", Code: noLibrary}
+		got := whyNot(root, command, "243:2")
+		if bytes.Equal(data, linkedProgram()) && (got == nil || got.Problem != "library") {
+			t.Errorf("%+v", got)
+		}
+		if got != nil && (got.Problem == "" || len([]rune(got.Name)) > maxName) {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// linkedProgram is one with a loader, /lib/ld-musl-riscv64.so.1, and a library, libx.so.1.
+func linkedProgram() []byte {
+	loader, names := "/lib/ld-musl-riscv64.so.1\x00", "\x00libx.so.1\x00"
+	const headers, segments = 64, 3
+	dynamicAt := uint64(headers + segments*56 + len(loader))
+	made := []byte("\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9))
+	for _, part := range []any{
+		[]uint16{3, 243}, uint32(1), []uint64{0, headers, 0}, uint32(0), []uint16{headers, 56, segments, 0, 0, 0},
+		[]uint32{loadSegment, 0}, []uint64{0, 0, 0, 512, 512, 0},
+		[]uint32{interpreter, 0}, []uint64{headers + segments*56, 0, 0, uint64(len(loader)), 0, 0},
+		[]uint32{dynamic, 0}, []uint64{dynamicAt, 0, 0, 48, 48, 0}, []byte(loader),
+		[]uint64{needed, 1, stringTable, dynamicAt + 48, 0, 0}, []byte(names),
+	} {
+		made, _ = binary.Append(made, binary.LittleEndian, part)
+	}
+	return made
 }

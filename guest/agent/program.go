@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -12,16 +11,14 @@ import (
 	"unsafe"
 )
 
-// Why the kernel cannot start a program of the container's root, as vcr/diagnosis/program.py has
+// Why the kernel, or its loader, cannot start a program of the container's root, as vcr/diagnosis/program.py has
 // it; tests/vectors/programs.json tries both.
 
 const (
 	openat2Call    = 437 // on every architecture
 	resolveInRoot  = 0x10
 	pathOnly       = 0x200000 // O_PATH
-	headBytes      = 4096
-	interpreter    = 3 // PT_INTERP
-	mostHeaders    = 64
+	noLibrary      = 127      // exit code of the loaders of glibc and musl, where they do not find a library
 	mostScripts    = 5
 	maxName        = 300 // characters
 	unknownProblem = "unknown"
@@ -43,6 +40,7 @@ type Command struct {
 	User    int
 	Groups  []int
 	Covered []string // directories in which the root's files are not to be seen
+	Code    int      // that it has ended with, 0 for any
 }
 
 // related are what a 64-bit kernel may run, too: those of 32 bits.
@@ -129,26 +127,45 @@ func (r inRoot) open(path string) (int, error) {
 	return int(handle), nil
 }
 
-// problem says why the file at path is not one to start, "" if it is.
-func (r inRoot) problem(path string) string {
+// status is what is at path, or why there is nothing to see.
+func (r inRoot) status(path string) (*syscall.Stat_t, string) {
 	handle, err := r.open(path)
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR) {
-		return "missing"
+		return nil, "missing"
 	}
 	if err != nil {
-		return unknownProblem
+		return nil, unknownProblem
 	}
 	defer syscall.Close(handle)
-	var status syscall.Stat_t
-	if syscall.Fstat(handle, &status) != nil {
-		return unknownProblem
+	status := &syscall.Stat_t{}
+	if syscall.Fstat(handle, status) != nil {
+		return nil, unknownProblem
+	}
+	return status, ""
+}
+
+// read opens the regular file at path.
+func (r inRoot) read(path string) (*os.File, error) {
+	handle, err := r.open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer syscall.Close(handle)
+	return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", handle), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+// problem says why the file at path is not one to start, "" if it is.
+func (r inRoot) problem(path string) string {
+	status, problem := r.status(path)
+	if problem != "" {
+		return problem
 	}
 	switch {
 	case status.Mode&syscall.S_IFMT != syscall.S_IFREG:
 		return "directory"
 	case status.Mode&0o111 == 0:
 		return "mode"
-	case !r.command.mayExecute(&status):
+	case !r.command.mayExecute(status):
 		return "denied"
 	}
 	return ""
@@ -168,19 +185,12 @@ func (c *Command) mayExecute(status *syscall.Stat_t) bool {
 
 // formatProblem says what is wrong with the content of the file at path, nil for nothing.
 func (r inRoot) formatProblem(path string, scripts int) *Program {
-	handle, err := r.open(path)
-	if err != nil {
-		return nil
-	}
-	defer syscall.Close(handle)
-	file, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", handle))
+	file, err := r.read(path)
 	if err != nil {
 		return nil
 	}
 	defer file.Close()
-	head := make([]byte, headBytes)
-	size, _ := file.ReadAt(head, 0)
-	head = head[:size]
+	head := readAt(file, 0, headBytes)
 	own := architecture(head)
 	if own != "" && own != r.here {
 		if related[r.here] == own {
@@ -189,7 +199,7 @@ func (r inRoot) formatProblem(path string, scripts int) *Program {
 		return &Program{shortened(path), "machine", own, r.here}
 	}
 	isScript := bytes.HasPrefix(head, []byte("#!"))
-	name := loaderOf(file, head)
+	name := loaderOf(file)
 	if isScript {
 		name = scriptOf(head)
 	}
@@ -217,22 +227,25 @@ func (r inRoot) ofNext(path, name string, scripts int) *Program {
 		return &Program{Path: shortened(path), Problem: "interpreter", Name: shortened(name)}
 	case problem != "":
 		return &Program{Path: shortened(path), Problem: "loader", Name: shortened(name)}
-	case scripts < 0 || scripts >= mostScripts:
+	case scripts < 0:
+		return r.ofLibraries(path, name)
+	case scripts >= mostScripts:
 		return nil
 	}
 	return r.formatProblem(place, scripts+1)
 }
 
-// architecture is MACHINE:CLASS of an ELF file that begins so, "" for no ELF file.
-func architecture(head []byte) string {
-	if len(head) < 20 || !bytes.HasPrefix(head, []byte("\x7fELF")) {
-		return ""
+// ofLibraries says which library the loader does not find for the program at path, nil for none.
+func (r inRoot) ofLibraries(path, loader string) *Program {
+	if r.command.Code != noLibrary {
+		return nil
 	}
-	var order binary.ByteOrder = binary.LittleEndian
-	if head[5] == 2 {
-		order = binary.BigEndian
+	looking := &search{root: r, loader: loader, looks: mostLooks}
+	name, neededBy := looking.missing(path)
+	if name == "" {
+		return nil
 	}
-	return fmt.Sprintf("%d:%d", order.Uint16(head[18:]), head[4])
+	return &Program{shortened(neededBy), "library", shortened(name), shortened(loader)}
 }
 
 func ownArchitecture() string {
@@ -241,9 +254,7 @@ func ownArchitecture() string {
 		return ""
 	}
 	defer file.Close()
-	head := make([]byte, 64)
-	size, _ := file.ReadAt(head, 0)
-	return architecture(head[:size])
+	return architecture(readAt(file, 0, 64))
 }
 
 // scriptOf is what a script names as its interpreter: execve(2).
@@ -252,37 +263,6 @@ func scriptOf(head []byte) string {
 	name, _, _ := bytes.Cut(bytes.ReplaceAll(bytes.Trim(line, " \t"), []byte("\t"), []byte(" ")), []byte(" "))
 	name, _, _ = bytes.Cut(name, []byte{0})
 	return string(name)
-}
-
-// loaderOf is what an ELF file of 64 bits names as its loader, "" for none.
-func loaderOf(file *os.File, head []byte) string {
-	if len(head) < 64 || !bytes.HasPrefix(head, []byte("\x7fELF\x02\x01")) {
-		return ""
-	}
-	table := binary.LittleEndian.Uint64(head[32:])
-	size := uint64(binary.LittleEndian.Uint16(head[54:]))
-	count := uint64(binary.LittleEndian.Uint16(head[56:]))
-	if size < 56 || table > 1<<40 {
-		return ""
-	}
-	row := make([]byte, 56)
-	for number := range min(count, mostHeaders) {
-		if n, _ := file.ReadAt(row, int64(table+number*size)); n < len(row) {
-			continue
-		}
-		if binary.LittleEndian.Uint32(row) != interpreter {
-			continue
-		}
-		offset, length := binary.LittleEndian.Uint64(row[8:]), binary.LittleEndian.Uint64(row[32:])
-		if offset > 1<<40 || length > headBytes {
-			return ""
-		}
-		text := make([]byte, length)
-		n, _ := file.ReadAt(text, int64(offset))
-		name, _, _ := bytes.Cut(text[:n], []byte{0})
-		return string(name)
-	}
-	return ""
 }
 
 func join(cwd, name string) string {

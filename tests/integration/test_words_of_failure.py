@@ -5,6 +5,7 @@ containers and real machines. Boots cost: a machine tries what differs there.
 """
 
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.nix
 
+HELLO = Path(__file__).resolve().parents[2] / "examples" / "hello"
 S390X = 22  # no host or guest of vcr is one
 BAD_CHECK = 'HEALTHCHECK --interval=1s --retries=2 CMD ["busybox", "sh", "-c", "echo no; exit 4"]'
 # One image for all that a script can do; WAY says which.
@@ -114,6 +116,22 @@ def test_a_program_that_cannot_be_started(vcr: Any, project: Path, name: str) ->
         said = error_of(vcr("up", "--profile", "dev", project, code=6))
         assert why in said[0]
         assert fix in said[1]
+
+
+def test_a_library_that_is_missing(vcr: Any, project: Path) -> None:
+    """Of a program that was copied without what it is linked with; with its words or without."""
+    (project / "vcr.lock").write_bytes((HELLO / "vcr.lock").read_bytes())
+    text = (HELLO / "vcr.toml").read_text().partition("[health]")[0]
+    (project / "vcr.toml").write_text(text)
+    (project / "Dockerfile").write_text(
+        "FROM python AS full\nFROM scratch\nCOPY --from=full /usr/bin/python3.1? /app\n"
+        "COPY --from=full /usr/lib/*-linux-gnu/ld-linux-*.so.? /lib/\n"
+        "COPY --from=full /usr/lib/*-linux-gnu/ld-linux-*.so.? /lib64/\n"
+        'CMD ["/app", "-c", "pass"]\n'
+    )
+    said = error_of(vcr("up", "--profile", "dev", project, code=6))
+    assert re.search(r"/app needs the library lib\w+\.so\.[0-9], which is nowhere", said[0])
+    assert "install the package that has it (Debian: lib" in said[1]
 
 
 def test_a_health_check_that_fails(vcr: Any, project: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,10 @@ import pytest
 
 from vcr.diagnosis.facts import MARK, Facts, Listener, Program, last_facts, read_facts
 from vcr.diagnosis.look import Watched, cpu_ms, is_settled
-from vcr.diagnosis.words import PROGRAMS, Situation, cause_of
+from vcr.diagnosis.program import NO_LIBRARY, Command, own_architecture, why_not
+from vcr.diagnosis.program_words import PROGRAMS
+from vcr.diagnosis.root import files_below
+from vcr.diagnosis.words import Situation, cause_of
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 
 FULL = Facts(
@@ -90,6 +94,7 @@ def test_other_things_are_no_facts(line: str) -> None:
         ("interpreter", "/bin/bash", "/app begins with #!/bin/bash, which the image does not have"),
         ("interpreter", "/bin/sh\r", "#!/bin/sh\\r (with the line ends of Windows"),
         ("loader", "/lib/ld-musl-riscv64.so.1", "needs /lib/ld-musl-riscv64.so.1, the loader"),
+        ("library", "libpq.so.5", "/app needs the library libpq.so.5, which is nowhere where its"),
     ],
 )
 def test_a_program_that_cannot_be_started(problem: str, name: str, expected: str) -> None:
@@ -99,6 +104,51 @@ def test_a_program_that_cannot_be_started(problem: str, name: str, expected: str
     # Whatever it prints: nothing of it has run.
     lies = replace(MACHINE, log=["sh: nope: not found", "read-only file system"])
     assert words(facts, lies) == words(facts)
+
+
+@pytest.mark.parametrize(
+    ("library", "loader", "package"),
+    [
+        ("libpq.so.5", "/lib64/ld-linux-x86-64.so.2", "Debian: libpq5 or a similar name"),
+        ("libX11.so.6", "/lib64/ld-linux-x86-64.so.2", "Debian: libx11-6 or a similar name"),
+        ("libgcc_s.so.1", "/lib64/ld-linux-x86-64.so.2", "Debian: libgcc-s1 or a similar name"),
+        ("/opt/libstdc++.so.6", "/lib/ld-linux-aarch64.so.1", "Debian: libstdc++6 or a similar"),
+        ("libm.so.6", "/lib64/ld-linux-x86-64.so.2", "(Debian: libc6)"),
+        ("libpq.so.5", "/lib/ld-musl-x86_64.so.1", "(Alpine: `apk add so:libpq.so.5`)"),
+        ("odd", "/lib64/ld-linux-x86-64.so.2", "(of its distribution)"),
+        ("x\x1b[31m", "/lib/ld-musl-x86_64.so.1", "`apk add so:x\\x1b[31m`"),
+    ],
+)
+def test_which_package_has_a_library(library: str, loader: str, package: str) -> None:
+    assert package in words(ended(127, program=Program("/app", "library", library, loader)))
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C compiler")
+def test_a_program_in_c_without_its_library(tmp_path: Path) -> None:
+    """Its loader may say nothing, or in words that no pattern knows: the file says it itself."""
+    (tmp_path / "x.c").write_text("int x(void) { return 0; }\n")
+    (tmp_path / "app.c").write_text("int x(void); int main(void) { return x(); }\n")
+    library = ["gcc", "-shared", "-fPIC", "-Wl,-soname,libvcrx.so.4", "-o", "libvcrx.so.4", "x.c"]
+    for argv in (library, ["gcc", "-o", "app", "app.c", "./libvcrx.so.4", "-Wl,-z,nodlopen"]):
+        subprocess.run(argv, cwd=tmp_path, check=True)
+    (tmp_path / "app").rename(tmp_path / "program")
+    done = subprocess.run([tmp_path / "program"], capture_output=True, check=False, cwd="/")
+    assert done.returncode == NO_LIBRARY
+    env = (f"LD_LIBRARY_PATH={tmp_path}",)
+    with files_below(Path("/")) as files:
+
+        def seen(*variables: str) -> Program | None:
+            command = Command((str(tmp_path / "program"),), variables, "/", 0, code=NO_LIBRARY)
+            return why_not(files, command, own_architecture())
+
+        found = seen()
+        assert found is not None
+        assert (found.path, found.problem) == (str(tmp_path / "program"), "library")
+        assert found.name == "libvcrx.so.4"
+        assert seen(*env) is None
+    said = words(ended(NO_LIBRARY, program=found), replace(MACHINE, log=[]))
+    assert "program needs the library libvcrx.so.4" in said
+    assert "Debian: libvcrx4" in said
 
 
 def test_memory() -> None:

@@ -12,6 +12,7 @@ import tarfile
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from vcr.attest import domains
 from vcr.beneath import Below
 from vcr.diagnosis.facts import Program
 from vcr.diagnosis.program import Command, why_not
+from vcr.diagnosis.root import TreeFiles, files_below
 from vcr.diagnosis.sockets import parse_listeners
 from vcr.engines.cartesi import frames
 from vcr.engines.container import door
@@ -33,7 +35,7 @@ from vcr.engines.streams import Frame, Frames, Kind
 from vcr.errors import VcrError
 from vcr.formats.eif import KERNEL_LINE
 from vcr.formats.failure import Failure
-from vcr.formats.tree import Node, Tree, directory, text_file
+from vcr.formats.tree import Node, Tree, directory, text_file, tree_of_directory
 from vcr.formats.users import Account, find_account
 from vcr.formats.verity import Verity, _uuid8
 from vcr.lock.request import read_request
@@ -490,7 +492,20 @@ def test_why_a_program_cannot_be_started(case: dict[str, Any], tmp_path: Path) -
         path.chmod(int(file["mode"], 8))
     given = {name: case[name] for name in ("argv", "env", "cwd", "user", "groups", "covered")}
     expected = case["expected"] and Program(**case["expected"])
-    assert why_not(tmp_path, Command(**given), case["here"]) == expected
+    with files_below(tmp_path) as files:
+        command = Command(**given, code=case.get("code", 0))
+        assert why_not(files, command, case["here"]) == expected
+    assert why_not(TreeFiles(as_tree(tmp_path)), command, case["here"]) == expected
+
+
+def as_tree(root: Path) -> Tree:
+    """Return what is in the directory ROOT, with modes, as an image's layers have it."""
+    tree = tree_of_directory(root)
+    for path, node in tree.walk():
+        if node.kind != "link":
+            mode = (root / path).stat().st_mode & 0o7777
+            tree.nodes[path] = replace(node, mode=mode)
+    return tree
 
 
 @pytest.mark.parametrize("case", read("listeners"), ids=lambda case: case["why"])

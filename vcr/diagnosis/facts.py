@@ -21,15 +21,16 @@ MAX_NUMBER = 1 << 53
 
 @dataclass(frozen=True)
 class Program:
-    """Why the kernel cannot start a program: what program.py finds."""
+    """Why the kernel, or its loader, cannot start a program: what program.py finds."""
 
     path: str  # as the command, or the file before it, names it
     # missing: there is no such file; directory: it is no regular file; mode: nobody may execute it;
     # denied: its user may not; format: neither ELF nor a script; machine: for another architecture;
-    # interpreter: what a script names after #! is missing; loader: what an ELF file names is
+    # interpreter: what a script names after #! is missing; loader: what an ELF file names is;
+    # library: its loader does not find one that PATH, the program or a library, is linked with
     problem: str
     name: str = ""  # of what is missing, or the architecture that it is for: MACHINE:CLASS of ELF
-    here: str = ""  # the architecture of this machine, likewise
+    here: str = ""  # the architecture of this machine, likewise; of a library, the loader
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from vcr.diagnosis.facts import Facts
 from vcr.diagnosis.program import Command, own_architecture, why_not
+from vcr.diagnosis.root import files_below
 from vcr.diagnosis.sockets import listeners
 
 SETTLED_SECONDS = 1.0  # that an app has to run, which nothing else is known of
@@ -48,8 +49,8 @@ class Watched:
         user = config["process"]["user"]["uid"]
         program = None
         if code:
-            with suppress(OSError):
-                program = why_not(self.root, self._command(config), own_architecture())
+            with suppress(OSError), files_below(self.root) as files:
+                program = why_not(files, self._command(config, code), own_architecture())
         return Facts(
             exit=code,
             program=program,
@@ -68,7 +69,7 @@ class Watched:
                 return "running"
         return "starting"
 
-    def _command(self, config: dict[str, Any]) -> Command:
+    def _command(self, config: dict[str, Any], code: int) -> Command:
         process = config["process"]
         covered = [row["destination"] for row in config["mounts"]]
         return Command(
@@ -78,6 +79,7 @@ class Watched:
             user=None if self.rootless else process["user"]["uid"],
             groups=(process["user"]["gid"], *process["user"]["additionalGids"]),
             covered=[path for path in covered if path not in SYSTEM],
+            code=code,
         )
 
 

@@ -1,28 +1,23 @@
-"""Why the kernel cannot start a program of a container's root: execve(2), elf(5).
+"""Why the kernel, or its loader, cannot start a program of a container's root: execve(2), elf(5).
 
-guest/agent/program.go has the same rule; tests/vectors/programs.json tries both. Links are
-followed below the root, as the container sees them.
+guest/agent/program.go has the same rule; tests/vectors/programs.json tries both.
 """
 
-import ctypes
 import os
 import stat
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
+from vcr.diagnosis.elf import HEAD, architecture, loader_of
 from vcr.diagnosis.facts import MAX_NAME, Program
+from vcr.diagnosis.libraries import Search
+from vcr.diagnosis.root import Files, Status
 
-OPENAT2, RESOLVE_IN_ROOT = 437, 0x10  # openat2(2), the same number on every architecture
-HEAD = 4096
-PT_INTERP = 3
-MOST_HEADERS = 64  # of an ELF file, that are read
+NO_LIBRARY = 127  # exit code of the loaders of glibc and musl, where they do not find a library
 MOST_SCRIPTS = 5  # that name each other: BINPRM_MAX_RECURSION and one
 # What a 64-bit kernel may run, too: those of 32 bits.
 RELATED = {("62:2", "3:1"), ("183:2", "40:1")}
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,7 @@ class Command:
     user: int | None  # None: any
     groups: Sequence[int] = ()
     covered: Sequence[str] = ()  # directories in which the root's files are not to be seen
+    code: int = 0  # that it has ended with, 0 for any
 
     @property
     def places(self) -> list[str]:
@@ -46,34 +42,25 @@ class Command:
         return [_join(self.cwd, f"{each or '.'}/{name}") for each in path.split(":") if path]
 
 
-def why_not(root: Path, command: Command, here: str) -> Program | None:
-    """Return why COMMAND cannot be started in ROOT on the architecture HERE, None if it may be.
+def why_not(files: Files, command: Command, here: str) -> Program | None:
+    """Return why COMMAND cannot be started in FILES on the architecture HERE, None if it may be.
 
     HERE is as `architecture` says. None, too, where this cannot be known.
     """
     name = command.argv[0] if command.argv else ""
     if not name or not command.places:
         return None
-    found = "missing"
-    with _Root(root) as files:
-        for place in command.places:
-            if _is_covered(place, command.covered):
-                return None
-            problem = files.problem(place, command)
-            if problem is None:
-                return None
-            if problem == "":
-                return files.format_problem(place, command, here)
-            found = problem if found == "missing" else found
+    root, found = _Root(files, command, here), "missing"
+    for place in command.places:
+        if _is_covered(place, command.covered):
+            return None
+        problem = root.problem(place)
+        if problem is None:
+            return None
+        if problem == "":
+            return root.format_problem(place)
+        found = problem if found == "missing" else found
     return Program(_shown(name), found)
-
-
-def architecture(head: bytes) -> str:
-    """Return the architecture that an ELF file with this HEAD is for, "" for no ELF file."""
-    if len(head) < 20 or head[:4] != b"\x7fELF":
-        return ""
-    order = ">" if head[5] == 2 else "<"
-    return f"{struct.unpack_from(order + 'H', head, 18)[0]}:{head[4]}"
 
 
 def own_architecture() -> str:
@@ -82,101 +69,75 @@ def own_architecture() -> str:
         return architecture(file.read(HEAD))
 
 
+@dataclass(frozen=True)
 class _Root:
-    """The root of a container."""
+    """The root of a container, and what is started there on the architecture HERE."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._handle = -1
+    files: Files
+    command: Command
+    here: str
 
-    def __enter__(self) -> Self:
-        self._handle = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._handle)
-
-    def open(self, path: str) -> int:
-        """Return a handle of PATH, with O_PATH; raises OSError."""
-        how = struct.pack("QQQ", os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT)
-        name = os.fsencode(path)
-        if b"\0" in name:
-            raise FileNotFoundError(path)
-        handle = _LIBC.syscall(OPENAT2, self._handle, name, how, len(how))
-        if handle < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), path)
-        return int(handle)
-
-    def problem(self, path: str, command: Command) -> str | None:
+    def problem(self, path: str) -> str | None:
         """Return why the file at PATH is not one to start, "" if it is, None if nobody knows."""
         try:
-            handle = self.open(path)
+            status = self.files.status(path)
         except (FileNotFoundError, NotADirectoryError):
             return "missing"
         except OSError:
             return None
-        try:
-            status = os.fstat(handle)
-        finally:
-            os.close(handle)
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(status.mode):
             return "directory"
-        if not status.st_mode & 0o111:
+        if not status.mode & 0o111:
             return "mode"
-        return "" if _may_execute(status, command) else "denied"
+        return "" if _may_execute(status, self.command) else "denied"
 
-    def head(self, path: str) -> tuple[int, bytes]:
-        """Return a handle of the regular file at PATH, and how it begins; raises OSError."""
-        at = self.open(path)
-        try:
-            handle = os.open(f"/proc/self/fd/{at}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        finally:
-            os.close(at)
-        return handle, os.pread(handle, HEAD, 0)
-
-    def format_problem(
-        self, path: str, command: Command, here: str, scripts: int = 0
-    ) -> Program | None:
+    def format_problem(self, path: str, scripts: int = 0) -> Program | None:
         """Return what is wrong with the content of the file at PATH, None for nothing."""
         try:
-            handle, head = self.head(path)
+            with self.files.opened(path) as read:
+                head = read(HEAD, 0)
+                is_script = head[:2] == b"#!"
+                name = _script(head) if is_script else loader_of(read)
         except OSError:
             return None
-        try:
-            is_script = head[:2] == b"#!"
-            name = _script(head) if is_script else _loader(handle, head)
-        finally:
-            os.close(handle)
         own = architecture(head)
-        if own and own != here:
-            known = (here, own) not in RELATED
-            return Program(_shown(path), "machine", own, here) if known else None
+        if own and own != self.here:
+            known = (self.here, own) not in RELATED
+            return Program(_shown(path), "machine", own, self.here) if known else None
         if not own and not name:
             return Program(_shown(path), "format")
-        return (
-            self._of_next(path, name, command, here, scripts if is_script else -1) if name else None
-        )
+        return self._of_next(path, name, scripts if is_script else -1) if name else None
 
-    def _of_next(
-        self, path: str, name: str, command: Command, here: str, scripts: int
-    ) -> Program | None:
+    def _of_next(self, path: str, name: str, scripts: int) -> Program | None:
         """Return what is wrong with NAME, which the file at PATH is started by."""
-        place, is_script = _join(command.cwd, name), scripts >= 0
-        problem = None if _is_covered(place, command.covered) else self.problem(place, command)
+        place, is_script = _join(self.command.cwd, name), scripts >= 0
+        problem = None if _is_covered(place, self.command.covered) else self.problem(place)
         if problem:
             return Program(_shown(path), "interpreter" if is_script else "loader", _shown(name))
-        if problem is None or not 0 <= scripts < MOST_SCRIPTS:
+        if problem is None:
             return None
-        return self.format_problem(place, command, here, scripts + 1)
+        if not is_script:
+            return self._of_libraries(path, name)
+        return self.format_problem(place, scripts + 1) if scripts < MOST_SCRIPTS else None
+
+    def _of_libraries(self, path: str, loader: str) -> Program | None:
+        """Return which library the LOADER does not find for the program at PATH, None for none."""
+        command = self.command
+        if command.code != NO_LIBRARY:
+            return None
+        search = Search(self.files, loader, self.here, command.cwd, command.env, command.covered)
+        found = search.missing(path)
+        if found is None:
+            return None
+        return Program(_shown(found.needed_by), "library", _shown(found.name), _shown(loader))
 
 
-def _may_execute(status: os.stat_result, command: Command) -> bool:
+def _may_execute(status: Status, command: Command) -> bool:
     if not command.user:  # root, or any
         return True
-    if status.st_uid == command.user:
-        return bool(status.st_mode & 0o100)
-    return bool(status.st_mode & (0o010 if status.st_gid in command.groups else 0o001))
+    if status.uid == command.user:
+        return bool(status.mode & 0o100)
+    return bool(status.mode & (0o010 if status.gid in command.groups else 0o001))
 
 
 def _script(head: bytes) -> str:
@@ -184,25 +145,6 @@ def _script(head: bytes) -> str:
     line = head[2:256].partition(b"\n")[0].strip(b" \t")
     name = line.replace(b"\t", b" ").partition(b" ")[0].partition(b"\0")[0]
     return name.decode("utf-8", "surrogateescape")
-
-
-def _loader(handle: int, head: bytes) -> str:
-    """Return what an ELF file of 64 bits names as its loader, "" for none: PT_INTERP."""
-    if len(head) < 64 or head[:6] != b"\x7fELF\x02\x01":
-        return ""
-    table = struct.unpack_from("<Q", head, 32)[0]
-    size, count = struct.unpack_from("<HH", head, 54)
-    if size < 56 or table > 1 << 40:
-        return ""
-    for number in range(min(count, MOST_HEADERS)):
-        row = os.pread(handle, 56, table + number * size)
-        if len(row) == 56 and struct.unpack_from("<I", row)[0] == PT_INTERP:
-            offset, length = struct.unpack_from("<Q", row, 8)[0], struct.unpack_from("<Q", row, 32)
-            if offset > 1 << 40 or length[0] > HEAD:
-                return ""
-            name = os.pread(handle, length[0], offset).partition(b"\0")[0]
-            return name.decode("utf-8", "surrogateescape")
-    return ""
 
 
 def _shown(name: str) -> str:

@@ -9,8 +9,9 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vcr.diagnosis.facts import Facts, Listener, Program
+from vcr.diagnosis.facts import Facts, Listener
 from vcr.diagnosis.hints import find_hint
+from vcr.diagnosis.program_words import words_of
 from vcr.escape import visible
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 
@@ -19,12 +20,6 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127  # POSIX, Shell Command Language, 2.8.2
 SCARCE = 16  # memory is, when less than this part of it is available
 TOO_SLOW = "did not end within its timeout"  # of a health command: vcr.runtime.health
 FROM_HEALTH = re.compile(r"\bexit(?:s with| code) (?P<code>[0-9]{1,3})\b")
-# e_machine and class of ELF: elf(5), /usr/include/elf.h
-ARCHITECTURES = {
-    "3:1": "x86 of 32 bits", "62:2": "x86-64", "62:1": "x32", "40:1": "arm of 32 bits",
-    "183:2": "arm64", "243:2": "riscv64", "243:1": "riscv of 32 bits", "21:2": "ppc64le",
-    "22:2": "s390x", "258:2": "loongarch64", "8:2": "mips64",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,56 +58,8 @@ def cause_of(facts: Facts, now: Situation) -> Cause:
     if facts.exit is None:
         return _of_running(facts, now)
     if facts.program is not None:
-        return _of_program(facts.program, facts)
+        return Cause(*words_of(facts.program, facts.user))
     return _of_memory(facts, now) or _of_exit(facts.exit, facts, now)
-
-
-# By the problem of a program: why it cannot start, and what to do.
-_CHANGE = "or change CMD or ENTRYPOINT in the Dockerfile"
-PROGRAMS = {
-    "missing": (
-        "the image has no {path}, which its CMD or ENTRYPOINT starts",
-        f"COPY or install it, correct PATH, {_CHANGE}",
-    ),
-    "directory": ("{path} is not a file, so it cannot start", f"name a program, {_CHANGE}"),
-    "mode": ("{path} is not executable", "`COPY --chmod=755`, or RUN chmod, in the Dockerfile"),
-    "denied": (
-        "the app's user, {user}, may not execute {path}",
-        "`COPY --chmod=755`, `COPY --chown`, or another USER in the Dockerfile",
-    ),
-    "format": (
-        "{path} is neither a program nor a script that begins with #!",
-        f"begin it with a line such as #!/bin/sh, {_CHANGE}",
-    ),
-    "machine": (
-        "{path} is a program for {other}, and this machine is {own}",
-        "build it for {own}: in a RUN of the Dockerfile, or by a cross compiler",
-    ),
-    "interpreter": (
-        "{path} begins with #!{name}{lines}, which the image does not have",
-        "COPY or install {name}, or change the first line of the script",
-    ),
-    "loader": (
-        "{path} needs {name}, the loader of its C library, which the image does not have",
-        "take a base that has it (ld-musl: Alpine; ld-linux: Debian), or link it statically",
-    ),
-}
-
-
-def _of_program(program: Program, facts: Facts) -> Cause:
-    name = visible(program.name)
-    values = {
-        "path": visible(program.path),
-        "name": name,
-        "user": facts.user,
-        "own": ARCHITECTURES.get(program.here, visible(program.here)),
-        "other": ARCHITECTURES.get(program.name, name),
-        "lines": " (with the line ends of Windows: save it with those of Unix)"
-        if name.endswith("\\r")
-        else "",
-    }
-    why, fix = PROGRAMS.get(program.problem, ("{path} cannot be started", LOGS))
-    return Cause(why.format(**values), fix.format(**values))
 
 
 def _of_memory(facts: Facts, now: Situation) -> Cause | None:
