@@ -1,5 +1,5 @@
 # The image: one derivation a layer, then an OCI layout of them.
-# Layer output: layer.tar. Image output: layout/ (OCI layout), rungs.json.
+# Layer output: layer.tar. Image output: layout/ (OCI layout, its layers are links), rungs.json.
 { toolchain, plan, sandbox, ... }:
 let
   layerFile = id: "${layers.${id}}/layer.tar";

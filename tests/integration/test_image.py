@@ -98,6 +98,13 @@ def test_other_tools_accept_the_image(
     assert (tmp_path / "x.tar").stat().st_size > rung["size"]
 
 
+def test_an_image_takes_no_room_for_its_layers(built: tuple[Arch, Path]) -> None:
+    _, image = built
+    (rung,) = json.loads((image / "rungs.json").read_text())
+    own = sum(path.lstat().st_size for path in image.rglob("*"))
+    assert own < 64 << 10 < rung["size"]
+
+
 def test_layers_and_image_are_the_same_when_built_again(built: tuple[Arch, Path]) -> None:
     arch, _ = built
     drvs = layer_drvs(HELLO, arch)

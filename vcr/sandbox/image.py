@@ -7,11 +7,27 @@ from typing import Any
 
 from vcr.formats.failure import guarded
 from vcr.formats.job import read_job
-from vcr.formats.oci import TAG, Layout, platform
+from vcr.formats.oci import TAG, Descriptor, Layout, platform, sha256_of
 from vcr.formats.rungs import Rung, write_rungs
 
 REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
+
+
+class LinkedLayout(Layout):
+    """A layout whose layers are links to where they are in the store.
+
+    A build that changes one layer adds that layer to the disk, and not the whole image.
+    """
+
+    def add_file(self, path: Path, media_type: str) -> Descriptor:
+        """Link to the file at PATH as a blob."""
+        digest = sha256_of(path)
+        blob = self.blob(digest)
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        if not blob.is_symlink():  # two layers may be the same
+            blob.symlink_to(path)
+        return Descriptor(media_type, digest, path.stat().st_size)
 
 
 @dataclass(frozen=True)
@@ -32,7 +48,7 @@ def main(specification: str, out: str) -> None:
 
 
 def _build(job: Job, out: Path) -> None:
-    layout = Layout(out / "layout")
+    layout = LinkedLayout(out / "layout")
     layout.root.mkdir(parents=True)
     layers = [layer for layer in job.layers if _has_entries(layer)]
     manifest = layout.add_image(layers, job.config, job.arch, job.epoch, author=job.author)
