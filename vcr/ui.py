@@ -141,6 +141,12 @@ class Ui:
         with Step(name, self._display_now()).running() as step:
             yield step
 
+    def begin(self, name: str) -> Step:
+        """Show from now on one piece of long work, NAME, which its `finish` ends."""
+        step = Step(name, self._display_now())
+        step.display.began(step)
+        return step
+
     def _display_now(self) -> Display:
         """Return the one display of all steps, which is chosen when the first begins."""
         if self._display is None:

@@ -9,7 +9,8 @@ from vcr import process
 from vcr.errors import HostError, MismatchError, UsageError, VcrError
 from vcr.settings import Settings
 from vcr.tools.binary_cache import BinaryCache, SigningKey
-from vcr.tools.nix import Nix, _build_failure
+from vcr.tools.nix import Nix
+from vcr.tools.nix_failure import build_failure
 from vcr.tools.nix_log import Lines, NixLog
 from vcr.tools.nix_store import info_rows
 from vcr.verify.rebuild import _without_caches
@@ -132,6 +133,6 @@ def test_a_copy_and_a_refusal_are_noted() -> None:
 def test_a_cache_that_is_to_blame_is_a_mismatch(level: int, text: str, words: str) -> None:
     log = NixLog(Lines(lambda _: None))
     log.feed(event(action="msg", level=level, msg=text))
-    error = _build_failure(process.Result(("nix",), 1, b"", ""), log)
+    error = build_failure(process.Result(("nix",), 1, b"", ""), log)
     assert isinstance(error, MismatchError)
     assert words in error.what

@@ -6,7 +6,7 @@ from collections import deque
 import pytest
 
 from vcr.process import Result
-from vcr.tools.nix import BuilderError, _build_failure
+from vcr.tools.nix_failure import BuilderError, build_failure
 from vcr.tools.nix_log import BUILDER_ERROR, Lines, NixLog
 
 DRV = "/nix/store/" + "a" * 32 + "-vcr-layer.drv"
@@ -15,7 +15,7 @@ OWN = {"what": "w", "why": "y", "fix": "f", "code": ""}
 
 def failed(*lines: str) -> Exception:
     log = NixLog(Lines(lambda _: None), built=[DRV], tails={DRV: deque(lines)})
-    return _build_failure(Result(("nix-store",), 100, b"", ""), log)
+    return build_failure(Result(("nix-store",), 100, b"", ""), log)
 
 
 @pytest.mark.parametrize(

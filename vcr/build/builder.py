@@ -1,15 +1,14 @@
 """Builds a project: project and lock → plan → Nix → digest ladder.
 
-The plan is written to the cache under its own hash; each stage is realised in
-turn, so that what was cached says so and what was built says why. GC roots and
-the derivations of the last build are kept per project under the state directory.
+The plan is written to the cache under its own hash; stages are realised side by side as far
+as one does not need the other, and what was cached says so and what was built says why. GC roots
+and the derivations of the last build are kept per project under the state directory.
 """
 
 import contextlib
 import hashlib
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from vcr.build.contents import Contents, with_contents
 from vcr.build.follow import Follower, Instructions
 from vcr.build.history import LAYERS, LOCK, PROJECT, last_drvs, read_builds, remember
 from vcr.build.reason import why_built
+from vcr.build.side_by_side import SideBySide
 from vcr.diagnosis.facts import read_facts
 from vcr.diagnosis.words import Cause, Situation, cause_of, port_of
 from vcr.errors import VcrError
@@ -31,13 +31,13 @@ from vcr.model.stage import ALL_STAGES, STAGES
 from vcr.progress import Step
 from vcr.settings import Settings
 from vcr.tools.git import Git
-from vcr.tools.nix import BuilderError, ContextError, Evaluation, Nix, Target, TimedOutError
+from vcr.tools.nix import Evaluation, Nix, Target
+from vcr.tools.nix_failure import BuilderError, ContextError, TimedOutError
 from vcr.tools.nix_store import NixStore
 from vcr.tools.skopeo import Skopeo
 from vcr.ui import Ui
 
 PLAN_SECONDS = 7 * 86400.0  # that a plan is kept for after its last use
-IMAGE = "image"  # the stage that is made of layers
 
 
 class RunError(VcrError):
@@ -90,7 +90,7 @@ class Builder:
         return self.settings.state_dir / "roots" / self.project.key
 
     def build(self, plan: Plan, stages: Sequence[str] = STAGES) -> Built:
-        """Build STAGES of PLAN in order; raises UsageError, FetchError, VcrError."""
+        """Build STAGES of PLAN; raises UsageError, FetchError, VcrError."""
         nix = Nix(self.settings)
         self._provide(plan, nix)
         with self._at_work():
@@ -100,13 +100,9 @@ class Builder:
                     nix.fill(evaluation.missing, step.line)
                     step.because("every input is in the store")
             roots = self.roots / f"{plan.profile}-{plan.arch}"
-            earlier = last_drvs(read_builds(roots))
             instructions = Instructions.of(plan, evaluation)
             with self._explained(plan, nix, instructions):
-                built = tuple(
-                    self._build_stage(nix, target, roots, earlier.get(target.attr), instructions)
-                    for target in evaluation.targets
-                )
+                built = self._build_stages(nix, evaluation.targets, roots, instructions)
             remember(roots, {target.attr: target.drv for target in evaluation.targets})
         ladder = [
             rung for stage in built if stage.name in ALL_STAGES for rung in read_rungs(stage.path)
@@ -211,34 +207,39 @@ class Builder:
             _remove_older(path)
         return path
 
-    def _build_stage(
-        self,
-        nix: Nix,
-        target: Target,
-        roots: Path,
-        earlier: Path | None,
-        instructions: Instructions,
-    ) -> BuiltStage:
-        root = roots / target.attr
-        with self.ui.step(target.attr) as step:
-            for title in instructions.cached if target.attr == IMAGE else ():
-                step.part_cached(title)
-            if target.is_built:
-                step.cached()
-                if not root.exists() or root.resolve() != target.out:
-                    nix.realise(target.drv, root, step.line)
-                return BuiltStage(target.attr, target.out, cached=True, reason="")
-            reason = why_built(earlier, target.drv)
-            begun = time.monotonic()
-            follower = Follower(step, str(target.drv), instructions)
-            log = nix.realise(target.drv, root, follower, timeout=self.timeout)
-            took = round(time.monotonic() - begun, 1)
-            cache = log.copied.get(str(target.out), "")
-            reason = f"from {cache}" if cache else reason
-            step.because(reason)
-        for warning in (*log.refused, *log.notes):
+    def _build_stages(
+        self, nix: Nix, targets: Sequence[Target], roots: Path, instructions: Instructions
+    ) -> tuple[BuiltStage, ...]:
+        """Build TARGETS, in any order and side by side, and root each below ROOTS."""
+        earlier = last_drvs(read_builds(roots))
+        pending = [target for target in targets if not target.is_built]
+        reasons = {t.attr: why_built(earlier.get(t.attr), t.drv) for t in pending}
+        follower = SideBySide(self.ui, NixStore(nix), targets, reasons, instructions)
+        log = None
+        try:
+            with follower.running():
+                if pending:
+                    drvs = [target.drv for target in pending]
+                    log = nix.realise_all(drvs, follower, timeout=self.timeout)
+        except Exception:
+            with contextlib.suppress(VcrError):  # what failed is worth more words
+                _keep(nix, follower.done(), roots)
+            raise
+        _keep(nix, targets, roots)
+        for warning in (*log.refused, *log.notes) if log else ():
             self.ui.warn(warning)
-        return BuiltStage(target.attr, target.out, cached=False, reason=reason, seconds=took)
+        return tuple(
+            BuiltStage(t.attr, t.out, t.is_built, follower.reason(t), follower.seconds(t))
+            for t in targets
+        )
+
+
+def _keep(nix: Nix, targets: Iterable[Target], roots: Path) -> None:
+    """Register a GC root below ROOTS for each of TARGETS, which are built; raises VcrError."""
+    for target in targets:
+        root = roots / target.attr
+        if not root.exists() or root.resolve() != target.out:
+            nix.realise(target.drv, root, lambda _: None)
 
 
 def _cause(plan: Plan, error: VcrError) -> Cause:
