@@ -106,7 +106,7 @@ class Ui:
     def detail(self, text: str) -> None:
         """Tell the user TEXT on stderr when verbose."""
         if self.verbosity > 0:
-            self._tell(self.paint(DIM, visible(text)))
+            self._say(self.paint(DIM, visible(text)), {"event": "detail", "text": text})
 
     def command(self, command: Command) -> None:
         """Show COMMAND on stderr, always: a line to copy, or JSON where progress is JSON."""
@@ -125,6 +125,11 @@ class Ui:
 
     def error(self, error: VcrError) -> None:
         """Render ERROR: the last output of what failed, then what, why and fix."""
+        if self.progress is Progress.JSON:
+            content = {"what": error.what, "why": error.why, "fix": error.fix}
+            lines = {"details": list(error.details), "lines": list(error.tail)}
+            self._tell(as_json({"schema": 1, "event": "error", **content, **lines}))
+            return
         for line in error.tail:
             self._tell(self.paint(DIM, f"  | {visible(without_colours(line))}"))
         self._tell(f"{self.paint(RED + BOLD, 'error:')} {visible(error.what)}")

@@ -130,7 +130,16 @@ def test_notes_are_json_where_progress_is() -> None:
     ui = make_ui(Progress.JSON)
     ui.note("a\nb")
     ui.warn("c")
+    ui.detail("not shown")
+    ui.verbosity = 1
+    ui.detail("d\x1b[31m")
+    error = VcrError("e", why="f", fix="g", tail=["h\x1b[2J"], details=(("got", "i"),))
+    ui.error(error)
+    assert "\x1b" not in text(ui.err)
     assert [json.loads(line) for line in text(ui.err).splitlines()] == [
         {"schema": 1, "event": "note", "text": "a\nb"},
         {"schema": 1, "event": "warning", "text": "c"},
-    ]
+        {"schema": 1, "event": "detail", "text": "d\x1b[31m"},
+        {"schema": 1, "event": "error", "what": "e", "why": "f", "fix": "g",
+         "details": [["got", "i"]], "lines": ["h\x1b[2J"]},
+    ]  # fmt: skip
