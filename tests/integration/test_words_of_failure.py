@@ -7,6 +7,7 @@ containers and real machines. Boots cost: a machine tries what differs there.
 import json
 import re
 import struct
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,32 @@ def test_a_program_that_cannot_be_started(vcr: Any, project: Path, name: str) ->
         assert fix in said[1]
 
 
+def test_in_a_container_of_a_program_of_the_users(vcr: Any, project: Path, runtime: Path) -> None:
+    """The same words, of what the program says and of what can be seen from this host."""
+    program = runtime.name
+    dev = ("up", "--profile", "dev", "--runtime", program)
+    prepare(project, ["busybox", "sh", "/die"])
+    for way in ("code", "signal", "command", "root", "denied", "other", "loopback", "silent"):
+        limit = ("--timeout", "4") if way in LIVES else ()
+        said = error_of(vcr(*dev, "-e", f"WAY={way}", *limit, project, code=6))
+        assert WAYS[way][0] in said[0], way
+        assert WAYS[way][1] in said[1], way
+    for path, _, why, fix in PROGRAMS.values():
+        prepare(project, [path])
+        # Without a port there is no moment at which it is healthy, either.
+        text = (project / "Dockerfile").read_text().replace("EXPOSE 8080\n", "")
+        (project / "Dockerfile").write_text(text)
+        said = error_of(vcr(*dev, project, code=6))
+        assert why in said[0]
+        assert fix in said[1]
+    listed = subprocess.run([runtime, "ps", "-a"], capture_output=True, text=True, check=True)
+    assert f"vcr.local/{project.name}" not in listed.stdout
+    prepare(project, ["busybox", "sh", "/die"])
+    (project / "new").mkdir()
+    done = vcr(*dev, "-v", f"{project}/new:/proc/x", project, code=5)
+    assert f"{program} cannot run the container" in done.stderr
+
+
 def test_a_library_that_is_missing(vcr: Any, project: Path) -> None:
     """Of a program that was copied without what it is linked with; with its words or without."""
     (project / "vcr.lock").write_bytes((HELLO / "vcr.lock").read_bytes())
@@ -166,5 +193,31 @@ def test_in_a_machine(vcr: Any, project: Path, name: str) -> None:
             file.write('[health]\nhttp = "/"\nstart_period = "20s"\ninterval = "1s"\n')
         why, fix = WAYS[name]
     said = error_of(vcr("up", project, code=6))
+    assert why in said[0]
+    assert fix in said[1]
+
+
+AWAKE = "until [ -e /run/vcr/awake ]; do busybox sleep 1; done"
+IN_AN_ENCLAVE = {
+    "code": ("exit 3", "the app ended with exit code 3", "`vcr logs`"),
+    "loopback": (
+        "busybox pkill httpd; exec busybox httpd -f -p 127.0.0.1:8080 -h /www",
+        *WAYS["loopback"],
+    ),
+}
+
+
+@pytest.mark.vm
+@pytest.mark.kernel("enclave")
+@pytest.mark.limit(1800)
+@pytest.mark.parametrize("way", IN_AN_ENCLAVE)
+def test_in_an_enclave(vcr: Any, project: Path, way: str) -> None:
+    """What is seen there of an app that fails once it continues from its snapshot."""
+    then, why, fix = IN_AN_ENCLAVE[way]
+    prepare(project, ["busybox", "sh", "/start"], "COPY start /", "COPY start /www/index.html")
+    (project / "start").write_text(f"busybox httpd -p 8080 -h /www\n{AWAKE}\n{then}\n")
+    with (project / "vcr.toml").open("a") as file:
+        file.write('[health]\nhttp = "/"\nstart_period = "5s"\ninterval = "1s"\n')
+    said = error_of(vcr("up", "--profile", "prod", "--enclave", project, code=6))
     assert why in said[0]
     assert fix in said[1]

@@ -183,7 +183,7 @@ def test_docker_is_told_the_same(tmp_path: Path) -> None:
     assert isinstance(machine, DockerMachine)
     argv = machine.run_argv("n", [Forward("127.0.0.1", 8080, 80)], Path("/s"))
     assert " ".join(argv) == (
-        "docker run --rm --name n --env-file /s/env --no-healthcheck "
+        "docker run --name n --env-file /s/env --no-healthcheck "
         "--security-opt no-new-privileges --sysctl net.ipv4.ip_unprivileged_port_start=0 "
         "--read-only --tmpfs /run --tmpfs /tmp "
         '-p 127.0.0.1:8080:80 --mount "type=bind","source=/h","target=/x","readonly" '

@@ -48,7 +48,7 @@ class Answers:
     health: Sequence[str]  # that command
     stop: Callable[[float], None]  # with seconds of grace
     state: Callable[[], str] = lambda: "running"
-    facts: Callable[[], str] | None = None  # about the app, on one line; None: there are none
+    facts: Callable[[], str] = lambda: ""  # about the app, on one line; "": there are none
 
     def serve(self, listener: socket.socket) -> None:
         """Answer on LISTENER in threads that end with the process."""
@@ -71,8 +71,8 @@ class Answers:
                 return "pong"
             case "state", _:
                 return self.state()
-            case "facts", _ if self.facts is not None:
-                return f"facts {self.facts()}"
+            case "facts", _ if line := self.facts():
+                return f"facts {line}"
             case "health", seconds:
                 code, output = self._health(seconds)
                 return f"health {code} {base64.b64encode(output).decode()}"

@@ -5,6 +5,7 @@ To be used in the container's namespaces of processes and of the network.
 
 import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,10 +103,30 @@ def oom_kills() -> int:
 
 def cpu_ms() -> int:
     """Return the CPU time that the other processes here have used: proc_pid_stat(5)."""
-    ticks = 0
+    return _ms(ticks for pid, (_, ticks) in _processes().items() if pid != os.getpid())
+
+
+def cpu_ms_below(pid: int) -> int:
+    """Return the CPU time that the process PID and those that it has started have used."""
+    processes = _processes()
+    found: set[int] = set()
+    added = {pid}
+    while added:
+        found |= added
+        added = {each for each, (parent, _) in processes.items() if parent in found} - found
+    return _ms(ticks for each, (_, ticks) in processes.items() if each in found)
+
+
+def _processes() -> dict[int, tuple[int, int]]:
+    """Return of each process its parent and the ticks that it has used."""
+    found = {}
     for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and entry.name != str(os.getpid()):
+        if entry.name.isdecimal():
             with suppress(OSError, ValueError, IndexError):  # it has ended
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                ticks += sum(map(int, fields[11:15]))
-    return ticks * 1000 // os.sysconf("SC_CLK_TCK")
+                found[int(entry.name)] = (int(fields[1]), sum(map(int, fields[11:15])))
+    return found
+
+
+def _ms(ticks: Iterable[int]) -> int:
+    return sum(ticks) * 1000 // os.sysconf("SC_CLK_TCK")

@@ -10,17 +10,21 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from vcr import process
 from vcr.agent.server import Answers, listen_unix
+from vcr.engines.container.docker_look import NEVER_STARTED, Looker
 from vcr.engines.container.door import door_bind, lay_out_door, listen_door, serve_door
 from vcr.engines.container.layers import remove_tree
 from vcr.engines.container.machine import ContainerMachine, wait_until_started
 from vcr.engines.container.namespaces import death_signal, die_with_parent
-from vcr.engines.container.shim import guarded
+from vcr.engines.container.shim import exit_code, guarded
+from vcr.engines.logs import last_lines
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.python_child import python_child
 from vcr.errors import HostError, UsageError
@@ -30,6 +34,8 @@ from vcr.sandbox.linuxkit import TMPFS
 from vcr.signals import notice_ends_of_children
 
 ARCHIVE = "image.tar"
+START_SECONDS = 100.0  # more than crun has: the program may first make a machine, or a network
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,14 @@ class DockerMachine:
             run=tuple(self.run_argv(name, forwards, channels.scratch)),
             scratch=str(channels.scratch),
             log=str(channels.log),
+            console=str(channels.console),
             agent=str(channels.agent),
             health=probe.argv if isinstance(probe, CommandProbe) else (),
+            layout=str(self.container.layout),
+            config=self.container.config,
+            env=tuple(self.container.additions.env),
+            binds=tuple(bind.target for bind in self.container.binds()),
+            writable=self.container.writable,
         )
         return python_child("vcr.engines.container.docker", json.dumps(asdict(task)))
 
@@ -92,7 +104,7 @@ class DockerMachine:
         """Return the argv of the program; SCRATCH has what `prepare` made."""
         binds = [*self.container.binds(), door_bind(scratch)]
         return [
-            *(self.program, "run", "--rm", "--name", name, "--env-file", str(scratch / "env")),
+            *(self.program, "run", "--name", name, "--env-file", str(scratch / "env")),
             "--no-healthcheck",  # vcr asks itself
             *("--security-opt", "no-new-privileges"),
             # As Docker has it, and vcr's own containers; podman would keep the host's 1024.
@@ -105,8 +117,8 @@ class DockerMachine:
         ]
 
     def begin(self, channels: Channels) -> None:
-        """Wait until the program was started; raises HostError."""
-        wait_until_started(channels)
+        """Wait until the app was started, or the program gave up; raises HostError."""
+        wait_until_started(channels, START_SECONDS)
 
 
 def container_name(channels: Channels) -> str:
@@ -153,8 +165,25 @@ class Task:
     run: tuple[str, ...]  # the argv that runs the container
     scratch: str
     log: str
+    console: str
     agent: str
     health: tuple[str, ...]  # a command in the container
+    layout: str
+    config: dict[str, Any]  # of the image
+    env: tuple[str, ...]  # NAME=value that it is given
+    binds: tuple[str, ...]  # where it sees directories of this host
+    writable: bool
+
+    def looker(self) -> Looker:
+        """Return what looks at the container."""
+        layout, scratch = Path(self.layout), Path(self.scratch)
+        given = (self.config, self.env, self.binds, self.writable)
+        return Looker(self.program, self.name, layout, scratch, *given)
+
+    def say(self, text: str) -> None:
+        """Add a line to the console."""
+        with Path(self.console).open("a") as file:
+            file.write(f"vcr: {text}\n")
 
 
 def main(text: str) -> None:
@@ -172,16 +201,50 @@ def main(text: str) -> None:
 
     def run() -> None:
         process.run(remove, ok=None)  # of an earlier one that was killed
-        asked, scratch = listen_unix(Path(task.agent)), Path(task.scratch)
-        serve_door(listen_door(scratch))
-        with Path(task.log).open("ab") as log:
-            app = process.spawn(task.run, output=log, die_with_parent=False)
-        Answers([program, "exec", name], task.health, stop).serve(asked)
-        (scratch / "started").touch()
-        app.wait()
+        try:
+            _run(task, stop)
+        finally:
+            process.run(remove, ok=None)
 
     notice_ends_of_children()
     signal.signal(signal.SIGTERM, end)
     if death_signal():
         die_with_parent(signal.SIGTERM)  # killed at once it could not remove the container
     guarded(Path(task.scratch), run)
+
+
+def _run(task: Task, stop: Callable[[float], None]) -> None:
+    """Run the container of TASK to its end, and say what was seen of it then."""
+    asked, scratch = listen_unix(Path(task.agent)), Path(task.scratch)
+    serve_door(listen_door(scratch))
+    looker = task.looker()
+    with Path(task.log).open("ab") as log:
+        app = process.spawn(task.run, output=log, die_with_parent=False)
+
+    def code() -> int | None:
+        return None if app.poll() is None else exit_code(app)
+
+    def line() -> str:
+        facts = looker.facts(code())
+        return "" if facts is None else facts.to_line()
+
+    argv = [task.program, "exec", task.name]
+    Answers(argv, task.health, stop, lambda: looker.state(code), line).serve(asked)
+    while app.poll() is None and looker.inspect().status in NEVER_STARTED:
+        time.sleep(POLL_SECONDS)
+    if (ended := code()) is not None and not looker.has_started(ended):
+        raise _cannot_run(task)
+    (scratch / "started").touch()
+    task.say(f"exit app rc={exit_code(app)}")
+    if seen := line():
+        task.say(f"facts {seen}")
+
+
+def _cannot_run(task: Task) -> HostError:
+    """Return the error for a program that did not get as far as starting the app."""
+    said = [line.strip() for line in last_lines(Path(task.log)) if line.strip()]
+    return HostError(
+        f"{task.program} cannot run the container",
+        why=said[-1] if said else "it did not say why",
+        fix="leave --runtime out: vcr's own containers need no such program",
+    )
