@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vcr.build.builder import Built, BuiltStage
-from vcr.formats import verity
+from vcr.formats.hashes import verity
 from vcr.formats.oci import TAG, Layout, platform
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest

@@ -17,6 +17,7 @@ from typing import IO, Any
 from vcr.command_log import Command
 from vcr.errors import VcrError
 from vcr.escape import visible, visible_cell, visible_colours, visible_text, without_colours
+from vcr.formats.hashes.progress import shown_to
 from vcr.progress import Display, Progress, Step, as_json, choose_display
 
 JSON_SCHEMA = 1
@@ -142,8 +143,8 @@ class Ui:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """Show one piece of long work named NAME while the block runs."""
-        with Step(name, self._display_now()).running() as step:
+        """Show one piece of long work named NAME while the block runs, and what it hashes."""
+        with Step(name, self._display_now()).running() as step, shown_to(step.moved):
             yield step
 
     def begin(self, name: str) -> Step:

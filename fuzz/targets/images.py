@@ -21,9 +21,10 @@ from vcr.engines.container import layers as dev_layers
 from vcr.export import artifact
 from vcr.export.artifact import unpack_layout, write_layout
 from vcr.export.manifest import File, Manifest
-from vcr.formats import cpio, eif, oci, tar, users, verity
+from vcr.formats import cpio, eif, oci, tar, users
 from vcr.formats.eif import Image
 from vcr.formats.failure import Failure
+from vcr.formats.hashes import verity
 from vcr.formats.oci import CONFIG, INDEX, LAYER, MANIFEST, Layout, canonical
 from vcr.formats.packed import uncompressed
 from vcr.formats.tar import apply_layer

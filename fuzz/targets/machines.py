@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from fuzz.target import Target
-from vcr.formats import merkle, migration
+from vcr.formats import migration
+from vcr.formats.hashes import merkle
 from vcr.formats.migration import MAGIC, PAGE, canonical, device_sections
 from vcr.perf import boot, profile, symbols
 from vcr.perf.guest import _report

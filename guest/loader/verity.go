@@ -57,7 +57,7 @@ func parseParameters(data []byte) (*Parameters, error) {
 	return found, nil
 }
 
-// isHash tells whether a text is SHA-256 in the one form that vcr/formats/verity.py writes.
+// isHash tells whether a text is SHA-256 in the one form that vcr/formats/hashes/verity.py writes.
 func isHash(text string) bool {
 	return len(text) == hashDigits && strings.Trim(text, "0123456789abcdef") == ""
 }

@@ -31,7 +31,7 @@ from vcr.engines.enclave.image import measure_image, read_image
 from vcr.engines.registry import load_machine
 from vcr.errors import MismatchError, UnhealthyError
 from vcr.formats.eif import decode, encode
-from vcr.formats.verity import BLOCK, Verity
+from vcr.formats.hashes.verity import BLOCK, Verity
 from vcr.model.arch import Arch
 from vcr.planner.prepare import prepare
 from vcr.runtime.record import Records

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from test_examples import GOLDEN, address, digests, get
 
-from vcr.formats.merkle import machine_hash
+from vcr.formats.hashes.merkle import machine_hash
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
 

@@ -19,8 +19,8 @@ from vcr.engines.machine import Channels
 from vcr.engines.qemu.snapshot import SnapshotMachine
 from vcr.engines.sealed import check_drive, check_machine, read_parameters
 from vcr.errors import ExitCode, MismatchError
-from vcr.formats.merkle import machine_hash
-from vcr.formats.verity import BLOCK
+from vcr.formats.hashes.merkle import machine_hash
+from vcr.formats.hashes.verity import BLOCK
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
 

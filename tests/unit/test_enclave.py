@@ -23,8 +23,8 @@ from vcr.engines.enclave.machine import EnclaveMachine
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import MismatchError, UnhealthyError, UsageError, VcrError
 from vcr.formats.eif import KERNEL_LINE, Image, encode, metadata
+from vcr.formats.hashes.verity import Verity
 from vcr.formats.pcrs import measure
-from vcr.formats.verity import Verity
 from vcr.model.health import HealthCheck, HttpProbe
 from vcr.sandbox.enclave import parameters
 

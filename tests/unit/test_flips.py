@@ -30,8 +30,8 @@ from vcr.export.artifact import unpack_layout, write_layout
 from vcr.export.check import check_export
 from vcr.export.manifest import MANIFEST, read_manifest
 from vcr.export.write import write_export
-from vcr.formats import verity
 from vcr.formats.failure import Failure
+from vcr.formats.hashes import verity
 from vcr.formats.oci import Layout
 
 SAID = sign(statement("provenance").to_bytes(), [ALICE, BOB]).to_bytes()

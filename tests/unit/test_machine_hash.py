@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcr.formats import verity as module
 from vcr.formats.failure import Failure
-from vcr.formats.merkle import PAGE, machine_hash, memory_root, proof, proven_root
-from vcr.formats.verity import BLOCK, Verity, check, parameters
+from vcr.formats.hashes import progress as hashing
+from vcr.formats.hashes import verity as module
+from vcr.formats.hashes.merkle import PAGE, machine_hash, memory_root, proof, proven_root
+from vcr.formats.hashes.verity import BLOCK, Verity, check, parameters
 
 HASH = "sha256:" + "ab" * 32
 
@@ -31,6 +32,47 @@ def pages(count: int, used: dict[int, bytes]) -> bytes:
     for number, content in used.items():
         data[number * PAGE : number * PAGE + len(content)] = content
     return bytes(data)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_how_far_hashing_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """What takes long is reported, in bytes, up to the end; what does not is not."""
+    monkeypatch.setattr(hashing, "SECONDS", seconds)
+    (tmp_path / "ram").write_bytes(os.urandom(9 << 20))
+    told: list[hashing.Hashed] = []
+    with hashing.shown_to(told.append):
+        memory_root(tmp_path / "ram")
+        verity = parameters(tmp_path / "ram", HASH)
+    memory_root(tmp_path / "ram")  # nobody asks
+    if seconds:
+        assert told == []
+        return
+    steps = [(each.what, each.done >> 20, each.whole >> 20) for each in told]
+    assert steps == [
+        *(("the memory", done, 9) for done in (2, 4, 6, 8, 9)),
+        *(("the drive", done, 9) for done in (4, 8, 9)),
+    ]
+    assert str(told[0]) == "hashing the memory: 22 % of 9.0 MiB"
+    assert [hashing.read_line(each.to_line()) for each in told] == told
+    with (tmp_path / "ram").open("ab") as file:
+        levels = module._tree(tmp_path / "ram", verity.data_blocks, bytes.fromhex(verity.salt))[1]
+        file.write(module._superblock(verity).ljust(BLOCK, b"\0") + b"".join(reversed(levels)))
+    told.clear()
+    with hashing.shown_to(told.append):
+        check(tmp_path / "ram", verity)
+    assert told[-1] == hashing.Hashed("the drive", 9 << 20, 9 << 20)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "vcr-hashing: ", "vcr-hashing: 2 1 x", "vcr-hashing: -1 1 x", "vcr-hashing: 1 2 \x1b[2J",
+     "vcr-hashing: 1 2 " + "x" * 81, "vcr-hashing: 1234567890123456789 1 x",
+     "x vcr-hashing: 1 2 x"],
+)  # fmt: skip
+def test_other_lines_say_nothing_of_hashing(line: str) -> None:
+    assert hashing.read_line(line) is None
 
 
 @pytest.mark.parametrize("count", [1, 2, 8, 1024, 2048])

@@ -20,8 +20,13 @@ import pytest
 from screen import Screen
 from terminals import Terminal
 
+from vcr.build.follow import Follower
 from vcr.errors import VcrError
+from vcr.formats.hashes import progress as hashing
+from vcr.formats.hashes.merkle import memory_root
+from vcr.formats.hashes.progress import Hashed
 from vcr.progress.live import SECONDS, SHOWN_LINES
+from vcr.progress.plain import Plain
 from vcr.progress.step import Progress, Step
 from vcr.progress.width import fitted, width_of
 from vcr.ui import Ui
@@ -298,6 +303,80 @@ def test_without_a_terminal_there_are_plain_lines_of_the_same_words() -> None:
         "[2/5] RUN make  N s  failed",
         "  | cc",
     ]
+
+
+HASHED = Hashed("the memory", 250 << 20, 512 << 20)
+
+
+@pytest.mark.parametrize("columns", [80, 120, 40])
+def test_hashing_is_shown_on_a_terminal(columns: int) -> None:
+    """In a step and in a part of it, below what that has printed, until it prints again."""
+    seat = Seat(columns)
+    with seat.ui.step("machine") as step:
+        step.moved(HASHED)
+        time.sleep(SETTLED)
+        assert "hashing the" in seat.screen().shown()[-1]
+        assert ("48 % of 512.0 MiB" in seat.screen().shown()[-1]) is (columns > 40)
+        part = step.part("the snapshot (vcr-snapshot-app)")
+        part.line("booted")
+        part.moved(HASHED)
+        time.sleep(SETTLED)
+        shown = seat.screen().shown()
+        assert shown[1:3] == ["  | booted", fitted(f"  | {HASHED}", columns - 1)]
+        part.line("done")
+        time.sleep(SETTLED)
+        assert seat.screen().shown()[1:3] == ["  | booted", "  | done"]
+        part.finish()
+    assert not any("hashing" in line for line in seat.screen().shown())
+
+
+def test_hashing_is_a_sign_of_life_in_a_pipe_and_an_event_in_json() -> None:
+    plain, err = Plain(io.StringIO(), heartbeat=0.05), io.StringIO()
+    ui = Ui(err=err, progress=Progress.JSON)
+    for display in (plain, ui._display_now()):
+        with Step("machine", display).running() as step:
+            step.line("booted")
+            step.moved(HASHED)
+            time.sleep(0.2)
+    assert isinstance(plain.err, io.StringIO)
+    beat = re.sub(r"\d+ s", "N s", plain.err.getvalue().splitlines()[0])
+    assert beat == "machine      still running, N s  hashing the memory: 48 % of 512.0 MiB"
+    event = json.loads(err.getvalue().splitlines()[2])
+    assert event == {
+        "schema": 1, "event": "hashing", "step": "machine", "what": "the memory",
+        "done": 250 << 20, "whole": 512 << 20,
+    }  # fmt: skip
+
+
+def test_what_hashes_in_a_step_is_shown_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "SECONDS", 0.0)
+    (tmp_path / "ram").write_bytes(bytes(4 << 20))
+    err = io.StringIO()
+    with Ui(err=err, progress=Progress.JSON).step("drive"):
+        memory_root(tmp_path / "ram")
+    events = [json.loads(line) for line in err.getvalue().splitlines()]
+    assert [(e["step"], e["done"]) for e in events if e["event"] == "hashing"] == [
+        ("drive", 2 << 20), ("drive", 4 << 20),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["vcr-machine-app", "vcr-snapshot-app", "vcr-seal-app"])
+def test_a_builder_says_how_far_it_is(name: str) -> None:
+    """And nobody else: what a RUN prints is its own."""
+    ui = Ui(err=io.StringIO(), progress=Progress.JSON)
+    with ui.step("image") as step:
+        for drv in (f"/nix/store/{'a' * 32}-{each}.drv" for each in (name, "vcr-layer-run")):
+            follower = Follower(step)
+            follower.started(drv)
+            follower.printed(drv, HASHED.to_line())
+            follower.ended(drv, failed=False)
+    assert isinstance(ui.err, io.StringIO)
+    events = [json.loads(line) for line in ui.err.getvalue().splitlines()]
+    found = [each for each in events if each["event"] in {"hashing", "output"}]
+    assert [each["event"] for each in found] == ["hashing", "output"]
+    assert found[1]["line"] == HASHED.to_line()
 
 
 def test_ci_gets_plain_lines_on_a_terminal_too() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from vcr.formats.eif import KERNEL_LINE, Image, decode, encode, metadata
 from vcr.formats.failure import Failure
+from vcr.formats.hashes.verity import Verity
 from vcr.formats.pcrs import measure, of_root
-from vcr.formats.verity import Verity
 from vcr.sandbox.enclave import main, parameters
 from vcr.sandbox.enclave_ramdisk import Job, _restore
 from vcr.sandbox.hardware import Prod, Sockets, restored

@@ -10,8 +10,8 @@ import pytest
 
 from vcr.engines import sealed
 from vcr.errors import HostError, MismatchError
-from vcr.formats import verity
-from vcr.formats.verity import BLOCK
+from vcr.formats.hashes import verity
+from vcr.formats.hashes.verity import BLOCK
 
 SALT = "ab" * 32
 

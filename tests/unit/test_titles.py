@@ -48,6 +48,23 @@ def test_a_stage_that_is_not_needed_has_no_titles(plan: Planner) -> None:
     assert named(plan, text) == ["[stage-1 1/1] COPY app.py /"]
 
 
+def test_platforms_are_named_where_there_are_several(plan: Planner) -> None:
+    """As BuildKit names them; stages of the build platform are for linux/amd64."""
+    text = (
+        "FROM --platform=$BUILDPLATFORM deb AS build\nRUN make\n"
+        "FROM deb\nCOPY --from=build / /\nCOPY --from=img /a /b\n"
+    )
+    assert named(plan, text) == [
+        "[linux/amd64 build 1/2] FROM deb",
+        "[linux/amd64 build 2/2] RUN make",
+        "[linux/riscv64 stage-1 1/3] FROM deb",
+        "[linux/riscv64 stage-1 2/3] COPY --from=build / /",
+        "[linux/riscv64 stage-1 3/3] COPY --from=img /a /b",
+        "[linux/riscv64] FROM img",
+    ]
+    assert named(plan, text.replace("--platform=$BUILDPLATFORM ", ""))[0] == "[build 1/2] FROM deb"
+
+
 def test_a_base_that_stages_share_is_named_once(plan: Planner) -> None:
     text = "FROM deb AS a\nRUN x\nFROM deb\nCOPY --from=a / /\n"
     assert sorted(named(plan, text)) == [

@@ -35,9 +35,9 @@ from vcr.engines.streams import Frame, Frames, Kind
 from vcr.errors import VcrError
 from vcr.formats.eif import KERNEL_LINE
 from vcr.formats.failure import Failure
+from vcr.formats.hashes.verity import Verity, _uuid8
 from vcr.formats.tree import Node, Tree, directory, text_file, tree_of_directory
 from vcr.formats.users import Account, find_account
-from vcr.formats.verity import Verity, _uuid8
 from vcr.lock.request import read_request
 from vcr.model import cbor
 from vcr.model.health import CommandProbe, HealthCheck

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vcr.engines.sealed import check_drive, read_parameters
 from vcr.errors import MismatchError
-from vcr.formats.verity import Verity, _superblock, _tree, parameters
+from vcr.formats.hashes.verity import Verity, _superblock, _tree, parameters
 from vcr.sandbox.seal import SCHEMA
 
 HASH = "sha256:" + "5a" * 32

@@ -7,7 +7,7 @@ from typing import Any
 
 from vcr.build.builder import Built
 from vcr.errors import MismatchError, VcrError
-from vcr.formats.merkle import machine_hash
+from vcr.formats.hashes.merkle import machine_hash
 from vcr.model.digest import Digest
 from vcr.model.plan import Plan
 from vcr.verify.rebuild import Rebuilder

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vcr.formats.hashes.progress import read_line
 from vcr.model.derivations import described, kind_of
 from vcr.model.plan import Plan
 from vcr.progress import Step
@@ -59,7 +60,12 @@ class Follower:
 
     def printed(self, drv: str, text: str) -> None:
         """Show TEXT, a line that the build of DRV printed."""
-        self._parts.get(drv, self.step).line(self.hide(text))
+        step = self._parts.get(drv, self.step)
+        kind = kind_of(store_name(drv))
+        if kind and kind.hashes and (hashed := read_line(text)):
+            step.moved(hashed)
+        else:
+            step.line(self.hide(text))
 
     def said(self, text: str) -> None:
         """Show TEXT, which is of Nix itself."""

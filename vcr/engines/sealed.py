@@ -12,7 +12,7 @@ from vcr import process
 from vcr.errors import HostError, MismatchError
 from vcr.foreign import CHUNK, MAX_TEXT, load_json, open_regular, read_bytes
 from vcr.formats.failure import Failure
-from vcr.formats.verity import Verity, check
+from vcr.formats.hashes.verity import Verity, check
 from vcr.sandbox.seal import SCHEMA
 
 # A hash tree has the 128th part of its data and a little more, rounded up to whole blocks.

@@ -20,6 +20,11 @@ class Kind:
     # keeps them, because getting those again costs more than they take.
     of_project: bool
 
+    @property
+    def hashes(self) -> bool:
+        """Return whether its builder is vcr's own and says how far the hashing of a file is."""
+        return self.pattern in {"vcr-machine-*", "vcr-snapshot-*", "vcr-seal-*"}
+
     def fits(self, name: str) -> bool:
         """Return whether a derivation called NAME is of this kind."""
         if self.pattern.endswith(ANY):

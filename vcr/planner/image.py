@@ -86,7 +86,7 @@ class ImagePlanner:
         keyword = instruction.keyword
         if keyword in COUNTED:
             layer = f"{ident}.{'copy' if keyword == 'ADD' else keyword.lower()}"
-            self.asked.append(of_instruction(layer, instruction, state.stage))
+            self.asked.append(of_instruction(layer, instruction, state.stage, state.arch))
         if keyword in config.HANDLERS:
             config.HANDLERS[keyword](state, instruction)
         elif keyword == "ARG":
@@ -170,7 +170,7 @@ class ImagePlanner:
         ident = f"base.{image}" if arch is self.resolver.arch else f"base.{image}.{arch}"
         layers = base_layers(base, ident, arch, self.lock.epoch, instruction.at.origin)
         self.layers |= layers
-        self.asked += of_base(image, tuple(layers), stage)
+        self.asked += of_base(image, tuple(layers), stage, arch)
         return tuple(layers)
 
     def _base_config(self, image: str, arch: Arch, instruction: Instruction) -> dict[str, Any]:

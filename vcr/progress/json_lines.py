@@ -7,6 +7,7 @@ from threading import RLock
 from typing import IO
 
 from vcr.escape import visible
+from vcr.formats.hashes.progress import Hashed
 from vcr.progress.step import End, Step
 
 
@@ -24,6 +25,10 @@ class JsonLines:
     def printed(self, step: Step, text: str) -> None:
         """Write the line of output."""
         self._event(step, "output", line=text)
+
+    def moved(self, step: Step, hashed: Hashed) -> None:
+        """Write how far it is, in bytes."""
+        self._event(step, "hashing", what=hashed.what, done=hashed.done, whole=hashed.whole)
 
     def ended(self, step: Step) -> None:
         """Write how it ended; of a failure, the last lines that it printed."""

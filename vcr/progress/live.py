@@ -14,6 +14,7 @@ from threading import Event, RLock, Thread
 from typing import IO
 
 from vcr.escape import visible
+from vcr.formats.hashes.progress import Hashed
 from vcr.progress.plain import gap, lines_of
 from vcr.progress.step import LATEST_CHARACTERS, Step
 from vcr.progress.width import fitted, width_of
@@ -49,6 +50,9 @@ class Live:
                 Thread(target=self._draw_again, args=(self._over,), daemon=True).start()
 
     def printed(self, step: Step, text: str) -> None:
+        """Leave it to the next drawing."""
+
+    def moved(self, step: Step, hashed: Hashed) -> None:
         """Leave it to the next drawing."""
 
     def ended(self, step: Step) -> None:
@@ -100,10 +104,11 @@ class Live:
         for step in tuple(self._running):
             for part in tuple(step.parts):
                 yield _line(part, columns)
-                for line in tuple(part.lines)[-shown:] if shown else ():
+                lines = (*part.lines, part.doing) if part.doing else tuple(part.lines)
+                for line in lines[-shown:] if shown else ():
                     beginning = visible(line[:LATEST_CHARACTERS])
                     yield self.dim(fitted(f"  | {beginning}", columns))
-            text = f"{step.label} {step.ending}  {step.latest}".rstrip()
+            text = f"{step.label} {step.ending}  {step.doing or step.latest}".rstrip()
             yield fitted(visible(text), columns)
 
     @property

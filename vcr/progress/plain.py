@@ -6,6 +6,7 @@ from threading import Event, RLock, Thread
 from typing import IO
 
 from vcr.escape import visible
+from vcr.formats.hashes.progress import Hashed
 from vcr.progress.step import End, Step
 
 HEARTBEAT_SECONDS = 30.0
@@ -23,6 +24,9 @@ class Quiet:
 
     def printed(self, step: Step, text: str) -> None:
         """Stay silent."""
+
+    def moved(self, step: Step, hashed: Hashed) -> None:
+        """Stay silent, until the next sign of life."""
 
     def ended(self, step: Step) -> None:
         """Write what a step printed if it failed."""
@@ -102,4 +106,5 @@ def gap(step: Step) -> str:
 
 def _sign_of_life(step: Step) -> str:
     comma = " " if step.whole is None else "  "
-    return f"{step.label}{comma}still running, {step.seconds:.0f} s  {step.latest}".rstrip()
+    latest = step.doing or step.latest
+    return f"{step.label}{comma}still running, {step.seconds:.0f} s  {latest}".rstrip()

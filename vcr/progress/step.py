@@ -10,6 +10,7 @@ from typing import Protocol
 
 from vcr.errors import VcrError
 from vcr.escape import without_colours
+from vcr.formats.hashes.progress import Hashed
 
 KEPT_LINES = 200  # of a step's output, shown when it fails
 LATEST_CHARACTERS = 1000  # of a line that is shown while it runs; more fits no terminal
@@ -43,6 +44,9 @@ class Display(Protocol):
     def printed(self, step: "Step", text: str) -> None:
         """Show that STEP printed TEXT, a line."""
 
+    def moved(self, step: "Step", hashed: Hashed) -> None:
+        """Show how far STEP is with hashing."""
+
     def ended(self, step: "Step") -> None:
         """Show how STEP ended: its `end`, its outcome, its lines where it failed."""
 
@@ -63,6 +67,7 @@ class Step:
     outcome: str = ""
     started: float = field(default_factory=time.monotonic)
     latest: str = ""
+    doing: str = ""  # how far it is with what takes long, since the last line
     end: End | None = None  # None: it runs
     is_failing: bool = False  # of a part: the whole is about to end, because of this one
     parts: list["Step"] = field(default_factory=list)  # those that run
@@ -70,10 +75,15 @@ class Step:
 
     def line(self, text: str) -> None:
         """Take one line of output of the work."""
-        text = without_colours(text)
+        text, self.doing = without_colours(text), ""
         self.latest = text[:LATEST_CHARACTERS]
         self.lines.append(text)
         self.display.printed(self, text)
+
+    def moved(self, hashed: Hashed) -> None:
+        """Take how far it is; what it has printed stays as it is."""
+        self.doing = str(hashed)
+        self.display.moved(self, hashed)
 
     def cached(self) -> None:
         """Say that nothing had to be done."""

@@ -74,6 +74,8 @@ def answers_page() -> str:
             "Events of a part of a step, such as an instruction, also have `part`, its name:",
             "`[2/5] RUN make`. The `outcome` is `cached`, or why it ran. With `--debug` there are",
             'also `"command-started"`, `"command-running"` and `"command-done"`, with `argv`.',
+            'While something large is hashed, `"hashing"` says `what`, and how many bytes of it',
+            "are `done`, of the `whole`.",
             'What vcr says beside is a `"note"` or a `"warning"` with a `text`, with `-v` also a',
             '`"detail"`. An error is an `"error"` there, with `what`, `why`, `fix`, `details`, and',
             "`lines`, the last output of what failed.",

@@ -14,11 +14,11 @@ from pathlib import Path
 from vcr.formats.cpio import cpio_bytes
 from vcr.formats.eif import KERNEL_LINE, Image, encode, metadata
 from vcr.formats.failure import guarded
+from vcr.formats.hashes.verity import Verity
 from vcr.formats.job import read_job
 from vcr.formats.pcrs import measure, of_root
 from vcr.formats.rungs import Rung, rung_of_file, write_rungs
 from vcr.formats.tree import Tree, text_file
-from vcr.formats.verity import Verity
 
 EIF, PCRS = "enclave.eif", "pcrs.json"
 PARAMETERS = "vcr/verity.json"  # in the second ramdisk

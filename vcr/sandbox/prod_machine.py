@@ -18,8 +18,9 @@ from pathlib import Path
 
 from vcr.formats.cpio import write_initrd
 from vcr.formats.failure import Failure, guarded
+from vcr.formats.hashes.merkle import machine_hash, memory_root
+from vcr.formats.hashes.progress import printed, shown_to
 from vcr.formats.job import read_job
-from vcr.formats.merkle import machine_hash, memory_root
 from vcr.formats.migration import canonical
 from vcr.formats.oci import sha256_of
 from vcr.formats.qmp import Monitor
@@ -71,7 +72,8 @@ class Job:
 
 def main(specification: str, out: str) -> None:
     """Build what the JSON file SPECIFICATION describes into directory OUT."""
-    guarded(lambda: _build(read_job(Job, specification), Path(out), Path("scratch").resolve()))
+    with shown_to(printed):
+        guarded(lambda: _build(read_job(Job, specification), Path(out), Path("scratch").resolve()))
 
 
 def _build(job: Job, out: Path, scratch: Path) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.formats.failure import Failure, guarded
+from vcr.formats.hashes.merkle import memory_root
 from vcr.formats.job import read_job
-from vcr.formats.merkle import memory_root
 from vcr.formats.qmp import Monitor
 from vcr.sandbox import prod_machine
 from vcr.sandbox.build_machine import option

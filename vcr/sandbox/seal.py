@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.formats.failure import Failure, guarded
+from vcr.formats.hashes.progress import printed, shown_to
+from vcr.formats.hashes.verity import ALGORITHM, BLOCK, Verity, check, parameters
 from vcr.formats.job import read_job
 from vcr.formats.rungs import RUNGS_FILE, Rung, write_rungs
-from vcr.formats.verity import ALGORITHM, BLOCK, Verity, check, parameters
 
 DRIVE, VERITY = "drive", "verity.json"
 SCHEMA = 1
@@ -31,7 +32,8 @@ class Job:
 
 def main(specification: str, out: str) -> None:
     """Build what the JSON file SPECIFICATION describes into directory OUT."""
-    guarded(lambda: _build(read_job(Job, specification), Path(out)))
+    with shown_to(printed):
+        guarded(lambda: _build(read_job(Job, specification), Path(out)))
 
 
 def _build(job: Job, out: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vcr.foreign import load_json
+from vcr.formats.hashes.progress import MARK as HASHING
 from vcr.model.derivations import described
 
 TAIL_LINES = 30
@@ -64,7 +65,8 @@ class Lines:
 
     def printed(self, drv: str, text: str) -> None:
         """Show the line and whose it is."""
-        self.show(f"{store_name(drv)}> {text}" if drv else text)
+        if not text.startswith(HASHING):
+            self.show(f"{store_name(drv)}> {text}" if drv else text)
 
     def ended(self, drv: str, *, failed: bool) -> None:
         """Show nothing."""
@@ -145,7 +147,7 @@ class NixLog:
 
     def _log_line(self, ident: int, text: str) -> None:
         drv, text = self._names.get(ident, ""), _plain(text)
-        if drv:
+        if drv and not text.startswith(HASHING):
             self.tails[drv].append(text)
         if text.startswith(BUILDER_ERROR):
             return  # shown as an error of its own

@@ -205,9 +205,9 @@ def _start_and_wait(context: Context, ready: Ready) -> Running:
     """Start a machine and wait for its health; if anything goes wrong it does not stay behind."""
     running = None
     try:
-        with held():  # an interrupt must not come between its start and knowing of it
-            running = ready.begin(die_with_parent=False)
-        with context.ui.step(running.record.name) as step:
+        with context.ui.step(ready.project.name) as step:
+            with held():  # an interrupt must not come between its start and knowing of it
+                running = ready.begin(die_with_parent=False)
             healthy = running.wait_until_healthy(ready.start.options.timeout, say=step.line)
             step.because("healthy")
             return healthy

@@ -16,7 +16,7 @@ from vcr.engines.logs import last_lines
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.python_child import python_child
 from vcr.errors import MismatchError, UnhealthyError, UsageError
-from vcr.formats.verity import Verity
+from vcr.formats.hashes.verity import Verity
 from vcr.model.health import HealthCheck
 from vcr.sandbox.enclave import parameters
 

@@ -21,7 +21,7 @@ from vcr.engines.qemu.network import RELAY_BACKEND, connected
 from vcr.engines.sealed import check_machine, unpack
 from vcr.errors import UnhealthyError, VcrError
 from vcr.formats.failure import Failure
-from vcr.formats.merkle import machine_hash
+from vcr.formats.hashes.merkle import machine_hash
 from vcr.formats.qmp import Monitor
 from vcr.model.health import HealthCheck
 from vcr.sandbox.hardware import CONSOLE, DESCRIPTION, LOG, RAM, STATE, Prod, Sockets, restored

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from vcr.formats.failure import Failure
+from vcr.formats.hashes.progress import Counter
 
 BLOCK = 4096
+PART = 1024 * BLOCK  # after which it is said how far the hashing is
 ALGORITHM = "sha256"
 SIGNATURE = b"verity\x00\x00"
 VERSION = 1
@@ -131,16 +133,19 @@ def _tree(drive: Path, blocks: int, salt: bytes) -> tuple[bytes, list[bytes]]:
     with drive.open("rb") as file, mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) as data:
         if blocks == 1:
             return _digest(salted, data[:size]), []
-        levels = [_level(salted, data)]
+        levels = [_level(salted, data, Counter("the drive", size))]
     while len(levels[-1]) > BLOCK:
         levels.append(_level(salted, levels[-1]))
     return _digest(salted, levels[-1]), levels
 
 
-def _level(salted: Any, blocks: "mmap.mmap | bytes") -> bytes:
+def _level(salted: Any, blocks: "mmap.mmap | bytes", counter: Counter | None = None) -> bytes:
     hashes = bytearray()
-    for at in range(0, len(blocks), BLOCK):
-        hashes += _digest(salted, blocks[at : at + BLOCK])
+    for begin in range(0, len(blocks), PART):
+        for at in range(begin, min(begin + PART, len(blocks)), BLOCK):
+            hashes += _digest(salted, blocks[at : at + BLOCK])
+        if counter is not None:
+            counter.add(PART)
     return bytes(hashes) + bytes(-len(hashes) % BLOCK)
 
 

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from vcr.formats.failure import Failure
+from vcr.formats.hashes.progress import Counter
 
 PAGE = 4096
 DOMAIN = b"vcr machine v1\n"
@@ -57,8 +58,11 @@ def memory_root(path: Path) -> bytes:
             return _root(_leaves(memory, begin, 1 << chunk, zeros), zeros)
 
         count = -(-size // (PAGE << chunk))
+        counter, hashes = Counter("the memory", size), []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            hashes = list(pool.map(subtree, range(count)))
+            for root in pool.map(subtree, range(count)):
+                hashes.append(root)
+                counter.add(PAGE << chunk)
     while chunk < levels:
         hashes = _pairs(hashes, zeros[chunk])
         chunk += 1

@@ -1,0 +1,1 @@
+"""Hashes of what is large: Merkle trees over it, and how far they are."""
