@@ -12,17 +12,17 @@ part of its cold build, as unpacking the packages does for vcr. Numbers are the
 medians of wall-clock seconds; a ratio above 1 means vcr takes longer.
 """
 
-import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from rows import Row, options, show
 
 REPO = Path(__file__).resolve().parents[1]
 CASES = ("cold", "warm", "incremental")
@@ -110,30 +110,22 @@ def buildah_round(example: str, base: tuple[str, Path]) -> dict[str, float]:
         return {**times, "incremental": timed(build)}
 
 
-def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
-    """Return the median of each case."""
-    return {case: statistics.median(r[case] for r in rounds) for case in CASES}
-
-
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = options(__doc__)
     parser.add_argument("--example", default="hello")
     parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
+    given = parser.parse_args()
     os.umask(0o022)
-    base = base_of(options.example)  # also brings tools and packages
-    ours = medians([vcr_round(options.example) for _ in range(options.rounds)])
-    if shutil.which("buildah") is None:
-        print("buildah is not installed: vcr alone, in seconds")
-        for case in CASES:
-            print(f"{case:<12} {ours[case]:7.2f}")
-        return
-    theirs = medians([buildah_round(options.example, base) for _ in range(options.rounds)])
-    print(f"{options.example:<12} {'vcr':>8} {'buildah':>8} {'ratio':>7}")
+    base = base_of(given.example)  # also brings tools and packages
+    ours = [vcr_round(given.example) for _ in range(given.rounds)]
+    has_peer = shutil.which("buildah") is not None
+    theirs = [buildah_round(given.example, base) for _ in range(given.rounds if has_peer else 0)]
+    rows = []
     for case in CASES:
-        ratio = ours[case] / theirs[case]
-        print(f"{case:<12} {ours[case]:7.2f}s {theirs[case]:7.2f}s {ratio:6.2f}x")
+        row = Row.of(f"{given.example}, {case}", [each[case] for each in ours])
+        rows.append(row.beside("buildah", [each[case] for each in theirs]) if theirs else row)
+    show(rows, as_json=given.json)
 
 
 if __name__ == "__main__":

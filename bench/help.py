@@ -7,13 +7,12 @@ PROGRAM is what starts vcr (default: this Python with this repository). Beside i
 that does nothing, and the help of one verb. Medians and the worst; the aim is 0.2 s.
 """
 
-import argparse
 import resource
-import statistics
 import subprocess
 import sys
 
 from build import REPO
+from rows import Row, options, show
 
 VCR = (sys.executable, "-c", "from vcr.cli import main; main()")
 
@@ -28,20 +27,23 @@ def cpu(argv: list[str]) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("program", nargs="*", default=VCR)
-    options = parser.parse_args()
-    program = list(options.program)
+    given = parser.parse_args()
+    program = list(given.program)
     cases = {
-        "python": [sys.executable, "-c", "pass"],
-        "vcr --help": [*program, "--help"],
-        "vcr build --help": [*program, "build", "--help"],
+        "vcr --help, CPU": [*program, "--help"],
+        "vcr build --help, CPU": [*program, "build", "--help"],
     }
-    print(f"{'':<18}{'median':>8}{'worst':>8}")
+    rows = []
     for name, argv in cases.items():
-        times = [cpu(argv) for _ in range(options.rounds)]
-        print(f"{name:<18}{statistics.median(times):>7.3f}s{max(times):>7.3f}s")
+        ours, nothing = [], []
+        for _ in range(given.rounds):
+            nothing.append(cpu([sys.executable, "-c", "pass"]))
+            ours.append(cpu(argv))
+        rows.append(Row.of(name, ours).beside("python that does nothing", nothing))
+    show(rows, as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,18 @@
 
     bench/lock.py [--rounds 3] [SUITE]
 
-All architectures, in a process of its own each time. Medians of wall-clock seconds and CPU
-seconds, and the most memory of the process in MiB, Python and vcr included. The aim for what is
-kept is 1.5 s and 120 MiB.
+All architectures, in a process of its own each time: seconds of the clock, CPU seconds, and the
+most memory of the process in MiB, Python and vcr included. The aim for what is kept is 1.5 s and
+120 MiB.
 """
 
-import argparse
-import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from build import REPO
+from rows import Row, options, show
 
 READ = """
 import resource, sys, time
@@ -44,17 +43,18 @@ def read(suite: str, cache: Path) -> list[float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("suite", nargs="?", default="trixie")
-    options = parser.parse_args()
-    print(f"{options.suite:<12}{'wall':>8}{'CPU':>8}{'memory':>12}")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        cases = {"first": 1, "kept": options.rounds}
-        for name, rounds in cases.items():
-            found = [read(options.suite, Path(scratch)) for _ in range(rounds)]
-            wall, cpu, memory = (statistics.median(column) for column in zip(*found, strict=True))
-            print(f"{name:<12}{wall:>7.2f}s{cpu:>7.2f}s{memory:>8.0f} MiB")
+        first = [read(given.suite, Path(scratch))]
+        kept = [read(given.suite, Path(scratch)) for _ in range(given.rounds)]
+    rows = []
+    for name, unit, at in (("wall", "s", 0), ("CPU", "s", 1), ("memory", "MiB", 2)):
+        row = Row.of(f"{given.suite} that is kept, {name}", [one[at] for one in kept], unit)
+        rows.append(row.beside("the first time", [one[at] for one in first]))
+    show(rows, as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 
     bench/prod.py [--example hello] [--rounds 5]
 
-boot      the stage profile: firmware, kernel, init, the app's start, health
+boot      the vm profile: firmware, kernel, init, the app's start, health
 restore   the prod profile: the drive is read whole and checked, unpacked, its state
           loaded, entropy and time given
 
@@ -12,15 +12,14 @@ count too; what a build with nothing to do takes is shown, to be taken off. Numb
 medians of wall-clock seconds.
 """
 
-import argparse
 import json
 import os
-import statistics
 import tempfile
 import time
 import urllib.request
 
 from build import REPO, run, timed
+from rows import Row, options, show
 
 
 def up(example: str, profile: str) -> float:
@@ -38,29 +37,26 @@ def up(example: str, profile: str) -> float:
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = options(__doc__)
     parser.add_argument("--example", default="hello")
     parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    project = REPO / "examples" / options.example
+    given = parser.parse_args()
+    project = REPO / "examples" / given.example
     with tempfile.TemporaryDirectory() as state:
         os.environ["XDG_STATE_HOME"] = state
-        medians = {}
+        times = dict[str, list[float]]()
         for profile in ("vm", "prod"):
-            up(options.example, profile)  # builds what is missing
-            medians[profile] = statistics.median(
-                up(options.example, profile) for _ in range(options.rounds)
-            )
-        nothing = statistics.median(
+            up(given.example, profile)  # builds what is missing
+            times[profile] = [up(given.example, profile) for _ in range(given.rounds)]
+        nothing = [
             timed(lambda: run(REPO / "bin/vcr", "-q", "build", "--profile", "prod", project))
-            for _ in range(options.rounds)
-        )
-    print(f"{options.example}: to the first answer")
-    print(f"nothing to do {nothing:6.2f}s")
-    print(f"boot          {medians['vm']:6.2f}s")
-    print(f"restore       {medians['prod']:6.2f}s")
-    ratio = (medians["prod"] - nothing) / (medians["stage"] - nothing)
-    print(f"ratio         {ratio:6.2f}x without the time of nothing to do")
+            for _ in range(given.rounds)
+        ]
+    rows = [
+        Row.of(f"{given.example}, nothing to do", nothing),
+        Row.of(f"{given.example}, restored", times["prod"]).beside("booted", times["vm"]),
+    ]
+    show(rows, as_json=given.json)
 
 
 if __name__ == "__main__":
