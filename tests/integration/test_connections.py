@@ -59,6 +59,7 @@ while True:
     threading.Thread(target=serve, args=(client,)).start()
 """
 MIB = 1 << 20
+OVER_IPV6: dict[str, int] = {}  # by profile: the port of ::1 that leads to the app, too
 # Connections in turns, seconds of silence, bytes each way: less where only the machine's start
 # is another.
 MUCH = {"vm": (1000, 65, 200 * MIB), "prod": (160, 10, 16 * MIB)}
@@ -79,7 +80,9 @@ def address(
         'CMD ["python3", "/app/app.py"]\n'
     )
     with runner_in(tmp_path_factory.mktemp("state")) as vcr:
-        machine: Any = vcr.json("up", "--profile", request.param, project)
+        ports = ("-p", "8000", "-p", "[::1]:0:8000")
+        machine: Any = vcr.json("up", "--profile", request.param, *ports, project)
+        OVER_IPV6[request.param] = machine["forwards"][1]["host"]
         yield machine["forwards"][0]["address"], machine["forwards"][0]["host"]
 
 
@@ -103,6 +106,20 @@ def counted(address: tuple[str, int], total: int, at_once: int) -> dict[str, int
     with ThreadPoolExecutor(at_once) as pool:
         found = list(pool.map(lambda number: outcome(address, number), range(total)))
     return {each: found.count(each) for each in found}
+
+
+def test_a_port_of_ipv6_leads_there_too(
+    address: tuple[str, int], request: pytest.FixtureRequest
+) -> None:
+    port = OVER_IPV6[request.node.callspec.params["address"]]
+    assert ask(("::1", port), "say six") == b"six"
+    assert counted(("::1", port), 50, 25) == {"answered": 50}
+    with pytest.raises(ConnectionRefusedError):
+        ask(("127.0.0.1", port), "say four")
+
+
+def test_five_hundred_at_once_are_answered(address: tuple[str, int]) -> None:
+    assert counted(address, 500, 500) == {"answered": 500}
 
 
 def test_a_hundred_at_once_are_answered(address: tuple[str, int]) -> None:

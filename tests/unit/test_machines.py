@@ -22,6 +22,7 @@ from vcr.engines.python_child import python_child
 from vcr.engines.qemu import boot, kvm, network
 from vcr.engines.qemu.boot import BootMachine
 from vcr.engines.registry import load_machine
+from vcr.engines.relay import listen
 from vcr.errors import HostError, UsageError
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.planner.ports import split_exposed
@@ -111,6 +112,8 @@ def test_ranges_of_different_length(text: str, words: str) -> None:
         ("8000-8009:80-89", "8005:90"),
         ("0.0.0.0:8000:80", "127.0.0.1:8000:81"),
         ("127.0.0.2:8000:80", "0.0.0.0:8000:81"),
+        ("[::1]:8000:80", "[::]:8000:81"),
+        ("[::1]:8000:80", "[0:0::1]:8000:81"),
     ],
 )
 def test_a_port_of_the_host_leads_to_one_of_the_app(texts: tuple[str, ...]) -> None:
@@ -121,6 +124,59 @@ def test_a_port_of_the_host_leads_to_one_of_the_app(texts: tuple[str, ...]) -> N
 def test_a_port_of_the_app_may_have_several_of_the_host() -> None:
     texts = ("8000:80", "8001:80", "127.0.0.2:8000:80", "0:80", "0:81", "80", "81")
     assert len(parse_forwards(texts)) == len(texts)
+
+
+def test_addresses_of_ipv6_are_read_and_written_in_one_form() -> None:
+    forwards = parse_forwards(["[::1]:8000:80", "[FD00:0::2]:0:80", "[::]:8001:81", "8000:82"])
+    assert [each.address for each in forwards] == ["::1", "fd00::2", "::", "127.0.0.1"]
+    assert [str(each) for each in forwards][:2] == ["[::1]:8000:80", "[fd00::2]:0:80"]
+    for text in ("[::1:8000:80", "[]:8000:80", "::1:8000:80", "[1]:80:80", "[::g]:80:80"):
+        with pytest.raises(UsageError):
+            parse_forwards([text])
+    for text in ("[1::2::3]:80:80", "[:::]:80:80", "999.1.1.1:80:80"):
+        with pytest.raises(UsageError, match="an address that is none"):
+            parse_forwards([text])
+
+
+def test_a_port_of_ipv6_is_opened_beside_that_of_ipv4() -> None:
+    with listen("::1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(HostError, match=f"port {port} is not free"):
+            choose_forwards([], [Forward("::1", port, 80)])
+        with listen("0.0.0.0", port), socket.create_connection(("::1", port), 5) as client:
+            client.sendall(b"asked")
+            with listener.accept()[0] as server:
+                assert server.recv(5) == b"asked"
+    with listen("::", 0) as listener, pytest.raises(ConnectionRefusedError):  # not of IPv4
+        socket.create_connection(("127.0.0.1", listener.getsockname()[1]), 5)
+    for address in ("2001:db8::1", "192.0.2.1"):
+        with pytest.raises(HostError, match=f"this host has no address {address}"):
+            choose_forwards([], [Forward(address, 0, 80)])
+
+
+@pytest.mark.parametrize("address", ["::1", "::"])
+def test_health_is_asked_over_ipv6(address: str) -> None:
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers["Host"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(http.server.HTTPServer):
+        address_family = socket.AF_INET6
+
+    with Server((address, 0), Handler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        port = server.server_port
+        check = HealthCheck(HttpProbe(80, "/"), 1.0, 5.0, 0.0, None, 1)
+        prober = Prober(check, (Forward(address, port, 80),), Agent(Path("/nonexistent")))
+        assert prober.probe(5.0).healthy
+    assert asked == [f"[::1]:{port}"]
 
 
 def test_as_many_ports_as_there_are_streams_are_forwarded() -> None:

@@ -53,7 +53,8 @@ def http_status(address: str, port: int, path: str, seconds: float) -> int:
         raise ValueError(f"{path!r} cannot be requested")
     begin = time.monotonic()
     with socket.create_connection((address, port), seconds) as connection:
-        head = f"GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nUser-Agent: vcr-health\r\n"
+        host = f"[{address}]" if ":" in address else address
+        head = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: vcr-health\r\n"
         connection.sendall(f"{head}Accept-Encoding: identity\r\nConnection: close\r\n\r\n".encode())
         lines = io.BufferedReader(Timed(connection, seconds - (time.monotonic() - begin)))
         return _status(lines)

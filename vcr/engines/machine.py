@@ -17,12 +17,18 @@ VM_SCHEMA = 1
 class Forward:
     """A TCP port of this host that leads to one of the guest."""
 
-    address: str
+    address: str  # of IPv4 or IPv6, without brackets
     host: int
     guest: int
 
     def __str__(self) -> str:
-        return f"{self.address}:{self.host}:{self.guest}"
+        return f"{self.place}:{self.guest}"
+
+    @property
+    def place(self) -> str:
+        """Return the address and the port of this host, as a URL has them."""
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{address}:{self.host}"
 
 
 @dataclass(frozen=True)

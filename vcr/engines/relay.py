@@ -22,12 +22,25 @@ PIECE = 1 << 16
 type Connect = Callable[[], socket.socket]  # raises OSError
 
 
+def bound(address: str, port: int) -> socket.socket:
+    """Return a socket of TCP at ADDRESS, of IPv4 or IPv6, and PORT; raises OSError."""
+    is_ipv6 = ":" in address
+    found = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_ipv6:  # :: is not 0.0.0.0, too: ipv6(7)
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        found.bind((address, port))
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
 def listen(address: str, port: int) -> socket.socket:
     """Return a socket that listens on ADDRESS and TCP PORT; raises OSError."""
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = bound(address, port)
     try:
-        listener.bind((address, port))
         listener.listen(BACKLOG)
     except OSError:
         listener.close()

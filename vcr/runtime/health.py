@@ -28,6 +28,7 @@ from vcr.runtime.patience import (
 
 BOOT_SECONDS = 180.0  # from power-on to the agent, on a slow and busy host
 FACTS_SECONDS = 10.0  # for a guest that may be out of memory to look
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- and where that is asked
 TOLD = 200  # characters of what a guest says, that are shown
 
 
@@ -71,7 +72,7 @@ class Prober:
         forward = next((f for f in self.forwards if f.guest == probe.port), None)
         if forward is None:
             return Outcome(healthy=False, detail=f"port {probe.port} is not forwarded")
-        address = "127.0.0.1" if forward.address == "0.0.0.0" else forward.address  # noqa: S104
+        address = ANY.get(forward.address, forward.address)
         try:
             status = http_status(address, forward.host, probe.path, timeout)
         except (OSError, ValueError) as error:

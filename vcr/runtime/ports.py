@@ -1,7 +1,8 @@
 """Ports of this host that lead into a machine: chosen, or any that is free."""
 
+import errno
+import ipaddress
 import re
-import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,17 +10,20 @@ from pathlib import Path
 from vcr.diagnosis.sockets import TABLES, listening_rows
 from vcr.engines.machine import Forward
 from vcr.engines.qemu.relay import NAME
+from vcr.engines.relay import bound
 from vcr.errors import HostError, UsageError
 from vcr.model.health import HealthCheck, HttpProbe
 from vcr.words import counted
 
-LOOPBACK, ANY = "127.0.0.1", "0.0.0.0"  # noqa: S104 -- what others ask for
+LOOPBACK = "127.0.0.1"
+ANY = ("0.0.0.0", "::")  # noqa: S104 -- what others ask for; of IPv4, of IPv6
 NETWORKS = (NAME, "pasta")  # of a machine, of a container
 MAX_FORWARDS = 4096  # ports of this host that lead to an app: as many as it has streams
 LAST_PORT = 65535
 MAX_FREE = 256  # ports of an app that get a free port of this host without being asked for
 _PORTS = r"(\d{1,5})(?:-(\d{1,5}))?"
-_FORM = re.compile(rf"(?:(?:(\d+(?:\.\d+){{3}}):)?{_PORTS}:)?{_PORTS}")
+_ADDRESS = r"(\d+(?:\.\d+){3}|\[[0-9A-Fa-f:.]{2,45}\])"
+_FORM = re.compile(rf"(?:(?:{_ADDRESS}:)?{_PORTS}:)?{_PORTS}")
 
 
 def parse_forwards(texts: Iterable[str]) -> tuple[Forward, ...]:
@@ -39,11 +43,15 @@ def parse_forwards(texts: Iterable[str]) -> tuple[Forward, ...]:
 
 
 def _check_once(forwards: Iterable[Forward]) -> None:
-    """Raise UsageError for a port of this host that two of FORWARDS have; 0.0.0.0 is any of it."""
-    addresses: dict[int, set[str]] = {}
+    """Raise UsageError for a port of this host that two of FORWARDS have.
+
+    0.0.0.0 is any of it of IPv4, and :: any of IPv6.
+    """
+    addresses: dict[tuple[int, bool], set[str]] = {}
     for forward in forwards:
-        there = addresses.setdefault(forward.host, set())
-        if forward.host and (there & {forward.address, ANY} or (there and forward.address == ANY)):
+        there = addresses.setdefault((forward.host, ":" in forward.address), set())
+        is_any = bool(there) and forward.address in ANY
+        if forward.host and (is_any or there & {forward.address, *ANY}):
             raise UsageError(
                 f"-p names port {forward.host} of this host twice",
                 why="a port leads to one port of the app",
@@ -55,7 +63,7 @@ def _check_once(forwards: Iterable[Forward]) -> None:
 def _parsed(text: str) -> list[Forward]:
     match = _FORM.fullmatch(text)
     if match is not None:
-        address, guest = match[1] or LOOPBACK, _range(match[4], match[5])
+        address, guest = _address(match[1], text), _range(match[4], match[5])
         host: Sequence[int] = _range(match[2], match[3])
         if list(host) == [0]:  # any
             host = [0] * len(guest)
@@ -72,6 +80,18 @@ def _parsed(text: str) -> list[Forward]:
         f"{text!r} does not say which port leads to which",
         fix="write -p 8080:8000, -p 0.0.0.0:8080:8000, or for many -p 8000-8009:9000-9009",
     )
+
+
+def _address(written: str | None, text: str) -> str:
+    """Return the address that is WRITTEN in TEXT, in one form; raises UsageError."""
+    try:
+        return str(ipaddress.ip_address((written or LOOPBACK).strip("[]")))
+    except ValueError:
+        raise UsageError(
+            f"{text!r} has an address that is none",
+            why=f"{written} is neither of IPv4 nor of IPv6",
+            fix="write -p 0.0.0.0:8080:8000, or of IPv6 -p [::1]:8080:8000, -p [::]:8080:8000",
+        ) from None
 
 
 def _range(first: str | None, last: str | None) -> range:
@@ -158,24 +178,28 @@ def check_port(address: str, port: int, spell: Callable[[int], str]) -> int:
 
     SPELL says how another port is chosen.
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except PermissionError:
+    try:
+        with bound(address, port) as probe:
+            return int(probe.getsockname()[1])
+    except PermissionError:
+        raise HostError(
+            f"port {port} needs more rights",
+            why="only root may use ports below 1024",
+            fix=f"choose another: {spell(port + 8000)}",
+        ) from None
+    except OSError as error:
+        if error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
             raise HostError(
-                f"port {port} needs more rights",
-                why="only root may use ports below 1024",
-                fix=f"choose another: {spell(port + 8000)}",
+                f"this host has no address {address}",
+                why=error.strerror or str(error),
+                fix="`ip address` shows what it has; 127.0.0.1 is the default",
             ) from None
-        except OSError as error:
-            holder = holder_of(port)
-            raise HostError(
-                f"port {port} is not free",
-                why=f"{holder} listens on it" if holder else str(error.strerror),
-                fix=f"stop that, or choose another: {spell(port + 1)}",
-            ) from None
-        return int(probe.getsockname()[1])
+        holder = holder_of(port)
+        raise HostError(
+            f"port {port} is not free",
+            why=f"{holder} listens on it" if holder else str(error.strerror),
+            fix=f"stop that, or choose another: {spell(port + 1)}",
+        ) from None
 
 
 def holder_of(port: int) -> str:

@@ -33,7 +33,7 @@ class Up:
     @property
     def urls(self) -> tuple[str, ...]:
         """Return the addresses of its ports, as URLs of HTTP."""
-        return tuple(f"http://{each.address}:{each.host}/" for each in self.record.forwards)
+        return tuple(f"http://{each.place}/" for each in self.record.forwards)
 
     @property
     def ports(self) -> dict[int, tuple[str, int]]:

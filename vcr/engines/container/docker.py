@@ -111,7 +111,7 @@ class DockerMachine:
             *("--sysctl", "net.ipv4.ip_unprivileged_port_start=0"),
             *(() if self.container.writable else ("--read-only",)),
             *(word for path in TMPFS for word in ("--tmpfs", path)),
-            *(word for f in forwards for word in ("-p", f"{f.address}:{f.host}:{f.guest}")),
+            *(word for f in forwards for word in ("-p", str(f))),
             *(word for bind in binds for word in ("--mount", bind.to_option())),
             self.reference,
         ]
