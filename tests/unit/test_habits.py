@@ -45,7 +45,7 @@ def test_each_decision_is_a_page_of_the_index(repo: Path) -> None:
         assert 15 <= len(text.splitlines()) <= 32, name
 
 
-@pytest.mark.parametrize("name", ["pull-request.yml", "rebuild.yml"])
+@pytest.mark.parametrize("name", ["pull-request.yml", "rebuild.yml", "release.yml"])
 def test_actions_are_pinned_and_commands_are_those_of_everybody(repo: Path, name: str) -> None:
     lines = (repo / ".github/workflows" / name).read_text().splitlines()
     uses = [line for line in lines if "uses:" in line]
@@ -54,7 +54,7 @@ def test_actions_are_pinned_and_commands_are_those_of_everybody(repo: Path, name
     commands = [line.partition("run: ")[2] for line in lines if " run: " in line]
     assert commands
     for command in commands:
-        found = re.search(r"\bbin/\w+", command)
+        found = re.search(r"\b(bin|ci)/\w+", command)
         assert found is not None, command
         assert (repo / found[0]).exists(), command
 
