@@ -74,6 +74,7 @@ class Client:
     prepare: Callable[[Path], None] | None = None
     answers: int = 1  # that are locked, at least
     memory: str = "2 GiB"
+    configure: bool = False  # PHP has its extensions when the scripts of their packages have run
 
 
 CLIENTS = (
@@ -137,9 +138,10 @@ CLIENTS = (
     Client(
         "composer",
         "https://repo.packagist.org/packages.json",
-        ("composer", "php-cli", "unzip"),
+        ("composer", "php-cli", "php-mbstring", "unzip"),
         ("cd /src && composer install --no-interaction --no-progress",),
         COMPOSER,
+        configure=True,
     ),
     Client(
         "bundler",
@@ -175,7 +177,8 @@ def test_a_client_is_recorded_and_replayed(vcr: Any, tmp_path: Path, client: Cli
     (source / "here").touch()
     packages = json.dumps([*client.packages, *MINIMUM])
     (project / "vcr.toml").write_text(
-        f'[base.tools]\npackages = {packages}\n\n[build]\nmemory = "{client.memory}"\n'
+        f"[base.tools]\npackages = {packages}\nconfigure = {json.dumps(client.configure)}\n\n"
+        f'[build]\nmemory = "{client.memory}"\n'
     )
     steps = "".join(f"RUN {step}\n" for step in client.steps)
     (project / "Dockerfile").write_text(f"FROM tools\nCOPY src /src\n{steps}")

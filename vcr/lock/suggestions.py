@@ -78,7 +78,16 @@ IMAGES = {
     ),
     "node": _image("nodejs", "npm", cmd=("node",)),
     "openjdk": _image("default-jdk-headless", **_JAVA),
-    "php": _image("php-cli", cmd=("php", "-a")),
+    # Its extensions, those of the image among them, are enabled by the packages' scripts.
+    "php": _image(
+        "php-cli",
+        "php-curl",
+        "php-mbstring",
+        "php-sqlite3",
+        "php-xml",
+        configure=True,
+        cmd=("php", "-a"),
+    ),
     "postgres": _image(
         "postgresql",
         env={**UTF8, "PGDATA": "/var/lib/postgresql/data", **_path("/usr/lib/postgresql/17/bin")},
