@@ -48,10 +48,13 @@ def read_streams(data: bytes, _directory: Path) -> None:
         for frame in reader.feed(piece):
             assert len(frame.content) <= streams.MAX_CONTENT
             assert frame.number >= 0
+            if frame.kind == Kind.HELLO:
+                with suppress(ValueError):
+                    assert 1 <= streams.Hello.of(frame.content).window <= streams.WINDOW
 
 
 def _streams() -> list[bytes]:
-    hello, credit = Frame(0, Kind.HELLO, bytes(16)), Frame(1, Kind.CREDIT, b"\0\1\0\0")
+    hello, credit = Frame(0, Kind.HELLO, bytes(24)), Frame(1, Kind.CREDIT, b"\0\1\0\0")
     frames = (hello, Frame(1, Kind.DATA, b"answer"), credit, Frame(1, Kind.END))
     return [b"".join(frame.encode() for frame in frames)]
 

@@ -20,18 +20,19 @@ import (
 // the app: its own kernel asks again where the app's backlog is full.
 //
 // A frame is a stream's number (4 bytes), what it is (1), the length of the rest (2), the rest;
-// numbers are big-endian. The first frame of this end is hello with a word of 16 bytes, and the
-// host's first bytes are that word: what comes before was for an agent that has ended. Each end
-// may send window bytes of a stream that the other has not taken.
+// numbers are big-endian. The first frame of this end is hello with a word of 16 bytes, how many
+// streams may be open (4) and the window of each (4); the host's first bytes are that word: what
+// comes before was for an agent that has ended. The host may send so many bytes of a stream that
+// this end has not taken, and this end hostWindow.
 const (
 	relayPort   = "vcr.relay"
 	frameHead   = 7
 	maxContent  = 32<<10 - frameHead // a frame is written in one go
-	window      = 64 << 10
-	maxStreams  = 4096
+	hostWindow  = 64 << 10
 	toConnect   = 2 * time.Minute
 	tryPause    = 5 * time.Millisecond // where the app's backlog is full
-	helloBytes  = 16
+	wordBytes   = 16
+	helloBytes  = wordBytes + 8
 	streamPiece = 16 << 10
 )
 
@@ -73,10 +74,21 @@ func readFrame(from io.Reader, space []byte) (relayFrame, error) {
 // relay is one session with the host.
 type relay struct {
 	app     *dialer
+	bounds  bounds
+	pieces  chan []byte // for what the app says
 	writing sync.Mutex
 	port    io.Writer
 	mutex   sync.Mutex // of streams
 	streams map[uint32]*stream
+}
+
+func newRelay(app *dialer, port io.Writer, most bounds) *relay {
+	r := &relay{app: app, bounds: most, port: port, streams: map[uint32]*stream{}}
+	r.pieces = make(chan []byte, mostPieces)
+	for range mostPieces {
+		r.pieces <- make([]byte, streamPiece)
+	}
+	return r
 }
 
 // startRelay is for when this machine has a network: a port can be opened once.
@@ -95,7 +107,7 @@ func serveRelay() {
 	}
 	port := os.NewFile(uintptr(fd), device)
 	for app := newDialer(ownAddress()); ; {
-		r := &relay{app: app, port: port, streams: map[uint32]*stream{}}
+		r := newRelay(app, port, ownBounds())
 		if err := r.session(port); err != nil && !errors.Is(err, io.EOF) {
 			say("connections: %v", err)
 		}
@@ -195,14 +207,16 @@ func ownAddress() string {
 
 // session carries frames out until the host goes or sends what is none.
 func (r *relay) session(from io.Reader) error {
-	word := make([]byte, helloBytes)
+	word := make([]byte, wordBytes, helloBytes)
 	if _, err := rand.Read(word); err != nil {
 		return err
 	}
-	if err := r.send(0, relayHello, word); err != nil {
+	hello := binary.BigEndian.AppendUint32(word, uint32(r.bounds.streams))
+	hello = binary.BigEndian.AppendUint32(hello, uint32(r.bounds.window))
+	if err := r.send(0, relayHello, hello); err != nil {
 		return err
 	}
-	lines := bufio.NewReaderSize(from, window)
+	lines := bufio.NewReaderSize(from, hostWindow)
 	if err := skipTo(lines, word); err != nil {
 		return err
 	}
@@ -236,7 +250,7 @@ func skipTo(from io.ByteReader, word []byte) error {
 func (r *relay) take(f relayFrame) error {
 	r.mutex.Lock()
 	s, isThere := r.streams[f.stream]
-	if f.kind == relayOpen && !isThere && len(r.streams) < maxStreams {
+	if f.kind == relayOpen && !isThere && len(r.streams) < 2*r.bounds.streams {
 		s = newStream(r, f.stream)
 		r.streams[f.stream] = s
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -18,12 +19,19 @@ type host struct {
 	t    *testing.T
 	side net.Conn
 	from *bufio.Reader
+	most bounds // of the relay
 }
 
 func newHost(t *testing.T) *host {
 	t.Helper()
+	return newHostOf(t, 1<<30)
+}
+
+// newHostOf is the host of a machine with so many bytes of memory.
+func newHostOf(t *testing.T, memory int) *host {
+	t.Helper()
 	ours, theirs := net.Pipe()
-	r := &relay{app: newDialer("127.0.0.1"), port: theirs, streams: map[uint32]*stream{}}
+	r := newRelay(newDialer("127.0.0.1"), theirs, boundsFor(memory))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -31,13 +39,15 @@ func newHost(t *testing.T) *host {
 		r.endAll()
 		theirs.Close()
 	}()
-	h := &host{t, ours, bufio.NewReader(ours)}
+	h := &host{t: t, side: ours, from: bufio.NewReader(ours)}
 	hello := h.next()
 	if hello.kind != relayHello || len(hello.content) != helloBytes {
 		t.Fatalf("not hello: %+v", hello)
 	}
+	h.most.streams = int(binary.BigEndian.Uint32(hello.content[wordBytes:]))
+	h.most.window = int(binary.BigEndian.Uint32(hello.content[wordBytes+4:]))
 	t.Cleanup(func() { ours.Close(); <-ended })
-	h.write(append([]byte("the rest of another"), hello.content...))
+	h.write(append([]byte("the rest of another"), hello.content[:wordBytes]...))
 	return h
 }
 
@@ -60,16 +70,22 @@ func (h *host) open(stream uint32, port int) {
 
 func (h *host) next() relayFrame {
 	h.t.Helper()
-	_ = h.side.SetReadDeadline(time.Now().Add(30 * time.Second))
+	f, err := h.read(30 * time.Second)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return f
+}
+
+func (h *host) read(limit time.Duration) (relayFrame, error) {
+	_ = h.side.SetReadDeadline(time.Now().Add(limit))
 	head := make([]byte, frameHead)
 	if _, err := io.ReadFull(h.from, head); err != nil {
-		h.t.Fatal(err)
+		return relayFrame{}, err
 	}
 	content := make([]byte, binary.BigEndian.Uint16(head[5:]))
-	if _, err := io.ReadFull(h.from, content); err != nil {
-		h.t.Fatal(err)
-	}
-	return relayFrame{binary.BigEndian.Uint32(head), head[4], content}
+	_, err := io.ReadFull(h.from, content)
+	return relayFrame{binary.BigEndian.Uint32(head), head[4], content}, err
 }
 
 // backlogOfOne returns a socket with a backlog of 1, and its port.
@@ -147,7 +163,12 @@ func TestAPortWithoutAnAppIsReset(t *testing.T) {
 // echoing serves one client, up to its end.
 func echoing(t *testing.T, serve func(*net.TCPConn)) int {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	return servingWith(t, &net.ListenConfig{}, serve)
+}
+
+func servingWith(t *testing.T, config *net.ListenConfig, serve func(*net.TCPConn)) int {
+	t.Helper()
+	listener, err := config.Listen(t.Context(), "tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +192,7 @@ func TestMuchArrivesWholeWithinTheWindow(t *testing.T) {
 	h.open(1, port)
 	var writing sync.WaitGroup
 	credits := make(chan int, size)
-	credits <- window
+	credits <- h.most.window
 	writing.Add(1)
 	sent := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 	go func() {
@@ -194,10 +215,10 @@ func TestMuchArrivesWholeWithinTheWindow(t *testing.T) {
 			credits <- int(binary.BigEndian.Uint32(f.content))
 		case relayData:
 			got = append(got, f.content...)
-			if untaken += len(f.content); untaken > window {
+			if untaken += len(f.content); untaken > hostWindow {
 				t.Fatalf("%d bytes that were not taken", untaken)
 			}
-			if untaken > window/2 {
+			if untaken > hostWindow/2 {
 				go h.send(1, relayCredit, binary.BigEndian.AppendUint32(nil, uint32(untaken)))
 				untaken = 0
 			}
@@ -208,6 +229,78 @@ func TestMuchArrivesWholeWithinTheWindow(t *testing.T) {
 	writing.Wait()
 	if !bytes.Equal(got, sent) {
 		t.Errorf("%d of %d bytes, or others", len(got), len(sent))
+	}
+}
+
+func TestWhatConnectionsMayTakeFitsTheMachine(t *testing.T) {
+	for mebibytes, want := range map[int]bounds{
+		0: {64, 16 << 10}, 40: {160, 16 << 10}, 64: {256, 16 << 10}, 480: {1920, 16 << 10},
+		1024: {4096, 16 << 10}, 2048: {4096, 32 << 10}, 4096: {4096, 64 << 10}, 1 << 20: {4096, 64 << 10},
+	} {
+		got := boundsFor(mebibytes << 20)
+		if got != want {
+			t.Errorf("%d MiB: %+v", mebibytes, got)
+		}
+		worst := got.streams*(2*streamBytes+2*got.window) + mostPieces*(2*streamPiece)
+		if mebibytes >= 64 && worst > mebibytes<<20*26/100 {
+			t.Errorf("%d MiB: %d bytes at worst", mebibytes, worst)
+		}
+	}
+}
+
+// TestAsManyStreamsAsMayBeFullTakeNoMoreThanTheirPart measures what boundsFor counts with: in a
+// machine of 64 MiB, all streams are open, and the app takes nothing of what the host sends.
+func TestAsManyStreamsAsMayBeFullTakeNoMoreThanTheirPart(t *testing.T) {
+	const machine = 60 << 20 // MemTotal of 64 MiB
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	small := &net.ListenConfig{Control: func(_, _ string, socket syscall.RawConn) error {
+		return socket.Control(func(fd uintptr) {
+			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10)
+		})
+	}}
+	port := servingWith(t, small, func(client *net.TCPConn) { <-release; client.Close() })
+	h := newHostOf(t, machine)
+	used := func() int {
+		var stats runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&stats)
+		return int(stats.HeapAlloc + stats.StackInuse)
+	}
+	before := used()
+	taken := make(chan int, 1) // what the sockets of the app's side take, as credit
+	go func() {
+		sum := 0
+		for {
+			f, err := h.read(2 * time.Second)
+			if err != nil {
+				taken <- sum
+				return
+			}
+			if f.kind == relayCredit {
+				n := binary.BigEndian.Uint32(f.content)
+				sum += int(n)
+				go h.send(f.stream, relayData, make([]byte, n)) // until its window is full
+			}
+		}
+	}()
+	for stream := range h.most.streams {
+		h.open(uint32(stream+1), port)
+		h.send(uint32(stream+1), relayData, make([]byte, h.most.window))
+	}
+	<-taken
+	after := used()
+	worst := h.most.streams * (streamBytes + 2*h.most.window)
+	// The app's side of this test, a socket and a goroutine each, counts, too.
+	if grown := after - before; grown > worst || grown < h.most.streams*h.most.window {
+		t.Errorf("%d streams of %d bytes take %d, not up to %d", h.most.streams, h.most.window, grown, worst)
+	}
+	for stream := range h.most.streams + 1 {
+		h.open(uint32(h.most.streams+stream+1), port)
+	}
+	f, err := h.read(30 * time.Second)
+	if err != nil || f.kind != relayReset || int(f.stream) != 2*h.most.streams+1 {
+		t.Errorf("%+v, %v", f, err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 )
 
 // stream is one connection to the app.
@@ -26,7 +27,7 @@ type stream struct {
 var errOver = errors.New("the stream is over")
 
 func newStream(r *relay, id uint32) *stream {
-	s := &stream{relay: r, id: id, allowed: window}
+	s := &stream{relay: r, id: id, allowed: hostWindow}
 	s.change = sync.NewCond(&s.mutex)
 	return s
 }
@@ -79,18 +80,15 @@ func (s *stream) toApp() error {
 
 // fromApp sends what the app says, and its end.
 func (s *stream) fromApp() error {
-	for space := make([]byte, streamPiece); ; {
+	for {
 		most, err := s.mayRead()
 		if err != nil {
 			return err
 		}
-		n, err := s.app.Read(space[:min(most, len(space))])
-		if n > 0 {
-			s.allow(-n)
-			if err := s.relay.send(s.id, relayData, space[:n]); err != nil {
-				return err
-			}
+		if err := awaitData(s.app); err != nil {
+			return err
 		}
+		err = s.sendPiece(most)
 		if errors.Is(err, io.EOF) {
 			return s.relay.send(s.id, relayEnd, nil)
 		}
@@ -98,6 +96,38 @@ func (s *stream) fromApp() error {
 			return err
 		}
 	}
+}
+
+// sendPiece sends up to most bytes of what the app says, which are there.
+func (s *stream) sendPiece(most int) error {
+	piece := <-s.relay.pieces
+	defer func() { s.relay.pieces <- piece }()
+	n, err := s.app.Read(piece[:min(most, len(piece))])
+	if n > 0 {
+		s.allow(-n)
+		if err := s.relay.send(s.id, relayData, piece[:n]); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// awaitData returns when there is something to read, or an end: meanwhile no memory is held.
+func awaitData(app *net.TCPConn) error {
+	raw, err := app.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	peek := make([]byte, 1)
+	err = raw.Read(func(fd uintptr) bool {
+		_, _, failed = syscall.Recvfrom(int(fd), peek, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		return failed != syscall.EAGAIN && failed != syscall.EINTR
+	})
+	if err != nil {
+		return err
+	}
+	return failed
 }
 
 // fail ends the stream at both ends, if there is an error.
@@ -116,7 +146,7 @@ func (s *stream) fail(err error) {
 func (s *stream) add(data []byte) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if len(s.data)+len(data) > window {
+	if len(s.data)+len(data) > s.relay.bounds.window {
 		return fmt.Errorf("stream %d sends more than it may", s.id)
 	}
 	s.data = append(s.data, data...)
@@ -140,7 +170,7 @@ func (s *stream) end() {
 func (s *stream) allow(n int) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.allowed = min(s.allowed+n, window)
+	s.allowed = min(s.allowed+n, hostWindow)
 	s.change.Broadcast()
 }
 

@@ -12,7 +12,7 @@ import pytest
 
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.qemu.network import CARD, CLOSED, OPEN, RELAY, Task, connected, passt_argv
-from vcr.engines.streams import HEAD, Frame, Kind
+from vcr.engines.streams import HEAD, Frame, Hello, Kind
 from vcr.formats.job import as_record
 from vcr.runtime.ports import holder_of
 
@@ -91,7 +91,7 @@ def test_the_ports_lead_to_the_app_from_a_process_that_ends_with_qemu(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    hello = Frame(0, Kind.HELLO, bytes(16)).encode().hex()
+    hello = Frame(0, Kind.HELLO, Hello(bytes(16), 9, 9).encode()).encode().hex()
     script = (
         "import socket, sys, time\n"
         f"agent = socket.socket(fileno={RELAY})\n"

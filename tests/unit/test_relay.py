@@ -11,7 +11,7 @@ import pytest
 
 from vcr.engines.qemu.relay import Relay
 from vcr.engines.relay import BACKLOG, Dialer, listen
-from vcr.engines.streams import HEAD, MAX_CONTENT, WINDOW, Frame, Frames, Kind
+from vcr.engines.streams import HEAD, MAX_CONTENT, WINDOW, Frame, Frames, Hello, Kind
 
 WORD = b"0123456789abcdef"
 PORT = 8000
@@ -25,8 +25,8 @@ class Agent:
         self.frames, self.ready = Frames(), list[Frame]()
         channel.settimeout(30)
 
-    def hello(self) -> None:
-        self.send(Frame(0, Kind.HELLO, WORD))
+    def hello(self, streams: int = 4096, window: int = WINDOW) -> None:
+        self.send(Frame(0, Kind.HELLO, Hello(WORD, streams, window).encode()))
         got = b""
         while not got.endswith(WORD):
             got += self.channel.recv(1)
@@ -131,6 +131,67 @@ def test_a_guest_gets_no_more_than_it_takes(agent: tuple[Agent, tuple[str, int]]
         while got < 3 * WINDOW:
             got += len(guest.next().content)
         sending.join()
+
+
+def test_a_guest_with_little_memory_gets_no_more_than_it_takes(
+    agent: tuple[Agent, tuple[str, int]],
+) -> None:
+    """What more connect wait on this host, and come when one has ended: none is lost."""
+    guest, address = agent
+    guest.hello(streams=2, window=1000)
+    clients = [connected(address) for _ in range(5)]
+    for client in clients:
+        client.sendall(bytes(3000))
+    got: dict[int, int] = {}
+    deadline = time.monotonic() + 30
+    while sum(got.values()) < 2000 and time.monotonic() < deadline:
+        frame = guest.next()
+        got.setdefault(frame.stream, 0)
+        got[frame.stream] += len(frame.content) if frame.kind == Kind.DATA else 0
+    guest.channel.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        guest.next()
+    guest.channel.settimeout(30)
+    assert list(got.values()) == [1000, 1000]
+    guest.send(*(Frame(stream, Kind.RESET) for stream in got))
+    opened: set[int] = set()
+    while len(opened) < 2:
+        frame = guest.next()
+        opened |= {frame.stream} if frame.kind == Kind.OPEN else set()
+    assert not opened & set(got)
+    for client in clients:
+        client.close()
+
+
+def test_a_stream_counts_until_the_guest_has_taken_all_of_it(
+    agent: tuple[Agent, tuple[str, int]],
+) -> None:
+    """Of an app that answers before it has read everything; else the guest had one too many."""
+    guest, address = agent
+    guest.hello(streams=1)
+    first, second = connected(address), connected(address)
+    first.sendall(b"x" * 100)
+    first.shutdown(socket.SHUT_WR)
+    kinds = [guest.next().kind for _ in range(3)]
+    assert kinds == [Kind.OPEN, Kind.DATA, Kind.END]
+    guest.send(Frame(1, Kind.DATA, b"answer"), Frame(1, Kind.END))
+    with first.makefile("rb") as answer:
+        assert answer.read() == b"answer"
+    assert guest.next().kind == Kind.CREDIT
+    guest.channel.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        guest.next()
+    guest.channel.settimeout(30)
+    guest.send(Frame(1, Kind.CREDIT, (100).to_bytes(4)))
+    assert guest.next().kind == Kind.OPEN
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize(("streams", "window"), [(0, 1000), (1, 0), (1, WINDOW + 1)])
+def test_a_guest_that_takes_nothing_is_none(streams: int, window: int) -> None:
+    with pytest.raises(ValueError, match=r"streams of [0-9]+ bytes"):
+        Hello.of(Hello(WORD, streams, window).encode())
 
 
 def test_a_reset_before_an_answer_is_an_end_and_after_one_a_reset(

@@ -1,9 +1,10 @@
 """Connections to the app of a machine as streams in one channel; guest/agent/relay.go is its end.
 
 A frame is a stream's number (4 bytes), what it is (1), the length of the rest (2), the rest;
-numbers are big-endian. The guest's first frame is HELLO with a word, which is to be the first
-that it gets: what it gets before was for an agent that has ended. Each end may send WINDOW bytes
-of a stream that the other has not taken.
+numbers are big-endian. The guest's first frame is HELLO: a word, which is to be the first that it
+gets (what it gets before was for an agent that has ended), how many streams may be open (4 bytes),
+and its window (4). Each end may send so many bytes of a stream that the other has not taken: to
+the guest its window, which depends on its memory, to the host WINDOW.
 """
 
 import struct
@@ -13,7 +14,9 @@ from enum import IntEnum
 WINDOW = 64 << 10  # bytes
 HEAD = struct.Struct(">IBH")
 MAX_CONTENT = (32 << 10) - HEAD.size  # bytes: a guest writes a frame in one go
-HELLO_BYTES = 16
+WORD_BYTES = 16
+_BOUNDS = struct.Struct(">II")
+HELLO_BYTES = WORD_BYTES + _BOUNDS.size
 
 
 class Kind(IntEnum):
@@ -46,6 +49,27 @@ class Frame:
     def number(self) -> int:
         """Return the content of CREDIT and OPEN, a number."""
         return int.from_bytes(self.content)
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What the guest begins with."""
+
+    word: bytes
+    streams: int  # that may be open at a time
+    window: int  # bytes of each that it takes ahead
+
+    @classmethod
+    def of(cls, content: bytes) -> "Hello":
+        """Read it; raises ValueError for bounds with which nothing could be carried."""
+        hello = cls(content[:WORD_BYTES], *_BOUNDS.unpack_from(content, WORD_BYTES))
+        if hello.streams < 1 or not 1 <= hello.window <= WINDOW:
+            raise ValueError(f"{hello.streams} streams of {hello.window} bytes")
+        return hello
+
+    def encode(self) -> bytes:
+        """Return it as it is sent."""
+        return self.word + _BOUNDS.pack(self.streams, self.window)
 
 
 class Frames:

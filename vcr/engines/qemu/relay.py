@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vcr.engines.python_child import python_child
-from vcr.engines.streams import MAX_CONTENT, WINDOW, Frame, Frames, Kind
+from vcr.engines.streams import MAX_CONTENT, WINDOW, Frame, Frames, Hello, Kind
 from vcr.formats.job import as_record
 
-MAX_STREAMS = 4096  # as guest/agent/relay.go has it
+MAX_STREAMS = 4096  # of any guest; one with little memory says less
 AHEAD = 256 << 10  # bytes for the guest that wait here, before clients are read
 MOST_WAITING = 4 * AHEAD  # before the guest is not heard: an agent reads while it writes
 PIECE = 16 << 10
@@ -35,12 +35,17 @@ class Stream:
 
     number: int
     client: socket.socket
+    allowed: int  # bytes that the guest takes
     waiting: bytearray = field(default_factory=bytearray)  # for the client
-    allowed: int = WINDOW  # bytes that the guest takes
     is_read: bool = False  # the client's half is closed
     is_ended: bool = False  # the guest's is
     is_shut: bool = False  # and the client knows
     is_answered: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether both ends have come, and the client knows."""
+        return self.is_shut and self.is_read
 
 
 class Relay:
@@ -60,7 +65,8 @@ class Relay:
         self._is_accepting = self._is_over = False
         self._last = 0
         spare = SPARE_FILES + len(self._listeners)
-        self._most = max(1, min(MAX_STREAMS, raise_limit() - spare))
+        self._possible = self._most = max(1, min(MAX_STREAMS, raise_limit() - spare))
+        self._window = WINDOW  # of the guest
 
     def run(self) -> None:
         """Serve until the other end of the channel is closed; raises ValueError, OSError."""
@@ -135,7 +141,7 @@ class Relay:
                 client.settimeout(0)
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._last = self._last % 0xFFFFFFFF + 1
-                self._streams[self._last] = Stream(self._last, client)
+                self._streams[self._last] = Stream(self._last, client, self._window)
                 self._changed[self._last] = self._streams[self._last]
                 self._send(self._last, Kind.OPEN, port.to_bytes(2))
 
@@ -179,7 +185,8 @@ class Relay:
             stream.is_shut = True
             with suppress(OSError):
                 stream.client.shutdown(socket.SHUT_WR)
-        if stream.is_shut and stream.is_read:
+        # The guest has to have room for another one: what it has not taken, it still holds.
+        if stream.is_over and stream.allowed >= self._window:
             self._forget(stream)
 
     def _forget(self, stream: Stream, *, is_reset: bool = False) -> None:
@@ -200,7 +207,7 @@ class Relay:
 
     def _take(self, frame: Frame) -> None:
         if frame.kind == Kind.HELLO:
-            self._begin(frame.content)
+            self._begin(Hello.of(frame.content))
             return
         stream = self._streams.get(frame.stream)
         if stream is None:
@@ -213,9 +220,10 @@ class Relay:
                 stream.is_ended = True
                 self._end(stream)
             case Kind.RESET:  # what the client got is not all; one that got nothing sees an end
-                self._forget(stream, is_reset=stream.is_answered)
+                self._forget(stream, is_reset=stream.is_answered and not stream.is_over)
             case Kind.CREDIT:
-                stream.allowed = min(stream.allowed + frame.number, WINDOW)
+                stream.allowed = min(stream.allowed + frame.number, self._window)
+                self._end(stream)
 
     def _give(self, stream: Stream, data: bytes) -> None:
         if stream.is_ended or len(stream.waiting) + len(data) > WINDOW:
@@ -230,11 +238,12 @@ class Relay:
             self._send(stream.number, Kind.RESET)
             self._forget(stream)
 
-    def _begin(self, word: bytes) -> None:
+    def _begin(self, hello: Hello) -> None:
         """Serve an agent that has begun; the streams of one before it are over."""
         for stream in list(self._streams.values()):
             self._forget(stream, is_reset=True)
-        self._out[:] = word
+        self._most, self._window = min(self._possible, hello.streams), hello.window
+        self._out[:] = hello.word
         self._is_ready = True
 
 
