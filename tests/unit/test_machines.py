@@ -134,7 +134,7 @@ def test_addresses_of_ipv6_are_read_and_written_in_one_form() -> None:
         with pytest.raises(UsageError):
             parse_forwards([text])
     for text in ("[1::2::3]:80:80", "[:::]:80:80", "999.1.1.1:80:80"):
-        with pytest.raises(UsageError, match="an address that is none"):
+        with pytest.raises(UsageError, match="has no valid address"):
             parse_forwards([text])
 
 

@@ -88,7 +88,7 @@ def _address(written: str | None, text: str) -> str:
         return str(ipaddress.ip_address((written or LOOPBACK).strip("[]")))
     except ValueError:
         raise UsageError(
-            f"{text!r} has an address that is none",
+            f"{text!r} has no valid address",
             why=f"{written} is neither of IPv4 nor of IPv6",
             fix="write -p 0.0.0.0:8080:8000, or of IPv6 -p [::1]:8080:8000, -p [::]:8080:8000",
         ) from None
