@@ -24,17 +24,16 @@ const (
 
 // Directories of the machine's own file system, which the command never sees.
 const (
-	layersDir = "/layers" // squashfs images, bottom first: 0, 1, ...
-	lowerDir  = "/lower"  // where they are mounted
-	belowDir  = "/below"  // all of them together, read-only
-	upperDir  = "/upper"  // what the command writes
-	rootDir   = "/root"   // what the command sees
+	lowerDir = "/lower" // where the layers are mounted: 0, 1, ...
+	belowDir = "/below" // all of them together, read-only
+	upperDir = "/upper" // what the command writes
+	rootDir  = "/root"  // what the command sees
 )
 
 // Job is what the host asks for: /job.json of the initramfs.
 type Job struct {
-	Epoch     int64      `json:"epoch"` // seconds since 1970
-	Layers    int        `json:"layers"`
+	Epoch     int64      `json:"epoch"`  // seconds since 1970
+	Layers    []mapped   `json:"layers"` // squashfs images, bottom first
 	Argv      []string   `json:"argv"`
 	Env       []string   `json:"env"`
 	User      string     `json:"user"`

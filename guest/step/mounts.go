@@ -13,7 +13,7 @@ import (
 type Mount struct {
 	Kind     string `json:"kind"` // bind, cache, tmpfs, secret
 	Target   string `json:"target"`
-	Image    string `json:"image"`  // file with a squashfs of what is shown; "" for nothing
+	Image    mapped `json:"image"`  // squashfs of what is shown; nothing for an empty one
 	Source   string `json:"source"` // path in the image
 	Writable bool   `json:"writable"`
 	Size     int64  `json:"size"` // of a tmpfs, bytes; 0 for half the memory
@@ -62,7 +62,7 @@ func (m *Mount) prepare(index int) (string, error) {
 	if err := os.MkdirAll(lower, 0o755); err != nil {
 		return "", err
 	}
-	if m.Image != "" {
+	if len(m.Image) > 0 {
 		if err := mountSquashfs(m.Image, lower); err != nil {
 			return "", err
 		}
@@ -82,7 +82,7 @@ func (m *Mount) prepare(index int) (string, error) {
 			return "", fmt.Errorf("mounting %s: %w", m.Target, err)
 		}
 	}
-	if m.Kind == "cache" && m.Image == "" {
+	if m.Kind == "cache" && len(m.Image) == 0 {
 		if err := os.Chown(at, m.UID, m.GID); err != nil {
 			return "", err
 		}

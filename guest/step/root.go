@@ -45,9 +45,9 @@ func mountRoot(job *Job) (*Root, error) {
 
 func mountOverlay(job *Job) error {
 	var lowers []string
-	for i := job.Layers - 1; i >= 0; i-- {
+	for i := len(job.Layers) - 1; i >= 0; i-- {
 		at := fmt.Sprintf("%s/%d", lowerDir, i)
-		if err := mountSquashfs(fmt.Sprintf("%s/%d", layersDir, i), at); err != nil {
+		if err := mountSquashfs(job.Layers[i], at); err != nil {
 			return err
 		}
 		lowers = append(lowers, at)

@@ -46,42 +46,17 @@ func openPort(name string) (*os.File, error) {
 	return nil, fmt.Errorf("there is no port %s", name)
 }
 
-// Requests of loop(4) and its control device: linux/loop.h.
-const (
-	loopSetFd      = 0x4C00
-	loopCtlGetFree = 0x4C82
-)
-
-// mountSquashfs mounts the squashfs in a file read-only.
-func mountSquashfs(file, at string) error {
-	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+// mountSquashfs mounts the squashfs in a mapped file read-only.
+func mountSquashfs(file mapped, at string) error {
+	device, err := blockDevice(file)
 	if err != nil {
 		return err
-	}
-	defer control.Close()
-	number, _, errno := syscall.Syscall(syscall.SYS_IOCTL, control.Fd(), loopCtlGetFree, 0)
-	if errno != 0 {
-		return fmt.Errorf("no free loop device: %w", errno)
-	}
-	backing, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer backing.Close()
-	name := fmt.Sprintf("/dev/loop%d", number)
-	device, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer device.Close()
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, device.Fd(), loopSetFd, backing.Fd()); errno != 0 {
-		return fmt.Errorf("setting up %s: %w", name, errno)
 	}
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return err
 	}
-	if err := syscall.Mount(name, at, "squashfs", syscall.MS_RDONLY, ""); err != nil {
-		return fmt.Errorf("mounting %s: %w", file, err)
+	if err := syscall.Mount(device, at, "squashfs", syscall.MS_RDONLY, ""); err != nil {
+		return fmt.Errorf("mounting %s at %s: %w", device, at, err)
 	}
 	return nil
 }

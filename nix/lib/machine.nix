@@ -10,7 +10,7 @@ let
     kernel = kind;
     init = "${(if shell then toolchain.shellStep else toolchain.step) arch}/step";
     busybox = shell;
-    modules = [ "virtio_pci" "virtio_console" "loop" "squashfs" "overlay" ];
+    modules = [ "virtio_pci" "virtio_console" "nbd" "squashfs" "overlay" ];
   };
   emulator = import ./qemu.nix { inherit toolchain; } arch;
 in

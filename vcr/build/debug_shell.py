@@ -71,12 +71,20 @@ def _warn(ui: Ui, what: str, why: str) -> None:
 def _boot(job: step.Job, scratch: Path, seat: Seat, ui: Ui) -> None:
     """Boot the machine of JOB; by KVM first if the build does so. Raises Failure."""
     initrd = scratch / "initrd"
-    request = {**step.request(job), "terminal": seat.kind}
+    mapping = step.mapping_of(job)
+    request = {**step.request(job, mapping), "terminal": seat.kind}
     tree = build_machine.job_tree(request, step.machine_files(job))
     write_initrd(initrd, Path(job.machine.initramfs), tree, job.epoch)
+
+    def run(clock: tuple[str, ...]) -> None:
+        argv = build_machine.command_line(
+            job.machine, initrd, scratch, clock=clock, mapping=mapping
+        )
+        _run(argv, scratch, seat, ui)
+
     if job.kvm:
         try:
-            _run(job.machine, initrd, scratch, build_machine.KVM, seat, ui)
+            run(build_machine.KVM)
         except Failure as failure:
             output = scratch / build_machine.OUTPUT
             if output.exists() and output.stat().st_size:
@@ -84,18 +92,10 @@ def _boot(job: step.Job, scratch: Path, seat: Seat, ui: Ui) -> None:
             ui.note(f"without KVM, because: {failure.report['why']}")
         else:
             return
-    _run(job.machine, initrd, scratch, CLOCK, seat, ui)
+    run(CLOCK)
 
 
-def _run(
-    machine: build_machine.Machine,
-    initrd: Path,
-    scratch: Path,
-    clock: tuple[str, ...],
-    seat: Seat,
-    ui: Ui,
-) -> None:
-    argv = build_machine.command_line(machine, initrd, scratch, clock=clock)
+def _run(argv: list[str], scratch: Path, seat: Seat, ui: Ui) -> None:
     socket = scratch / SOCKET
     socket.unlink(missing_ok=True)
     argv += ["-chardev", f"socket,id={PORT},path={build_machine.option(socket)}"]

@@ -168,7 +168,8 @@ class StepLocker:
         self, job: step.Job, scratch: Path, recorder: Recorder, tail: list[str], part: Step
     ) -> build_machine.Result:
         initrd = scratch / "initrd"
-        request = step.request(job, network="record")
+        mapping = step.mapping_of(job)
+        request = step.request(job, mapping, network="record")
         tree = build_machine.job_tree(request, step.machine_files(job))
         write_initrd(initrd, Path(job.machine.initramfs), tree, job.epoch)
 
@@ -185,7 +186,12 @@ class StepLocker:
             recorder.start(listener)
             # Its time is the host's: a client that waits for the network must not time out.
             argv = build_machine.command_line(
-                job.machine, initrd, scratch, clock=build_machine.FREE, fetch=scratch / "fetch"
+                job.machine,
+                initrd,
+                scratch,
+                clock=build_machine.FREE,
+                mapping=mapping,
+                fetch=scratch / "fetch",
             )
             with noted(argv) as note:
                 result = build_machine.run(argv, scratch, show)

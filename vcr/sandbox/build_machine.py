@@ -1,7 +1,8 @@
 """A build machine: QEMU that boots guest/step with a job, and what came of it.
 
 Deterministic by construction: the clock counts instructions, one CPU, fixed seeds, no
-device that works on its own. Everything the machine reads is in its initramfs; what it
+device that works on its own. Everything the machine reads is in its memory: the layers below
+are files that are mapped into it (qemu/mapped.py), the rest is in its initramfs. What it
 says goes to files, which never make it wait. A machine that records has one more port,
 over which it asks for what it wants of the network.
 """
@@ -86,6 +87,20 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Mapping:
+    """How files get into a machine's memory, as qemu/mapped.py says."""
+
+    memory: tuple[str, ...] = ()  # QEMU's arguments instead of those of a machine without files
+    devices: tuple[str, ...] = ()  # QEMU's arguments, too
+    line: str = ""  # what the kernel is told
+    # Where they are, in their order: pieces of guest/step/mapped.go.
+    pieces: tuple[list[dict[str, Any]], ...] = ()
+
+
+NONE = Mapping()
+
+
+@dataclass(frozen=True)
 class Result:
     """How a step ended: a Result of guest/step/main.go."""
 
@@ -111,15 +126,18 @@ def kernel_line(words: str, *, debian: bool) -> str:
     return words + less
 
 
-def kernel_alone(machine: Machine, *with_it: str, clock: Sequence[str]) -> list[str]:
+def kernel_alone(
+    machine: Machine, *with_it: str, clock: Sequence[str], mapping: Mapping = NONE
+) -> list[str]:
     """Return the argv that boots MACHINE's kernel WITH_IT; without files and a root, it ends."""
     argv = [machine.qemu, "-L", machine.data, "-nodefaults", "-no-user-config", "-no-reboot"]
     board = machine.board
     argv += ["-display", "none", "-M", board.machine, *board.processor(board.step_cpu), "-smp", "1"]
-    argv += ["-m", f"{machine.memory_mib}M", *clock]
+    argv += [*(mapping.memory or ("-m", f"{machine.memory_mib}M")), *clock]
     argv += ["-bios", machine.firmware] if machine.firmware else []
     argv += ["-kernel", machine.kernel, *with_it]
-    line = " ".join(filter(None, (f"console={board.console}", KERNEL_LINE, board.step_line)))
+    words = (f"console={board.console}", KERNEL_LINE, board.step_line, mapping.line)
+    line = " ".join(filter(None, words))
     return [*argv, "-append", kernel_line(line, debian=machine.debian)]
 
 
@@ -138,14 +156,20 @@ def runs_by_kvm(machine: Machine) -> bool:
 
 
 def command_line(
-    machine: Machine, initrd: Path, files: Path, *, clock: Sequence[str], fetch: Path | None = None
+    machine: Machine,
+    initrd: Path,
+    files: Path,
+    *,
+    clock: Sequence[str],
+    mapping: Mapping = NONE,
+    fetch: Path | None = None,
 ) -> list[str]:
     """Return the argv that runs MACHINE; FILES is the directory its ports write to.
 
-    FETCH is the socket of a machine that records.
+    MAPPING is of what lies in its memory, FETCH the socket of a machine that records.
     """
     board = machine.board
-    argv = kernel_alone(machine, "-initrd", str(initrd), clock=clock)
+    argv = kernel_alone(machine, "-initrd", str(initrd), clock=clock, mapping=mapping)
     # The clock starts at a fixed moment; the job sets it to the lock's.
     argv += ["-rtc", "base=2000-01-01T00:00:00,clock=vm"]
     argv += [
@@ -154,7 +178,7 @@ def command_line(
         "-serial",
         "chardev:console",
     ]
-    argv += PORT_BUSES[board.bus]
+    argv += [*mapping.devices, *PORT_BUSES[board.bus]]
     for name in (OUTPUT, RESULT, LAYER, CACHE):
         argv += ["-chardev", f"file,id={name},path={option(files / name)}"]
         argv += ["-device", f"virtserialport,chardev={name},name={name}"]

@@ -17,15 +17,18 @@ from vcr.formats.failure import guarded
 from vcr.formats.job import read_job
 from vcr.formats.tar import OPAQUE, WHITEOUT, entries, place, write
 from vcr.formats.tree import Node, Tree, directory, parent
+from vcr.sandbox.qemu.padding import pad
 
 SQUASHFS = "lower.squashfs"
 SKELETON = "skeleton.json"
 OVERLAY_OPAQUE = "trusted.overlay.opaque"
 
-# lz4: the machine that reads it is emulated, so what counts is how little work that is.
+# -noI...: not compressed, for the machine that reads it is emulated: what counts is how little
+# work that is.
 # -no-fragments: which files share one is a matter of timing, in spite of -reproducible.
 SQUASHFS_OPTIONS = (
-    "-tar", "-reproducible", "-no-fragments", "-noappend", "-comp", "lz4", "-no-progress", "-quiet",
+    "-tar", "-reproducible", "-no-fragments", "-noappend", "-no-progress", "-quiet",
+    "-noI", "-noId", "-noD", "-noF", "-noX",
 )  # fmt: skip
 
 
@@ -112,7 +115,7 @@ def _is_directory(tree: Tree, path: str) -> bool:
 
 
 def make_squashfs(path: Path, nodes: list[tuple[str, Node]], job: Squashing, scratch: Path) -> None:
-    """Write NODES to a squashfs at PATH as JOB says."""
+    """Write NODES to a squashfs at PATH as JOB says, of a size that can be mapped."""
     scratch.mkdir(parents=True, exist_ok=True)
     archive = scratch / "nodes.tar"
     root = dict(nodes).get("", directory())
@@ -123,6 +126,7 @@ def make_squashfs(path: Path, nodes: list[tuple[str, Node]], job: Squashing, scr
     with archive.open("rb") as source:
         subprocess.run(argv, stdin=source, check=True, env={})
     archive.unlink()
+    pad(path)
 
 
 def _opaque(node: Node) -> Node:

@@ -19,8 +19,10 @@ from vcr.sandbox.build_machine import (
     COUNTED,
     KVM,
     LAYER,
+    NONE,
     OUTPUT,
     Machine,
+    Mapping,
     Result,
     command_line,
     disk_size,
@@ -30,6 +32,7 @@ from vcr.sandbox.build_machine import (
 )
 from vcr.sandbox.lower import make_squashfs
 from vcr.sandbox.normalize import normalize
+from vcr.sandbox.qemu.mapped import map_files
 
 LOCK = "lock"  # the failure means: vcr.lock is out of date
 SIGNALS = {9: "SIGKILL", 15: "SIGTERM", 11: "SIGSEGV", 6: "SIGABRT", 2: "SIGINT", 4: "SIGILL"}
@@ -110,9 +113,11 @@ def title(argv: Sequence[str]) -> str:
 def _build(job: Job, out: Path, scratch: Path) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     initrd = scratch / "initrd"
-    tree = job_tree(request(job), machine_files(job))
+    mapping = mapping_of(job)
+    tree = job_tree(request(job, mapping), machine_files(job))
     write_initrd(initrd, Path(job.machine.initramfs), tree, job.epoch)
-    check(boot(job.machine, initrd, scratch, kvm=job.kvm), title(job.spec.argv))
+    result = boot(job.machine, initrd, scratch, kvm=job.kvm, mapping=mapping)
+    check(result, title(job.spec.argv))
     initrd.unlink()
     out.mkdir(parents=True, exist_ok=True)
     nodes = layer_nodes(scratch / LAYER)
@@ -122,17 +127,23 @@ def _build(job: Job, out: Path, scratch: Path) -> None:
     _write_caches(job, out, scratch)
 
 
-def boot(machine: Machine, initrd: Path, scratch: Path, *, kvm: bool) -> Result:
-    """Run MACHINE with INITRD to its end, by KVM if it runs here and KVM is wanted."""
+def boot(
+    machine: Machine, initrd: Path, scratch: Path, *, kvm: bool, mapping: Mapping = NONE
+) -> Result:
+    """Run MACHINE with INITRD and MAPPING to its end, by KVM if it is wanted and runs here."""
+
+    def argv(clock: Sequence[str]) -> list[str]:
+        return command_line(machine, initrd, scratch, clock=clock, mapping=mapping)
+
     if kvm and runs_by_kvm(machine):
         try:
-            return run(command_line(machine, initrd, scratch, clock=KVM), scratch, _show)
+            return run(argv(KVM), scratch, _show)
         except Failure as failure:
             # It may run the kernel and end later: such a machine has done nothing.
             if (scratch / OUTPUT).exists() and (scratch / OUTPUT).stat().st_size:
                 raise
             sys.stderr.write(f"vcr: without KVM, because: {failure.report['why']}\n")
-    return run(command_line(machine, initrd, scratch, clock=COUNTED), scratch, _show)
+    return run(argv(COUNTED), scratch, _show)
 
 
 def _show(piece: bytes) -> None:
@@ -141,26 +152,31 @@ def _show(piece: bytes) -> None:
 
 
 def machine_files(job: Job) -> dict[str, Path]:
-    """Return what the machine reads: path in its initramfs → file on this host."""
-    files = {f"layers/{i}": lower for i, lower in enumerate(job.lower)}
-    files |= {f"images/{i}": Path(image) for i, image in enumerate(job.mounts) if image}
-    return files | {f"bodies/{sha256}": body for sha256, body in job.bodies.items()}
+    """Return what the machine's initramfs holds: path there → file on this host."""
+    return {f"bodies/{sha256}": body for sha256, body in job.bodies.items()}
 
 
-def request(job: Job, network: str = "") -> dict[str, Any]:
+def mapping_of(job: Job) -> Mapping:
+    """Return how the squashfs files of JOB get into its machine: layers, then those of mounts."""
+    files = [*job.lower, *(Path(image) for image in job.mounts if image)]
+    return map_files(job.machine.board, job.machine.memory_mib, files)
+
+
+def request(job: Job, mapping: Mapping, network: str = "") -> dict[str, Any]:
     """Return what guest/step is asked; NETWORK says how, when not by what is locked.
 
-    The names are those of a Job of guest/step/main.go.
+    MAPPING is that of the job. The names are those of a Job of guest/step/main.go.
     """
     spec = job.spec
+    layers, images = mapping.pieces[: len(job.lower)], iter(mapping.pieces[len(job.lower) :])
     mounts = []
-    for number, (mount, image) in enumerate(zip(spec.mounts, job.mounts, strict=True)):
+    for mount, image in zip(spec.mounts, job.mounts, strict=True):
         mounted = asdict(mount)
-        shown = {"source": mounted.pop("path"), "image": f"/images/{number}" if image else ""}
+        shown = {"source": mounted.pop("path"), "image": next(images) if image else []}
         mounts.append({**mounted, **shown})
     return {
         "epoch": job.epoch,
-        "layers": len(job.lower),
+        "layers": layers,
         "argv": spec.argv,
         "env": spec.env,
         "user": spec.user,

@@ -1,0 +1,1 @@
+"""What build machines are given of this host, as QEMU takes it."""
