@@ -72,7 +72,10 @@ IMAGES = {
         env={"GOPATH": "/go", "GOTOOLCHAIN": "local", **_path("/go/bin")},
         workdir="/go",
     ),
-    "memcached": _image("memcached", cmd=("memcached",), ports=(11211,)),
+    # memcached refuses to start as root; its package's scripts make its user.
+    "memcached": _image(
+        "memcached", configure=True, cmd=("memcached",), user="memcache", ports=(11211,)
+    ),
     "nginx": _image(
         "nginx-light", cmd=("nginx", "-g", "daemon off;"), ports=(80,), stop_signal="SIGQUIT"
     ),
@@ -88,8 +91,10 @@ IMAGES = {
         configure=True,
         cmd=("php", "-a"),
     ),
+    # initdb and postgres refuse root, and the packages' scripts make the user postgres.
     "postgres": _image(
         "postgresql",
+        configure=True,
         env={**UTF8, "PGDATA": "/var/lib/postgresql/data", **_path("/usr/lib/postgresql/17/bin")},
         ports=(5432,),
         stop_signal="SIGINT",
@@ -103,7 +108,13 @@ IMAGES = {
         env={**UTF8, "PIP_BREAK_SYSTEM_PACKAGES": "1"},
         cmd=("python3",),
     ),
-    "redis": _image("redis-server", cmd=("redis-server",), workdir="/data", ports=(6379,)),
+    # The image's redis is built without protected mode, which answers only its own container.
+    "redis": _image(
+        "redis-server",
+        cmd=("redis-server", "--protected-mode", "no"),
+        workdir="/data",
+        ports=(6379,),
+    ),
     "ruby": _image(
         "ruby",
         "bundler",
