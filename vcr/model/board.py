@@ -21,8 +21,9 @@ class Board:
     # amd64: the command line says where devices are, so that nothing has to be looked for.
     machine: str
     # Of build machines: for riscv64 what distributions agree on,
-    # https://github.com/riscv/riscv-profiles; for arm64 not `max`, because pointer
-    # authentication is slow to emulate.
+    # https://github.com/riscv/riscv-profiles, and Svvptc, with which Linux need not flush a page
+    # that was not there before, https://github.com/riscv/riscv-svvptc; for arm64 not `max`,
+    # because pointer authentication is slow to emulate.
     step_cpu: str
     boot_cpu: str  # of a machine that boots; "" for QEMU's default
     # Of a machine that is sealed, which not every architecture has. Not that of build
