@@ -81,7 +81,7 @@ IMAGES = {
     ),
     "node": _image("nodejs", "npm", cmd=("node",)),
     "openjdk": _image("default-jdk-headless", **_JAVA),
-    # Its extensions, those of the image among them, are enabled by the packages' scripts.
+    # Its extensions are enabled by the packages' scripts; the image has these beside the usual.
     "php": _image(
         "php-cli",
         "php-curl",
