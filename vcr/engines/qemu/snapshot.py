@@ -1,9 +1,10 @@
 """A machine that continues from a sealed snapshot, on QEMU.
 
-The drive is read whole and compared with its root hash before anything of it is used,
-and what is taken from it with the machine hash: a copy that has no name, so that what was
-checked is what is used. Memory is mapped privately, so the snapshot stays as it is however
-often it is started; its file loses its name when QEMU has it open.
+The drive is read whole and compared with its root hash before anything of it is used: a copy
+that has no name, so that what was checked is what is used. What is taken from it is compared
+with the machine hash while QEMU starts, before QEMU is given the machine's state. Memory is
+mapped privately, so the snapshot stays as it is however often it is started; its file loses
+its name when QEMU has it open.
 """
 
 import base64
@@ -11,7 +12,8 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,8 @@ class SnapshotMachine:
     debug: bool = False  # it has a port for commands
     symbols: str = ""  # where those of the kernel are, for whoever looks into the machine
     passt: str = ""  # the network's other end, "" in what an older vcr has built
+    # what was unpacked: the hash that was sealed, and the one that is computed
+    _hashed: dict[Path, tuple[str, Future[str]]] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "SnapshotMachine":
@@ -55,10 +59,15 @@ class SnapshotMachine:
         return cls(**{**data, **{key: Path(data[key]) for key in paths}})
 
     def prepare(self, channels: Channels) -> None:
-        """Check the drive and unpack it; raises MismatchError when one byte of it differs."""
+        """Check the drive, unpack it, and begin to hash what it has.
+
+        Raises MismatchError when one byte of the drive differs.
+        """
         wanted = (RAM, STATE, DESCRIPTION, CONSOLE, LOG)
         sealed = unpack(self.drive, self.verity, self.unsquashfs, wanted, channels.scratch)
-        check_machine(sealed, machine_hash(channels.scratch))
+        pool = ThreadPoolExecutor(1, "hash")
+        self._hashed[channels.scratch] = sealed, pool.submit(machine_hash, channels.scratch)
+        pool.shutdown(wait=False)
         for name, target in ((CONSOLE, channels.console), (LOG, channels.log)):
             target.write_bytes((channels.scratch / name).read_bytes())
 
@@ -85,8 +94,13 @@ class SnapshotMachine:
         )
 
     def begin(self, channels: Channels) -> None:
-        """Load the state; give the machine the time and entropy, and only then a network."""
+        """Load the state; give the machine the time and entropy, and only then a network.
+
+        Raises MismatchError, before that, for another machine than the one that was sealed.
+        """
+        sealed, found = self._hashed.pop(channels.scratch)
         try:
+            check_machine(sealed, found.result())
             with Monitor(channels.monitor) as monitor:
                 monitor.load_state(channels.scratch / STATE)
         except Failure as failure:
