@@ -2,7 +2,7 @@
 
 import pytest
 
-from vcr.build.lock_runs import ASKS
+from vcr.build.lock_session import ASKS
 from vcr.lock.vanishing import vanishing
 from vcr.model.lockfile import Lock, LockedBody
 

@@ -1,18 +1,20 @@
 """Locks what RUN steps ask the network for: runs them once and records the answers.
 
-Steps are tried in order, offline and with what is locked already; only one that asks
-for more is carried out with a network. What succeeds stays in the Nix store, so that
-the build after `vcr lock` finds it there.
+A step that is locked, and of which nothing changed that decides it, is tried offline; so is one
+that asks for nothing, as far as its words say. Any other is carried out with a network, beside
+those of independent stages. What succeeds stays in the Nix store, so that the build after
+`vcr lock` finds it there. The lock is the same whichever step ends first.
 """
 
-import re
 import socket
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vcr.atomic import scratch_directory
 from vcr.build.builder import Builder
+from vcr.build.lock_session import Session, Steps
+from vcr.build.recordings import Leash, Recordings, at_once
 from vcr.command_log import hiding, noted
 from vcr.errors import ExitCode, LockError, VcrError
 from vcr.formats.cpio import write_initrd
@@ -21,8 +23,8 @@ from vcr.formats.job import read_job
 from vcr.lock.recorder import Recorder
 from vcr.lock.secrets.placeholders import Secrets
 from vcr.model.arch import Arch
-from vcr.model.lockfile import Lock, LockedRun
-from vcr.model.plan import Plan, Run
+from vcr.model.lockfile import Lock
+from vcr.model.plan import Run
 from vcr.model.profile import DEFAULT
 from vcr.model.project import Project
 from vcr.planner.project import make_plan
@@ -31,16 +33,6 @@ from vcr.sandbox import build_machine
 from vcr.sandbox import run as step
 from vcr.ui import human_size
 from vcr.words import counted
-
-# Commands of clients that ask the network, as nearly every Dockerfile has them. A step that has
-# none of them is tried without a network first: most of these need none.
-ASKS = re.compile(
-    r"\b(?:apt|apt-get|apk|dnf|microdnf|yum|pip3?|uv(?: pip)?|npm|pnpm|yarn(?:pkg)?|bundle|composer"
-    r"|gem|cargo|poetry|pipenv)\s+(?:-\S+\s+)*(?:update|add|install|ci|i|fetch|sync)\b"
-    r"|\byarn(?:pkg)?(?:\s+-\S+)*\s*(?:$|[;&|])"  # without a command it installs
-    r"|\bgo (?:mod download|get|install)\b|\bgit (?:-\S+ )*clone\b"
-    r"|\b(?:curl|wget)\b[^;&|\n]*https?://"
-)
 
 
 @dataclass
@@ -52,8 +44,6 @@ class StepLocker:
     recorder: Callable[[Callable[[str], None]], Recorder]
     secrets: Secrets
     shown: Step
-    # keys of what was recorded → the layers it was recorded for
-    _recorded: dict[str, set[str]] = field(default_factory=dict)
 
     def lock(self, lock: Lock, arch: Arch) -> Lock:
         """Return LOCK with all that the steps for ARCH ask for; raises VcrError without secrets."""
@@ -64,34 +54,51 @@ class StepLocker:
             raise self.secrets.hidden(error) from None
 
     def _lock(self, lock: Lock, arch: Arch) -> Lock:
-        done: set[str] = set()
-        while True:
-            plan = make_plan(self.project, lock, arch=arch, profile=DEFAULT)
-            runs = {i: layer for i, layer in plan.layers.items() if isinstance(layer, Run)}
-            ident = next((ident for ident in runs if ident not in done), None)
-            if ident is None:
-                return _pruned(lock, arch, {run.key for run in runs.values()})
-            run = runs[ident]
-            if self._surely_asks(lock.runs.get(arch, {}), ident, run):
-                lock = self._record(lock, arch, plan, ident, run)  # without answers it only fails
-                continue
-            try:
-                layer = self.builder.build_layer(
-                    plan, ident, self.shown, hide=self.secrets.hide_text
-                )
-                self._look_through(layer, run)
-                done.add(ident)
-            except VcrError as error:
-                if error.code is not ExitCode.LOCK:
-                    raise
-                self.shown.drop_parts()  # it did not fail: it is to ask the network
-                lock = self._record(lock, arch, plan, ident, run, error)
+        session = Session(lock, arch)
+        steps = self._steps(session)
+        with Recordings(at_once(steps.plan.build.memory_mib)) as under_way:
+            while len(session.done) < len(steps.runs):
+                idle = [i for i in steps.ready(session.done) if i not in under_way.parts]
+                asking = [i for i in idle if session.is_to_record(steps, i)]
+                for ident in asking[: under_way.room]:
+                    self._start(under_way, steps, ident)
+                # That takes a machine, too.
+                offline = [i for i in idle if i not in asking and under_way.room]
+                for ident in offline[:1]:
+                    self._replay(session, steps, ident, under_way)
+                for ident, recorder in under_way.ended(is_waiting=not offline):
+                    session.take(steps, ident, recorder)
+                steps = self._steps(session)
+        return session.finished(steps, lock)
 
-    def _surely_asks(self, locked: Collection[str], ident: str, run: Run) -> bool:
-        """Return whether RUN asks the network; what it asks for is not LOCKED (keys of steps)."""
-        if run.network == "none" or ident in self._recorded.get(run.key, ()):
-            return False
-        return run.key not in locked and ASKS.search(" ".join((*run.argv, run.script))) is not None
+    def _steps(self, session: Session) -> Steps:
+        plan = make_plan(self.project, session.lock, arch=session.arch, profile=DEFAULT)
+        return Steps.of(plan, self.builder.settings.cache_dir)
+
+    def _replay(self, session: Session, steps: Steps, ident: str, under_way: Recordings) -> None:
+        """Make the layer IDENT of what is locked, or note that it has to be recorded."""
+        run = steps.runs[ident]
+        try:
+            layer = self.builder.build_layer(
+                steps.plan, ident, self.shown, hide=self.secrets.hide_text
+            )
+        except VcrError as error:
+            entry, asks = session.entry(run), error.code is ExitCode.LOCK
+            if asks and ident in session.recorded:
+                raise LockError(
+                    f"{run.origin}: {step.title(run.argv)} cannot be locked",
+                    why=f"its requests are different each time: {error.why}",
+                    fix="make it ask for fixed addresses, or ADD the file with --checksum",
+                ) from None
+            # It may fail only by answers that were recorded for something else.
+            is_other = entry is not None and steps.inputs[ident] not in entry.inputs
+            if not asks and (ident in session.recorded or not is_other):
+                raise
+            session.refused[ident] = error
+            self.shown.drop_parts(under_way.parts.values())  # it did not fail: it is to ask
+            return
+        self._look_through(layer, run)
+        session.done[ident] = steps.inputs[ident]
 
     def _look_through(self, layer: Path, run: Run) -> None:
         """Raise VcrError when a secret is in LAYER, the output of RUN, all the same."""
@@ -103,40 +110,22 @@ class StepLocker:
                     fix=f"remove it with `nix-store --delete {layer}`, and replace the secret",
                 )
 
-    def _record(
-        self, lock: Lock, arch: Arch, plan: Plan, ident: str, run: Run, why: VcrError | None = None
-    ) -> Lock:
-        before = self._recorded.setdefault(run.key, set())
-        if ident in before:
-            raise LockError(
-                f"{run.origin}: {step.title(run.argv)} cannot be locked",
-                why=f"its requests are different each time: {why.why if why else ''}",
-                fix="make it ask for fixed addresses, or ADD the file with --checksum",
-            )
-        recorder = self._carry_out(plan, ident, run)
-        known = lock.runs.get(arch, {})  # whatever platform the stage of RUN is of
-        # The same command on other layers may ask for something else: both are kept.
-        exchanges = known[run.key].exchanges if before else ()
-        before.add(ident)
-        if not recorder.exchanges and not exchanges:
-            return lock
-        asked = (*exchanges, *(e for e in recorder.exchanges if e not in exchanges))
-        entry = LockedRun(command=step.title(run.argv), exchanges=asked)
-        runs = {**lock.runs, arch: {**known, run.key: entry}}
-        return lock.model_copy(update={"runs": runs, "bodies": {**lock.bodies, **recorder.bodies}})
-
-    def _carry_out(self, plan: Plan, ident: str, run: Run) -> Recorder:
-        """Run a step with a recorder for its network; raises VcrError when it fails."""
+    def _start(self, under_way: Recordings, steps: Steps, ident: str) -> None:
+        """Begin to record the layer IDENT; raises VcrError for what is below it."""
+        run, plan = steps.runs[ident], steps.plan
         hide = self.secrets.hide_text
         file = self.builder.build_layer(plan, ident, self.shown, part="jobs", hide=hide)
         job = read_job(step.Job, str(file))
-        tail: list[str] = []
         part = self.shown.part(hide(plan.titles.get(ident, step.title(run.argv))))
+        under_way.start(ident, part, lambda leash: self._carry_out(run, job, part, leash))
+
+    def _carry_out(self, run: Run, job: step.Job, part: Step, leash: Leash) -> Recorder:
+        """Run a step with a recorder for its network; raises VcrError when it fails."""
+        tail: list[str] = []
         recorder = self.recorder(part.line)  # hides secrets itself
-        part.is_failing = True  # until it has ended well
         try:
             with scratch_directory() as scratch:
-                result = self._boot(job, scratch, recorder, tail, part)
+                result = self._boot(job, scratch, recorder, tail, part, leash)
             step.check(replace(result, refused=()), step.title(run.argv))
         except Failure as failure:
             report = failure.report
@@ -165,7 +154,13 @@ class StepLocker:
         return recorder
 
     def _boot(
-        self, job: step.Job, scratch: Path, recorder: Recorder, tail: list[str], part: Step
+        self,
+        job: step.Job,
+        scratch: Path,
+        recorder: Recorder,
+        tail: list[str],
+        part: Step,
+        leash: Leash,
     ) -> build_machine.Result:
         initrd = scratch / "initrd"
         mapping = step.mapping_of(job)
@@ -193,20 +188,11 @@ class StepLocker:
                 mapping=mapping,
                 fetch=scratch / "fetch",
             )
+            argv += leash.hold(scratch)
             with noted(argv) as note:
                 result = build_machine.run(argv, scratch, show)
                 note.code = 0
             return result
-
-
-def _pruned(lock: Lock, arch: Arch, keys: set[str]) -> Lock:
-    """Drop what no step of ARCH asks for any more, and bodies nobody refers to."""
-    kept = {key: run for key, run in lock.runs.get(arch, {}).items() if key in keys}
-    runs = {**lock.runs, arch: kept}
-    runs = {each: found for each, found in runs.items() if found}
-    used = {e.sha256 for found in runs.values() for run in found.values() for e in run.exchanges}
-    bodies = {sha256: body for sha256, body in lock.bodies.items() if sha256 in used}
-    return lock.model_copy(update={"runs": runs, "bodies": bodies})
 
 
 def check_runs(project: Project, lock: Lock) -> None:

@@ -52,8 +52,8 @@ class _Sparse(_Entry):
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields = type(self).model_fields
-        return {k: v for k, v in handler(self).items() if v not in ("", {}, fields[k].default)}
+        told, of = handler(self).items(), type(self).model_fields
+        return {k: v for k, v in told if of[k].is_required() or (v and v != of[k].default)}
 
 
 class LockedFile(_Entry):
@@ -161,11 +161,12 @@ class LockedExchange(_Sparse):
         return Exchange(**dict(self), size=size)
 
 
-class LockedRun(_Entry):
+class LockedRun(_Sparse):
     """What one RUN asks the network for, in order."""
 
     command: str = Field(description="the command, for error messages")
     exchanges: tuple[LockedExchange, ...] = Field(description="requests and answers, in order")
+    inputs: tuple[Sha256, ...] = Field(default=(), description="digests of what decides the step")
 
 
 class LockedBody(_Sparse):
@@ -188,12 +189,10 @@ class LockedEngine(_Sparse):
 
     name: Literal["qemu", "cartesi"] = Field(description="which one")
     version: str = Field(
-        default="",
-        description="version of QEMU's Debian package, or of the pinned Cartesi emulator",
+        default="", description="of QEMU's Debian package, or of the pinned Cartesi emulator"
     )
     kernel: str = Field(
-        default="",
-        description="for Cartesi: the name of the pinned kernel, or `sha256:` of another",
+        default="", description="for Cartesi: name of the pinned kernel, or `sha256:` of another"
     )
     emulator: Sha256Digest | Literal[""] = Field(
         default="", description="hash of a package that replaces the pinned one"

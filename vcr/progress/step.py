@@ -3,7 +3,7 @@
 import enum
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -120,9 +120,9 @@ class Step:
             self.lines = deque(lines[: -len(last)], maxlen=KEPT_LINES)
         self.display.ended(self)
 
-    def drop_parts(self) -> None:
-        """End the parts that run without a line about them: something else is tried."""
-        for part in tuple(self.parts):
+    def drop_parts(self, besides: Collection["Step"] = ()) -> None:
+        """End the parts that run, BESIDES some, without a line: something else is tried."""
+        for part in [each for each in self.parts if each not in besides]:
             part.is_passing = True
             part.finish(End.STOPPED)
 
