@@ -128,11 +128,11 @@ def test_the_lock_is_as_it_was(vcr: Vcr, project: Path, small: Path, tmp_path: P
 
 @pytest.mark.parametrize("room", [100 << 10, 1 << 20], ids=lambda n: f"{n >> 10} KiB")
 def test_the_store(vcr: Vcr, project: Path, tmp_path: Path, room: int) -> None:
-    """ROOM bytes are left for an image of 2 MiB, in a store on a disk of its own."""
+    """ROOM bytes are left for a layer of 2 MiB, in a store on a disk of its own."""
     needs_private_store()
     disk = tmp_path / "disk"
     disk.mkdir()
-    (project / "www/index.html").write_text("a full disk\n")
+    (project / "www/index.html").write_bytes(bytes(2 << 20))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "disk", disk], check=True)
     try:
         with private_store(disk / "store") as vcr.before:
