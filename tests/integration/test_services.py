@@ -88,10 +88,11 @@ def test_a_change_of_it_starts_both_anew(vcr: Any, both: tuple[Path, Path]) -> N
 
 
 @pytest.mark.parametrize(
-    ("script", "words"),
+    ("script", "timeout", "words"),
     [
         (
             "echo no room; exit 3",
+            60,
             (
                 "the service db ended before it was healthy\n  why: it ended with exit code 3; the"
                 " last line of its log: no room"
@@ -99,6 +100,7 @@ def test_a_change_of_it_starts_both_anew(vcr: Any, both: tuple[Path, Path]) -> N
         ),
         (
             "echo waiting; busybox sleep 60",
+            3,
             (
                 "the service db did not become healthy\n  why: nothing listens on port 7000 after"
                 " 3 s; it still runs\n  fix: if port 7000 is the right one, give it more time:"
@@ -108,12 +110,13 @@ def test_a_change_of_it_starts_both_anew(vcr: Any, both: tuple[Path, Path]) -> N
     ],
 )
 def test_one_that_never_gets_healthy_is_exit_code_6(
-    vcr: Any, both: tuple[Path, Path], script: str, words: str
+    vcr: Any, both: tuple[Path, Path], script: str, timeout: int, words: str
 ) -> None:
     project, db = both
     text = (db / "Dockerfile").read_text().replace(command(DB), command(script))
     (db / "Dockerfile").write_text(text)
-    (project / "vcr.toml").write_text((project / "vcr.toml").read_text() + 'timeout = "3s"\n')
+    settings = (project / "vcr.toml").read_text()
+    (project / "vcr.toml").write_text(f'{settings}timeout = "{timeout}s"\n')
     done = vcr("up", *DEV, project, code=6)
     assert f"error: {words}" in done.stderr
     assert "vcr logs --service db" in done.stderr
