@@ -198,13 +198,7 @@ def test_in_a_machine(vcr: Any, project: Path, name: str) -> None:
 
 
 AWAKE = "until [ -e /run/vcr/awake ]; do busybox sleep 1; done"
-IN_AN_ENCLAVE = {
-    "code": ("exit 3", "the app ended with exit code 3", "`vcr logs`"),
-    "loopback": (
-        "busybox pkill httpd; exec busybox httpd -f -p 127.0.0.1:8080 -h /www",
-        *WAYS["loopback"],
-    ),
-}
+IN_AN_ENCLAVE = {"code": ("exit 3", "the app ended with exit code 3", "`vcr logs`")}
 
 
 @pytest.mark.vm

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from vcr import process
@@ -73,6 +74,7 @@ class Neighbour:
     timeout: float = 60.0
     stop_signal: str = "SIGTERM"
     _watched: list[Watched] = field(default_factory=list)  # when it has started
+    _copiers: list[Thread] = field(default_factory=list)  # of what it prints, to its log
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> "Neighbour":
@@ -104,7 +106,9 @@ class Neighbour:
         self._watched.append(Watched.of(Path(self.scratch), self.name))
         bundle = Path(self.scratch, "bundle")
         argv = self.crun(crun, "run", "--bundle", bundle, self.name)
-        return spawn_into(Path(self.log), argv)[0]
+        child, copier = spawn_into(Path(self.log), argv)
+        self._copiers.append(copier)
+        return child
 
     def crun(self, crun: Path, *words: str | Path) -> list[str | Path]:
         """Return the argv of CRUN for its container."""
@@ -115,6 +119,9 @@ class Neighbour:
         deadline = time.monotonic() + self.timeout
         while not self._is_healthy(crun):
             ended = child.poll() is not None
+            if ended:
+                for copier in self._copiers:  # its last words
+                    copier.join(PROBE_SECONDS)
             if ended or time.monotonic() > deadline:
                 raise self._unhealthy(child.wait() if ended else None)
             time.sleep(POLL_SECONDS)
