@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from fuzz.target import Target
+from fuzz.target import MAX_INPUT, Target
 from vcr.dockerfile import config as instructions
 from vcr.dockerfile import ignore, mounts, stages, syntax, text, words
 from vcr.dockerfile.ignore import Ignore
@@ -55,9 +55,10 @@ IMAGE = {
 
 
 def _examples(pattern: str) -> Iterator[bytes]:
+    """Yield the files of this name that are no larger than an input may be."""
     for top in ("examples", "tests/dockerfiles"):
         for path in sorted((REPOSITORY / top).rglob(pattern)):
-            if path.is_file():
+            if path.is_file() and path.stat().st_size <= MAX_INPUT:
                 yield path.read_bytes()
 
 
