@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,9 @@ class SnapshotMachine:
         wanted = (RAM, STATE, DESCRIPTION, CONSOLE, LOG)
         sealed = unpack(self.drive, self.verity, self.unsquashfs, wanted, channels.scratch)
         pool = ThreadPoolExecutor(1, "hash")
-        self._hashed[channels.scratch] = sealed, pool.submit(machine_hash, channels.scratch)
+        # In the context of this thread, which shows how far the hashing is.
+        found = pool.submit(copy_context().run, machine_hash, channels.scratch)
+        self._hashed[channels.scratch] = sealed, found
         pool.shutdown(wait=False)
         for name, target in ((CONSOLE, channels.console), (LOG, channels.log)):
             target.write_bytes((channels.scratch / name).read_bytes())
