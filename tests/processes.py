@@ -20,6 +20,19 @@ def command_lines() -> Iterator[str]:
             continue
 
 
+def build_machines(memory_mib: int, port: str) -> list[Path]:
+    """Return the directories in /proc of build machines with so much memory and such a PORT."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if f"{memory_mib}M".encode() in words and any(port.encode() in word for word in words):
+            found.append(entry)
+    return found
+
+
 def is_running(pid: int) -> bool:
     """Tell whether process PID is there and has not ended."""
     try:

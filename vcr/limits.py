@@ -1,5 +1,6 @@
-"""What a program that works on bytes of somebody else may take of this host."""
+"""What programs may take of this host: those that work on foreign bytes, and what is free."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,3 +20,10 @@ class Limits:
         """Return what runs ARGV with no more than that."""
         blocks, kib = self.file_bytes // BLOCK, self.memory_bytes // KIB
         return ["sh", "-c", SHELL, "sh", str(blocks), str(kib), *argv]
+
+
+def available_memory() -> int:
+    """Return the bytes that are free for new programs: proc(5), MemAvailable; 0 if nobody says."""
+    text = Path("/proc/meminfo").read_text()
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE)
+    return int(match[1]) << 10 if match else 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import build_machines
 from test_dockerfiles import make_project
 
 from vcr.model.arch import Arch
@@ -99,19 +100,6 @@ RUN head -c 16 /large > /head; i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); do
 """
 
 
-def machines() -> list[Path]:
-    """Return the directories in /proc of build machines with MEMORY."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if f"{MEMORY}M".encode() in words and any(b"vcr.result" in word for word in words):
-            found.append(entry)
-    return found
-
-
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to see into the sandbox")
 def test_a_large_layer_takes_no_memory(vcr: Any, tmp_path: Path) -> None:
     directory = tmp_path / "app"
@@ -123,7 +111,7 @@ def test_a_large_layer_takes_no_memory(vcr: Any, tmp_path: Path) -> None:
     )
     most, deadline = 0, time.monotonic() + 500
     while build.poll() is None and time.monotonic() < deadline:
-        for machine in machines():
+        for machine in build_machines(MEMORY, "vcr.result"):
             try:
                 lines = (machine / "status").read_text().splitlines()
             except OSError:

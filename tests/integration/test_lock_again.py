@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import build_machines
 from test_dockerfiles import make_project
 
 from vcr.build import lock_runs
@@ -118,21 +119,8 @@ def test_when_one_step_fails_the_machines_of_the_others_are_ended(
     told = vcr("lock", project, code=1).stderr
     assert "Dockerfile:6: RUN perl /ask /b /got; exit 7" in told
     assert "exited with 7" in told
-    assert machines() == []
+    assert build_machines(320, "vcr.fetch") == []
     assert (project / "vcr.lock").read_bytes() == before
-
-
-def machines() -> list[Path]:
-    """Return build machines of SMALL memory that record."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"320M" in words and any(b"vcr.fetch" in word for word in words):
-            found.append(entry)
-    return found
 
 
 STEPS = """\

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from vcr.formats.hashes.progress import read_line
@@ -20,6 +21,11 @@ class Instructions:
     outputs: Mapping[str, str]  # of a derivation → its output
     titles: Mapping[str, str]  # of a derivation
     cached: tuple[str, ...]  # titles of those with nothing to do, in the order of the Dockerfile
+
+    @cached_property
+    def makers(self) -> Mapping[str, str]:
+        """Return of each output its derivation."""
+        return {out: drv for drv, out in self.outputs.items()}
 
     @classmethod
     def of(cls, plan: Plan, evaluation: Evaluation) -> "Instructions":
@@ -83,8 +89,8 @@ class Follower:
 
     def copying(self, path: str, cache: str) -> None:
         """Show that PATH is copied from CACHE."""
-        drvs = {out: drv for drv, out in self.instructions.outputs.items()}
-        if title := self.instructions.titles.get(drvs.get(path, ""), ""):
+        maker = self.instructions.makers.get(path, "")
+        if title := self.instructions.titles.get(maker, ""):
             self._copied[path] = self.step.part(title)
             self._copied[path].because(f"from {cache}")
         else:

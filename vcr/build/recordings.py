@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from vcr.errors import VcrError
+from vcr.limits import available_memory
 from vcr.lock.recorder import Recorder
 from vcr.progress import Step
 
@@ -25,14 +26,8 @@ POLL_SECONDS = 0.05
 
 def at_once(machine_mib: int) -> int:
     """Return how many machines of MACHINE_MIB memory this host runs at once: at least one."""
-    fits = _available_mib() // (machine_mib + BESIDE_MIB)
+    fits = available_memory() // (machine_mib + BESIDE_MIB << 20)
     return max(1, min(len(os.sched_getaffinity(0)), fits))
-
-
-def _available_mib() -> int:
-    """Return the memory that is free for new programs: proc(5), MemAvailable, in KiB."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return next((int(line.split()[1]) >> 10 for line in lines if line[:13] == "MemAvailable:"), 0)
 
 
 @dataclass

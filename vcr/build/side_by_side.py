@@ -32,13 +32,13 @@ class SideBySide:
     _caches: dict[str, str] = field(default_factory=dict)  # what is copied → the cache it is from
     _needs: dict[str, frozenset[str]] = field(default_factory=dict)  # attribute → derivations
     _failed: set[str] = field(default_factory=set)
-    _left: frozenset[str] = frozenset()  # of targets whose outputs a killed build has left
+    _left: set[str] = field(default_factory=set)  # whose outputs a killed build has left
     _shown: int = 0  # of the targets, from the first: they are over
 
     @contextmanager
     def running(self) -> Iterator["SideBySide"]:
         """Show the stages while the block runs, and how they end."""
-        self._left = frozenset(t.attr for t in self.targets if not t.is_built and t.out.exists())
+        self._left = {t.attr for t in self._pending() if t.out.exists()}
         self._show_cached()
         try:
             yield self
@@ -83,9 +83,9 @@ class SideBySide:
         if failed:
             self._failed.add(target.attr)
         self._follower(target).ended(drv, failed=failed)
-        is_whole = drv == str(target.drv) and not failed and target.out.exists()
-        if is_whole and target in self._pending():  # else it was interrupted
-            self._finish(target)
+        if drv == str(target.drv) and not failed:
+            self._left.discard(target.attr)
+            self._look()  # it is not there if it was interrupted
 
     def copying(self, path: str, cache: str) -> None:
         """Show that PATH is copied from CACHE."""
@@ -96,8 +96,9 @@ class SideBySide:
         """Show that PATH is there."""
         target = self._maker(path)
         self._follower(target).copied(path)
-        if path == str(target.out) and target.out.exists():
-            self._finish(target)
+        if path == str(target.out):
+            self._left.discard(target.attr)
+            self._look()
 
     def said(self, text: str) -> None:
         """Show TEXT, which is of Nix itself."""
@@ -143,9 +144,11 @@ class SideBySide:
 
     def _maker(self, out: str) -> Target:
         """Return the target whose output OUT is, or a layer of whose it is."""
-        drvs = {made: drv for drv, made in self.instructions.outputs.items()}
-        drvs |= {str(target.out): str(target.drv) for target in self.targets}
-        return self._owner(drvs[out]) if out in drvs else self._first()
+        for target in self.targets:
+            if out == str(target.out):
+                return target
+        maker = self.instructions.makers.get(out)
+        return self._first() if maker is None else self._owner(maker)
 
     def _follower(self, target: Target) -> Follower:
         """Return who follows TARGET, whose step begins where it has not."""

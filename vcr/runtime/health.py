@@ -25,10 +25,10 @@ from vcr.runtime.patience import (
     Patience,
     probe_until_healthy,
 )
+from vcr.runtime.ports import ANY
 
 BOOT_SECONDS = 180.0  # from power-on to the agent, on a slow and busy host
 FACTS_SECONDS = 10.0  # for a guest that may be out of memory to look
-ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- and where that is asked
 TOLD = 200  # characters of what a guest says, that are shown
 
 

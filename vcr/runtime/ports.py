@@ -16,7 +16,8 @@ from vcr.model.health import HealthCheck, HttpProbe
 from vcr.words import counted
 
 LOOPBACK = "127.0.0.1"
-ANY = ("0.0.0.0", "::")  # noqa: S104 -- what others ask for; of IPv4, of IPv6
+# What others ask for, of IPv4 and of IPv6 → where this host asks for the same.
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 NETWORKS = (NAME, "pasta")  # of a machine, of a container
 MAX_FORWARDS = 4096  # ports of this host that lead to an app: as many as it has streams
 LAST_PORT = 65535

@@ -11,6 +11,7 @@ from typing import Literal
 from vcr import process
 from vcr.app.context import Context
 from vcr.errors import HostError, VcrError
+from vcr.limits import available_memory
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
 from vcr.ui import human_size
@@ -105,8 +106,7 @@ def check_space(_: Settings) -> Iterator[Finding]:
 
 def check_memory(_: Settings) -> Iterator[Finding]:
     """There is memory for a machine."""
-    match = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
-    free = int(match[1]) * 1024 if match else 0
+    free = available_memory()
     good = free >= WANTED_MEMORY
     fix = "" if good else f"a machine wants {human_size(WANTED_MEMORY)}"
     yield Finding("memory", "ok" if good else "warning", f"{human_size(free)} available", fix)
