@@ -37,7 +37,7 @@ def is_there(vcr: Vcr, path: str) -> bool:
 
 def build(vcr: Vcr, project: Path, text: str, *words: str) -> dict[str, str]:
     """Build PROJECT with another page; return the store paths of its stages."""
-    (project / "www/index.html").write_text(text)
+    (project / "www/index.html").write_text(f"to be pruned: {text}")
     return {row["name"]: row["path"] for row in vcr.json("build", *words, project)["stages"]}
 
 
@@ -63,8 +63,7 @@ def test_builds_are_kept_by_number(own: Vcr, project: Path) -> None:
     # What was built last counts, not what was written last.
     assert third["image"] in removed(own)["store"]
     assert is_there(own, second["image"])
-    (project / "www/index.html").write_text("one\n")
-    assert {s["name"]: s["path"] for s in own.json("build", project)["stages"]} == first
+    assert build(own, project, "one\n") == first
 
 
 def test_what_a_build_needs_is_not_built_again(own: Vcr, project: Path) -> None:
@@ -78,10 +77,12 @@ def test_what_a_build_needs_is_not_built_again(own: Vcr, project: Path) -> None:
 
 
 def test_a_running_container_keeps_what_it_is_made_of(own: Vcr, project: Path) -> None:
+    # A page of its own: Nix keeps what a process of any other test, in any store, works with.
+    (project / "www/index.html").write_text("verifiable, and running\n")
     machine = own.json("up", *DEV, project)
-    newer = build(own, project, "newer\n", *DEV)
+    newer = build(own, project, "newer than what runs\n", *DEV)
     shutil.copytree(project, project.with_name("other"))
-    other = build(own, project.with_name("other"), "other\n")
+    other = build(own, project.with_name("other"), "other than what runs\n")
     gone = removed(own, "--keep", "0", "--local")
     assert not is_there(own, other["image"])
     assert is_there(own, newer["image"])

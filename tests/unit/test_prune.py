@@ -8,11 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-import vcr.runtime.prune
 from vcr import process
 from vcr.app.hosting.prune import prune_local
 from vcr.atomic import SCRATCH, new_directory, scratch_directory
@@ -343,8 +344,27 @@ def test_where_a_killed_nix_has_built_goes(
     assert leftovers(Records(settings)) == {}  # they are just being made
     for name in names:
         os.utime(tmp_path / name, (1, 1))
-    monkeypatch.setattr(vcr.runtime.prune, "_mounted", lambda: f"1 2 8:1 /t/{names[1]} /build")
-    assert leftovers(Records(settings))["scratch"] == {names[0]}
+    # Another build of the same name, elsewhere, is at work.
+    (tmp_path / "elsewhere" / names[0]).mkdir(parents=True)
+    (tmp_path / "build").mkdir()
+    with mounted(tmp_path / "elsewhere" / names[0], tmp_path / "build"):
+        assert leftovers(Records(settings))["scratch"] == {names[0], names[1]}
+    with mounted(tmp_path / names[1], tmp_path / "build"):
+        assert leftovers(Records(settings))["scratch"] == {names[0]}
+
+
+@contextmanager
+def mounted(directory: Path, where: Path) -> Iterator[None]:
+    """A process that sees DIRECTORY at WHERE, as the sandbox of a build does."""
+    script = 'mount --bind "$1" "$2" && echo there && read line'
+    argv = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
+    with subprocess.Popen(
+        [*argv, directory, where], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "there\n"
+        yield
+        child.communicate("\n")
 
 
 def test_a_half_written_file_goes_after_a_while(settings: Settings) -> None:

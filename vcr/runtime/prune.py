@@ -106,8 +106,8 @@ def _scratch(records: Records) -> Iterator[Path]:
     temporary = _children(Path(tempfile.gettempdir()))
     yield from filter(_is_free, temporary)
     built = [path for path in temporary if _BUILT.fullmatch(path.name) and _is_ours(path)]
-    mounted = _mounted() if built else ""
-    yield from (path for path in built if path.name not in mounted)
+    mounts = list(_mounts({path.name for path in built})) if built else []
+    yield from (path for path in built if not any(_is_at(path, mount) for mount in mounts))
     apps = {settings.state_dir / name for name in ("layers", "volumes")}
     for base in (settings.state_dir, settings.cache_dir):
         for directory, names, files in base.walk():
@@ -131,13 +131,24 @@ def _is_ours(path: Path) -> bool:
     return status.st_uid == os.geteuid() and status.st_mtime < time.time() - MADE_SECONDS
 
 
-def _mounted() -> str:
-    """Return what is mounted in any process this user may look at: proc_pid_mountinfo(5)."""
-    found = set()
+def _mounts(names: set[str]) -> Iterator[Path]:
+    """Yield where a directory of one of NAMES is mounted, in any process this user may look at.
+
+    The fourth field of a line is the directory, the fifth is where: proc_pid_mountinfo(5).
+    """
     for path in Path("/proc").glob("[0-9]*/mountinfo"):
         with suppress(OSError):
-            found.add(path.read_text())
-    return "".join(found)
+            for fields in map(str.split, path.read_text().splitlines()):
+                if fields[3].rpartition("/")[2] in names:
+                    yield path.with_name("root") / fields[4].lstrip("/")
+
+
+def _is_at(path: Path, mount: Path) -> bool:
+    """Return whether PATH is the directory at MOUNT, or may be, since it is not known."""
+    try:
+        return path.samefile(mount)
+    except OSError:
+        return mount.parent.exists() and path.exists()
 
 
 def _is_abandoned(path: Path) -> bool:
