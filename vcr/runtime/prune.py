@@ -138,9 +138,9 @@ def _mounts(names: set[str]) -> Iterator[Path]:
     """
     for path in Path("/proc").glob("[0-9]*/mountinfo"):
         with suppress(OSError):
-            for fields in map(str.split, path.read_text().splitlines()):
-                if fields[3].rpartition("/")[2] in names:
-                    yield path.with_name("root") / fields[4].lstrip("/")
+            rows = [line.split() for line in path.read_text().splitlines()]
+            found = [row[4] for row in rows if row[3].rpartition("/")[2] in names]
+            yield from (path.with_name("root") / where.lstrip("/") for where in found)
 
 
 def _is_at(path: Path, mount: Path) -> bool:
