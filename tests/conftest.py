@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 from costs import Costs
 from limits import limited, seconds_of
@@ -39,6 +40,9 @@ HAVE = '. "$root/nix/lib/setup.sh"; have "$1"'
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 notice_ends_of_children()
+# How long an example takes says nothing on a host that does other things: tests/limits.py does.
+hypothesis.settings.register_profile("vcr", deadline=None)
+hypothesis.settings.load_profile("vcr")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

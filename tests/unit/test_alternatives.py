@@ -271,7 +271,7 @@ WORDS = (
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join) | st.text(max_size=80))
 def test_whatever_a_script_is_it_is_read_or_refused(script: str) -> None:
     put_alternatives(tree_of("b"), "riscv64", [Postinst("some", "all", script)])

@@ -113,13 +113,13 @@ def test_every_single_flipped_bit_is_rejected() -> None:
         joint_of(bytes(flipped))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_rejected_and_nothing_else(data: bytes) -> None:
     joint_of(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.fixed_dictionaries(
         {

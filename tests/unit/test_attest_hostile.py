@@ -230,7 +230,7 @@ def test_what_is_told_of_a_rejection_is_short() -> None:
 
 
 @pytest.mark.parametrize("kind", TYPES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_predicate_is_accepted_or_rejected_and_nothing_else(kind: str, data: Any) -> None:
     """A part of a good one, replaced by anything that JSON has."""
@@ -253,7 +253,7 @@ def test_any_predicate_is_accepted_or_rejected_and_nothing_else(kind: str, data:
         verify_files([("f", enveloped(json.dumps(whole).encode()))], TRUST, NOW)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(at=st.integers(0), value=st.binary(max_size=4))
 def test_any_bytes_within_a_signed_statement(at: int, value: bytes) -> None:
     payload = bytearray(statement("provenance").to_bytes())
@@ -370,7 +370,7 @@ def test_cbor_that_a_document_does_not_have(data: bytes) -> None:
     assert time.process_time() - begin < 2
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     st.recursive(
         st.none() | st.integers(-(1 << 64), (1 << 64) - 1) | st.binary(max_size=9) | st.text(),
@@ -389,7 +389,7 @@ def test_cbor_of_a_document_is_read_as_the_library_reads_it(value: Any) -> None:
         assert "nested too deep" in error.why  # noqa: PT017
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=64))
 def test_any_bytes_are_no_cbor_or_the_only_form_of_it(data: bytes) -> None:
     try:

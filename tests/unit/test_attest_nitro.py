@@ -279,13 +279,13 @@ def test_every_single_flipped_bit_of_the_recorded_document_is_rejected(repo: Pat
         joint_of(flipped(data, bit), Expected(allow_debug=True), THEN)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_rejected_and_nothing_else(data: bytes) -> None:
     joint_of(data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.binary(max_size=50) | st.text(max_size=20),

@@ -260,7 +260,7 @@ def test_a_memory_that_ends_early_has_nothing_in_it(tmp_path: Path, size: int) -
     assert layout(tmp_path / "ram").words(MEMORY_BEGINS)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([*HOSTILE.values(), b"RSC\x05", b"PE\0\0", bytes(4), b"\xff" * 4,
                                  b"/rese", b"\0"]), max_size=40), st.integers(0, 80))  # fmt: skip
 def test_no_memory_ends_vcr(tmp_path: Path, parts: list[bytes], cut: int) -> None:

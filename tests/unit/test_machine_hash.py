@@ -125,7 +125,7 @@ def write_machine(directory: Path) -> Path:
     return directory
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32))
 def test_any_byte_of_a_machine_counts(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     machine = write_machine(tmp_path_factory.mktemp("m") / "machine")
@@ -158,7 +158,7 @@ def test_a_drive_is_as_it_was_sealed(tmp_path: Path) -> None:
         check(tmp_path / "drive", sealed(tmp_path / "drive", blocks))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32))
 def test_any_byte_of_a_drive_counts(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     drive = tmp_path_factory.mktemp("d") / "drive"

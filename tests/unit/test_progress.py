@@ -34,6 +34,7 @@ from vcr.ui import Ui
 LONG = "[2/5] RUN pip install --no-cache-dir " + " ".join(f"package-{n}" for n in range(40))
 WIDE = "[3/5] RUN echo " + "漢字カタカナ한글" * 20 + " e\u0301" * 30
 SETTLED = 3 * SECONDS
+MARK = "\0"  # which nothing that is drawn has
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Seat:
 
     columns: int
     rows: int = 24
-    written: str = ""
+    raw: str = ""
     _pair: tuple[int, int] = field(default_factory=pty.openpty)
 
     def __post_init__(self) -> None:
@@ -61,15 +62,27 @@ class Seat:
             while data := os.read(self._pair[0], 65536):
                 pending += data
                 with suppress(UnicodeDecodeError):
-                    self.written += pending.decode()
+                    self.raw += pending.decode()
                     pending = b""
+
+    @property
+    def written(self) -> str:
+        return self.raw.replace(MARK, "")
+
+    def _flush(self) -> None:
+        """Wait until all that was written until now has been read."""
+        number = self.raw.count(MARK)
+        os.write(self._pair[1], MARK.encode())
+        until(lambda: self.raw.count(MARK) > number)
 
     def screen(self) -> Screen:
         """Return what is seen, when nothing more comes."""
         before = None
         while before != self.written:
+            self._flush()
             before = self.written
             time.sleep(SECONDS / 2)
+            self._flush()
         screen = Screen(self.rows, self.widest)
         screen.feed(self.written)
         return screen

@@ -121,7 +121,7 @@ def agrees(path: Path, ladder: tuple[Rung, ...]) -> bool:
     return first_difference(compare(found.ladder, ladder)) is None
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
 @given(at=st.integers(0), value=st.integers(0, 255))
 def test_any_byte_of_a_ladder_counts(tmp_path: Path, at: int, value: int) -> None:
     rows = [{**ROW, "name": name, "size": 4711} for name in ("image", "snapshot", "sealed")]

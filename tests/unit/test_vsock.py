@@ -303,7 +303,7 @@ def test_what_is_kept_for_all_connections_together_is_limited() -> None:
     end.switch.close()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 8), st.binary(max_size=40), st.integers(0, 3))))
 def test_no_sequence_of_packets_breaks_it(steps: list[tuple[int, bytes, int]]) -> None:
     end = Endpoint()
