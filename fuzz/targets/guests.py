@@ -43,11 +43,12 @@ from vcr.lock.sources import Sources
 
 def read_streams(data: bytes, _directory: Path) -> None:
     """Read what a guest sends of connections, in two pieces."""
-    reader, middle = Frames(), len(data) // 2
+    reader, middle, whole = Frames(), len(data) // 2, streams.Datagrams()
     for piece in (data[:middle], data[middle:]):
         for frame in reader.feed(piece):
             assert len(frame.content) <= streams.MAX_CONTENT
             assert frame.number >= 0
+            assert len(whole.take(frame) or b"") <= streams.LARGEST
             if frame.kind == Kind.HELLO:
                 with suppress(ValueError):
                     assert 1 <= streams.Hello.of(frame.content).window <= streams.WINDOW
@@ -56,7 +57,8 @@ def read_streams(data: bytes, _directory: Path) -> None:
 def _streams() -> list[bytes]:
     hello, credit = Frame(0, Kind.HELLO, bytes(24)), Frame(1, Kind.CREDIT, b"\0\1\0\0")
     frames = (hello, Frame(1, Kind.DATA, b"answer"), credit, Frame(1, Kind.END))
-    return [b"".join(frame.encode() for frame in frames)]
+    connection = b"".join(frame.encode() for frame in frames)
+    return [connection, streams.datagram(1, bytes(streams.LARGEST)) + streams.datagram(2, b"")]
 
 
 def _told(data: bytes, directory: Path, work: Callable[[Path], object]) -> None:

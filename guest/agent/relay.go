@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -24,6 +22,8 @@ import (
 // streams may be open (4) and the window of each (4); the host's first bytes are that word: what
 // comes before was for an agent that has ended. The host may send so many bytes of a stream that
 // this end has not taken, and this end hostWindow.
+//
+// Streams of datagrams are in datagrams.go.
 const (
 	relayPort   = "vcr.relay"
 	frameHead   = 7
@@ -44,6 +44,9 @@ const (
 	relayEnd    // nothing follows in this direction
 	relayReset  // the stream is over
 	relayCredit // 4 bytes: so much was taken
+	relaySender // 2 bytes: the port of the app, for datagrams
+	relayPart   // of a datagram, which the next frame continues
+	relayDatagram
 )
 
 // relayFrame is one of either end.
@@ -61,9 +64,7 @@ func readFrame(from io.Reader, space []byte) (relayFrame, error) {
 	}
 	f := relayFrame{stream: binary.BigEndian.Uint32(head), kind: head[4]}
 	length := int(binary.BigEndian.Uint16(head[5:]))
-	lengths := map[byte]int{relayOpen: 2, relayEnd: 0, relayReset: 0, relayCredit: 4}
-	wanted, isFixed := lengths[f.kind]
-	if length > maxContent || isFixed && length != wanted || !isFixed && f.kind != relayData {
+	if !isLength(f.kind, length) {
 		return relayFrame{}, fmt.Errorf("a frame %d of %d bytes", f.kind, length)
 	}
 	f.content = space[frameHead : frameHead+length]
@@ -71,22 +72,45 @@ func readFrame(from io.Reader, space []byte) (relayFrame, error) {
 	return f, err
 }
 
+// isLength says whether a frame of the host may be so long.
+func isLength(kind byte, length int) bool {
+	switch kind {
+	case relayData, relayPart, relayDatagram:
+		return length <= maxContent
+	case relayOpen, relaySender:
+		return length == 2
+	case relayEnd, relayReset:
+		return length == 0
+	case relayCredit:
+		return length == 4
+	}
+	return false
+}
+
 // relay is one session with the host.
 type relay struct {
 	app     *dialer
 	bounds  bounds
 	pieces  chan []byte // for what the app says
+	answers chan []byte // for datagrams of the app
+	parts   parts
 	writing sync.Mutex
 	port    io.Writer
-	mutex   sync.Mutex // of streams
+	mutex   sync.Mutex // of streams and senders
 	streams map[uint32]*stream
+	senders map[uint32]*sender
 }
 
 func newRelay(app *dialer, port io.Writer, most bounds) *relay {
-	r := &relay{app: app, bounds: most, port: port, streams: map[uint32]*stream{}}
+	r := &relay{app: app, bounds: most, port: port}
+	r.streams, r.senders = map[uint32]*stream{}, map[uint32]*sender{}
 	r.pieces = make(chan []byte, mostPieces)
 	for range mostPieces {
 		r.pieces <- make([]byte, streamPiece)
+	}
+	r.answers = make(chan []byte, mostRead)
+	for range mostRead {
+		r.answers <- make([]byte, mostDatagram)
 	}
 	return r
 }
@@ -114,95 +138,6 @@ func serveRelay() {
 		r.endAll()
 		time.Sleep(idle) // a read ends at once while nobody is connected
 	}
-}
-
-// dialer connects to the app, for each of its ports one stream after the other.
-type dialer struct {
-	address string
-	mutex   sync.Mutex
-	turns   map[uint16]chan struct{}
-}
-
-// newDialer connects to the address that the network leads to: who listens on the loopback only
-// is not reached from outside.
-func newDialer(address string) *dialer {
-	return &dialer{address: address, turns: map[uint16]chan struct{}{}}
-}
-
-func (d *dialer) turn(port uint16) chan struct{} {
-	d.mutex.Lock()
-	defer d.mutex.Unlock()
-	if d.turns[port] == nil {
-		d.turns[port] = make(chan struct{}, 1)
-	}
-	return d.turns[port]
-}
-
-// dial tries until there is a place in the app's backlog. The kernel alone would ask again after
-// one second, then two, then four, each time for all that wait.
-func (d *dialer) dial(port uint16, isOver func() bool) (*net.TCPConn, error) {
-	turn := d.turn(port)
-	for end := time.Now().Add(toConnect); time.Now().Before(end) && !isOver(); {
-		turn <- struct{}{}
-		fd, err := connect(d.address, port)
-		if err == syscall.EINPROGRESS {
-			time.Sleep(tryPause)
-		}
-		<-turn
-		switch err {
-		case nil:
-			return tcpOf(fd)
-		case syscall.EINPROGRESS:
-		default:
-			return nil, err
-		}
-	}
-	return nil, syscall.ETIMEDOUT
-}
-
-// connect asks once; EINPROGRESS if nobody answers at once, as the own kernel does otherwise.
-func connect(address string, port uint16) (int, error) {
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, err
-	}
-	to := &syscall.SockaddrInet4{Port: int(port), Addr: [4]byte(net.ParseIP(address).To4())}
-	err = syscall.Connect(fd, to)
-	for tries := 0; err == syscall.EINPROGRESS && tries < 3; tries++ {
-		if code, _ := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR); code != 0 {
-			err = syscall.Errno(code)
-		} else if _, unknown := syscall.Getpeername(fd); unknown == nil {
-			err = nil
-		} else {
-			time.Sleep(time.Millisecond)
-		}
-	}
-	if err != nil {
-		syscall.Close(fd)
-	}
-	return fd, err
-}
-
-func tcpOf(fd int) (*net.TCPConn, error) {
-	file := os.NewFile(uintptr(fd), "app")
-	defer file.Close()
-	connection, err := net.FileConn(file)
-	if err != nil {
-		return nil, err
-	}
-	return connection.(*net.TCPConn), nil
-}
-
-// ownAddress is that of the kernel's command line.
-func ownAddress() string {
-	line, _ := os.ReadFile("/proc/cmdline")
-	for _, word := range strings.Fields(string(line)) {
-		if value, ok := strings.CutPrefix(word, "vcr.ip="); ok {
-			address, _, _ := strings.Cut(value, "/")
-			return address
-		}
-	}
-	return "127.0.0.1"
 }
 
 // session carries frames out until the host goes or sends what is none.
@@ -248,40 +183,71 @@ func skipTo(from io.ByteReader, word []byte) error {
 }
 
 func (r *relay) take(f relayFrame) error {
-	r.mutex.Lock()
-	s, isThere := r.streams[f.stream]
-	if f.kind == relayOpen && !isThere && len(r.streams) < 2*r.bounds.streams {
-		s = newStream(r, f.stream)
-		r.streams[f.stream] = s
+	content, err := r.parts.take(f)
+	if err != nil || r.parts.isOpen {
+		return err
 	}
+	id := f.stream
+	switch f.kind {
+	case relayOpen:
+		return r.open(id, binary.BigEndian.Uint16(content))
+	case relaySender:
+		return r.openSender(id, binary.BigEndian.Uint16(content))
+	}
+	r.mutex.Lock()
+	s, one := r.streams[id], r.senders[id]
 	r.mutex.Unlock()
 	switch {
-	case f.kind == relayOpen && isThere:
-		return fmt.Errorf("stream %d is open already", f.stream)
-	case f.kind == relayOpen && s == nil:
-		go r.send(f.stream, relayReset, nil) // reading never waits for writing
-	case f.kind == relayOpen:
-		go s.run(binary.BigEndian.Uint16(f.content))
+	case one != nil && f.kind == relayDatagram:
+		one.give(content)
+	case one != nil && f.kind == relayReset:
+		one.end()
 	case s == nil: // it has ended here
 	case f.kind == relayData:
-		return s.add(f.content)
+		return s.add(content)
 	case f.kind == relayEnd:
 		s.end()
 	case f.kind == relayReset:
 		s.abort()
 	case f.kind == relayCredit:
-		s.allow(int(binary.BigEndian.Uint32(f.content)))
+		s.allow(int(binary.BigEndian.Uint32(content)))
 	}
 	return nil
 }
 
+// open begins a stream to a port of the app.
+func (r *relay) open(id uint32, port uint16) error {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.isOpen(id) {
+		return fmt.Errorf("stream %d is open already", id)
+	}
+	if !r.hasRoom() {
+		go r.send(id, relayReset, nil) // reading never waits for writing
+		return nil
+	}
+	s := newStream(r, id)
+	r.streams[id] = s
+	go s.run(port)
+	return nil
+}
+
+func (r *relay) isOpen(id uint32) bool { return r.streams[id] != nil || r.senders[id] != nil }
+
+func (r *relay) hasRoom() bool { return len(r.streams)+len(r.senders) < 2*r.bounds.streams }
+
 func (r *relay) send(stream uint32, kind byte, content []byte) error {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	return r.write(stream, kind, content)
+}
+
+// write sends a frame, of whoever may write.
+func (r *relay) write(stream uint32, kind byte, content []byte) error {
 	frame := make([]byte, frameHead, frameHead+len(content))
 	binary.BigEndian.PutUint32(frame, stream)
 	frame[4] = kind
 	binary.BigEndian.PutUint16(frame[5:], uint16(len(content)))
-	r.writing.Lock()
-	defer r.writing.Unlock()
 	_, err := r.port.Write(append(frame, content...))
 	return err
 }
@@ -290,6 +256,7 @@ func (r *relay) forget(stream uint32) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	delete(r.streams, stream)
+	delete(r.senders, stream)
 }
 
 func (r *relay) endAll() {
@@ -297,5 +264,8 @@ func (r *relay) endAll() {
 	defer r.mutex.Unlock()
 	for _, s := range r.streams {
 		go s.abort()
+	}
+	for _, s := range r.senders {
+		s.end()
 	}
 }

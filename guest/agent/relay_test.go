@@ -334,9 +334,20 @@ type relayVector struct {
 	Kind              byte
 }
 
-func TestFramesOfARelayAreThoseOfTheVectors(t *testing.T) {
-	var all struct{ Both, Guest, Host, Refused []relayVector }
+type relayFile struct {
+	Both, Guest, Host, Refused []relayVector
+	Datagrams                  []datagramVector
+	Cut                        []cutVector
+}
+
+func relayVectors(t *testing.T) (all relayFile) {
+	t.Helper()
 	vectors(t, "relay", &all)
+	return all
+}
+
+func TestFramesOfARelayAreThoseOfTheVectors(t *testing.T) {
+	all := relayVectors(t)
 	read := func(text string) (relayFrame, error) {
 		data, _ := hex.DecodeString(text)
 		return readFrame(bytes.NewReader(data), make([]byte, frameHead+maxContent))
@@ -378,13 +389,14 @@ func TestTheWordIsFoundWhereverItIs(t *testing.T) {
 func FuzzRelay(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, relayOpen, 0, 2, 0, 1, 0, 0, 0, 1, relayData, 0, 1, 'x', 0, 0, 0, 1, relayEnd, 0, 0})
 	f.Add([]byte{0, 0, 0, 1, relayCredit, 0, 4, 255, 255, 255, 255})
+	f.Add([]byte{0, 0, 0, 1, relayPart, 0, 1, 'x', 0, 0, 0, 1, relayDatagram, 0, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		space := make([]byte, frameHead+maxContent)
 		from := bytes.NewReader(data)
-		r := &relay{app: newDialer("127.0.0.1"), port: io.Discard, streams: map[uint32]*stream{}}
+		r := newRelay(newDialer("127.0.0.1"), io.Discard, boundsFor(leastMemory))
 		for {
 			f, err := readFrame(from, space)
-			if err != nil || f.kind == relayOpen || r.take(f) != nil {
+			if err != nil || f.kind == relayOpen || f.kind == relaySender || r.take(f) != nil {
 				break
 			}
 		}

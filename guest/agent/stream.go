@@ -80,12 +80,16 @@ func (s *stream) toApp() error {
 
 // fromApp sends what the app says, and its end.
 func (s *stream) fromApp() error {
+	raw, err := s.app.SyscallConn()
+	if err != nil {
+		return err
+	}
 	for {
 		most, err := s.mayRead()
 		if err != nil {
 			return err
 		}
-		if err := awaitData(s.app); err != nil {
+		if err := awaitData(raw); err != nil {
 			return err
 		}
 		err = s.sendPiece(most)
@@ -113,14 +117,10 @@ func (s *stream) sendPiece(most int) error {
 }
 
 // awaitData returns when there is something to read, or an end: meanwhile no memory is held.
-func awaitData(app *net.TCPConn) error {
-	raw, err := app.SyscallConn()
-	if err != nil {
-		return err
-	}
+func awaitData(raw syscall.RawConn) error {
 	var failed error
 	peek := make([]byte, 1)
-	err = raw.Read(func(fd uintptr) bool {
+	err := raw.Read(func(fd uintptr) bool {
 		_, _, failed = syscall.Recvfrom(int(fd), peek, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		return failed != syscall.EAGAIN && failed != syscall.EINTR
 	})

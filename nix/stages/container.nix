@@ -8,7 +8,7 @@ import ../lib/vm-file.nix { inherit toolchain; } "vcr-container-${plan.name}" {
   kind = "container";
   inherit (plan) name;
   inherit (plan.image) config;
-  inherit (plan.machine) health ports writable;
+  inherit (plan.machine) health ports udp_ports writable;
   crun = "${tools}/usr/bin/crun";
   pasta = "${tools}/usr/bin/pasta";
   layout = "${image}/layout";

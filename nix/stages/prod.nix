@@ -9,7 +9,7 @@ let
       inherit (emulator) qemu;
       qemu_data = emulator.data;
       passt = "${toolchain.container}/usr/bin/passt";
-      inherit (plan.machine) debug;
+      inherit (plan.machine) debug udp_ports;
       symbols = if plan.machine.debug then "${kernel}" else "";
     };
     cartesi = {

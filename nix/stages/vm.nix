@@ -16,5 +16,5 @@ import ../lib/vm-file.nix { inherit toolchain; } "vcr-vm-${plan.name}" {
   squashfs = "${squashfs}/root.squashfs";
   symbols = if plan.machine.debug then "${kernel}" else "";
   append = "console=${console} quiet panic=-1";
-  inherit (plan.machine) cpus debug health memory_mib ports;
+  inherit (plan.machine) cpus debug health memory_mib ports udp_ports;
 }

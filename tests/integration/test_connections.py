@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,21 @@ def serve(client):
     client.shutdown(socket.SHUT_WR)
     client.close()
 
+def answer_datagrams(port):
+    app = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    app.bind(("0.0.0.0", port))
+    app.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    while True:
+        data, sender = app.recvfrom(1 << 16)
+        if data == b"who":
+            data = b"%d" % sender[1]
+        if data.startswith(b"twice "):
+            app.sendto(data[6:], sender)
+            data = data[6:]
+        app.sendto(data, sender)
+
+for port in (53, 54):
+    threading.Thread(target=answer_datagrams, args=(port,)).start()
 listener = socket.socket()
 listener.bind(("0.0.0.0", 8000))
 listener.listen(1)
@@ -60,12 +76,13 @@ while True:
 """
 MIB = 1 << 20
 OVER_IPV6: dict[str, int] = {}  # by profile: the port of ::1 that leads to the app, too
+OF_UDP: dict[str, list[tuple[str, int]]] = {}  # by profile: the ports of 53/udp, 53/udp, 54/udp
 # Connections in turns, seconds of silence, bytes each way: less where only the machine's start
 # is another.
-MUCH = {"vm": (1000, 65, 200 * MIB), "prod": (160, 10, 16 * MIB)}
+MUCH = {"vm": (1000, 65, 200 * MIB), "prod": (160, 10, 16 * MIB), "dev": (160, 10, 16 * MIB)}
 
 
-@pytest.fixture(scope="module", params=["vm", "prod"])
+@pytest.fixture(scope="module", params=["dev", "vm", "prod"])
 def address(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, int]]:
@@ -76,13 +93,17 @@ def address(
     (project / "vcr.lock").write_bytes((example / "vcr.lock").read_bytes())
     (project / "app.py").write_text(APP)
     (project / "Dockerfile").write_text(
-        "FROM python\nWORKDIR /app\nCOPY app.py .\nUSER nobody\nEXPOSE 8000 8001\n"
+        "FROM python\nWORKDIR /app\nCOPY app.py .\nUSER nobody\nEXPOSE 8000 8001 53/udp 54/udp\n"
         'CMD ["python3", "/app/app.py"]\n'
     )
     with runner_in(tmp_path_factory.mktemp("state")) as vcr:
-        ports = ("-p", "8000", "-p", "[::1]:0:8000")
+        ports = ("-p", "8000", "-p", "[::1]:0:8000", "-p", "53/udp", "-p", "[::1]:0:53/udp")
         machine: Any = vcr.json("up", "--profile", request.param, *ports, project)
         OVER_IPV6[request.param] = machine["forwards"][1]["host"]
+        OF_UDP[request.param] = [
+            (row["address"], row["host"]) for row in machine["forwards"] if row["protocol"] == "udp"
+        ]
+        assert "→53/udp" in vcr("ps").stdout
         yield machine["forwards"][0]["address"], machine["forwards"][0]["host"]
 
 
@@ -200,3 +221,74 @@ def test_clients_that_leave_leave_nothing_behind(address: tuple[str, int]) -> No
     for thread in threads:
         thread.join()
     assert counted(address, 16, 16) == {"answered": 16}
+
+
+@pytest.fixture
+def of_udp(
+    address: tuple[str, int], request: pytest.FixtureRequest
+) -> dict[str, list[tuple[str, int]]]:
+    """The ports of this host that lead to 53/udp, over IPv4 and IPv6, and to 54/udp."""
+    assert address
+    first, second, third = OF_UDP[request.node.callspec.params["address"]]
+    return {"53": [first, second], "54": [third]}
+
+
+def client_to(place: tuple[str, int]) -> socket.socket:
+    """Return a socket that hears nothing but answers of PLACE."""
+    client = socket.socket(
+        socket.AF_INET6 if ":" in place[0] else socket.AF_INET, socket.SOCK_DGRAM
+    )
+    client.connect(place)
+    return client
+
+
+def exchange(client: socket.socket, data: bytes) -> bytes:
+    """Return the answer to DATA, which is asked for again each time that it is lost."""
+    client.settimeout(5)
+    for _ in range(6):
+        client.send(data)
+        try:
+            return client.recv(1 << 16)
+        except TimeoutError:
+            pass
+    raise TimeoutError
+
+
+def test_datagrams_are_answered_whole(of_udp: dict[str, list[tuple[str, int]]]) -> None:
+    for place in (*of_udp["53"], *of_udp["54"]):
+        with client_to(place) as client:
+            for size in (0, 1, 1472, 9000, 32_761, 32_762, 65_507):
+                data = bytes(n * 7 & 255 for n in range(size))
+                assert exchange(client, data) == data
+            client.send(b"twice this")  # two datagrams stay two
+            assert [client.recv(100), client.recv(100)] == [b"this", b"this"]
+
+
+def test_each_sender_has_a_port_of_its_own(of_udp: dict[str, list[tuple[str, int]]]) -> None:
+    clients = [client_to(of_udp["53"][0]) for _ in range(50)]
+    seen = [exchange(client, b"who") for client in clients]
+    assert len(set(seen)) == len(clients)
+    assert [exchange(client, b"who") for client in clients] == seen
+    for client in clients:
+        client.close()
+
+
+def test_ports_of_udp_are_not_those_of_tcp(of_udp: dict[str, list[tuple[str, int]]]) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        ask(of_udp["54"][0], "say x")
+
+
+def test_datagrams_hold_no_connection_up(
+    address: tuple[str, int], of_udp: dict[str, list[tuple[str, int]]]
+) -> None:
+    """Faster than the app reads they are lost; what comes after them is answered."""
+    with client_to(of_udp["53"][0]) as client:
+        for _ in range(500):
+            client.send(bytes(1000))
+        assert counted(address, 20, 4) == {"answered": 20}
+        client.settimeout(0)
+        with suppress(BlockingIOError):
+            while True:
+                client.recv(1 << 16)
+    with client_to(of_udp["53"][0]) as client:
+        assert exchange(client, b"after") == b"after"

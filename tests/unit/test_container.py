@@ -24,7 +24,7 @@ from vcr.engines.container.pasta import id_map, pasta_argv
 from vcr.engines.container.volumes import make_volumes, plan_volumes
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.registry import load_machine
-from vcr.engines.relay import Relay, listen
+from vcr.engines.relay import RESET_AT_CLOSE, Relay, listen
 from vcr.errors import UsageError
 from vcr.formats.oci import Layout
 from vcr.formats.tar import write
@@ -168,7 +168,8 @@ def test_what_the_shim_is_told(tmp_path: Path) -> None:
     argv = machine.command_line([Forward("127.0.0.1", 8080, 80)], channels)
     assert argv[1:4] == ["-I", "-B", "-c"]
     told = json.loads(argv[-1])
-    assert told["forwards"] == [["127.0.0.1", 8080, 80]]
+    forward = {"address": "127.0.0.1", "host": 8080, "guest": 80, "protocol": "tcp"}
+    assert told["forwards"] == [forward]
     assert told["stop_signal"] == "SIGINT"
     assert "SECRET" not in argv[-1]  # every user of this host can read it there
 
@@ -415,6 +416,25 @@ def test_a_connection_may_be_silent_for_longer_than_connecting_may_take(
         connection.shutdown(socket.SHUT_WR)
         assert connection.makefile("rb").read() == b"first late"
     relay.close()
+
+
+@pytest.mark.parametrize("is_client_first", [False, True])
+def test_a_relay_passes_a_reset_on(*, is_client_first: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as app:
+        listener = listen("127.0.0.1", 0)
+        relay = Relay(listener, lambda: socket.create_connection(app.getsockname(), 5))
+        client = socket.create_connection(listener.getsockname(), 5)
+        server = app.accept()[0]
+        ends = (client, server) if is_client_first else (server, client)
+        ends[1].settimeout(5)
+        ends[0].sendall(b"some")
+        assert ends[1].recv(4) == b"some"
+        ends[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+        ends[0].close()
+        with pytest.raises(ConnectionResetError):
+            ends[1].recv(1)
+        ends[1].close()
+        relay.close()
 
 
 def test_a_relay_that_leads_nowhere_closes_at_once() -> None:

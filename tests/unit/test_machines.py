@@ -17,6 +17,7 @@ import pytest
 from vcr.agent.client import Agent, NoAnswerError
 from vcr.cli.running.logs import parse_since
 from vcr.diagnosis.facts import Facts
+from vcr.engines.datagrams import listen_datagrams
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.python_child import python_child
 from vcr.engines.qemu import boot, kvm, network
@@ -33,6 +34,7 @@ from vcr.runtime.machine import tail
 from vcr.runtime.ports import (
     MAX_FORWARDS,
     MAX_FREE,
+    are_forwarded,
     choose_forwards,
     free_ports,
     holder_of,
@@ -75,6 +77,13 @@ def make_record(pid: int, started: int | None) -> Record:
             "1.2.3.4:8080-8081:80-81",
             [Forward("1.2.3.4", 8080, 80), Forward("1.2.3.4", 8081, 81)],
         ),
+        ("8080:80/tcp", [Forward("127.0.0.1", 8080, 80)]),
+        ("53/udp", [Forward("127.0.0.1", 0, 53, "udp")]),
+        ("[::]:5353:53/UDP", [Forward("::", 5353, 53, "udp")]),
+        (
+            "5000-5001:6000-6001/udp",
+            [Forward("127.0.0.1", 5000, 6000, "udp"), Forward("127.0.0.1", 5001, 6001, "udp")],
+        ),
     ],
 )
 def test_forwards_are_read(text: str, forwards: list[Forward]) -> None:
@@ -84,7 +93,7 @@ def test_forwards_are_read(text: str, forwards: list[Forward]) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "x", "1:2:3", "80:0", "70000:80", "80:", "1.2.3.4:80", "80-79", "0-1:80-81",
-     "65535-65536:1-2", "1-2:65535-65536", "99999999999999:1"],
+     "65535-65536:1-2", "1-2:65535-65536", "99999999999999:1", "53/", "53/udp/tcp", "53/udp:53"],
 )  # fmt: skip
 def test_what_is_no_forward(text: str) -> None:
     with pytest.raises(UsageError, match="does not say which port"):
@@ -114,11 +123,40 @@ def test_ranges_of_different_length(text: str, words: str) -> None:
         ("127.0.0.2:8000:80", "0.0.0.0:8000:81"),
         ("[::1]:8000:80", "[::]:8000:81"),
         ("[::1]:8000:80", "[0:0::1]:8000:81"),
+        ("5353:53/udp", "5353:54/udp"),
+        ("0.0.0.0:5353:53/udp", "5353:54/udp"),
     ],
 )
 def test_a_port_of_the_host_leads_to_one_of_the_app(texts: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match="of this host twice"):
         parse_forwards(texts)
+
+
+def test_what_is_neither_of_tcp_nor_of_udp_is_refused() -> None:
+    with pytest.raises(UsageError, match="of the protocol sctp"):
+        parse_forwards(["132:132/sctp"])
+
+
+def test_a_port_of_udp_is_not_that_of_tcp() -> None:
+    forwards = parse_forwards(["8000:80", "8000:80/udp"])
+    assert [str(each) for each in forwards] == ["127.0.0.1:8000:80", "127.0.0.1:8000:80/udp"]
+    chosen = choose_forwards([80, 81], [Forward("127.0.0.1", 0, 80, "udp")], [80, 82])
+    assert [each.target for each in chosen] == ["80/udp", "80", "81", "82/udp"]
+    assert are_forwarded([Forward("127.0.0.1", 0, 80)], chosen)
+    assert not are_forwarded([Forward("127.0.0.1", 0, 81, "udp")], chosen)
+    there = [Forward("127.0.0.1", 5000, 80), Forward("127.0.0.1", 5000, 80, "udp")]
+    assert are_forwarded(there, there)
+    assert not are_forwarded(there, there[:1])
+
+
+def test_a_port_of_udp_that_is_taken_names_its_holder() -> None:
+    with listen_datagrams("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(HostError, match=f"port {port}/udp is not free") as raised:
+            choose_forwards([], [Forward("127.0.0.1", port, 53, "udp")])
+        assert f"(pid {os.getpid()})" in raised.value.why
+        assert f"-p {port + 1}:53/udp" in raised.value.fix
+        choose_forwards([], [Forward("127.0.0.1", port, 53)])  # of TCP nobody has it
 
 
 def test_a_port_of_the_app_may_have_several_of_the_host() -> None:
@@ -573,8 +611,9 @@ def test_an_app_of_thousands_of_ports_gets_some_and_what_its_health_asks() -> No
     assert "4001 ports: 256 get a free port" in note
 
 
-def test_a_port_of_udp_is_told() -> None:
-    assert split_exposed(["53/UDP", "80", "79/tcp"]) == ((79, 80), ("53/UDP",))
-    (note,) = notes(["8001/udp"], (80,))
-    assert note.startswith("EXPOSE 8001/udp: nothing leads there")
+def test_ports_are_told_by_their_protocol() -> None:
+    exposed: list[str | int] = ["53/UDP", "80", "79/tcp", 81, "52/udp", "9/sctp"]
+    assert split_exposed(exposed) == ((79, 80, 81), (52, 53), ("9/sctp",))
+    (note,) = notes(["9/sctp"], (80,))
+    assert note == "EXPOSE 9/sctp: nothing leads there, since vcr forwards TCP and UDP only"
     assert notes([], (80,)) == []

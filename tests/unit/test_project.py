@@ -55,7 +55,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
             snapshot = "20261122T000000Z"
             [machine]
             memory = "1 GiB"
-            ports = [80, 8080]
+            ports = [80, 8080, "53/udp"]
             [health]
             command = ["true"]
             interval = "1m30s"
@@ -66,7 +66,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     assert project.config.args == {"A": "1"}
     assert project.config.base["py"].packages == ("python3",)
     assert project.config.machine.memory == 1024
-    assert project.config.machine.ports == (80, 8080)
+    assert project.config.machine.ports == (80, 8080, "53/udp")
     assert project.config.health.interval == 90.0
 
 
@@ -99,8 +99,10 @@ def test_an_unknown_key_names_line_and_nearest(
         ('[base.x]\npackages = ["a1"]\nimage = "b"\n', "exactly one of packages, image and oci"),
         ('[base.x]\npackages = ["../x"]\n', "is not the name of a Debian package"),
         ('[base.x]\npackages = ["a1"]\nsnapshot = "now"\n', "is not a time such as"),
-        ("[machine]\nports = [0]\n", "it has to be at least 1"),
-        ('[machine]\nports = ["80"]\n', "it has to be a whole number"),
+        ("[machine]\nports = [0]\n", "0 is not a port, 1 to 65535"),
+        ('[machine]\nports = ["80"]\n', "'80' is not a port, 1 to 65535, or one such as 53/udp"),
+        ('[machine]\nports = ["0/udp"]\n', "'0/udp' is not a port"),
+        ('[machine]\nports = ["53/sctp"]\n', "'53/sctp' is not a port"),
         ('[machine]\nwritable = "no"\n', "it has to be true or false"),
         ('[machine]\nengine = "kvm"\n', "it has to be 'qemu' or 'cartesi'"),
         ("build = 1\n", "it has to be a table"),

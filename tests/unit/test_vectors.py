@@ -31,7 +31,7 @@ from vcr.diagnosis.sockets import parse_listeners
 from vcr.engines.cartesi import frames
 from vcr.engines.container import door
 from vcr.engines.enclave import wire
-from vcr.engines.streams import Frame, Frames, Kind
+from vcr.engines.streams import Datagrams, Frame, Frames, Kind, datagram
 from vcr.errors import VcrError
 from vcr.formats.eif import KERNEL_LINE
 from vcr.formats.failure import Failure
@@ -526,3 +526,31 @@ def test_frames_of_a_relay() -> None:
     for case in (*vectors["refused"], *vectors["host"]):
         with pytest.raises(ValueError, match="a frame"):
             Frames().feed(bytes.fromhex(case["hex"]))
+
+
+@pytest.mark.parametrize("case", read("relay")["datagrams"], ids=lambda case: case["why"])
+def test_datagrams_of_a_relay(case: dict[str, Any]) -> None:
+    frames = [
+        Frame(stream, Kind(kind), bytes([number]) * length)
+        for number, (stream, kind, length) in enumerate(case["frames"])
+    ]
+    pieces = [each.content for each in frames if each.kind in {Kind.PART, Kind.DATAGRAM}]
+    reader, found = Datagrams(), list[tuple[int, bytes]]()
+    if case["whole"] is None:
+        with pytest.raises(ValueError, match="datagram"):
+            list(map(reader.take, frames))
+        return
+    for frame in frames:
+        whole = reader.take(frame)
+        found += [] if whole is None else [(frame.stream, whole)]
+    assert [[stream, len(whole)] for stream, whole in found] == case["whole"]
+    assert b"".join(whole for _, whole in found) == b"".join(pieces)
+
+
+def test_datagrams_are_cut_for_a_relay() -> None:
+    for case in read("relay")["cut"]:
+        content = bytes(range(256)) * 256
+        sent = datagram(7, content[: case["size"]])
+        frames = Frames().feed(sent)
+        assert [[each.kind, len(each.content)] for each in frames] == case["frames"]
+        assert b"".join(each.content for each in frames) == content[: case["size"]]

@@ -79,13 +79,20 @@ class Context:
 
         return load_project(self.directory, outside=ANYWHERE)
 
-    def note_ports(self, plan: "Plan") -> None:
-        """Say which ports that the image EXPOSEs nothing leads to."""
+    def note_ports(self, plan: "Plan", *, enclave: bool = False) -> None:
+        """Say which ports that the image EXPOSEs nothing leads to; ENCLAVE: it runs in one."""
+        from vcr.model.profile import PROFILES
         from vcr.planner.ports import split_exposed
         from vcr.runtime.ports import notes
 
-        others = split_exposed(plan.image.config.get("ExposedPorts") or {})[1]
-        for note in notes(others, plan.machine.ports):
+        others = split_exposed(plan.image.config.get("ExposedPorts") or {})[2]
+        carried = "TCP and UDP only"
+        is_cartesi = PROFILES[plan.profile].is_sealed and plan.machine.engine == "cartesi"
+        if enclave or is_cartesi:
+            where = "an enclave" if enclave else "a Cartesi machine"
+            carried = f"TCP only into {where}"
+            others = (*(f"{port}/udp" for port in plan.machine.udp_ports), *others)
+        for note in notes(others, plan.machine.ports, carried):
             self.ui.note(note)
 
     def prepare(self, variant: Variant) -> "tuple[Project, Plan]":

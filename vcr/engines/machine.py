@@ -11,18 +11,25 @@ from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 
 VM_FILE = "vm.json"
 VM_SCHEMA = 1
+TCP, UDP = "tcp", "udp"  # of Forward
 
 
 @dataclass(frozen=True)
 class Forward:
-    """A TCP port of this host that leads to one of the guest."""
+    """A port of this host that leads to one of the guest."""
 
     address: str  # of IPv4 or IPv6, without brackets
     host: int
     guest: int
+    protocol: str = TCP
 
     def __str__(self) -> str:
-        return f"{self.place}:{self.guest}"
+        return f"{self.place}:{self.target}"
+
+    @property
+    def target(self) -> str:
+        """Return the port of the guest as EXPOSE has it, without the protocol where it is TCP."""
+        return f"{self.guest}" if self.protocol == TCP else f"{self.guest}/{self.protocol}"
 
     @property
     def place(self) -> str:
@@ -64,6 +71,10 @@ class Machine(Protocol):
         """TCP ports of the guest that are forwarded."""
 
     @property
+    def udp_ports(self) -> tuple[int, ...]:
+        """UDP ports of the guest that are forwarded."""
+
+    @property
     def health(self) -> HealthCheck | None:
         """How its health is asked for."""
 
@@ -82,9 +93,21 @@ def read_vm(output: Path) -> dict[str, Any]:
     data = json.loads((output / VM_FILE).read_bytes())
     if data.pop("schema") != VM_SCHEMA:
         raise UsageError(f"{output} was built by another version of vcr", fix="build it again")
-    data["ports"] = tuple(data["ports"])
+    for key in {"ports", "udp_ports"} & data.keys():
+        data[key] = tuple(data[key])
     data["health"] = _health(data["health"])
     return dict(data)
+
+
+def refuse_datagrams(forwards: Sequence[Forward], where: str) -> None:
+    """Raise UsageError for one of FORWARDS that is of UDP: WHERE says where nothing carries it."""
+    for each in forwards:
+        if each.protocol == UDP:
+            raise UsageError(
+                f"no port of UDP leads {where}, so not {each.target}",
+                why="only connections of TCP are carried there",
+                fix="leave that -p out, or use --profile vm, dev, or prod on the engine qemu",
+            )
 
 
 def _health(data: dict[str, Any] | None) -> HealthCheck | None:

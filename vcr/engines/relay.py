@@ -8,6 +8,7 @@ may be silent for as long as it likes, whatever connecting may take.
 import errno
 import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -18,16 +19,21 @@ CONNECT_SECONDS = 120.0  # for the other side to have a place in its backlog
 TRIES, TRY_SECONDS = 3, 0.001
 PAUSE_SECONDS = 0.005
 PIECE = 1 << 16
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # struct linger, socket(7)
 
 type Connect = Callable[[], socket.socket]  # raises OSError
 
 
-def bound(address: str, port: int) -> socket.socket:
-    """Return a socket of TCP at ADDRESS, of IPv4 or IPv6, and PORT; raises OSError."""
+def bound(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+    """Return a socket at ADDRESS, of IPv4 or IPv6, and PORT; raises OSError.
+
+    KIND: that of TCP, or SOCK_DGRAM, that of UDP.
+    """
     is_ipv6 = ":" in address
-    found = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET)
+    found = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, kind)
     try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if kind == socket.SOCK_STREAM:  # with UDP, two could have one port: socket(7)
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if is_ipv6:  # :: is not 0.0.0.0, too: ipv6(7)
             found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         found.bind((address, port))
@@ -119,16 +125,31 @@ class Relay:
                 return
             with server:
                 server.settimeout(None)  # what connecting may take says nothing about silence
-                back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+                failed = threading.Event()
+                words = (server, client, failed)
+                back = threading.Thread(target=_pump, args=words, daemon=True)
                 back.start()
-                _pump(client, server)
+                _pump(client, server, failed)
                 back.join()
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Copy until SOURCE ends, and pass the end on."""
-    with suppress(OSError):
+def _pump(source: socket.socket, target: socket.socket, failed: threading.Event) -> None:
+    """Copy until SOURCE ends, and pass the end on.
+
+    A reset is none: what came before it may not be all. Then FAILED is set, and closing the two
+    resets them.
+    """
+    try:
         while piece := source.recv(PIECE):
             target.sendall(piece)
+    except OSError:
+        failed.set()
     with suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+        if not failed.is_set():
+            target.shutdown(socket.SHUT_WR)
+            return
+        for each in (source, target):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+    for each in (source, target):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RD)  # wakes the other direction, and sends nothing

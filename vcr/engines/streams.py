@@ -5,6 +5,11 @@ numbers are big-endian. The guest's first frame is HELLO: a word, which is to be
 gets (what it gets before was for an agent that has ended), how many streams may be open (4 bytes),
 and its window (4). Each end may send so many bytes of a stream that the other has not taken: to
 the guest its window, which depends on its memory, to the host WINDOW.
+
+A stream can also carry datagrams of UDP, those of one sender and what the app answers it: the
+host begins it with SENDER, and either end ends it with RESET. A datagram is a frame DATAGRAM, or
+one of PART before that: no frame of another kind or stream is between these two. There is neither
+a window nor an end; a datagram that an end cannot pass on at once is dropped, and always whole.
 """
 
 import struct
@@ -14,6 +19,7 @@ from enum import IntEnum
 WINDOW = 64 << 10  # bytes
 HEAD = struct.Struct(">IBH")
 MAX_CONTENT = (32 << 10) - HEAD.size  # bytes: a guest writes a frame in one go
+LARGEST = 65_507  # bytes of a datagram: 65,535 without the heads of IPv4 and UDP
 WORD_BYTES = 16
 _BOUNDS = struct.Struct(">II")
 HELLO_BYTES = WORD_BYTES + _BOUNDS.size
@@ -28,8 +34,12 @@ class Kind(IntEnum):
     END = 3  # nothing follows in this direction
     RESET = 4  # the stream is over
     CREDIT = 5  # so many bytes were taken: 4 bytes
+    SENDER = 6  # of the host: the port of the app, 2 bytes; the stream is of datagrams
+    PART = 7  # of a datagram, which the next frame continues
+    DATAGRAM = 8  # all of one, or its end
 
 
+PIECES = (Kind.PART, Kind.DATAGRAM)
 LENGTHS = {Kind.HELLO: HELLO_BYTES, Kind.END: 0, Kind.RESET: 0, Kind.CREDIT: 4}  # of the guest's
 
 
@@ -47,7 +57,7 @@ class Frame:
 
     @property
     def number(self) -> int:
-        """Return the content of CREDIT and OPEN, a number."""
+        """Return the content of CREDIT, OPEN and SENDER, a number."""
         return int.from_bytes(self.content)
 
 
@@ -94,8 +104,44 @@ class Frames:
         return found
 
 
+class Datagrams:
+    """Puts the datagrams of one end together again."""
+
+    def __init__(self) -> None:
+        self._stream: int | None = None  # of which a part has come
+        self._content = bytearray()
+
+    def take(self, frame: Frame) -> bytes | None:
+        """Return the datagram that FRAME ends, None when it ends none.
+
+        Raises ValueError for a frame between those of a datagram, and for one that is larger than
+        UDP allows. HELLO is of another agent: what came of a datagram before it is nothing.
+        """
+        if frame.kind == Kind.HELLO:
+            self._stream = None
+        if self._stream is not None and (frame.kind not in PIECES or frame.stream != self._stream):
+            raise ValueError(f"a frame {frame.kind} within a datagram of {self._stream}")
+        if frame.kind not in PIECES:
+            return None
+        if self._stream is None:
+            self._content.clear()
+        self._content += frame.content
+        if len(self._content) > LARGEST:
+            raise ValueError(f"a datagram of more than {LARGEST} bytes")
+        self._stream = frame.stream if frame.kind == Kind.PART else None
+        return bytes(self._content) if self._stream is None else None
+
+
+def datagram(stream: int, content: bytes) -> bytes:
+    """Return the frames of a datagram with CONTENT, at most LARGEST bytes, as they are sent."""
+    first, rest = content[:MAX_CONTENT], content[MAX_CONTENT:]
+    if not rest:
+        return Frame(stream, Kind.DATAGRAM, first).encode()
+    return Frame(stream, Kind.PART, first).encode() + datagram(stream, rest)
+
+
 def _check(kind: int, length: int) -> None:
     expected = LENGTHS.get(Kind(kind)) if kind in Kind else None
-    is_data = kind == Kind.DATA and length <= MAX_CONTENT
+    is_data = kind in {Kind.DATA, *PIECES} and length <= MAX_CONTENT
     if not is_data and length != expected:
         raise ValueError(f"a frame {kind} of {length} bytes")

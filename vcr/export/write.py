@@ -34,7 +34,7 @@ from vcr.sandbox.squashfs import SQUASHFS
 SCHEMA = 1
 VERIFY = Path(__file__).with_name("verify.sh")
 # Of vm.json, what is not a path of the host that builds.
-DEPLOYED = ("append", "cpus", "health", "kind", "memory_mib", "name", "ports")
+DEPLOYED = ("append", "cpus", "health", "kind", "memory_mib", "name", "ports", "udp_ports")
 SPARE = 1 << 20  # bytes: directories and small files on top of what is copied
 # rung → file of the export that it is of
 RUNG_FILES = {"kernel": "kernel", "initramfs": "initramfs", "squashfs": SQUASHFS, "sealed": DRIVE,

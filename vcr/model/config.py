@@ -14,6 +14,7 @@ from vcr.model.sections.base import Base
 from vcr.model.sections.values import (
     NAME,
     Duration,
+    ExposedPort,
     Memory,
     Name,
     Platform,
@@ -46,7 +47,7 @@ class MachineSection(Section):
 
     memory: Memory = Field(default=512, description="its memory")  # MiB
     cpus: Annotated[int, Field(ge=1, le=8)] = Field(default=1, description="its CPUs; prod has one")
-    ports: tuple[Port, ...] = Field(
+    ports: tuple[ExposedPort, ...] = Field(
         default=(),
         strict=False,
         description="ports of the app; default: those that the image EXPOSEs",
@@ -164,7 +165,7 @@ class ServiceSection(Section):
         None, description="directory of another project with a vcr.lock, relative to vcr.toml"
     )
     env: dict[str, Text] = Field(default_factory=dict, description="variables")
-    ports: tuple[Port, ...] = Field(
+    ports: tuple[ExposedPort, ...] = Field(
         (), strict=False, description="default: the ports that the image EXPOSEs"
     )
     volumes: tuple[str, ...] = Field(

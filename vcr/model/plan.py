@@ -192,6 +192,7 @@ class Machine:
     kernel: str = "vcr"  # of vm and of prod on qemu: vcr or debian
     emulator: str = ""  # a package of the Cartesi emulator that is not the pinned one
     emulator_kernel: str = ""  # what its machine boots, if not the pinned one
+    udp_ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

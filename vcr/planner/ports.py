@@ -1,14 +1,21 @@
-"""Ports that an image names, by their protocols: a machine forwards those of TCP."""
+"""Ports that an image names, by their protocols: those of TCP and UDP are forwarded."""
 
 from collections.abc import Iterable
 
 
-def split_exposed(exposed: Iterable[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Return EXPOSED of an image's configuration as ports of TCP, sorted, and all others.
+def split_exposed(
+    exposed: Iterable[str | int],
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
+    """Return EXPOSED of an image's configuration as ports of TCP, of UDP, sorted, and all others.
 
     Without a protocol it is TCP: image-spec, config.md, ExposedPorts.
     """
-    rows = [(text, *text.partition("/")[::2]) for text in exposed]
-    tcp = {int(number) for _, number, protocol in rows if protocol.lower() in {"", "tcp"}}
-    others = [text for text, _, protocol in rows if protocol.lower() not in {"", "tcp"}]
-    return tuple(sorted(tcp)), tuple(others)
+    of: dict[str, set[int]] = {"tcp": set(), "udp": set()}
+    others = []
+    for text in map(str, exposed):
+        number, _, protocol = text.partition("/")
+        if (name := protocol.lower() or "tcp") in of:
+            of[name].add(int(number))
+        else:
+            others.append(text)
+    return tuple(sorted(of["tcp"])), tuple(sorted(of["udp"])), tuple(others)

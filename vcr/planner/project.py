@@ -100,7 +100,9 @@ def _check_args(args: dict[str, str], dockerfile: Dockerfile, resolver: Resolver
 
 def _machine(project: Project, state: State, engine: str | None, profile: str) -> Machine:
     config = project.config
-    ports = config.machine.ports or split_exposed(state.config.get("ExposedPorts", {}))[0]
+    ports, udp_ports, _ = split_exposed(
+        config.machine.ports or state.config.get("ExposedPorts") or {}
+    )
     locked = current_engine(project, engine)
     own, own_boots = own_emulator(project), own_kernel(project)
     debug = PROFILES[profile].debug
@@ -121,6 +123,7 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
         memory_mib=config.machine.memory,
         cpus=config.machine.cpus,
         ports=ports,
+        udp_ports=udp_ports,
         health=_health(project, state, ports),
         writable=config.machine.writable,
         engine=locked.name,

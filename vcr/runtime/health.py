@@ -14,7 +14,7 @@ from vcr.agent.client import Agent, NoAnswerError
 from vcr.agent.deadline import KILLED, http_status
 from vcr.diagnosis.facts import MAX_LISTENERS, Facts
 from vcr.diagnosis.words import TOO_SLOW, port_of
-from vcr.engines.machine import Forward
+from vcr.engines.machine import TCP, Forward
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.runtime.patience import (
     NO_CHECK_ROUNDS,
@@ -66,10 +66,15 @@ class Prober:
     @property
     def port(self) -> int:
         """Return the port of the app that is asked, 0 for none."""
-        return port_of(self.check, [forward.guest for forward in self.forwards])
+        return port_of(self.check, [forward.guest for forward in self.connected])
+
+    @property
+    def connected(self) -> list[Forward]:
+        """Return the ports of TCP, which can be asked; datagrams need not be answered."""
+        return [forward for forward in self.forwards if forward.protocol == TCP]
 
     def _http(self, probe: HttpProbe, timeout: float) -> Outcome:
-        forward = next((f for f in self.forwards if f.guest == probe.port), None)
+        forward = next((f for f in self.connected if f.guest == probe.port), None)
         if forward is None:
             return Outcome(healthy=False, detail=f"port {probe.port} is not forwarded")
         address = ANY.get(forward.address, forward.address)
@@ -93,13 +98,13 @@ class Prober:
 
     def _is_open(self) -> Outcome:
         """Without a health check: something listens, or at least the app runs."""
-        if not self.forwards:
+        if not self.connected:
             try:
                 state = self.agent.ask("state", 5.0)
             except NoAnswerError as error:
                 return Outcome(healthy=False, detail=str(error))
             return Outcome(healthy=state == "running", detail=state[:TOLD])
-        forward = self.forwards[0]
+        forward = self.connected[0]
         # A port accepts in any case; if nothing listens in the guest, it is closed soon.
         try:
             with socket.create_connection((forward.address, forward.host), 5.0) as connection:

@@ -4,15 +4,15 @@ A new one is started beside the one that serves. When it is healthy new connecti
 to it, and the old one is stopped; when it never is, the old one continues.
 """
 
-import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vcr.engines.container.machine import Additions, ContainerMachine
-from vcr.engines.machine import Forward
+from vcr.engines.datagrams import DatagramRelay
+from vcr.engines.machine import TCP, UDP, Forward
+from vcr.engines.opened import ConnectionRelay, listener_of, relay_to
 from vcr.engines.registry import load_machine
-from vcr.engines.relay import Dialer, Relay, listen
 from vcr.errors import HostError
 from vcr.model.project import Project
 from vcr.runtime.machine import Running, start
@@ -42,7 +42,8 @@ class Hot:
     profile: str = ""
     current: Running | None = None
     _stable: tuple[Forward, ...] = ()
-    _relays: dict[int, Relay] = field(default_factory=dict)  # by port of the guest
+    # By port of the guest and its protocol.
+    _relays: dict[str, ConnectionRelay | DatagramRelay] = field(default_factory=dict)
     _starting: Running | None = None
 
     @property
@@ -73,13 +74,15 @@ class Hot:
         what served before still does.
         """
         machine = load_machine(vm)
-        self._open_ports(free_ports(machine.ports, machine.health))
+        self._open_ports(
+            free_ports(machine.ports, machine.health), free_ports(machine.udp_ports, None)
+        )
 
         def check() -> None:
             if is_stale():
                 raise SupersededError
 
-        forwards = [Forward(LOOPBACK, 0, forward.guest) for forward in self._stable]
+        forwards = [replace(each, address=LOOPBACK, host=0) for each in self._stable]
         try:
             self._starting = start(
                 self.project,
@@ -97,7 +100,7 @@ class Hot:
             raise
         old, self.current, self._starting = self.current, new, None
         for forward in new.record.forwards:
-            self._relays[forward.guest].connect = Dialer(_address_of(forward))
+            self._relays[forward.target].find = _address_of(forward)
         self.records.save(self.record)
         # Its own record, under the key of its place, has done its service.
         (self.records.directory(new.record.key) / "machine.json").unlink(missing_ok=True)
@@ -123,17 +126,19 @@ class Hot:
         taken = self.current.record.where if self.current else ""
         return next(place for place in self.records.places(self.project.key) if place != taken)
 
-    def _open_ports(self, guest_ports: tuple[int, ...]) -> None:
+    def _open_ports(self, tcp: tuple[int, ...], udp: tuple[int, ...]) -> None:
         """Listen for each port that the guest has and that is not listened for yet."""
-        missing = tuple(port for port in guest_ports if port not in self._relays)
-        wanted = [forward for forward in self.wanted if forward.guest not in self._relays]
-        for forward in choose_forwards(missing, wanted):
+        old = {(forward.guest, forward.protocol) for forward in self._stable}
+        wanted = [each for each in self.wanted if (each.guest, each.protocol) not in old]
+        missing = tuple(port for port in tcp if (port, TCP) not in old)
+        missing_udp = tuple(port for port in udp if (port, UDP) not in old)
+        for forward in choose_forwards(missing, wanted, missing_udp):
             try:
-                listener = listen(forward.address, forward.host)
+                listener = listener_of(forward)
             except OSError as error:
                 what = f"port {forward.host} is not free"
                 raise HostError(what, why=str(error.strerror)) from None
-            self._relays[forward.guest] = Relay(listener, _refuse)
+            self._relays[forward.target] = relay_to(listener, forward, _refuse)
             self._stable = (*self._stable, forward)
 
 
@@ -141,5 +146,5 @@ def _address_of(forward: Forward) -> Callable[[], tuple[str, int]]:
     return lambda: (forward.address, forward.host)
 
 
-def _refuse() -> socket.socket:
+def _refuse() -> tuple[str, int]:
     raise ConnectionRefusedError

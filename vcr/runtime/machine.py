@@ -148,7 +148,9 @@ def start(
     to replace the project's. PROFILE is what it was built for.
     """
     machine = load_machine(vm, replace(additions, source=project.context))
-    forwards = choose_forwards(free_ports(machine.ports, machine.health), wanted)
+    forwards = choose_forwards(
+        free_ports(machine.ports, machine.health), wanted, free_ports(machine.udp_ports, None)
+    )
     channels = records.channels(place or project.key)
     record = Record(
         place or project.key, project.name, str(project.root), str(vm), 0, 0, time.time(), forwards,

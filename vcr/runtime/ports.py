@@ -3,13 +3,15 @@
 import errno
 import ipaddress
 import re
+import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from vcr.diagnosis.sockets import TABLES, listening_rows
-from vcr.engines.machine import Forward
-from vcr.engines.qemu.relay import NAME
+from vcr.diagnosis.sockets import LISTEN, TABLES, UDP_TABLES, UNCONNECTED, listening_rows
+from vcr.engines.machine import TCP, UDP, Forward
+from vcr.engines.qemu.ports import NAME
 from vcr.engines.relay import bound
 from vcr.errors import HostError, UsageError
 from vcr.model.health import HealthCheck, HttpProbe
@@ -24,11 +26,11 @@ LAST_PORT = 65535
 MAX_FREE = 256  # ports of an app that get a free port of this host without being asked for
 _PORTS = r"(\d{1,5})(?:-(\d{1,5}))?"
 _ADDRESS = r"(\d+(?:\.\d+){3}|\[[0-9A-Fa-f:.]{2,45}\])"
-_FORM = re.compile(rf"(?:(?:{_ADDRESS}:)?{_PORTS}:)?{_PORTS}")
+_FORM = re.compile(rf"(?:(?:{_ADDRESS}:)?{_PORTS}:)?{_PORTS}(?:/([A-Za-z]+))?")
 
 
 def parse_forwards(texts: Iterable[str]) -> tuple[Forward, ...]:
-    """Read `[[ADDRESS:]HOST:]GUEST` each; host port 0 means any. Raises UsageError.
+    """Read `[[ADDRESS:]HOST:]GUEST[/udp]` each; host port 0 means any. Raises UsageError.
 
     HOST and GUEST may be ranges of one length, as docker-run(1) has them: 8000-8009:9000-9009.
     """
@@ -48,13 +50,15 @@ def _check_once(forwards: Iterable[Forward]) -> None:
 
     0.0.0.0 is any of it of IPv4, and :: any of IPv6.
     """
-    addresses: dict[tuple[int, bool], set[str]] = {}
+    addresses: dict[tuple[int, str, bool], set[str]] = {}
     for forward in forwards:
-        there = addresses.setdefault((forward.host, ":" in forward.address), set())
+        key = forward.host, forward.protocol, ":" in forward.address
+        there = addresses.setdefault(key, set())
         is_any = bool(there) and forward.address in ANY
         if forward.host and (is_any or there & {forward.address, *ANY}):
             raise UsageError(
-                f"-p names port {forward.host} of this host twice",
+                f"-p names port {forward.host} of this host twice"
+                + (f", of {UDP.upper()}" if forward.protocol == UDP else ""),
                 why="a port leads to one port of the app",
                 fix="name another port of this host, or 0 for any",
             )
@@ -76,11 +80,25 @@ def _parsed(text: str) -> list[Forward]:
             )
         is_right = len(host) > 0 and guest[0] >= 1 and guest[-1] <= LAST_PORT
         if is_right and (not any(host) or 1 <= host[0] <= host[-1] <= LAST_PORT):
-            return [Forward(address, *pair) for pair in zip(host, guest, strict=True)]
+            protocol = _protocol(match[6], text)
+            return [Forward(address, *pair, protocol) for pair in zip(host, guest, strict=True)]
     raise UsageError(
         f"{text!r} does not say which port leads to which",
-        fix="write -p 8080:8000, -p 0.0.0.0:8080:8000, or for many -p 8000-8009:9000-9009",
+        fix="write -p 8080:8000, -p 0.0.0.0:8080:8000, -p 5353:53/udp, or for many"
+        " -p 8000-8009:9000-9009",
     )
+
+
+def _protocol(written: str | None, text: str) -> str:
+    """Return the protocol that is WRITTEN at the end of TEXT; raises UsageError."""
+    protocol = (written or TCP).lower()
+    if protocol not in {TCP, UDP}:
+        raise UsageError(
+            f"{text!r} is of the protocol {written}",
+            why="only ports of TCP and UDP can be forwarded",
+            fix="leave it out for TCP, or write /udp",
+        )
+    return protocol
 
 
 def _address(written: str | None, text: str) -> str:
@@ -109,12 +127,17 @@ def free_ports(ports: Sequence[int], health: HealthCheck | None) -> tuple[int, .
     return tuple(sorted(ports, key=lambda port: port != asked)[:MAX_FREE])
 
 
-def notes(others: Sequence[str], ports: Sequence[int]) -> list[str]:
-    """Return what does not reach an app of PORTS, whose image EXPOSEs OTHERS, too."""
+def notes(
+    others: Sequence[str], ports: Sequence[int], carried: str = "TCP and UDP only"
+) -> list[str]:
+    """Return what does not reach an app of PORTS, whose image EXPOSEs OTHERS, too.
+
+    CARRIED says what does, as words.
+    """
     found = []
     if others:
         named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
-        found.append(f"EXPOSE {named}: nothing leads there, since vcr forwards TCP only")
+        found.append(f"EXPOSE {named}: nothing leads there, since vcr forwards {carried}")
     if len(ports) > MAX_FREE:
         found.append(
             f"the app has {counted(len(ports), 'port')}: {MAX_FREE} get a free port of this host,"
@@ -123,12 +146,18 @@ def notes(others: Sequence[str], ports: Sequence[int]) -> list[str]:
     return found
 
 
-def choose_forwards(guest_ports: Sequence[int], wanted: Iterable[Forward]) -> tuple[Forward, ...]:
-    """Return a forward for each of WANTED and of GUEST_PORTS; raises HostError on a conflict."""
+def choose_forwards(
+    guest_ports: Sequence[int], wanted: Iterable[Forward], udp_ports: Sequence[int] = ()
+) -> tuple[Forward, ...]:
+    """Return a forward for each of WANTED, of GUEST_PORTS, which are of TCP, and of UDP_PORTS.
+
+    Raises HostError on a conflict.
+    """
     chosen = list(wanted)
-    covered = {forward.guest for forward in chosen}
-    chosen += [Forward(LOOPBACK, 0, port) for port in guest_ports if port not in covered]
-    taken = {forward.host for forward in chosen if forward.host}
+    covered = {(forward.guest, forward.protocol) for forward in chosen}
+    exposed = [(port, TCP) for port in guest_ports] + [(port, UDP) for port in udp_ports]
+    chosen += [Forward(LOOPBACK, 0, *each) for each in exposed if each not in covered]
+    taken = {(forward.host, forward.protocol) for forward in chosen if forward.host}
     return tuple(_resolved(forward, taken) for forward in chosen)
 
 
@@ -138,9 +167,9 @@ def are_forwarded(wanted: Iterable[Forward], there: Sequence[Forward]) -> bool:
     A wanted port 0 of this host is any; a port of the guest that is not named may be anywhere.
     """
     asked = list(wanted)
-    for guest in {forward.guest for forward in asked}:
-        left = [forward for forward in there if forward.guest == guest]
-        ours = [forward for forward in asked if forward.guest == guest]
+    for target in {forward.target for forward in asked}:
+        left = [forward for forward in there if forward.target == target]
+        ours = [forward for forward in asked if forward.target == target]
         for forward in sorted(ours, key=lambda each: each.host == 0):  # any takes what is left
             match = next((each for each in left if _fits(forward, each)), None)
             if match is None:
@@ -157,30 +186,34 @@ def _fits(wanted: Forward, there: Forward) -> bool:
 
 def check_free(wanted: Iterable[Forward], held: Iterable[Forward]) -> None:
     """Raise HostError when a port of this host that is WANTED is not free, and not one HELD."""
-    ours = {forward.host for forward in held}
+    ours = {(forward.host, forward.protocol) for forward in held}
     for forward in wanted:
-        if forward.host not in ours:
+        if (forward.host, forward.protocol) not in ours:
             _resolved(forward, set())
 
 
-def _resolved(forward: Forward, taken: set[int]) -> Forward:
+def _resolved(forward: Forward, taken: set[tuple[int, str]]) -> Forward:
     """Check that the host's port is free, or pick one that is not TAKEN, and add it there."""
-    port = 0
-    while not port or (not forward.host and port in taken):  # this host may pick one twice
+    port, protocol = 0, forward.protocol
+    while not port or (not forward.host and (port, protocol) in taken):  # it may pick one twice
         port = check_port(
-            forward.address, forward.host, lambda other: f"-p {other}:{forward.guest}"
+            forward.address,
+            forward.host,
+            lambda other: f"-p {other}:{forward.target}",
+            protocol,
         )
-    taken.add(port)
-    return Forward(forward.address, port, forward.guest)
+    taken.add((port, protocol))
+    return replace(forward, host=port)
 
 
-def check_port(address: str, port: int, spell: Callable[[int], str]) -> int:
+def check_port(address: str, port: int, spell: Callable[[int], str], protocol: str = TCP) -> int:
     """Return PORT of ADDRESS if it is free, any that is free for 0; raises HostError.
 
-    SPELL says how another port is chosen.
+    SPELL says how another port is chosen. PROTOCOL: tcp or udp.
     """
     try:
-        with bound(address, port) as probe:
+        kind = socket.SOCK_DGRAM if protocol == UDP else socket.SOCK_STREAM
+        with bound(address, port, kind) as probe:
             return int(probe.getsockname()[1])
     except PermissionError:
         raise HostError(
@@ -195,17 +228,17 @@ def check_port(address: str, port: int, spell: Callable[[int], str]) -> int:
                 why=error.strerror or str(error),
                 fix="`ip address` shows what it has; 127.0.0.1 is the default",
             ) from None
-        holder = holder_of(port)
+        holder = holder_of(port, protocol)
         raise HostError(
-            f"port {port} is not free",
+            f"port {port}{'/udp' if protocol == UDP else ''} is not free",
             why=f"{holder} listens on it" if holder else str(error.strerror),
             fix=f"stop that, or choose another: {spell(port + 1)}",
         ) from None
 
 
-def holder_of(port: int) -> str:
-    """Say which process listens on TCP PORT ("NAME (pid N)"), "" if that cannot be seen."""
-    inodes = set(_listeners(port))
+def holder_of(port: int, protocol: str = TCP) -> str:
+    """Say which process listens on PORT ("NAME (pid N)"), "" if that cannot be seen."""
+    inodes = set(_listeners(port, protocol))
     if not inodes:
         return ""
     for process in sorted(Path("/proc").glob("[0-9]*")):
@@ -221,9 +254,10 @@ def _named(command: str, pid: str) -> str:
     return f"{command} (pid {pid})"
 
 
-def _listeners(port: int) -> Iterable[str]:
+def _listeners(port: int, protocol: str) -> Iterable[str]:
     """Yield the `socket:[inode]` links of listeners on PORT: proc_net_tcp in the kernel's docs."""
-    for table in TABLES:
+    tables, state = (UDP_TABLES, UNCONNECTED) if protocol == UDP else (TABLES, LISTEN)
+    for table in tables:
         with suppress(OSError):
-            rows = listening_rows(Path(table).read_text())
+            rows = listening_rows(Path(table).read_text(), state)
             yield from (f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}"))

@@ -167,7 +167,7 @@ class Start:
                 "an enclave continues from a sealed snapshot", fix="add --profile prod"
             )
         project, plan = context.prepare(self.variant)
-        context.note_ports(plan)
+        context.note_ports(plan, enclave=enclave)
         if enclave:
             check_enclave(plan.machine.engine)
         if profile.is_sealed:

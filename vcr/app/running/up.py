@@ -10,7 +10,7 @@ from vcr.app.context import Context, Variant
 from vcr.app.running.start import Start, UpOptions
 from vcr.engines.container.machine import Additions
 from vcr.engines.enclave.machine import root_of_run
-from vcr.engines.machine import read_vm
+from vcr.engines.machine import TCP, UDP, read_vm
 from vcr.errors import UsageError, VcrError
 from vcr.model.project import Project
 from vcr.runtime.follow import follow
@@ -32,13 +32,24 @@ class Up:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Return the addresses of its ports, as URLs of HTTP."""
-        return tuple(f"http://{each.place}/" for each in self.record.forwards)
+        """Return the addresses of its ports of TCP, as URLs of HTTP."""
+        return tuple(
+            f"http://{each.place}/" for each in self.record.forwards if each.protocol == TCP
+        )
 
     @property
     def ports(self) -> dict[int, tuple[str, int]]:
-        """Return by port of the app the address and port of this host that lead there."""
-        return {each.guest: (each.address, each.host) for each in self.record.forwards}
+        """Return by TCP port of the app the address and port of this host that lead there."""
+        return self._ports(TCP)
+
+    @property
+    def udp_ports(self) -> dict[int, tuple[str, int]]:
+        """Return by UDP port of the app the address and port of this host that lead there."""
+        return self._ports(UDP)
+
+    def _ports(self, protocol: str) -> dict[int, tuple[str, int]]:
+        forwards = [each for each in self.record.forwards if each.protocol == protocol]
+        return {each.guest: (each.address, each.host) for each in forwards}
 
     @classmethod
     def of(cls, context: Context, record: Record) -> "Up":

@@ -86,6 +86,6 @@ def _list_volumes(app: App) -> None:
 
 
 def _row(record: "Record", status: str, now: float) -> tuple[str, ...]:
-    ports = ", ".join(f"{f.place}→{f.guest}" for f in record.forwards) or "-"
+    ports = ", ".join(f"{f.place}→{f.target}" for f in record.forwards) or "-"
     since = human_time(now - record.created)
     return record.name, record.profile or "-", status, since, ports, record.project

@@ -39,7 +39,9 @@ def announce(app: App, up: "Up") -> None:
     if app.ui.is_json:
         app.ui.json("machine", {**record_json(up.record), "status": up.record.status})
         return
-    for forward, url in zip(up.record.forwards, up.urls, strict=True):
-        app.ui.data(f"{url} → port {forward.guest}")
+    for forward in up.record.forwards:
+        is_url = forward.protocol == "tcp"
+        place = f"http://{forward.place}/" if is_url else f"{forward.place}/{forward.protocol}"
+        app.ui.data(f"{place} → port {forward.target}")
     if up.root is not None:
         app.ui.note(f"its documents lead to {up.root}, which is NOT AWS's")

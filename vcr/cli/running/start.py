@@ -21,7 +21,7 @@ _OPTIONS = (
         "-p",
         "--publish",
         multiple=True,
-        metavar="[[ADDR:]HOST:]GUEST",
+        metavar="[[ADDR:]HOST:]GUEST[/udp]",
         help="Forward a port of this host, or a range FIRST-LAST (default: a free one for every"
         " port of the app).",
     ),

@@ -9,7 +9,7 @@ from typing import Any
 
 from vcr import process
 from vcr.agent.client import Agent
-from vcr.engines.machine import Channels, Forward
+from vcr.engines.machine import Channels, Forward, refuse_datagrams
 from vcr.engines.python_child import python_child
 from vcr.engines.sealed import check_machine, unpack
 from vcr.errors import MismatchError, UnhealthyError
@@ -44,6 +44,7 @@ class CartesiMachine:
     emulator: Path  # the unpacked package
     ports: tuple[int, ...]
     health: HealthCheck | None
+    udp_ports: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "CartesiMachine":
@@ -74,7 +75,8 @@ class CartesiMachine:
             raise MismatchError("the stored machine does not have the hash that it claims")
 
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
-        """Return the argv of the server, whose description it writes."""
+        """Return the argv of the server, whose description it writes; raises UsageError."""
+        refuse_datagrams(forwards, "into a Cartesi machine")
         job = {
             "driver": [
                 *(self.interpreter, str(DRIVER)),

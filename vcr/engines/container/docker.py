@@ -52,6 +52,11 @@ class DockerMachine:
         return self.container.ports
 
     @property
+    def udp_ports(self) -> tuple[int, ...]:
+        """UDP ports of the app."""
+        return self.container.udp_ports
+
+    @property
     def health(self) -> HealthCheck | None:
         """How its health is asked for."""
         return self.container.health

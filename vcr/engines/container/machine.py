@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,7 @@ class ContainerMachine:
     ports: tuple[int, ...]
     health: HealthCheck | None
     additions: Additions = NO_ADDITIONS
+    udp_ports: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "ContainerMachine":
@@ -105,8 +106,12 @@ class ContainerMachine:
 
     def with_ports_of_services(self) -> "ContainerMachine":
         """Return it with the ports of its services among its own: they share a network."""
-        others = {port for _, machine in self.services for port in machine.ports}
-        return replace(self, ports=(*self.ports, *sorted(others - set(self.ports))))
+        beside = [machine for _, machine in self.services]
+        tcp = {port for machine in beside for port in machine.ports} - set(self.ports)
+        udp = {port for machine in beside for port in machine.udp_ports} - set(self.udp_ports)
+        return replace(
+            self, ports=(*self.ports, *sorted(tcp)), udp_ports=(*self.udp_ports, *sorted(udp))
+        )
 
     def prepare(self, channels: Channels) -> None:
         """Unpack the images and write the bundles; raises UsageError."""
@@ -179,7 +184,7 @@ class ContainerMachine:
             "log": str(channels.log),
             "console": str(channels.console),
             "agent": str(channels.agent),
-            "forwards": [[f.address, f.host, f.guest] for f in forwards],
+            "forwards": [asdict(forward) for forward in forwards],
             "health": list(probe.argv) if isinstance(probe, CommandProbe) else [],
             "stop_signal": self.stop_signal,
             "services": [

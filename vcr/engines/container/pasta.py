@@ -13,8 +13,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from vcr.diagnosis.sockets import listeners
+from vcr.diagnosis.sockets import TABLES, UDP_TABLES, listeners
 from vcr.engines.container.namespaces import die_with_parent
+from vcr.engines.machine import TCP, UDP
 
 # Of the network: what leads on, and where this host answers for its own resolver. Neither is
 # this host itself, of which nothing that listens on its loopback is to be reached.
@@ -23,6 +24,7 @@ GATEWAY, DNS_ADDRESS = "10.0.2.2", "10.0.2.3"
 CLOSED = ("-t", "none", "-u", "none", "-T", "none", "-U", "none")
 # All that images have. crun takes a map of all 2^32 - 1 for the host's, and then makes devices.
 MAX_IDS = 1 << 31
+TABLES_OF = {TCP: TABLES, UDP: UDP_TABLES}
 ROUTE_SECONDS = 1.0
 POLL_SECONDS = 0.005
 
@@ -104,7 +106,7 @@ def wait_for_route() -> bool:
     return False
 
 
-def way_to(port: int) -> str:
+def way_to(port: int, protocol: str = TCP) -> str:
     """Return the address to reach PORT of this process' network at, as from outside.
 
     Raises ConnectionRefusedError where nothing listens there for others.
@@ -118,7 +120,7 @@ def way_to(port: int) -> str:
         except OSError:  # there is no way out, so nothing but a loopback
             address = "127.0.0.1"
     if address == "127.0.0.1" and not any(
-        each.port == port and not each.is_loopback for each in listeners()
+        each.port == port and not each.is_loopback for each in listeners(TABLES_OF[protocol])
     ):
         raise ConnectionRefusedError(f"nothing listens on port {port} for others")
     return address

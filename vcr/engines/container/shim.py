@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ from vcr.engines.container.output import spawn_into
 from vcr.engines.container.pasta import Outside, has_tun, wait_for_route, way_to
 from vcr.engines.container.services import STOP_SECONDS, Neighbour, heeds
 from vcr.engines.container.volumes import make_volumes
-from vcr.engines.relay import Dialer, Relay, listen
+from vcr.engines.machine import Forward
+from vcr.engines.opened import listener_of, relay_to
 from vcr.signals import notice_ends_of_children
 
 APP = "app"
@@ -54,7 +56,7 @@ class Shim:
     log: Path
     console: Path
     agent: Path
-    forwards: tuple[tuple[str, int, int], ...]
+    forwards: tuple[Forward, ...]
     health: tuple[str, ...]
     stop_signal: str
     services: tuple[Neighbour, ...] = ()
@@ -65,7 +67,7 @@ class Shim:
         """Read the settings that `ContainerMachine.command_line` writes."""
         paths = ("crun", "pasta", "scratch", "log", "console", "agent")
         lists = {
-            "forwards": tuple((str(a), int(h), int(g)) for a, h, g in settings["forwards"]),
+            "forwards": tuple(Forward(**each) for each in settings["forwards"]),
             "health": tuple(settings["health"]),
             "services": tuple(Neighbour.of(row) for row in settings["services"]),
         }
@@ -78,8 +80,8 @@ class Shim:
 
     def run(self) -> None:
         """Make the namespaces and wait for the end of what runs in them."""
-        with trying(f"listen on {self.forwards}"):
-            listeners = [listen(address, host) for address, host, _ in self.forwards]
+        with trying(f"listen on {', '.join(map(str, self.forwards))}"):
+            listeners = [listener_of(each) for each in self.forwards]
         asked, door = listen_unix(self.agent), listen_door(self.scratch)
         outside = Outside(self.pasta, self.console)
         enter_namespaces(outside.write_maps)
@@ -126,8 +128,8 @@ class Shim:
         app, copier = spawn_into(self.log, run)
         self.say("start app")
         (self.scratch / "started").touch()
-        for listener, (_, _, guest) in zip(listeners, self.forwards, strict=True):
-            Relay(listener, Dialer(lambda port=guest: (way_to(port), port)))  # type: ignore[misc]
+        for listener, forward in zip(listeners, self.forwards, strict=True):
+            relay_to(listener, forward, partial(_place_of, forward))
         self._answers(app, watched).serve(asked)
         app.wait()
         copier.join(LAST_WORDS_SECONDS)
@@ -164,6 +166,11 @@ class Shim:
             while True:
                 service, child = self._started.pop()
                 service.stop(self.crun, child, grace)
+
+
+def _place_of(forward: Forward) -> tuple[str, int]:
+    """Return where FORWARD leads, in the network of this process; raises OSError."""
+    return way_to(forward.guest, forward.protocol), forward.guest
 
 
 def exit_code(child: process.Child) -> int:

@@ -13,7 +13,7 @@ from vcr.agent.client import Agent, NoAnswerError
 from vcr.engines.enclave.emulated import START_SECONDS, Setup
 from vcr.engines.enclave.image import read_image
 from vcr.engines.logs import last_lines
-from vcr.engines.machine import Channels, Forward
+from vcr.engines.machine import Channels, Forward, refuse_datagrams
 from vcr.engines.python_child import python_child
 from vcr.errors import MismatchError, UnhealthyError, UsageError
 from vcr.formats.hashes.verity import Verity
@@ -41,6 +41,7 @@ class EnclaveMachine:
     qemu_data: Path
     ports: tuple[int, ...]
     health: HealthCheck | None
+    udp_ports: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "EnclaveMachine":
@@ -65,6 +66,7 @@ class EnclaveMachine:
 
     def command_line(self, forwards: Sequence[Forward], channels: Channels) -> list[str]:
         """Return the argv of the server, whose description it writes; raises UsageError."""
+        refuse_datagrams(forwards, "into an enclave")
         for forward in forwards:
             if forward.guest not in self.ports:
                 raise UsageError(

@@ -46,6 +46,7 @@ class BootMachine:
     debug: bool = False  # it has ports for commands
     symbols: str = ""  # where those of the kernel are, for whoever looks into the machine
     passt: str = ""  # the network's other end, "" in what an older vcr has built
+    udp_ports: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "BootMachine":

@@ -24,9 +24,10 @@ from pathlib import Path
 from vcr.engines.container.namespaces import die_with_parent
 from vcr.engines.container.pasta import DNS_ADDRESS, GATEWAY
 from vcr.engines.machine import Channels, Forward
+from vcr.engines.opened import listener_of
 from vcr.engines.python_child import python_child
-from vcr.engines.qemu.relay import raise_limit, relay_argv
-from vcr.engines.relay import listen
+from vcr.engines.qemu.ports import relay_argv
+from vcr.engines.qemu.relay import raise_limit
 from vcr.formats.job import as_record
 
 # Of the machine, as its kernel is told: vcr.sandbox.hardware.
@@ -97,7 +98,7 @@ def _lead_in(task: Task) -> None:
     raise_limit()
     ours, theirs = socket.socketpair()  # first: it is below RELAY, however many ports there are
     try:
-        listeners = [listen(each.address, each.host) for each in task.forwards]
+        listeners = [listener_of(each) for each in task.forwards]
     except OSError as error:
         with suppress(OSError), Path(task.console).open("a") as console:
             console.write(f"vcr: cannot listen on a port of this host: {error}\n")

@@ -1,32 +1,40 @@
-"""The process that listens on the ports of this host which lead into a machine of QEMU.
+"""Carries what comes to ports of this host into a machine of QEMU.
 
-It accepts at once, whatever the app does, and carries each connection as a stream to the agent
+It accepts connections at once, whatever the app does, and carries each as a stream to the agent
 in the guest, which connects to the app there: vcr.engines.streams. QEMU's user network and passt
-ask the guest once only, so what the app's backlog has no place for was lost. The process ends
-with QEMU.
+ask the guest once only, so what the app's backlog has no place for was lost. Datagrams of UDP go
+the same way: vcr.engines.qemu.senders.
 """
 
-import json
 import resource
 import selectors
 import socket
-import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from vcr.engines.python_child import python_child
+from vcr.engines.qemu.senders import SenderStreams
+from vcr.engines.relay import RESET_AT_CLOSE
 from vcr.engines.streams import MAX_CONTENT, WINDOW, Frame, Frames, Hello, Kind
-from vcr.formats.job import as_record
 
 MAX_STREAMS = 4096  # of any guest; one with little memory says less
 AHEAD = 256 << 10  # bytes for the guest that wait here, before clients are read
 MOST_WAITING = 4 * AHEAD  # before the guest is not heard: an agent reads while it writes
 PIECE = 16 << 10
-NAME = "vcr-relay"  # as ps(1) shows the process
 SPARE_FILES = 16  # of what the process may open
-RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # struct linger, socket(7)
+
+
+@dataclass(frozen=True)
+class Door:
+    """A socket that listens, of TCP or UDP, and the port of the app that it leads to."""
+
+    listener: socket.socket
+    port: int
+
+    @property
+    def is_of_datagrams(self) -> bool:
+        """Return whether it is of UDP."""
+        return self.listener.type == socket.SOCK_DGRAM
 
 
 @dataclass
@@ -55,31 +63,36 @@ class Relay:
         self, channel: socket.socket, listeners: Sequence[tuple[socket.socket, int]]
     ) -> None:
         """Take both over; nothing happens before `run`."""
-        self._channel, self._listeners = channel, list(listeners)
+        self._channel = channel
+        doors = [Door(*each) for each in listeners]
+        self._doors = [each for each in doors if not each.is_of_datagrams]
+        self._open_doors = [each for each in doors if each.is_of_datagrams]
         self._selector = selectors.DefaultSelector()
         self._frames, self._out = Frames(), bytearray()
         self._streams: dict[int, Stream] = {}
         self._changed: dict[int, Stream] = {}  # since they were last watched for
-        self._had_room = True
+        self._had_room: bool | None = None
         self._is_ready = False  # the guest has said hello
         self._is_accepting = self._is_over = False
         self._last = 0
-        spare = SPARE_FILES + len(self._listeners)
+        spare = SPARE_FILES + len(doors)
         self._possible = self._most = max(1, min(MAX_STREAMS, raise_limit() - spare))
         self._window = WINDOW  # of the guest
+        self._senders = SenderStreams(self._out, self._next_number)
 
     def run(self) -> None:
         """Serve until the other end of the channel is closed; raises ValueError, OSError."""
-        for each in (self._channel, *(listener for listener, _ in self._listeners)):
+        for each in (self._channel, *(door.listener for door in self._doors)):
             each.settimeout(0)
         self._selector.register(self._channel, selectors.EVENT_READ)
         while not self._is_over:
+            seconds = self._senders.expire()
             self._watch()
-            for key, events in self._selector.select():
+            for key, events in self._selector.select(seconds):
                 if isinstance(key.data, Stream):
                     self._serve(key.data, events)
-                elif key.data is not None:
-                    self._accept(key.data)
+                elif isinstance(key.data, Door):
+                    self._come(key.data)
                 elif events & selectors.EVENT_READ:
                     self._hear()
             self._flush()
@@ -91,12 +104,12 @@ class Relay:
         is_accepting = len(self._streams) < self._most
         if is_accepting is not self._is_accepting:
             self._is_accepting = is_accepting
-            for listener, port in self._listeners:
-                if is_accepting:
-                    self._selector.register(listener, selectors.EVENT_READ, (listener, port))
-                else:
-                    self._selector.unregister(listener)
+            for door in self._doors:
+                self._open(door, is_open=is_accepting)
         has_room = len(self._out) < AHEAD
+        if has_room is not self._had_room:
+            for door in self._open_doors:
+                self._open(door, is_open=has_room)
         changed = self._changed if has_room is self._had_room else self._streams
         self._had_room, self._changed = has_room, {}
         for stream in changed.values():
@@ -110,8 +123,12 @@ class Relay:
                 data=stream,
             )
 
+    def _open(self, door: Door, *, is_open: bool) -> None:
+        events = selectors.EVENT_READ if is_open else 0
+        self._want(door.listener, events, is_writer=False, data=door)
+
     def _want(
-        self, one: socket.socket, events: int, *, is_writer: bool, data: Stream | None = None
+        self, one: socket.socket, events: int, *, is_writer: bool, data: Stream | Door | None = None
     ) -> None:
         events |= selectors.EVENT_WRITE if is_writer else 0
         known = self._selector.get_map().get(one)
@@ -130,20 +147,29 @@ class Relay:
             while self._out:
                 del self._out[: self._channel.send(self._out[: 1 << 16])]
 
-    def _accept(self, place: tuple[socket.socket, int]) -> None:
-        listener, port = place
+    def _next_number(self) -> int:
+        self._last = self._last % 0xFFFFFFFF + 1
+        return self._last
+
+    def _come(self, door: Door) -> None:
+        if door.is_of_datagrams:
+            self._senders.hear(door.listener, door.port, is_ready=self._is_ready)
+        else:
+            self._accept(door)
+
+    def _accept(self, door: Door) -> None:
         with suppress(OSError):  # the client has left, or there are no more files
             while len(self._streams) < self._most:
-                client = listener.accept()[0]
+                client = door.listener.accept()[0]
                 if not self._is_ready:  # the machine boots
                     client.close()
                     continue
                 client.settimeout(0)
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._last = self._last % 0xFFFFFFFF + 1
-                self._streams[self._last] = Stream(self._last, client, self._window)
-                self._changed[self._last] = self._streams[self._last]
-                self._send(self._last, Kind.OPEN, port.to_bytes(2))
+                number = self._next_number()
+                self._streams[number] = Stream(number, client, self._window)
+                self._changed[number] = self._streams[number]
+                self._send(number, Kind.OPEN, door.port.to_bytes(2))
 
     def _serve(self, stream: Stream, events: int) -> None:
         if stream.number not in self._streams:
@@ -206,6 +232,8 @@ class Relay:
                 self._take(frame)
 
     def _take(self, frame: Frame) -> None:
+        if self._senders.take(frame):
+            return
         if frame.kind == Kind.HELLO:
             self._begin(Hello.of(frame.content))
             return
@@ -243,6 +271,7 @@ class Relay:
         for stream in list(self._streams.values()):
             self._forget(stream, is_reset=True)
         self._most, self._window = min(self._possible, hello.streams), hello.window
+        self._senders.begin(self._most)
         self._out[:] = hello.word
         self._is_ready = True
 
@@ -252,42 +281,3 @@ def raise_limit() -> int:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most if most != resource.RLIM_INFINITY else 1 << 20
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a process of this module does, with sockets that it inherits."""
-
-    channel: int
-    listeners: tuple[int, ...]
-    ports: tuple[int, ...]  # of the app, one for each listener
-    console: str
-
-
-def relay_argv(
-    channel: socket.socket, listeners: Sequence[socket.socket], ports: Sequence[int], console: str
-) -> list[str]:
-    """Return the argv of a process that carries connections to LISTENERS through CHANNEL.
-
-    PORTS are those of the app. The process inherits the sockets; what is wrong goes to the file
-    CONSOLE.
-    """
-    for each in (channel, *listeners):
-        each.set_inheritable(True)
-    numbers = tuple(each.fileno() for each in listeners)
-    task = Task(channel.fileno(), numbers, tuple(ports), console)
-    return python_child("vcr.engines.qemu.relay", json.dumps(asdict(task)))
-
-
-def main(text: str) -> None:
-    """Do what the JSON TEXT of a Task says, until QEMU ends."""
-    task = as_record(Task, json.loads(text))
-    with suppress(OSError):
-        Path("/proc/self/comm").write_text(NAME)
-    listeners = [socket.socket(fileno=number) for number in task.listeners]
-    try:
-        pairs = list(zip(listeners, task.ports, strict=True))
-        Relay(socket.socket(fileno=task.channel), pairs).run()
-    except (ValueError, OSError) as error:
-        with suppress(OSError), Path(task.console).open("a") as file:
-            file.write(f"vcr: the ports lead nowhere any more: {error}\n")

@@ -50,6 +50,7 @@ class SnapshotMachine:
     debug: bool = False  # it has a port for commands
     symbols: str = ""  # where those of the kernel are, for whoever looks into the machine
     passt: str = ""  # the network's other end, "" in what an older vcr has built
+    udp_ports: tuple[int, ...] = ()
     # what was unpacked: the hash that was sealed, and the one that is computed
     _hashed: dict[Path, tuple[str, Future[str]]] = field(default_factory=dict, compare=False)
 

@@ -13,6 +13,7 @@ class ForwardRow(Answer):
     address: str = Field(description="of this host")
     host: int = Field(description="port of this host")
     guest: int = Field(description="port of the app")
+    protocol: str = Field(description="`tcp` or `udp`")
 
 
 class Machine(Answer):

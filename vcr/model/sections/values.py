@@ -10,6 +10,7 @@ from vcr.model.duration import LONGEST, parse_duration
 
 # The path component grammar of the OCI distribution specification 1.1, "Pulling manifests".
 NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+_EXPOSED = re.compile(r"([0-9]{1,5})(?:/(tcp|udp))?")
 _HOST = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, in lower case
 _MEMORY = re.compile(r"([0-9]{1,9})\s*(MiB|GiB)")
 MAX_MEMORY = 1 << 20  # MiB
@@ -40,6 +41,14 @@ def _without_nul(text: str) -> str:
     return text
 
 
+def _exposed(value: int | str) -> int | str:
+    match = _EXPOSED.fullmatch(str(value))
+    is_port = match is not None and isinstance(value, str) == bool(match[2])
+    if match is None or not is_port or not 1 <= int(match[1]) <= 65535:
+        raise ValueError(f"{value!r} is not a port, 1 to 65535, or one such as 53/udp")
+    return f"{int(match[1])}/{match[2]}" if match[2] else int(match[1])
+
+
 def matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
     """Return what refuses a text that PATTERN does not match; WHAT says what it should be."""
 
@@ -57,6 +66,11 @@ type Duration = Annotated[
     Field(ge=0, le=LONGEST, allow_inf_nan=False, description='time such as `"30s"`'),
 ]
 type Port = Annotated[int, Field(ge=1, le=65535, description="port, 1 to 65535")]
+type ExposedPort = Annotated[
+    int | str,
+    AfterValidator(_exposed),
+    Field(description='port, 1 to 65535, or one such as `"53/udp"`'),
+]
 type Memory = Annotated[
     int,
     BeforeValidator(_memory),
