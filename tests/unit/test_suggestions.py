@@ -86,6 +86,14 @@ def test_lock_suggest_adds_the_sections_once(tmp_path: Path) -> None:
     assert (tmp_path / "vcr.toml").read_text() == text
 
 
+def test_lock_suggest_prints_what_it_adds_as_toml(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM node:20 AS b\nFROM nginx\nCOPY --from=b / /\n")
+    app = make_app(tmp_path)
+    assert run(app, ["lock", "--suggest"]) is ExitCode.OK
+    assert isinstance(app.ui.out, io.StringIO)
+    assert app.ui.out.getvalue() == (tmp_path / "vcr.toml").read_text()
+
+
 def test_lock_suggest_leaves_a_file_that_it_would_break(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM nginx\n")
     text = 'base = {debian = {packages = ["dash"]}}\n'

@@ -106,8 +106,8 @@ def _suggest(app: App) -> None:
         changes = [section.rstrip() for section in sections]
         app.ui.json("lock", {"changed": False, "changes": changes})
         return
-    for section in sections:
-        app.ui.data(section.rstrip())
+    if sections:
+        app.ui.document("\n".join(sections).rstrip("\n"))
     names = "see what the Dockerfile needs of them, then run `vcr lock`"
     added = f"vcr.toml: {counted(len(sections), 'section')} added; {names}"
     app.ui.note(added if sections else NOTHING)
