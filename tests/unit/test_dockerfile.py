@@ -105,6 +105,24 @@ def test_words_of_copy_end_at_spaces_but_in_a_list(text: str) -> None:
     assert words == (["a b", "c"] if text.startswith("[") else text.split(" "))
 
 
+@pytest.mark.parametrize(
+    ("line", "flags", "rest"),
+    [
+        ('COPY --from="first" a b', {"from": ("first",)}, "a b"),
+        ("COPY --chown='a:b'  a b", {"chown": ("a:b",)}, "a b"),
+        ('RUN --mount="type=tmpfs,target=/a b" c', {"mount": ("type=tmpfs,target=/a b",)}, "c"),
+        (r"RUN --mount=target=/a\ b,'size=1\'' c", {"mount": ("target=/a b,size=1'",)}, "c"),
+        ('HEALTHCHECK --interval="3"s CMD x', {"interval": ("3s",)}, "CMD x"),
+        ('HEALTHCHECK --retries="" CMD x', {"retries": ("",)}, "CMD x"),
+        ('RUN --network=none -- --x "y"', {"network": ("none",)}, '--x "y"'),
+        ('RUN "--network=none" x', {}, '"--network=none" x'),
+    ],
+)  # fmt: skip
+def test_flags_are_without_quotes(line: str, flags: dict[str, tuple[str, ...]], rest: str) -> None:
+    (instruction,) = parse(f"FROM x\n{line}").stages[0].instructions
+    assert (instruction.flags, instruction.rest) == (flags, rest)
+
+
 def test_flags_are_read_up_to_the_first_word() -> None:
     instruction = only("COPY --from=x --chown=1:2 --exclude=*.a --exclude=*.b --link a b")
     assert instruction.flag("from") == "x"

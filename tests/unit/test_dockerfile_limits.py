@@ -77,7 +77,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "NUL in JSON": (f'{FROM}COPY ["a\\u0000b", "/"]\n', "Dockerfile:2:1: a word cannot contain"),
     "half a pair in JSON": (f'{FROM}CMD ["\\ud800"]\n', "Dockerfile:2:1: a word cannot contain"),
     "half a pair in health": (f'{FROM}HEALTHCHECK CMD ["\\udfff"]\n', "a word cannot contain"),
-    "not UTF-8": (b"FROM scratch\n\xff\n", "cannot read Dockerfile"),
+    "not UTF-8": (b"FROM scratch\n\xff\n", "Dockerfile:2:1: this is not UTF-8"),
     "too big": (FROM + "#" * (1 << 21), "cannot read Dockerfile"),
     "no end": (f"{FROM}RUN <<A <<B\n" + "x\n" * 200_000, "the here-document A has no end"),
     "no ends": (f"{FROM}RUN {'<<A ' * 200_000}\nA\n", "has no end"),

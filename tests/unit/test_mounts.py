@@ -52,6 +52,33 @@ def test_mounts_of_every_kind(tmp_path: Path) -> None:
     assert run.mounts[5].content.startswith("vcr-secret-")
 
 
+def test_without_a_target_a_mount_is_at_the_working_directory(tmp_path: Path) -> None:
+    (run,) = runs(tmp_path, "WORKDIR /src\nRUN --mount=type=bind --mount=type=cache,id=a,rw true")
+    assert [(m.kind, m.target) for m in run.mounts] == [("bind", "/src"), ("cache", "/src")]
+
+
+def test_types_and_sharing_are_read_in_any_case(tmp_path: Path) -> None:
+    (run,) = runs(tmp_path, "RUN --mount=type=Cache,target=/a,sharing=LOCKED true")
+    assert [m.kind for m in run.mounts] == ["cache"]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("64m", 64 << 20), ("64MiB", 64 << 20), ("1.5g", 3 << 29), ("2kb", 2048), ("1.9", 1)],
+)
+def test_sizes_are_as_in_docker(tmp_path: Path, text: str, size: int) -> None:
+    (run,) = runs(tmp_path, f"RUN --mount=type=tmpfs,target=/a,size={text} true")
+    assert run.mounts[0].size == size
+
+
+def test_a_secret_may_be_named_by_its_source(tmp_path: Path) -> None:
+    (run,) = runs(tmp_path, "RUN --mount=type=secret,source=token,target=/t true")
+    (same,) = runs(tmp_path, "RUN --mount=type=secret,id=token,target=/t true")
+    assert run.mounts == same.mounts
+    with pytest.raises(UsageError, match="id and source"):
+        runs(tmp_path, "RUN --mount=type=secret,source=a,id=b true")
+
+
 def test_a_secret_may_be_a_variable(tmp_path: Path) -> None:
     (run,) = runs(tmp_path, "RUN --mount=type=secret,id=x,env=TOKEN true")
     assert run.mounts == ()
@@ -62,12 +89,14 @@ def test_a_secret_may_be_a_variable(tmp_path: Path) -> None:
     ("mount", "words"),
     [
         ("type=ssh", "type=ssh is not supported"),
-        ("type=tmpfs", "has no target"),
         ("type=tmpfs,target=/,size=1", "cannot cover the root"),
+        ("type=tmpfs", "cannot cover the root"),
         ("type=tmpfs,target=/a,size=big", "big is not a size"),
         ("type=cache,target=/a,mod=1", "no option mod"),
         ("type=cache,target=/a,mode=9", "mode=9 is not a number"),
         ("target", "target has no value"),
+        ("type=bind,target=/a,z", "type=bind has no option z"),
+        ("type=Tmpfs,target=/a,tmpcopyup", "type=tmpfs has no option tmpcopyup"),
         ("type=bind,source=../x,target=/a", "outside the build context"),
     ],
 )

@@ -101,11 +101,11 @@ def volume(state: State, instruction: Instruction) -> None:
     at = instruction.at
     paths = words if words is not None else tuple(word for _, word in instruction.words())
     if not paths:
-        raise instruction.mistake("VOLUME needs a path")
+        raise instruction.mistake("VOLUME needs a path", fix="write VOLUME /PATH")
     for path in paths:
         name = state.expand(path, at)
         if not name:
-            raise instruction.mistake("VOLUME needs a path")
+            raise instruction.mistake("VOLUME needs a path", fix="write VOLUME /PATH")
         state.section("Volumes", {})[name] = {}
 
 
@@ -132,7 +132,9 @@ def healthcheck(state: State, instruction: Instruction) -> None:
     kind, command = [*instruction.rest.split(None, 1), ""][:2]
     if kind.upper() == "NONE":
         if command.strip() or instruction.flags:
-            raise instruction.mistake("HEALTHCHECK NONE takes nothing else")
+            raise instruction.mistake(
+                "HEALTHCHECK NONE takes nothing else", fix="write HEALTHCHECK NONE alone"
+            )
         state.config["Healthcheck"] = {"Test": ["NONE"]}
         return
     if kind.upper() != "CMD" or not command.strip():
@@ -145,7 +147,9 @@ def healthcheck(state: State, instruction: Instruction) -> None:
     inner = Instruction("CMD", instruction.line, {}, text, instruction.offset, instruction.escape)
     words = inner.json
     if words == ():
-        raise instruction.mistake("HEALTHCHECK CMD needs a command")
+        raise instruction.mistake(
+            "HEALTHCHECK CMD needs a command", fix="write HEALTHCHECK CMD COMMAND"
+        )
     check: dict[str, object] = {"Test": ["CMD", *words] if words else ["CMD-SHELL", text]}
     for flag, key in (
         ("interval", "Interval"),
@@ -158,9 +162,7 @@ def healthcheck(state: State, instruction: Instruction) -> None:
             check[key] = round(_duration(instruction, flag, value) * NANOSECONDS)
     retries = instruction.flag("retries")
     if retries is not None:
-        if not _RETRIES.fullmatch(retries):
-            raise instruction.mistake(f"--retries is a number, not {retries!r}")
-        check["Retries"] = int(retries)
+        check["Retries"] = _retries(instruction, retries)
     state.config["Healthcheck"] = check
 
 
@@ -170,7 +172,9 @@ def onbuild(state: State, instruction: Instruction) -> None:
     line = LogicalLine(at.file, instruction.rest, ((0, at.line, at.column),))
     inner = parse_instruction(line, instruction.escape)
     if inner.keyword in {"ONBUILD", "FROM", "MAINTAINER"}:
-        raise instruction.mistake(f"ONBUILD {inner.keyword} is not allowed")
+        raise instruction.mistake(
+            f"ONBUILD {inner.keyword} is not allowed", fix="keep another instruction for later"
+        )
     state.section("OnBuild", []).append(instruction.trigger)
 
 
@@ -213,11 +217,17 @@ def _pairs(state: State, instruction: Instruction) -> list[tuple[str, str]]:
     return pairs
 
 
+def _retries(instruction: Instruction, value: str) -> int:
+    if not _RETRIES.fullmatch(value):
+        raise instruction.mistake(f"--retries is a number, not {value!r}", fix="write --retries=3")
+    return int(value)
+
+
 def _duration(instruction: Instruction, flag: str, value: str) -> float:
     try:
         seconds = parse_duration(value)
     except ValueError as error:
-        raise instruction.mistake(f"--{flag}: {error}") from None
+        raise instruction.mistake(f"--{flag}: {error}", fix=f"write --{flag}=5s") from None
     if 0 < seconds < LEAST_SECONDS:
         raise instruction.mistake(f"--{flag}: {value} is less than 1ms", fix="write 1ms or more")
     return seconds

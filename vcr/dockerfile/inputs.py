@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 from vcr.dockerfile import config
 from vcr.dockerfile.git_address import GitAddress
-from vcr.dockerfile.mounts import parse_mount
+from vcr.dockerfile.mounts import parse_mount, refuse_variable
 from vcr.dockerfile.remote import RemoteFile, remote_of
 from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import Budget, State
 from vcr.dockerfile.syntax import SCRATCH, Dockerfile, Instruction, Stage, parse, parse_trigger
-from vcr.dockerfile.text import Position
+from vcr.dockerfile.text import Position, mistake
 from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, read_text
 from vcr.model.arch import Arch
@@ -32,6 +32,13 @@ def load_dockerfile(project: Project) -> Dockerfile:
     name = project.config.project.dockerfile
     try:
         text = read_text(project.dockerfile, MAX_TEXT)
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode(errors="replace").split("\n")
+        raise mistake(
+            Position(name, len(before), len(before[-1]) + 1),
+            "this is not UTF-8",
+            fix="save the file as UTF-8",
+        ) from None
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {name}", why=str(error)) from None
     return parse(text, name)
@@ -150,6 +157,7 @@ def triggers_of(instruction: Instruction) -> list[Instruction]:
 def _sources(state: State, instruction: Instruction) -> list[str]:
     """Return the stages and images that COPY --from and RUN --mount take files of."""
     if instruction.keyword == "COPY" and (source := instruction.flag("from")):
+        refuse_variable(instruction, f"--from={source}", source)
         return [source]
     if instruction.keyword == "RUN":
         mounts = instruction.flags.get("mount", ())

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import re
 from difflib import get_close_matches
+from fractions import Fraction
 
 from vcr.dockerfile.state import State
 from vcr.dockerfile.syntax import Instruction
@@ -13,7 +14,7 @@ OPTIONS = {
     "bind": COMMON | {"source", "from", "rw", "readonly"},
     "cache": COMMON | {"id", "source", "from", "mode", "uid", "gid", "sharing", "readonly", "rw"},
     "tmpfs": COMMON | {"size"},
-    "secret": COMMON | {"id", "required", "mode", "uid", "gid", "env"},
+    "secret": COMMON | {"id", "source", "required", "mode", "uid", "gid", "env"},
 }
 SYNONYMS = {
     "dst": "target",
@@ -29,7 +30,8 @@ TRUE, FALSE = (
 )
 SWITCHES = frozenset({"rw", "readonly", "required"})
 SHARING = ("shared", "private", "locked")
-_SIZE = re.compile(r"([0-9]{1,15})([kmg]?)b?", re.IGNORECASE)
+# As RAMInBytes of github.com/docker/go-units, which BuildKit reads them by.
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?([kmgt]?)i?b?", re.IGNORECASE)
 MAX_NUMBER = (1 << 31) - 1  # as of owners: vcr.formats.users
 
 
@@ -44,16 +46,12 @@ def parse_mount(state: State, instruction: Instruction, text: str) -> dict[str, 
         raise instruction.mistake(
             f"--mount={text} cannot be read", fix="quote a value with a comma"
         ) from None
-    options = {"type": "bind"}
+    options, bare = {"type": "bind"}, ""
     for field in fields:
         key, equals, value = field.partition("=")
         key = SYNONYMS.get(key.strip().lower(), key.strip().lower())
-        if key == "from" and "$" in value:
-            raise instruction.mistake(
-                f"--mount: from={value} has a variable",
-                why="Docker does not expand it",
-                fix="write `FROM IMAGE AS name` and from=name",
-            )
+        if key == "from":
+            refuse_variable(instruction, f"--mount: from={value}", value)
         value = state.expand(value, instruction.at)
         if key in SWITCHES and equals and value not in TRUE:
             if value not in FALSE:
@@ -62,11 +60,35 @@ def parse_mount(state: State, instruction: Instruction, text: str) -> dict[str, 
                 )
             continue
         if key not in SWITCHES and not equals:
-            raise instruction.mistake(f"--mount: {field} has no value", fix=f"write {field}=VALUE")
+            bare = bare or field
+        if key in {"type", "sharing"}:
+            value = value.lower()
         if key != "from" or value:  # an empty one is the build context
             options[key] = value
     _check(instruction, options)
+    if bare:
+        raise instruction.mistake(f"--mount: {bare} has no value", fix=f"write {bare}=VALUE")
+    _name_secret(instruction, options)
     return options
+
+
+def refuse_variable(instruction: Instruction, what: str, value: str) -> None:
+    """Raise UsageError when VALUE, of a `from` that messages call WHAT, has a variable."""
+    if "$" in value:
+        raise instruction.mistake(
+            f"{what} has a variable",
+            why="Docker does not expand it",
+            fix=f"write `FROM {value} AS name`, with an ARG before the first FROM, and from=name",
+        )
+
+
+def _name_secret(instruction: Instruction, options: dict[str, str]) -> None:
+    """Let the source of a secret be its id, as BuildKit does; raises UsageError for both."""
+    if options["type"] != "secret" or "source" not in options:
+        return
+    if "id" in options:
+        raise instruction.mistake("--mount=type=secret has id and source", fix="leave source out")
+    options["id"] = options.pop("source")
 
 
 def _check(instruction: Instruction, options: dict[str, str]) -> None:
@@ -75,7 +97,9 @@ def _check(instruction: Instruction, options: dict[str, str]) -> None:
         raise instruction.mistake(
             f"--mount=type={kind} is not supported",
             why="a build has no ssh agent" if kind == "ssh" else "",
-            fix=f"use one of {', '.join(OPTIONS)}",
+            fix="fetch over https: with ADD, or with a token in --mount=type=secret"
+            if kind == "ssh"
+            else f"use one of {', '.join(OPTIONS)}",
         )
     for key in options:
         if key not in OPTIONS[kind]:
@@ -98,9 +122,10 @@ def parse_size(instruction: Instruction, text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
         raise instruction.mistake(
-            f"--mount: {text} is not a size", fix="write a number and k, m or g"
+            f"--mount: {text} is not a size", fix="write a number and k, m, g or t"
         )
-    return int(match[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[match[2].lower()]
+    unit = 1 << {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}[match[2].lower()]
+    return int(Fraction(match[1]) * unit)
 
 
 def integer(
@@ -110,9 +135,14 @@ def integer(
     try:
         number = int(options[key], base) if key in options else default
     except ValueError:
-        raise instruction.mistake(f"--mount: {key}={options[key]} is not a number") from None
+        fix = f"write {key}={'0755' if base == 8 else '1000'}"
+        raise instruction.mistake(
+            f"--mount: {key}={options[key]} is not a number", fix=fix
+        ) from None
     if not 0 <= number <= MAX_NUMBER:
-        raise instruction.mistake(f"--mount: {key}={options[key]} is out of range")
+        raise instruction.mistake(
+            f"--mount: {key}={options[key]} is out of range", fix=f"write at most {MAX_NUMBER}"
+        )
     return number
 
 

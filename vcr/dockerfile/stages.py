@@ -91,7 +91,9 @@ class Resolver:
         if (slash and system != SYSTEM) or name not in set(Arch):
             raise stage.start.mistake(
                 f"--platform={platform} is not supported",
-                fix=f"use one of {', '.join(f'linux/{arch}' for arch in Arch)}",
+                why="" if name else f"a variable in it has no value: {stage.platform}",
+                fix=f"use one of {', '.join(f'linux/{arch}' for arch in Arch)}"
+                + ("" if name else ", or an ARG with a value before FROM"),
             )
         return Arch(name)
 
@@ -106,7 +108,10 @@ class Resolver:
         """Like `earlier`, and a number also names a stage: for COPY --from."""
         if name.isascii() and name.isdecimal():
             if len(name) > 4 or int(name) >= before:
-                raise instruction.mistake(f"there is no stage {name} before this one")
+                raise instruction.mistake(
+                    f"there is no stage {name} before this one",
+                    fix="write the name of an earlier one: FROM IMAGE AS NAME, --from=NAME",
+                )
             return self.dockerfile.stages[int(name)]
         return self.earlier(name, before)
 

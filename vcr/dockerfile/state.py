@@ -143,4 +143,4 @@ def expand(text: str, variables: dict[str, str], escape: str, at: Position) -> s
         return Expander(variables, escape).word(text)
     except WordError as error:
         where = Position(at.file, at.line, at.column + error.offset)
-        raise mistake(where, str(error), fix="close it, or escape the character") from None
+        raise mistake(where, str(error), fix=error.fix) from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from vcr.dockerfile.text import Heredoc, LogicalLine, Position, Reader, is_unfit, mistake
-from vcr.dockerfile.words import split_words
+from vcr.dockerfile.words import flag_words, split_words
 from vcr.errors import UsageError
 
 # keyword → the flags it takes
@@ -32,6 +32,24 @@ FLAGS: dict[str, frozenset[str]] = {
     "USER": frozenset(),
     "VOLUME": frozenset(),
     "WORKDIR": frozenset(),
+}
+# keyword → what it takes, for those that take something
+FORMS = {
+    "ADD": "SOURCE ... DESTINATION",
+    "ARG": "NAME=DEFAULT",
+    "COPY": "SOURCE ... DESTINATION",
+    "ENV": "NAME=VALUE",
+    "EXPOSE": "8000",
+    "FROM": "IMAGE [AS NAME]",
+    "HEALTHCHECK": "CMD COMMAND",
+    "LABEL": "NAME=VALUE",
+    "MAINTAINER": "NAME",
+    "ONBUILD": "INSTRUCTION",
+    "SHELL": '["/bin/bash", "-c"]',
+    "STOPSIGNAL": "SIGTERM",
+    "USER": "NAME",
+    "VOLUME": "/PATH",
+    "WORKDIR": "/PATH",
 }
 BARE = frozenset({"CMD", "ENTRYPOINT", "RUN"})  # without anything: the shell, with no command
 SCRATCH = "scratch"
@@ -211,7 +229,8 @@ def parse_instruction(line: LogicalLine, escape: str) -> Instruction:
     rest = line.text[offset:]
     instruction = Instruction(keyword, line, flags, rest, offset, escape)
     if not rest and keyword not in BARE:
-        raise mistake(line.position(offset), f"{keyword} needs an argument")
+        fix = f"write {keyword} {FORMS[keyword]}"
+        raise mistake(line.position(offset), f"{keyword} needs an argument", fix=fix)
     return instruction
 
 
@@ -220,20 +239,18 @@ def _flags(
 ) -> tuple[dict[str, tuple[str, ...]], int]:
     """Read the --flags after a keyword; return them and where the rest starts."""
     found: dict[str, tuple[str, ...]] = {}
-    words = split_words(line.text[at:], escape)
-    for start, word in words:
-        if not word.startswith("--"):
-            return found, at + start
+    end = at
+    for start, word, behind in flag_words(line.text[at:], escape):
+        end = at + behind
         if word == "--":  # ends the flags
-            rest = line.text[at + start + 2 :]
-            return found, len(line.text) - len(rest.lstrip())
+            break
         name, equals, value = word[2:].partition("=")
         where = line.position(at + start)
         _check_flag(where, keyword, name, has_value=bool(equals))
         if name in found and name not in REPEATABLE:
             raise mistake(where, f"--{name} is given twice")
         found[name] = (*found.get(name, ()), value)
-    return found, len(line.text)
+    return found, len(line.text) - len(line.text[end:].lstrip())
 
 
 def _check_flag(at: Position, keyword: str, name: str, *, has_value: bool) -> None:
@@ -263,7 +280,10 @@ def _stage(start: Instruction, earlier: list[Stage]) -> Stage:
             raise mistake(
                 words[2][0],
                 f"{texts[2]!r} cannot be the name of a stage",
-                why="names are letters, digits and -_. and start with a letter",
+                why="a variable is not expanded there"
+                if "$" in name
+                else "names are letters, digits and -_. and start with a letter",
+                fix="write FROM IMAGE AS NAME, such as build, in lower case",
             )
     else:
         raise start.mistake("FROM takes an image, and a name after AS", fix="FROM IMAGE [AS NAME]")

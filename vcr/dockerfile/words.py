@@ -5,7 +5,7 @@ https://docs.docker.com/reference/dockerfile/#environment-replacement
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from vcr.dockerfile.globs import replaced, without_prefix, without_suffix
@@ -21,10 +21,11 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?\-$!]")
 class WordError(ValueError):
     """A word is malformed; OFFSET is where in it."""
 
-    def __init__(self, reason: str, offset: int) -> None:
-        """Say what is wrong and where."""
+    def __init__(self, reason: str, offset: int, fix: str = "") -> None:
+        """Say what is wrong, where, and what to write instead."""
         super().__init__(reason)
         self.offset = offset
+        self.fix = fix or "close it, or escape the character"
 
 
 def split_words(text: str, escape: str) -> list[tuple[int, str]]:
@@ -51,6 +52,34 @@ def split_words(text: str, escape: str) -> list[tuple[int, str]]:
     return words
 
 
+def flag_words(text: str, escape: str) -> Iterator[tuple[int, str, int]]:
+    """Yield the words of TEXT that begin with `--`: offset, word without quotes, its end.
+
+    The word `--` is the last, and so is the one before a word that does not begin so. An escaped
+    character stands for itself, between single quotes, too: BuildKit's extractBuilderFlags,
+    https://github.com/moby/buildkit/blob/master/frontend/dockerfile/parser/split_command.go
+    """
+    at = len(text) - len(text.lstrip())
+    while text.startswith("--", at):
+        start, word, quote = at, list[str](), ""
+        while at < len(text) and (quote or not text[at].isspace()):
+            char = text[at]
+            at += 1
+            if char == quote:
+                quote = ""
+            elif not quote and char in "'\"":
+                quote = char
+            elif char == escape:  # before nothing it is dropped
+                word.append(text[at : at + 1])
+                at += 1
+            else:
+                word.append(char)
+        yield start, "".join(word), min(at, len(text))
+        if word == ["-", "-"]:
+            return
+        at += len(text[at:]) - len(text[at:].lstrip())
+
+
 @dataclass
 class _Text:
     """What an expansion has come to."""
@@ -63,7 +92,8 @@ class _Text:
         """Add PART; raises WordError when it gets too long."""
         self.size += len(part)
         if self.size > LONGEST:
-            raise WordError(f"it expands to more than {LONGEST} characters", self.start)
+            what = f"it expands to more than {LONGEST} characters"
+            raise WordError(what, self.start, "shorten the values of its variables")
         self.parts.append(part)
 
     def __str__(self) -> str:
@@ -82,7 +112,7 @@ class Expander:
         try:
             result, end = self._until(text, 0, "")
         except RecursionError:
-            raise WordError("its variables are nested too deep", 0) from None
+            raise WordError("its variables are nested too deep", 0, "nest fewer") from None
         assert end == len(text)  # noqa: S101 -- no terminator was asked for
         return result
 
@@ -91,7 +121,7 @@ class Expander:
         try:
             return self._unquoted(text)
         except RecursionError:
-            raise WordError("its variables are nested too deep", 0) from None
+            raise WordError("its variables are nested too deep", 0, "nest fewer") from None
 
     def _unquoted(self, text: str) -> str:
         out, at = _Text(0), 0
@@ -181,7 +211,8 @@ class Expander:
         try:
             return _OPERATORS[operator](name, value, operand, replacement), at + 1
         except ValueError as error:
-            raise WordError(str(error), start) from None
+            fix = f"give {name} a value: ARG {name}=..." if operator.endswith("?") else "shorten it"
+            raise WordError(str(error), start, fix) from None
 
 
 def _default(_name: str, value: str | None, operand: str, _: str) -> str:

@@ -68,5 +68,7 @@ def _checked(reference: str, at: Position | None) -> str:
     except ValueError as error:
         where = f"{at}: " if at else ""
         raise UsageError(
-            f"{where}{error}", why="vcr.toml has no [base] of that name either"
+            f"{where}{error}",
+            why="vcr.toml has no [base] of that name either",
+            fix="write HOST/NAME:TAG, or NAME:TAG of Docker Hub",
         ) from None

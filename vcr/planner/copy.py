@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from vcr.dockerfile.context import Context
 from vcr.dockerfile.git_address import GitAddress, is_git
+from vcr.dockerfile.mounts import refuse_variable
 from vcr.dockerfile.remote import RemoteFile, remote_of
 from vcr.dockerfile.state import State
 from vcr.dockerfile.syntax import Instruction
@@ -119,12 +120,7 @@ class Copier:
     def _stage_source(
         self, state: State, instruction: Instruction, stage: str, text: str
     ) -> StageSource:
-        if "$" in stage:
-            raise instruction.mistake(
-                f"--from={stage} has a variable",
-                why="Docker does not expand --from",
-                fix=f"write `FROM {stage} AS name` and --from=name",
-            )
+        refuse_variable(instruction, f"--from={stage}", stage)
         pivot = _pivot(text) if instruction.switch("parents") else 0
         return StageSource(stage_path(text), self.layers_of(stage, state, instruction), pivot=pivot)
 

@@ -169,9 +169,7 @@ def cache_name(name: str) -> str:
 
 
 def _target(state: State, instruction: Instruction, options: dict[str, str]) -> str:
-    if "target" not in options:
-        raise instruction.mistake("--mount has no target", fix="write target=PATH")
-    target = state.absolute(options["target"])
+    target = state.absolute(options.get("target", "."))  # without one, as in BuildKit
     if target == "/":
         raise instruction.mistake("--mount cannot cover the root", fix="choose another target")
     return target
