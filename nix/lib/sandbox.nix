@@ -34,7 +34,8 @@ let
     let
       modules = closure module;
       files = map path modules ++ builtins.filter isFile (map table modules);
-      folders = map dirOf files;
+      folders = builtins.concatMap above files;
+      above = file: if dirOf file == "." then [ ] else [ (dirOf file) ] ++ above (dirOf file);
       root = toString package + "/";
       below = file: builtins.substring (builtins.stringLength root) (-1) file;
     in

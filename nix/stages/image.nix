@@ -191,6 +191,15 @@ let
         inherit (spec) dest chown chmod exclude parents link extract;
         sources = map sourceOf spec.sources;
       } // { name = "vcr-layer-copy"; };
+      additions = {
+        name = "vcr-layer-additions";
+        module = "bases.additions";
+        job = {
+          inherit (plan) epoch;
+          inherit (spec) files links users;
+          lower = map layerFile spec.lower;
+        };
+      };
       workdir = change { inherit (spec) path owner; } // { name = "vcr-layer-workdir"; };
       run = {
         name = "vcr-layer-run";

@@ -15,6 +15,7 @@ from vcr.formats.job import as_record
 from vcr.model.arch import Arch
 from vcr.model.health import HealthCheck, HttpProbe
 from vcr.model.plan import (
+    Additions,
     BuildMachine,
     Copy,
     Debs,
@@ -39,7 +40,7 @@ pytestmark = pytest.mark.nix
 STAGES = Path(__file__).resolve().parents[2] / "nix/stages"
 DIGEST = "sha256:" + "0" * 64
 FILE = Fetched("https://h.example/a.deb", "0" * 64, 1, "a.deb")
-CALL = re.compile(r"from vcr\.sandbox\.(\w+) import (\w+)")
+CALL = re.compile(r"from vcr\.sandbox\.([\w.]+) import (\w+)")
 # The record of an entry that is not `main`, and of the one that takes none.
 RECORDS = {"prepare": "Job", "finish": "Finish", "main": "Job"}
 WITHOUT_JOB = {"squashfs"}
@@ -67,6 +68,7 @@ def plan(tmp_path: Path) -> Plan:
         "debs": Debs((FILE,), configure=True, apt_sources="x", arch=Arch.AMD64),
         "oci": OciBase("docker://h.example/x", {DIGEST: 1}, {}, DIGEST, {}),
         "copy": Copy(sources, "/d/", ("debs",)),
+        "additions": Additions(("debs",), {"/a": "b"}, {"/c": "d"}, {"e": 1}),
         "workdir": Workdir("/w", ("debs", "copy")),
         "first": first,
         "run": run,
@@ -108,7 +110,11 @@ def test_every_builder_gets_the_job_that_it_takes(plan: Plan, tmp_path: Path) ->
     for builder, entry, job in found:
         check(builder, entry, job)
     modules = STAGES.parents[1] / "vcr/sandbox"
-    builders = {p.stem for p in modules.glob("*.py") if "def main(" in p.read_text()}
+    builders = {
+        ".".join(path.relative_to(modules).with_suffix("").parts)
+        for path in modules.rglob("*.py")
+        if "def main(" in path.read_text()
+    }
     assert {builder for builder, _, _ in found} == builders | {"rootfs"}
     # A key too many or too few is seen.
     builder, entry, job = next(each for each in found if each[0] == "run")

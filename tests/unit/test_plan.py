@@ -25,7 +25,7 @@ from vcr.model.lockfile import (
     LockedManifest,
     LockedPackage,
 )
-from vcr.model.plan import Copy, Debs, Plan, Run, Workdir
+from vcr.model.plan import Additions, Copy, Debs, Plan, Run, Workdir
 from vcr.model.project import load_project
 from vcr.model.source import StageSource, UrlSource
 from vcr.planner.project import make_plan
@@ -100,6 +100,17 @@ def test_a_debian_base_is_a_layer_of_the_target_architecture(plan: Planner) -> N
         base = made.layers["base.deb"]
         assert isinstance(base, Debs)
         assert base.debs[0].name == f"a_{arch}.deb"
+
+
+def test_what_a_base_adds_is_a_layer_over_its_packages(plan: Planner) -> None:
+    toml = f'{TOML.partition("[base.img]")[0]}files."/etc/x" = "y"\nusers = {{ app = 1000 }}\n'
+    made = plan("FROM deb\nWORKDIR /w\n", own=toml)
+    assert made.image.layers == ("base.deb", "base.deb.additions", "0.1.workdir")
+    additions = made.layers["base.deb.additions"]
+    assert isinstance(additions, Additions)
+    assert (additions.files, additions.users) == ({"/etc/x": "y"}, {"app": 1000})
+    assert additions.lower == ("base.deb",)
+    assert made.titles["base.deb.additions"] == "FROM deb, its additions"
 
 
 def test_an_image_base_gives_its_config_and_its_triggers(plan: Planner) -> None:

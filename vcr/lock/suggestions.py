@@ -5,6 +5,7 @@ each architecture. Of their configs there is what Dockerfiles and apps rely on.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,19 @@ from vcr.model.url import familiar_name
 
 SHELL = ("dash", "coreutils", "base-passwd", "base-files")
 UTF8 = {"LANG": "C.UTF-8"}
+_BARE = re.compile(r"[A-Za-z0-9_-]+")  # https://toml.io/en/v1.0.0#keys
+# What the images of nginx serve without a Dockerfile's own configuration.
+NGINX_SITE = """\
+server {
+    listen 80;
+    server_name localhost;
+
+    location / {
+        root /usr/share/nginx/html;
+        index index.html index.htm;
+    }
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,9 @@ class Suggestion:
         keys: dict[str, Any] = {"packages": self.packages, **self.keys}
         if self.configure:
             keys["configure"] = True
+        files = keys.pop("files", {})
         lines = [f"{key} = {_value(value)}\n" for key, value in keys.items()]
+        lines += [f"files.{json.dumps(path)} = '''\n{text}'''\n" for path, text in files.items()]
         return f'[base."{name}"]\n{"".join(lines)}'
 
 
@@ -48,10 +64,14 @@ def _path(*directories: str) -> dict[str, str]:
 def _value(value: Any) -> str:
     """Return VALUE as TOML: its texts are JSON's."""
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{key} = {_value(each)}' for key, each in value.items())} }}"
+        return f"{{ {', '.join(f'{_key(key)} = {_value(each)}' for key, each in value.items())} }}"
     if isinstance(value, tuple):
         return f"[{', '.join(map(_value, value))}]"
     return json.dumps(value)
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else json.dumps(key)
 
 
 _APT = _image("apt", "ca-certificates", shell=False, configure=True, cmd=("bash",))
@@ -77,9 +97,18 @@ IMAGES = {
         "memcached", configure=True, cmd=("memcached",), user="memcache", ports=(11211,)
     ),
     "nginx": _image(
-        "nginx-light", cmd=("nginx", "-g", "daemon off;"), ports=(80,), stop_signal="SIGQUIT"
+        "nginx-light",
+        cmd=("nginx", "-g", "daemon off;"),
+        ports=(80,),
+        stop_signal="SIGQUIT",
+        users={"nginx": 101},
+        links={
+            "/var/log/nginx/access.log": "/dev/stdout",
+            "/var/log/nginx/error.log": "/dev/stderr",
+        },
+        files={"/etc/nginx/conf.d/default.conf": NGINX_SITE},
     ),
-    "node": _image("nodejs", "npm", cmd=("node",)),
+    "node": _image("nodejs", "npm", cmd=("node",), users={"node": 1000}),
     "openjdk": _image("default-jdk-headless", **_JAVA),
     # Its extensions are enabled by the packages' scripts; the image has these beside the usual.
     "php": _image(

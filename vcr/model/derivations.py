@@ -38,6 +38,7 @@ _OF_PROJECTS = {
     "vcr-enclave-*": "the enclave image",
     "vcr-image-*": "the image's config",
     "vcr-kernel-*": "the kernel",
+    "vcr-layer-additions": "what [base] adds",
     "vcr-layer-base": "the base",
     "vcr-layer-copy": "a COPY or ADD",
     "vcr-layer-run": "a RUN",

@@ -48,6 +48,18 @@ type Base = Debs | OciBase
 
 
 @dataclass(frozen=True)
+class Additions:
+    """What [base.NAME] adds to its packages; every path is absolute."""
+
+    lower: tuple[str, ...]  # the layers of the packages, bottom first
+    files: dict[str, str]  # path → text
+    links: dict[str, str]  # path → target
+    users: dict[str, int]  # name → number, which the group of that name has, too
+    origin: str = ""
+    op: Literal["additions"] = "additions"
+
+
+@dataclass(frozen=True)
 class Copy:
     """COPY and ADD."""
 
@@ -134,7 +146,7 @@ class Run:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-type Layer = Base | Copy | Workdir | Run
+type Layer = Base | Additions | Copy | Workdir | Run
 
 
 def files_of(layer: Layer) -> tuple[Fetched, ...]:

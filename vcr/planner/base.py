@@ -7,7 +7,7 @@ from vcr.dockerfile.state import DEFAULT_PATH, DEFAULT_SHELL
 from vcr.lock.debian.archive import SNAPSHOTS
 from vcr.model.arch import Arch
 from vcr.model.lockfile import LockedBase, LockedDebian
-from vcr.model.plan import Debs, Layer, OciBase, Run
+from vcr.model.plan import Additions, Debs, Layer, OciBase, Run
 from vcr.model.sections.base import Base
 
 # What unpacking by dpkg itself would have done: preinst, then the rest of it. Required packages
@@ -37,12 +37,23 @@ rm /usr/sbin/policy-rc.d
 
 
 def base_layers(
-    base: LockedBase, ident: str, arch: Arch, epoch: int, origin: str
+    base: LockedBase, settings: Base | None, ident: str, arch: Arch, epoch: int, origin: str
 ) -> dict[str, Layer]:
     """Return the layers that BASE is for ARCH, bottom first; the first one is called IDENT.
 
-    ORIGIN is the line that asks for them, for messages.
+    SETTINGS are vcr.toml's. ORIGIN is the line that asks for them, for messages.
     """
+    layers = _packages(base, ident, arch, epoch, origin)
+    if settings and (settings.files or settings.links or settings.users):
+        layers[f"{ident}.additions"] = Additions(
+            tuple(layers), dict(settings.files), dict(settings.links), dict(settings.users), origin
+        )
+    return layers
+
+
+def _packages(
+    base: LockedBase, ident: str, arch: Arch, epoch: int, origin: str
+) -> dict[str, Layer]:
     if not isinstance(base, LockedDebian):
         locked = base.archs[arch]
         config = dict(locked.config)

@@ -168,7 +168,8 @@ class ImagePlanner:
     ) -> tuple[str, ...]:
         base = self._locked(image, arch, instruction)
         ident = f"base.{image}" if arch is self.resolver.arch else f"base.{image}.{arch}"
-        layers = base_layers(base, ident, arch, self.lock.epoch, instruction.at.origin)
+        settings = self._familiar_settings.get(familiar_name(image))
+        layers = base_layers(base, settings, ident, arch, self.lock.epoch, instruction.at.origin)
         self.layers |= layers
         self.asked += of_base(image, tuple(layers), stage, arch)
         return tuple(layers)

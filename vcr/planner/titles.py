@@ -34,7 +34,8 @@ def of_base(image: str, idents: Sequence[str], stage: Stage | None, arch: Arch) 
     """Yield what asks for the layers IDENTS of IMAGE for ARCH, which STAGE is made from."""
     yield Asked(idents[0], f"FROM {image}", stage, arch)
     for ident in idents[1:]:
-        yield Asked(ident, f"FROM {image}, its packages are configured", arch=arch)
+        what = "its packages are configured" if ident.endswith(".configured") else "its additions"
+        yield Asked(ident, f"FROM {image}, {what}", arch=arch)
 
 
 def of_instruction(ident: str, instruction: Instruction, stage: Stage, arch: Arch) -> Asked:

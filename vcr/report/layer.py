@@ -1,6 +1,6 @@
 """What a layer of an image is, in a few words, for tables and pictures."""
 
-from vcr.model.plan import Copy, Layer, Run, Workdir, files_of, words_of
+from vcr.model.plan import Additions, Copy, Layer, Run, Workdir, files_of, words_of
 from vcr.model.source import ContextSource, GitSource, InlineSource, Source, StageSource
 from vcr.planner.base import CONFIGURE
 from vcr.ui import human_size
@@ -11,6 +11,8 @@ WORDS_LENGTH = 60  # characters of a command that are shown
 def layer_words(layer: Layer) -> tuple[str, str]:
     """Say in a few words what a layer does, and which line asked for it."""
     match layer:
+        case Additions():
+            return f"add {', '.join((*layer.files, *layer.links, *layer.users))}", layer.origin
         case Copy():
             sources = ", ".join(_source_words(source) for source in layer.sources)
             return f"copy {sources} to {layer.dest}", layer.origin

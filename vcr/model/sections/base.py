@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
+from vcr.model.sections.additions import Inside, UserName, UserNumber, check_additions
 from vcr.model.sections.stop_signal import is_signal
 from vcr.model.sections.values import Port, Section, Text, matching
 from vcr.model.url import ImageName
@@ -51,7 +52,8 @@ type Signal = Annotated[
     Field(description='signal such as `"SIGQUIT"`'),
 ]
 # Of [base.NAME]: what is of the image and not of what is locked.
-IMAGE_KEYS = ("env", "entrypoint", "cmd", "workdir", "user", "ports", "stop_signal")
+CONFIG_KEYS = ("env", "entrypoint", "cmd", "workdir", "user", "ports", "stop_signal")
+IMAGE_KEYS = (*CONFIG_KEYS, "files", "links", "users")
 
 
 class Base(Section):
@@ -84,12 +86,25 @@ class Base(Section):
         default=(), strict=False, description="as EXPOSE (packages only)"
     )
     stop_signal: Signal | None = Field(default=None, description="as STOPSIGNAL (packages only)")
+    files: dict[Inside, Text] = Field(
+        default_factory=dict,
+        description="files to add, or to replace: what is in them; executable if that begins"
+        " with `#!` (packages only)",
+    )
+    links: dict[Inside, Text] = Field(
+        default_factory=dict, description="symbolic links to add: where they lead (packages only)"
+    )
+    users: dict[UserName, UserNumber] = Field(
+        default_factory=dict,
+        description="users to add, each with a group; from 1000 on with a home (packages only)",
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Base":
         if sum((bool(self.packages), bool(self.image), bool(self.oci))) != 1:
             raise ValueError("give exactly one of packages, image and oci")
         if self.packages:
+            check_additions(self.files, self.links, self.users)
             return self
         for key in ("configure", *IMAGE_KEYS):
             if getattr(self, key):

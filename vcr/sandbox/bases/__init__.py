@@ -1,0 +1,1 @@
+"""Builders of what is in a base besides its packages."""
