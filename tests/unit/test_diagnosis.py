@@ -238,6 +238,13 @@ def test_the_log_hints(facts: Facts, line: str, expected: str) -> None:
         assert f"its log says: {line} |" in said
 
 
+def test_a_script_whose_last_words_are_an_error_may_end_well() -> None:
+    said = words(ended(0), replace(MACHINE, log=["started", "/bin/sh: 1: httpd: not found"]))
+    assert "with exit code 0; its log says: /bin/sh: 1: httpd: not found |" in said
+    assert "lacks the command httpd" in said
+    assert "stay in the foreground" in words(ended(0), replace(MACHINE, log=["x: not found", "ok"]))
+
+
 def test_a_machine_that_has_no_network_yet() -> None:
     now = replace(MACHINE, log=["wget: bad address 'x'"], has_network=False)
     assert "no network until it is healthy" in words(ended(1), now)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.atomic import write_text
+from vcr.build.absent import explained
 from vcr.build.contents import Contents, with_contents
 from vcr.build.follow import Follower, Instructions
 from vcr.build.history import LAYERS, LOCK, PROJECT, last_drvs, read_builds, remember
@@ -43,9 +44,10 @@ PLAN_SECONDS = 7 * 86400.0  # that a plan is kept for after its last use
 class RunError(VcrError):
     """A RUN of the Dockerfile failed: the command, or what it needs."""
 
-    def __init__(self, ident: str, what: str, error: VcrError) -> None:
-        """IDENT is the layer's in the plan; WHAT names its line, the rest is as ERROR has it."""
-        super().__init__(what, why=error.why, fix=error.fix, tail=error.tail, code=error.code)
+    def __init__(self, plan: Plan, ident: str, what: str, error: VcrError) -> None:
+        """IDENT is the layer's in PLAN; WHAT names its line, the rest is as ERROR has it."""
+        why = explained(plan, ident, what, error)
+        super().__init__(what, why=why.why, fix=why.fix, tail=error.tail, code=error.code)
         self.ident = ident
 
 
@@ -163,7 +165,7 @@ class Builder:
             origin = getattr(layer, "origin", "")
             what = f"{origin}: {error.what}" if origin else error.what
             if isinstance(layer, Run) and isinstance(error, BuilderError):
-                raise RunError(ident, what, error) from None
+                raise RunError(plan, ident, what, error) from None
             cause = _cause(plan, error)
             raise VcrError(
                 what, why=cause.why, fix=cause.fix, tail=error.tail, code=error.code

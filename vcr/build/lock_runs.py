@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vcr.atomic import scratch_directory
+from vcr.build.absent import absent
 from vcr.build.builder import Builder
 from vcr.build.lock_session import Session, Steps
 from vcr.build.recordings import Leash, Recordings, at_once
@@ -24,7 +25,7 @@ from vcr.lock.recorder import Recorder
 from vcr.lock.secrets.placeholders import Secrets
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock
-from vcr.model.plan import Run
+from vcr.model.plan import Plan, Run
 from vcr.model.profile import DEFAULT
 from vcr.model.project import Project
 from vcr.planner.project import make_plan
@@ -117,23 +118,28 @@ class StepLocker:
         file = self.builder.build_layer(plan, ident, self.shown, part="jobs", hide=hide)
         job = read_job(step.Job, str(file))
         part = self.shown.part(hide(plan.titles.get(ident, step.title(run.argv))))
-        under_way.start(ident, part, lambda leash: self._carry_out(run, job, part, leash))
+        under_way.start(ident, part, lambda leash: self._carry_out(plan, ident, job, part, leash))
 
-    def _carry_out(self, run: Run, job: step.Job, part: Step, leash: Leash) -> Recorder:
-        """Run a step with a recorder for its network; raises VcrError when it fails."""
-        tail: list[str] = []
+    def _carry_out(
+        self, plan: Plan, ident: str, job: step.Job, part: Step, leash: Leash
+    ) -> Recorder:
+        """Run a step of PLAN with a recorder for its network; raises VcrError when it fails."""
+        run, tail = plan.layers[ident], list[str]()
+        assert isinstance(run, Run)  # noqa: S101 -- these are locked
         recorder = self.recorder(part.line)  # hides secrets itself
         try:
             with scratch_directory() as scratch:
                 result = self._boot(job, scratch, recorder, tail, part, leash)
             step.check(replace(result, refused=()), step.title(run.argv))
         except Failure as failure:
-            report = failure.report
-            problem = recorder.problem
+            report, problem = failure.report, recorder.problem
+            said = absent(plan, ident, report["what"], (*tail, report["why"]))
             raise VcrError(
                 f"{run.origin}: {report['what']}",
-                why=report["why"] or (f"{problem.what}: {problem.why}" if problem else ""),
-                fix=(problem.fix if problem else "") or report["fix"],
+                why=said.why
+                if said
+                else report["why"] or (f"{problem.what}: {problem.why}" if problem else ""),
+                fix=said.fix if said else (problem.fix if problem else "") or report["fix"],
                 tail=tail,
                 code=problem.code if problem else None,
             ) from None

@@ -89,9 +89,11 @@ def _more_memory(memory_mib: int) -> str:
 
 
 def _of_exit(code: int, facts: Facts, now: Situation) -> Cause:
-    hint = find_hint(now.log, facts, has_network=now.has_network)
+    # What ended well can have said much: only its last words count.
+    log = now.log if code else now.log[-1:]
+    hint = find_hint(log, facts, has_network=now.has_network)
     how, fix = _ending(code, now.logs)
-    if hint is None or code == 0 or _is_crash(code):
+    if hint is None or _is_crash(code):
         last = f"; the last line of its log: {visible(now.log[-1])}" if now.log and code else ""
         return Cause(f"{now.who} ended {how}{last}", fix)
     return Cause(f"{now.who} ended {how}; its log says: {visible(hint.line)}", visible(hint.fix))
