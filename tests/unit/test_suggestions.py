@@ -86,6 +86,56 @@ def test_lock_suggest_adds_the_sections_once(tmp_path: Path) -> None:
     assert (tmp_path / "vcr.toml").read_text() == text
 
 
+CALLING = """\
+FROM python:3.12-slim AS a
+RUN apt-get update && apt-get install -y curl
+FROM a AS b
+RUN ["git", "clone", "x"]
+FROM node:20
+RUN <<EOF
+git clone x && make
+EOF
+COPY --from=b / /
+"""
+
+
+def test_lock_suggest_adds_what_the_steps_call(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(CALLING)
+    app = make_app(tmp_path)
+    assert run(app, ["lock", "--suggest"]) is ExitCode.OK
+    bases = load_project(tmp_path).config.base
+    assert {"apt", "ca-certificates", "python3"} <= set(bases["python:3.12-slim"].packages)
+    assert bases["python:3.12-slim"].configure
+    assert not {"git", "curl"} & set(bases["python:3.12-slim"].packages)
+    assert {"git", "make", "nodejs"} <= set(bases["node:20"].packages)
+    assert not bases["node:20"].configure
+
+
+def test_lock_suggest_says_what_it_cannot_do(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        "FROM golang:1-alpine AS a\nRUN apk --no-cache add git make\n"
+        "FROM example/unknown\nCOPY --from=a / /\n"
+    )
+    app = make_app(tmp_path)
+    assert run(app, ["lock", "--suggest"]) is ExitCode.OK
+    assert isinstance(app.ui.err, io.StringIO)
+    said = app.ui.err.getvalue()
+    assert "Dockerfile:2:1: apk is of Alpine: take it out of the step" in said
+    assert '"git", "make" to packages of [base."golang:1-alpine"]' in said
+    assert "Dockerfile:3:1: no packages are known for example/unknown" in said
+
+
+def test_applets_of_busybox_are_links(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        "FROM alpine\nRUN wget -O a http://x/ && grep x a | make\n"
+    )
+    assert run(make_app(tmp_path), ["lock", "--suggest"]) is ExitCode.OK
+    base = load_project(tmp_path).config.base["alpine"]
+    assert base.links["/usr/bin/wget"] == "busybox"
+    assert not {"wget", "grep"} & set(base.packages)
+    assert "make" in base.packages
+
+
 def test_lock_suggest_prints_what_it_adds_as_toml(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM node:20 AS b\nFROM nginx\nCOPY --from=b / /\n")
     app = make_app(tmp_path)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from vcr.dockerfile import config
+from vcr.dockerfile.commands import commands_of
 from vcr.dockerfile.git_address import GitAddress
 from vcr.dockerfile.mounts import parse_mount, refuse_variable
 from vcr.dockerfile.remote import RemoteFile, remote_of
@@ -17,6 +18,15 @@ from vcr.model.project import Project
 
 
 @dataclass(frozen=True)
+class Call:
+    """A program that a RUN calls, as far as its words say."""
+
+    command: str
+    at: Position
+    text: str  # of the whole RUN
+
+
+@dataclass(frozen=True)
 class Inputs:
     """Names of what has to be locked, sorted."""
 
@@ -25,6 +35,7 @@ class Inputs:
     files: dict[str, tuple[str, ...]]
     repositories: dict[GitAddress, Position] = field(default_factory=dict)  # of ADD, where first
     stages: tuple[str, ...] = ()  # names of the Dockerfile's own
+    calls: dict[str, tuple[Call, ...]] = field(default_factory=dict)  # by image: see _Walk
 
 
 def load_dockerfile(project: Project) -> Dockerfile:
@@ -67,6 +78,7 @@ def external_inputs(project: Project) -> Inputs:
         files,
         walk.repositories,
         stages,
+        {image: tuple(calls) for image, calls in walk.calls.items()},
     )
 
 
@@ -78,6 +90,9 @@ class _Walk:
     images: dict[str, Position] = field(default_factory=dict)
     files: dict[str, set[str]] = field(default_factory=dict)  # of ADD → their checksums
     repositories: dict[GitAddress, Position] = field(default_factory=dict)
+    # image → what is called in the stages that start from it, or from a stage that does
+    calls: dict[str, list[Call]] = field(default_factory=dict)
+    _origins: dict[int, str] = field(default_factory=dict)  # of the stages: the image below
     _budget: Budget = field(default_factory=Budget)
     _ends: dict[int, State] = field(default_factory=dict)  # of the stages, by their index
 
@@ -119,6 +134,7 @@ class _Walk:
     def _pass(self, stage: Stage) -> None:
         image, state = self.resolver.image_of(stage), self._state(stage)
         below = self.resolver.earlier(image, stage.index)
+        self._origins[stage.index] = self._origins[below.index] if below is not None else image
         if below is not None:
             state.continue_from(self._ends[below.index])
         elif image != SCRATCH:
@@ -138,9 +154,16 @@ class _Walk:
                 config.arg(state, instruction, self.resolver.given, known)
             case "ENV":
                 config.env(state, instruction)
+            case "RUN":
+                self._call(state.stage, instruction)
             case "ADD":
                 for at, word in instruction.operands()[:-1]:
                     self._add(remote_of(state, instruction, at, state.expand(word, at)), at)
+
+    def _call(self, stage: Stage, run: Instruction) -> None:
+        text = "\n".join((*(run.json or (run.rest,)), *(doc.content for doc in run.heredocs)))
+        calls = self.calls.setdefault(self._origins[stage.index], [])
+        calls += [Call(command, run.at, text) for command in commands_of(text)]
 
     def _add(self, source: RemoteFile | GitAddress | None, at: Position) -> None:
         if isinstance(source, GitAddress):

@@ -7,7 +7,7 @@ difference names what changed.
 from dataclasses import dataclass, field
 
 from vcr.dockerfile.git_address import GitAddress
-from vcr.dockerfile.inputs import external_inputs
+from vcr.dockerfile.inputs import Call, external_inputs
 from vcr.dockerfile.text import Position
 from vcr.errors import UsageError
 from vcr.model.digest import Digest
@@ -27,6 +27,7 @@ class Wanted:
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
     repositories: dict[GitAddress, Position] = field(default_factory=dict)  # of ADD
     stages: tuple[str, ...] = ()  # names that the Dockerfile gives to its own
+    calls: dict[str, tuple[Call, ...]] = field(default_factory=dict)  # image → of its stages' RUNs
 
     def digests(self) -> dict[str, Digest]:
         """Return the digest of each input's definition, by the name messages use."""
@@ -58,7 +59,7 @@ def wanted_inputs(project: Project) -> Wanted:
         named.add(familiar_name(reference))
         if at is not None:
             places[reference] = at
-    return Wanted(bases, places, outside.files, outside.repositories, outside.stages)
+    return Wanted(bases, places, outside.files, outside.repositories, outside.stages, outside.calls)
 
 
 def _checked(reference: str, at: Position | None) -> str:

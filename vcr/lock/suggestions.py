@@ -6,15 +6,16 @@ each architecture. Of their configs there is what Dockerfiles and apps rely on.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
 from vcr.dockerfile.state import DEFAULT_PATH
 from vcr.dockerfile.text import Position
 from vcr.errors import FetchError, HostError, UsageError
+from vcr.lock.debian.commands import APT, package_of
 from vcr.model.url import familiar_name
 
 SHELL = ("dash", "coreutils", "base-passwd", "base-files")
@@ -41,6 +42,17 @@ class Suggestion:
     packages: tuple[str, ...]
     configure: bool = False
     keys: dict[str, Any] = field(default_factory=dict)  # further ones of [base.NAME]
+
+    def calling(self, commands: Collection[str]) -> "Suggestion":
+        """Return it with the packages that have COMMANDS, or with apt, if that is one of them."""
+        if not APT.isdisjoint(commands):  # it installs the others, onto configured packages
+            more, is_configured = ["apt", "ca-certificates"], True
+        else:
+            more, is_configured = [package_of(command) for command in commands], self.configure
+        links = {path.rpartition("/")[2] for path in self.keys.get("links", {})}
+        known = {*self.packages, *map(package_of, links), ""}
+        added = tuple(dict.fromkeys(each for each in more if each not in known))
+        return replace(self, packages=(*self.packages, *added), configure=is_configured)
 
     def section(self, name: str) -> str:
         """Return the section of vcr.toml for the image NAME."""
@@ -75,13 +87,23 @@ def _key(key: str) -> str:
 
 
 _APT = _image("apt", "ca-certificates", shell=False, configure=True, cmd=("bash",))
+# Applets of Debian's busybox that neither SHELL nor what it needs has; the package has no links.
+_APPLETS = (
+    "clear", "diff", "egrep", "fgrep", "find", "free", "grep", "gunzip", "gzip", "hostname",
+    "httpd", "ifconfig", "ip", "kill", "killall", "less", "more", "nc", "netstat", "nslookup",
+    "pidof", "ping", "ps", "sed", "su", "tar", "top", "traceroute", "unzip", "vi", "watch",
+    "wget", "xargs", "xxd", "xzcat", "zcat",
+)  # fmt: skip
+_BUSYBOX = _image(
+    "busybox", cmd=("sh",), links={f"/usr/bin/{applet}": "busybox" for applet in _APPLETS}
+)
 _JAVA: dict[str, Any] = {"env": {"JAVA_HOME": "/usr/lib/jvm/default-java", **UTF8}}
 # name of a repository → what stands for its images
 IMAGES = {
-    "alpine": _image("busybox", cmd=("sh",)),
+    "alpine": _BUSYBOX,
     # These are used for apt-get, which needs packages whose scripts have run.
     "buildpack-deps": _APT,
-    "busybox": _image("busybox", cmd=("sh",)),
+    "busybox": _BUSYBOX,
     "debian": _APT,
     "eclipse-temurin": _image("default-jre-headless", **_JAVA),
     "gcc": _image("gcc", "g++", "make", "libc6-dev"),
@@ -167,11 +189,14 @@ IMAGES = {
 }
 
 
-def suggestion(reference: str) -> str:
-    """Return the section of vcr.toml that replaces the image REFERENCE, "" where none is known."""
+def suggestion(reference: str, commands: Collection[str] = ()) -> str:
+    """Return the section of vcr.toml that replaces the image REFERENCE, "" where none is known.
+
+    Its packages have those of COMMANDS, which are called, that are known, too.
+    """
     name = familiar_name(reference)
     found = IMAGES.get(name.partition("@")[0].rpartition("/")[2].partition(":")[0])
-    return found.section(name) if found else ""
+    return found.calling(commands).section(name) if found else ""
 
 
 def instead(reference: str, first: str) -> str:

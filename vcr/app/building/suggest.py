@@ -1,13 +1,14 @@
 """`lock --suggest`: sections of vcr.toml for images that Debian packages can stand for."""
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from vcr.app.context import Context
 from vcr.atomic import write_text
 from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, load_toml, read_text
-from vcr.lock.inputs import wanted_inputs
+from vcr.lock.debian.commands import FOREIGN, advice
+from vcr.lock.inputs import Wanted, wanted_inputs
 from vcr.lock.suggestions import suggestion
 from vcr.model.project import CONFIG_FILE
 
@@ -19,7 +20,11 @@ def suggest_bases(context: Context) -> tuple[str, ...]:
     its image decides whether they are enough. Raises UsageError.
     """
     project = context.load_project()
-    sections = tuple(filter(None, map(suggestion, wanted_inputs(project).places)))
+    wanted = wanted_inputs(project)
+    found = {image: _section(wanted, image) for image in wanted.places}
+    sections = tuple(filter(None, found.values()))
+    for warning in _warnings(wanted, found):
+        context.ui.warn(warning)
     path = project.root / CONFIG_FILE
     there = path.exists()
     text = read_text(path, MAX_TEXT) if there else ""
@@ -28,6 +33,24 @@ def suggest_bases(context: Context) -> tuple[str, ...]:
         mode = stat.S_IMODE(path.stat().st_mode) if there else 0o644
         write_text(path, _checked(text + gap + "\n".join(sections), sections), mode=mode)
     return sections
+
+
+def _section(wanted: Wanted, image: str) -> str:
+    return suggestion(image, [call.command for call in wanted.calls.get(image, ())])
+
+
+def _warnings(wanted: Wanted, found: Mapping[str, str]) -> Iterator[str]:
+    """Yield what the sections that were FOUND, by image, leave to do."""
+    for image, at in wanted.places.items():
+        if not found[image]:
+            yield (
+                f"{at}: no packages are known for {image}: name some in vcr.toml,"
+                f' [base."{image}"] packages = [...], or leave it out'
+            )
+            continue
+        foreign = {c.command: c for c in wanted.calls.get(image, ()) if c.command in FOREIGN}
+        for command, call in foreign.items():
+            yield f"{call.at}: {advice(command, call.text, image)}"
 
 
 def _checked(text: str, sections: Sequence[str]) -> str:
