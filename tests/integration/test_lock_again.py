@@ -177,6 +177,46 @@ def test_an_entry_that_does_not_say_its_inputs_is_tried_and_then_says_them(
     assert site.asked == ["/one"], "it was recorded again"
 
 
+# What says that it asks, as the first one does, is carried out with a network at once.
+OF_EACH = """\
+FROM debian
+COPY ask /ask
+RUN perl /ask /all /got && : curl http://example.test
+RUN perl /ask /all /got && perl /ask /$(uname -m | tr -d 0-9_) /own && : curl http://example.test
+RUN perl /ask /all /got && perl /ask /of-$(uname -m) /own
+"""
+
+
+def test_the_second_architecture_asks_only_what_the_first_did_not(
+    vcr: Any, site: Site, tmp_path: Path
+) -> None:
+    project = project_of(tmp_path / "app", OF_EACH)
+    vcr("lock", "--arch", "riscv64", "--arch", "amd64", project)
+    first = ["/all", "/all", "/riscv", "/all", "/of-riscv64"]
+    assert site.asked == [*first, "/x", "/of-x86_64"]
+    lock = (project / "vcr.lock").read_text()
+    assert paths(lock, "riscv64") == first
+    assert paths(lock, "amd64") == ["/all", "/all", "/x", "/all", "/of-x86_64"]
+    # It is the lock that asking for everything gives.
+    site.asked.clear()
+    empty = {k: v for k, v in json.loads(lock).items() if k not in {"runs", "bodies"}}
+    (project / "vcr.lock").write_text(json.dumps(empty))
+    vcr("lock", "--arch", "amd64", project)
+    assert site.asked == ["/all", "/all", "/x", "/all", "/of-x86_64"]
+    asked = json.loads((project / "vcr.lock").read_text())
+    assert asked["runs"]["amd64"] == json.loads(lock)["runs"]["amd64"]
+
+
+def paths(lock: str, arch: str) -> list[str]:
+    """Return what the steps of ARCH ask for, in the order of the steps."""
+    runs = json.loads(lock)["runs"][arch].values()
+    return [
+        exchange["url"].removeprefix("http://example.test")
+        for run in sorted(runs, key=lambda run: OF_EACH.index(run["command"][:40]))
+        for exchange in run["exchanges"]
+    ]
+
+
 def keys(lock: str) -> list[str]:
     return sorted(json.loads(lock)["runs"]["riscv64"])
 

@@ -298,6 +298,10 @@ def test_answers_of_a_step_from_elsewhere_are_named(tmp_path: Path) -> None:
     assert unknown_runs(known, theirs, theirs) == []
     other = theirs.model_copy(update={"bodies": {body: LockedBody(name="b", size=1, data="y")}})
     assert unknown_runs(known, other, other) == ["RUN get"]
+    # Nor does this host know them when another architecture has them as well.
+    runs = {**other.runs, Arch.AMD64: other.runs[Arch.RISCV64]}
+    lent = other.model_copy(update={"runs": runs})
+    assert unknown_runs(known, other, lent) == ["RUN get", "RUN get"]
 
 
 def test_an_audit_compares_what_a_lock_holds_itself_with_its_hash(

@@ -15,9 +15,11 @@ from vcr.errors import FetchError
 from vcr.lock import recorder as module
 from vcr.lock.bodies import MAX_HELD, MAX_INDEX, BodyStore
 from vcr.lock.network.web import Response, exchange
-from vcr.lock.recorder import Recorder
+from vcr.lock.recorder import Answers, Recorder
+from vcr.lock.request import Request
 from vcr.lock.secrets.placeholders import Secrets
 from vcr.lock.sources import Sources, is_permanent, is_what_was_there
+from vcr.model.lockfile import LockedExchange
 
 SNAPSHOT = "http://snapshot.debian.org/archive/debian/20260601T000000Z"
 
@@ -182,6 +184,37 @@ def test_a_machine_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "GET http://a/S: 7 B (answer 1, 7 B in all)",
         "GET http://broken/: cannot read it",
     ]
+
+
+def test_what_is_lent_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = BodyStore(tmp_path / "bodies", NoNix())  # type: ignore[arg-type]
+    lent: Answers = {}
+    asked: list[str] = []
+    for name in "abc":
+        sha256, body, path = store.keep("GET", f"http://h/{name}", name.encode())
+        answer = LockedExchange(url=f"http://h/{name}", sha256=sha256)
+        lent["GET", answer.url, "", ""] = answer, body
+        if name == "b":
+            path.write_bytes(b"changed")
+        if name == "c":
+            path.unlink()
+
+    def answer_of(method: str, url: str, headers: Any, body: bytes, *, report: Any) -> Response:
+        asked.append(url)
+        return Response(200, {}, b"new")
+
+    monkeypatch.setattr(module, "exchange", answer_of)
+    recorder = Recorder(Sources(), store, Secrets(), list[str]().append, lent=lent)
+    answers = [recorder._answer(request(f"http://h/{name}"))[1] for name in "abcaa"]
+    assert answers == [b"a", b"new", b"new", b"a", b"a"]
+    assert asked == ["http://h/b", "http://h/c"]
+    assert [exchange.url for exchange in recorder.exchanges] == [f"http://h/{n}" for n in "abc"]
+    assert recorder.has_lent
+    assert {exchange.sha256 for exchange in recorder.exchanges} == recorder.bodies.keys()
+
+
+def request(url: str) -> Request:
+    return Request("GET", url, "", "", {}, b"")
 
 
 def test_the_host_itself_is_not_the_network() -> None:

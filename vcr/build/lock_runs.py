@@ -21,7 +21,7 @@ from vcr.errors import ExitCode, LockError, VcrError
 from vcr.formats.cpio import write_initrd
 from vcr.formats.failure import Failure
 from vcr.formats.job import read_job
-from vcr.lock.recorder import Recorder
+from vcr.lock.recorder import Answers, Recorder
 from vcr.lock.secrets.placeholders import Secrets
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock
@@ -46,23 +46,27 @@ class StepLocker:
     secrets: Secrets
     shown: Step
 
-    def lock(self, lock: Lock, arch: Arch) -> Lock:
-        """Return LOCK with all that the steps for ARCH ask for; raises VcrError without secrets."""
+    def lock(self, lock: Lock, arch: Arch, lenders: tuple[Arch, ...] = ()) -> Lock:
+        """Return LOCK with all that the steps for ARCH ask for; raises VcrError without secrets.
+
+        What LENDERS, whose steps are locked, were answered is tried before anything is recorded.
+        """
         try:
             with hiding(self.secrets.hide_text):
-                return self._lock(lock, arch)
+                return self._lock(Session(lock, arch, lenders))
         except VcrError as error:
             raise self.secrets.hidden(error) from None
 
-    def _lock(self, lock: Lock, arch: Arch) -> Lock:
-        session = Session(lock, arch)
-        steps = self._steps(session)
+    def _lock(self, session: Session) -> Lock:
+        lock, steps = session.lock, self._steps(session)
         with Recordings(at_once(steps.plan.build.memory_mib)) as under_way:
             while len(session.done) < len(steps.runs):
                 idle = [i for i in steps.ready(session.done) if i not in under_way.parts]
+                if [ident for ident in idle if session.borrow(steps, ident)]:
+                    steps = self._steps(session)
                 asking = [i for i in idle if session.is_to_record(steps, i)]
                 for ident in asking[: under_way.room]:
-                    self._start(under_way, steps, ident)
+                    self._start(session, under_way, steps, ident)
                 # That takes a machine, too.
                 offline = [i for i in idle if i not in asking and under_way.room]
                 for ident in offline[:1]:
@@ -95,7 +99,7 @@ class StepLocker:
             is_other = entry is not None and steps.inputs[ident] not in entry.inputs
             if not asks and (ident in session.recorded or not is_other):
                 raise
-            session.refused[ident] = error
+            session.refuse(steps, ident, error)
             self.shown.drop_parts(under_way.parts.values())  # it did not fail: it is to ask
             return
         self._look_through(layer, run)
@@ -111,22 +115,44 @@ class StepLocker:
                     fix=f"remove it with `nix-store --delete {layer}`, and replace the secret",
                 )
 
-    def _start(self, under_way: Recordings, steps: Steps, ident: str) -> None:
+    def _start(self, session: Session, under_way: Recordings, steps: Steps, ident: str) -> None:
         """Begin to record the layer IDENT; raises VcrError for what is below it."""
         run, plan = steps.runs[ident], steps.plan
         hide = self.secrets.hide_text
         file = self.builder.build_layer(plan, ident, self.shown, part="jobs", hide=hide)
         job = read_job(step.Job, str(file))
         part = self.shown.part(hide(plan.titles.get(ident, step.title(run.argv))))
-        under_way.start(ident, part, lambda leash: self._carry_out(plan, ident, job, part, leash))
+        lent = session.lent(run)
+        under_way.start(
+            ident, part, lambda leash: self._record(plan, ident, job, part, leash, lent)
+        )
+
+    def _record(
+        self, plan: Plan, ident: str, job: step.Job, part: Step, leash: Leash, lent: Answers
+    ) -> Recorder:
+        """Run a step with a recorder that answers what is LENT; raises VcrError when it fails."""
+        recorder = self.recorder(part.line)  # hides secrets itself
+        recorder.lent = lent
+        try:
+            self._carry_out(plan, ident, job, part, leash, recorder)
+        except VcrError:
+            if leash.is_stopped or recorder.crash or not recorder.has_lent:
+                raise
+            # With what is new, it may not do: an index is another now, a token has expired.
+            part.line("again, without the answers for another architecture")
+            recorder = self.recorder(part.line)
+            self._carry_out(plan, ident, job, part, leash, recorder)
+        size = human_size(sum(body.size for body in recorder.bodies.values()))
+        part.because(f"{counted(len(recorder.exchanges), 'answer')} of the network, {size}")
+        part.finish()
+        return recorder
 
     def _carry_out(
-        self, plan: Plan, ident: str, job: step.Job, part: Step, leash: Leash
-    ) -> Recorder:
-        """Run a step of PLAN with a recorder for its network; raises VcrError when it fails."""
+        self, plan: Plan, ident: str, job: step.Job, part: Step, leash: Leash, recorder: Recorder
+    ) -> None:
+        """Run a step of PLAN with RECORDER for its network; raises VcrError when it fails."""
         run, tail = plan.layers[ident], list[str]()
         assert isinstance(run, Run)  # noqa: S101 -- these are locked
-        recorder = self.recorder(part.line)  # hides secrets itself
         try:
             with scratch_directory() as scratch:
                 result = self._boot(job, scratch, recorder, tail, part, leash)
@@ -154,10 +180,6 @@ class StepLocker:
                 fix=problem.fix,
                 code=problem.code,
             )
-        size = human_size(sum(body.size for body in recorder.bodies.values()))
-        part.because(f"{counted(len(recorder.exchanges), 'answer')} of the network, {size}")
-        part.finish()
-        return recorder
 
     def _boot(
         self,

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vcr.build.contents import Contents, with_contents
+from vcr.build.lent import answers_of, is_for_one_arch, lent_to
 from vcr.build.step_inputs import runs_below, step_inputs
 from vcr.errors import VcrError
-from vcr.lock.recorder import Recorder
+from vcr.lock.recorder import Answers, Recorder
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, LockedBody, LockedRun
 from vcr.model.plan import Plan, Run
@@ -62,11 +63,18 @@ class Session:
 
     lock: Lock
     arch: Arch
+    lenders: tuple[Arch, ...] = ()  # whose steps are locked already, as they are now
     # layers that were made of what is locked → their inputs then
     done: dict[str, str] = field(default_factory=dict)
     recorded: dict[str, Recorder] = field(default_factory=dict)  # by layer
-    fresh: set[str] = field(default_factory=set)  # keys of what was recorded
+    fresh: set[str] = field(default_factory=set)  # keys of what was recorded, or is borrowed
+    # layers that were tried with answers of a lender → what was locked for them before
+    borrowed: dict[str, LockedRun | None] = field(default_factory=dict)
     refused: dict[str, VcrError] = field(default_factory=dict)  # why one has to be recorded
+    is_new: bool = field(init=False)  # whether nothing was locked for ARCH
+
+    def __post_init__(self) -> None:
+        self.is_new = not self.lock.runs.get(self.arch)
 
     def entry(self, run: Run) -> LockedRun | None:
         """Return what is locked for RUN."""
@@ -92,6 +100,41 @@ class Session:
         is_other = bool(entry.inputs) and steps.inputs[ident] not in entry.inputs
         is_above = not steps.below[ident].isdisjoint(self.recorded)
         return run.key not in self.fresh and (is_other or is_above)
+
+    def borrow(self, steps: Steps, ident: str) -> bool:
+        """Lock what a lender has for the layer IDENT instead of recording it; return whether.
+
+        It is to be tried then: by `refuse`, it is as before, and will be recorded.
+        """
+        run = steps.runs[ident]
+        others = (i for i, each in steps.runs.items() if each.key == run.key)
+        lent = lent_to(run, self.lock, self.lenders)
+        # Of an architecture that was locked before, what has no answers may ask for nothing.
+        is_wanted = self.is_new or self.is_to_record(steps, ident)
+        if lent is None or ident in self.borrowed or not is_wanted:
+            return False
+        if any(i in self.done or i in self.recorded for i in others):
+            return False  # what is locked for it is for them, too
+        if is_for_one_arch(lent, self.arch):
+            return False
+        self.borrowed[ident] = self.entry(run)
+        self.refused.pop(ident, None)
+        self.fresh.add(run.key)
+        self.put(run, lent.model_copy(update={"inputs": ()}))
+        return True
+
+    def refuse(self, steps: Steps, ident: str, error: VcrError) -> None:
+        """Note that the layer IDENT cannot be made of what is locked, by ERROR."""
+        self.refused[ident] = error
+        run = steps.runs[ident]
+        if ident in self.borrowed and run.key in self.fresh:
+            self.fresh.discard(run.key)
+            self.put(run, self.borrowed[ident])
+
+    def lent(self, run: Run) -> Answers:
+        """Return the answers that RUN need not ask the network for, while it is recorded."""
+        found = lent_to(run, self.lock, self.lenders)
+        return answers_of(found, self.lock) if found else {}
 
     def take(self, steps: Steps, ident: str, recorder: Recorder) -> None:
         """Lock what RECORDER has of the layer IDENT."""

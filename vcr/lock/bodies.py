@@ -50,3 +50,11 @@ class BodyStore:
         most = MAX_INDEX if len(packed) * TEXT <= len(body) else MAX_HELD
         data = base64.b64encode(packed).decode() if len(packed) <= most else ""
         return sha256, LockedBody(name=name, size=len(body), url=address, data=data), path
+
+    def find(self, sha256: str, body: LockedBody) -> Path | None:
+        """Return the file of BODY, whose hash is SHA256, if it is kept on this host."""
+        path = self.directory / sha256 / body.name
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            return None
+        self.nix.add_fixed(path)
+        return path

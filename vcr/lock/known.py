@@ -41,12 +41,13 @@ def unknown_runs(known: Known, before: Lock, after: Lock) -> list[str]:
     What is not from there was recorded by this host, and is known from now on.
     """
     found = []
-    for arch, runs in after.runs.items():
+    for runs in after.runs.values():
         for key, run in runs.items():
-            was = before.runs.get(arch, {}).get(key)
             # Its answers are what may be from elsewhere; what they are for, this host compares.
             entry = (run.model_copy(update={"inputs": ()}), *_bodies(after, run))
-            is_kept = was is not None and was.exchanges == run.exchanges
+            # They may be those of another architecture.
+            were = [of[key].exchanges for of in before.runs.values() if key in of]
+            is_kept = run.exchanges in were
             if not is_kept:
                 known.add(*entry)
             elif not known.has(*entry):

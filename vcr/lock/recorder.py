@@ -36,6 +36,9 @@ BAD_GATEWAY = 502
 MAX_EXCHANGES = 50_000  # of one step
 MAX_RECORDED = 16_384 * MIB  # of one step, all bodies together
 
+# What is locked for requests, by their keys (vcr.lock.request): each answer with its body.
+type Answers = dict[tuple[str, ...], tuple[LockedExchange, LockedBody]]
+
 
 @dataclass
 class Recorder:
@@ -45,6 +48,8 @@ class Recorder:
     store: BodyStore
     secrets: Secrets
     show: Callable[[str], None]
+    lent: Answers = field(default_factory=dict)  # what the network need not be asked for
+    has_lent: bool = False  # whether an answer was taken of that
     exchanges: list[LockedExchange] = field(default_factory=list)
     bodies: dict[str, LockedBody] = field(default_factory=dict)
     problem: VcrError | None = None  # the first thing that could not be fetched
@@ -100,7 +105,7 @@ class Recorder:
     def _answer(self, request: Request) -> tuple[dict[str, object], bytes]:
         if request.key not in self._known:
             try:
-                self._known[request.key] = self._record(request)
+                self._known[request.key] = self._lend(request) or self._record(request)
             except VcrError as error:
                 self._note(self.secrets.hidden(error))
                 self._tell(f"{request.title}: {error.why or error.what}")
@@ -109,6 +114,19 @@ class Recorder:
         locked, path = self._known[request.key]
         content = path.read_bytes()
         return {"status": locked.status, "headers": locked.headers, "size": len(content)}, content
+
+    def _lend(self, request: Request) -> tuple[LockedExchange, Path] | None:
+        """Return the answer to REQUEST that is lent, if this host still has it."""
+        if request.key not in self.lent:
+            return None
+        locked, body = self.lent[request.key]
+        path = self.store.find(locked.sha256, body)
+        if path is None:
+            return None
+        self.has_lent = True
+        self.bodies[locked.sha256] = body
+        self._tell(f"{request.title}: as for another architecture")
+        return locked, path
 
     def _tell(self, line: str) -> None:
         self.show(self.secrets.hide_text(line))

@@ -146,9 +146,10 @@ def _lock_steps(
 ) -> Lock:
     """Return LOCK with what the steps of ARCHS ask for."""
     locked = lock
-    for arch in archs:
+    for number, arch in enumerate(archs):
         with context.ui.step(f"steps {arch}") as step:
-            locked = _step_locker(context, project, secrets, step).lock(locked, arch)
+            locker = _step_locker(context, project, secrets, step)
+            locked = locker.lock(locked, arch, lenders=tuple(archs[:number]))
             asked = sum(len(run.exchanges) for run in locked.runs.get(arch, {}).values())
             step.because(f"{counted(asked, 'answer')} of the network locked")
     for command in unknown_runs(_known(context), lock, locked):
