@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vcr.dockerfile.inputs import load_dockerfile
 from vcr.errors import UsageError
 from vcr.model.duration import parse_duration
 from vcr.model.project import load_project
@@ -136,6 +137,42 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         load_project(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="there is no Dockerfile"):
         load_project(tmp_path)
+
+
+def test_a_dockerfile_may_be_called_in_lower_case(tmp_path: Path) -> None:
+    (tmp_path / "dockerfile").write_text("FROM scratch\nCOPPY a b\n")
+    project = load_project(tmp_path)
+    assert project.dockerfile == tmp_path / "dockerfile"
+    assert "dockerfile" not in project.config.project.model_fields_set
+    with pytest.raises(UsageError, match=r"^dockerfile:2:1: "):
+        load_dockerfile(project)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    assert load_project(tmp_path).dockerfile == tmp_path / "Dockerfile"
+    (tmp_path / "Dockerfile").unlink()
+    (tmp_path / "vcr.toml").write_text('[project]\ndockerfile = "Dockerfile"\n')
+    with pytest.raises(UsageError, match="there is no Dockerfile"):
+        load_project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "fix"),
+    [
+        (("Dockerfile.web", "Dockerfile.db"), '[project] dockerfile = "Dockerfile.db"'),
+        (("app.dockerfile", ".dockerignore"), '[project] dockerfile = "app.dockerfile"'),
+        (("Containerfile",), '[project] dockerfile = "Containerfile"'),
+        (("Dockerfile.dockerignore", "web/Dockerfile", "api/Dockerfile"), "name api, web"),
+        (("a/b/Dockerfile",), "`vcr create"),
+    ],
+)
+def test_a_dockerfile_that_is_elsewhere_is_named(
+    tmp_path: Path, files: tuple[str, ...], fix: str
+) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("FROM scratch\n")
+    with pytest.raises(UsageError, match="there is no Dockerfile") as caught:
+        load_project(tmp_path)
+    assert fix in caught.value.fix
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_lock_suggest_adds_what_the_steps_call(tmp_path: Path) -> None:
 
 def test_lock_suggest_says_what_it_cannot_do(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(
-        "FROM golang:1-alpine AS a\nRUN apk --no-cache add git make\n"
+        "FROM golang:1-alpine AS a\nRUN apk --no-cache add git make\nRUN x && apk upgrade\n"
         "FROM example/unknown\nCOPY --from=a / /\n"
     )
     app = make_app(tmp_path)
@@ -121,8 +121,9 @@ def test_lock_suggest_says_what_it_cannot_do(tmp_path: Path) -> None:
     assert isinstance(app.ui.err, io.StringIO)
     said = app.ui.err.getvalue()
     assert "Dockerfile:2:1: apk is of Alpine: take it out of the step" in said
+    assert "Dockerfile:3:1: apk is of Alpine" in said
     assert '"git", "make" to packages of [base."golang:1-alpine"]' in said
-    assert "Dockerfile:3:1: no packages are known for example/unknown" in said
+    assert "Dockerfile:4:1: no packages are known for example/unknown" in said
 
 
 def test_applets_of_busybox_are_links(tmp_path: Path) -> None:

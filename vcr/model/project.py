@@ -27,6 +27,10 @@ from vcr.model.sections.values import LONGEST_NAME
 CONFIG_FILE = "vcr.toml"
 LOCK_FILE = "vcr.lock"
 # Tables of vcr.toml that have a name of their own: [base.NAME]
+MOST_ENTRIES = 1000  # of a directory, in which a Dockerfile is looked for
+_DOCKERFILE = re.compile(
+    r"\A(dockerfile|containerfile)(?!\.dockerignore)|\.dockerfile\Z", re.IGNORECASE
+)
 NAMED: dict[str, Any] = {"base": Base, "services": ServiceSection}
 
 
@@ -87,7 +91,7 @@ def load_project(root: Path, *, outside: tuple[Path, ...] = ()) -> Project:
         raise UsageError(
             f"the path {root} is not UTF-8", fix="rename the directory; plans are JSON"
         ) from None
-    config = _load_config(places.lead(CONFIG_FILE, CONFIG_FILE))
+    config = _with_dockerfile(_load_config(places.lead(CONFIG_FILE, CONFIG_FILE)), root)
     places.lead(LOCK_FILE, LOCK_FILE)
     dockerfile = places.lead(config.project.dockerfile, f"{CONFIG_FILE}: [project] dockerfile")
     context = places.lead(config.project.context, f"{CONFIG_FILE}: [project] context")
@@ -95,7 +99,8 @@ def load_project(root: Path, *, outside: tuple[Path, ...] = ()) -> Project:
         raise UsageError(
             f"there is no {config.project.dockerfile} in {root}",
             why="a project is a directory with a Dockerfile",
-            fix="write one, or `vcr create NAME --template python` makes a whole project",
+            fix=_elsewhere(root)
+            or "write one, or `vcr create NAME --template python` makes a whole project",
         )
     if not context.is_dir():
         raise UsageError(
@@ -106,6 +111,31 @@ def load_project(root: Path, *, outside: tuple[Path, ...] = ()) -> Project:
     beside = Path(f"{root / config.project.dockerfile}.dockerignore")
     ignore_files = (beside, context / ".dockerignore")
     return Project(root, name, config, dockerfile, context, places, ignore_files)
+
+
+def _with_dockerfile(config: Config, root: Path) -> Config:
+    """Return CONFIG with the name that the Dockerfile in ROOT has: Docker, too, takes this one."""
+    section, name = config.project, "dockerfile"
+    if name in section.model_fields_set or (root / section.dockerfile).exists():
+        return config
+    if not (root / name).is_file():
+        return config
+    values = {**dict(section), name: name}
+    found = type(section).model_construct(section.model_fields_set, **values)
+    return config.model_copy(update={"project": found})
+
+
+def _elsewhere(root: Path) -> str:
+    """Return what to do about Dockerfiles in ROOT that have other names, "" without one."""
+    try:
+        entries = sorted(root.iterdir())[:MOST_ENTRIES]
+        files = [each.name for each in entries if _DOCKERFILE.search(each.name)]
+        below = [each.name for each in entries if (each / "Dockerfile").is_file()]
+    except OSError:
+        return ""
+    if files:
+        return f'name it in {CONFIG_FILE}: [project] dockerfile = "{files[0]}"'
+    return f"name {', '.join(below[:3])}: a directory with a Dockerfile" if below else ""
 
 
 def _name_of(root: Path) -> str:

@@ -39,7 +39,7 @@ def standing(context: Context) -> Standing:
     directory = context.directory
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a directory")
-    if not any((directory / each).exists() for each in ("Dockerfile", CONFIG_FILE)):
+    if not any((directory / each).exists() for each in ("Dockerfile", "dockerfile", CONFIG_FILE)):
         return Standing(State.EMPTY, "")
     project = context.load_project()
     return Standing(_state(context, project), project.name)

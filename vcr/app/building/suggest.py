@@ -48,9 +48,9 @@ def _warnings(wanted: Wanted, found: Mapping[str, str]) -> Iterator[str]:
                 f' [base."{image}"] packages = [...], or leave it out'
             )
             continue
-        foreign = {c.command: c for c in wanted.calls.get(image, ()) if c.command in FOREIGN}
-        for command, call in foreign.items():
-            yield f"{call.at}: {advice(command, call.text, image)}"
+        foreign = [call for call in wanted.calls.get(image, ()) if call.command in FOREIGN]
+        for call in {(call.at, call.command): call for call in foreign}.values():
+            yield f"{call.at}: {advice(call.command, call.text, image)}"
 
 
 def _checked(text: str, sections: Sequence[str]) -> str:
