@@ -1,5 +1,6 @@
 """What people write because BuildKit takes it, and what it refuses: one test a kind."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from vcr.model.arch import Arch
 from vcr.model.plan import Copy, Debs, Plan, Run
 from vcr.model.project import load_project
 from vcr.model.source import InlineSource, StageSource, UrlSource
+from vcr.planner.platform import check_platform
 from vcr.planner.project import make_plan
 
 
@@ -349,6 +351,22 @@ def test_a_project_may_choose_its_build_platform(tmp_path: Path) -> None:
     made = two_platforms(tmp_path, text, toml='[build]\nplatform = "linux/arm64"\n')
     assert made.image.config["Labels"] == {"a": "arm64"}
     assert made.arch == Arch.ARM64
+
+
+@pytest.mark.parametrize("start", ["", "AS a\nFROM a"])
+def test_a_machine_is_not_of_the_build_platform(tmp_path: Path, start: str) -> None:
+    """It was one of linux/amd64, which `vcr verify` could not build again."""
+    text = f"# one\nFROM --platform=$BUILDPLATFORM base {start}\n"
+    made = two_platforms(tmp_path, text)
+    project = load_project(tmp_path)
+    check_platform(project, made, ("image",))
+    check_platform(project, replace(made, profile="dev"), ("image", "container"))
+    with pytest.raises(UsageError) as caught:
+        check_platform(project, made, ("image", "rootfs"))
+    assert caught.value.what.startswith("Dockerfile:2:1: the image is for linux/amd64, because")
+    assert "--platform=$TARGETPLATFORM" in caught.value.fix
+    made = two_platforms(tmp_path, "FROM --platform=$TARGETPLATFORM base\n")
+    check_platform(load_project(tmp_path), made, ("image", "rootfs"))
 
 
 def test_files_of_an_image_are_the_target_s_in_a_stage_of_any_platform(tmp_path: Path) -> None:

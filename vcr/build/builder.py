@@ -29,6 +29,7 @@ from vcr.model.ladder import Rung, read_rungs
 from vcr.model.plan import OciBase, Plan, Run, repositories_of
 from vcr.model.project import Project
 from vcr.model.stage import ALL_STAGES, STAGES
+from vcr.planner.platform import check_platform
 from vcr.progress import Step
 from vcr.settings import Settings
 from vcr.tools.git import Git
@@ -93,6 +94,7 @@ class Builder:
 
     def build(self, plan: Plan, stages: Sequence[str] = STAGES) -> Built:
         """Build STAGES of PLAN; raises UsageError, FetchError, VcrError."""
+        check_platform(self.project, plan, stages)
         nix = Nix(self.settings)
         self._provide(plan, nix)
         with self._at_work():

@@ -28,6 +28,7 @@ from vcr.lock.write import Locker, summarise
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, read_lock_file
 from vcr.model.project import Project
+from vcr.planner.platform import FIX, shipped_for
 from vcr.progress import Step
 from vcr.tools.apt import mirrors
 from vcr.tools.git import Git
@@ -37,6 +38,7 @@ from vcr.tools.skopeo import Skopeo
 from vcr.words import counted
 
 SHOWN_CHANGES = 20
+OTHERS = tuple(arch for arch in Arch if arch is not Arch.RISCV64)  # than of machines
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def lock(
     when a step fails.
     """
     project, given = context.load_project(), secrets or Secrets()
+    for where in filter(None, (shipped_for(project, arch) for arch in OTHERS)):
+        context.ui.warn(f"{where}: there will be no machine of it; {FIX}")
     old = old_lock(project, context.ui.warn)
     with context.ui.step("lock") as step:
         locker = Locker(
