@@ -16,7 +16,7 @@ from vcr.dockerfile.syntax import FLAGS
 from vcr.dockerfile.words import Expander, split_words
 from vcr.errors import VcrError
 from vcr.export.nbd import parse_address
-from vcr.export.registry import Reference
+from vcr.export.reference import Reference
 from vcr.formats.match import compile_pattern
 from vcr.lock.engine import current_engine
 from vcr.lock.inputs import wanted_inputs

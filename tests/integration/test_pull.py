@@ -16,7 +16,8 @@ from vcr.errors import FetchError, HostError, MismatchError, VcrError
 from vcr.export.artifact import ARTIFACT, NOWHERE, TITLE, write_layout
 from vcr.export.check import check_export
 from vcr.export.manifest import DRIVE
-from vcr.export.registry import Reference, pull, push
+from vcr.export.reference import Reference
+from vcr.export.registry import pull, push
 from vcr.export.write import write_export
 from vcr.formats.oci import INDEX, MANIFEST, Layout, canonical, platform
 from vcr.tools.skopeo import Skopeo

@@ -14,7 +14,8 @@ from vcr.errors import FetchError, HostError, MismatchError, UsageError, VcrErro
 from vcr.export.artifact import ARTIFACT, EMPTY, TITLE, unpack_layout, write_layout
 from vcr.export.check import check_export
 from vcr.export.manifest import MANIFEST
-from vcr.export.registry import Reference, write
+from vcr.export.reference import Reference
+from vcr.export.registry import write
 from vcr.export.write import write_export
 from vcr.formats.oci import Layout, canonical
 from vcr.tools.skopeo import Skopeo

@@ -2,17 +2,22 @@
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from flips import flipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vcr.attest import strict_json
 from vcr.attest.checks.rejected import Joint, RejectedError
-from vcr.attest.dsse import Signature, Trusted, pae, read_envelope, sign, signers
-from vcr.attest.keys import key_id
+from vcr.attest.dsse import Envelope, Signature, Trusted, pae, read_envelope, sign, signers
+from vcr.attest.keys import key_id, parse_public, public_pem, read_trusted
+from vcr.errors import UsageError
 
 ALICE, BOB, MALLORY = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2, 3))
 PAYLOAD = strict_json.dump({"_type": "test", "text": "what is said"})
@@ -63,6 +68,31 @@ def test_a_signer_under_another_name_is_refused() -> None:
     assert signers(read_envelope(unnamed.to_bytes()), trusted(ALICE)) == {signature.keyid}
 
 
+def test_a_signature_without_a_key_id_is_of_whoever_made_it() -> None:
+    """DSSE: fields that are empty may be left out; Sigstore's tools do that."""
+    whole = json.loads(sign(PAYLOAD, [ALICE]).to_bytes())
+    bare = json.dumps({**whole, "signatures": [{"sig": whole["signatures"][0]["sig"]}]}).encode()
+    assert signers(read_envelope(bare), trusted(ALICE, BOB)) == set(trusted(ALICE))
+    assert joint_of(bare, trusted(BOB)) is Joint.SIGNATURE
+
+
+def test_a_key_of_cosign_is_believed(tmp_path: Path) -> None:
+    """`cosign generate-key-pair` makes ECDSA keys over P-256; other curves are refused."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    (tmp_path / "cosign.pub").write_bytes(public_pem(private.public_key()))
+    keys = read_trusted([tmp_path / "cosign.pub"])
+    sig = private.sign(pae("text/plain", PAYLOAD), ec.ECDSA(SHA256()))
+    said = Envelope(PAYLOAD, "text/plain", (Signature("", sig),)).to_bytes()
+    assert signers(read_envelope(said), keys) == set(keys)
+    for number in range(len(sig) * 8):
+        wrong = (Signature("", flipped(sig, number)),)
+        assert joint_of(Envelope(PAYLOAD, "text/plain", wrong).to_bytes(), keys) is Joint.SIGNATURE
+    assert joint_of(Envelope(PAYLOAD, "text/html", (Signature("", sig),)).to_bytes(), keys)
+    other = public_pem(ec.generate_private_key(ec.SECP384R1()).public_key())
+    with pytest.raises(UsageError, match="not a key of a kind that is believed"):
+        parse_public(other, "other.pub")
+
+
 def test_nobody_who_is_trusted_signed() -> None:
     assert joint_of(sign(PAYLOAD, [MALLORY]).to_bytes()) is Joint.SIGNATURE
     assert joint_of(sign(PAYLOAD, [ALICE]).to_bytes(), {}) is Joint.SIGNATURE
@@ -93,13 +123,16 @@ def test_a_payload_or_a_type_that_was_not_signed() -> None:
         (changed(payloadType=7), Joint.ENVELOPE),
         (changed(signatures={}), Joint.SIGNATURE),
         (changed(signatures=[]), Joint.SIGNATURE),
-        (changed(signatures=[{"sig": "YQ=="}]), Joint.ENVELOPE),
+        (changed(signatures=[{"sig": "YQ=="}]), Joint.SIGNATURE),
+        (changed(signatures=[{"sig": "YQ==", "cert": ""}]), Joint.ENVELOPE),
+        (changed(signatures=[{"keyid": ""}]), Joint.ENVELOPE),
+        (changed(signatures=["sig"]), Joint.ENVELOPE),
         (changed(signatures=[{"keyid": 1, "sig": "YQ=="}]), Joint.ENVELOPE),
         (changed(signatures=[{"keyid": "", "sig": "YQ=="}]), Joint.SIGNATURE),
         (changed(signatures=[{"keyid": "", "sig": "YQ=="}] * 65), Joint.SIGNATURE),
         (changed()[:-1] + b',"payload":"YQ=="}', Joint.ENVELOPE),
     ],
-    ids=range(17),
+    ids=range(20),
 )
 def test_what_is_no_envelope(data: bytes, joint: Joint) -> None:
     assert joint_of(data) is joint
@@ -108,9 +141,7 @@ def test_what_is_no_envelope(data: bytes, joint: Joint) -> None:
 def test_every_single_flipped_bit_is_rejected() -> None:
     data = sign(PAYLOAD, [ALICE]).to_bytes()
     for bit in range(len(data) * 8):
-        flipped = bytearray(data)
-        flipped[bit // 8] ^= 1 << bit % 8
-        joint_of(bytes(flipped))
+        joint_of(flipped(data, bit))
 
 
 @settings(max_examples=300)

@@ -79,7 +79,7 @@ def test_the_variable_of_an_option_is_called_like_the_option(
     middle = click.Context(attest, info_name="attest", parent=root)
     verify = attest.commands["verify"].make_context("verify", ["file"], parent=middle)
     assert verify.params["keys"] == (Path("a.pub"), Path("b.pub"))
-    assert verify.params["files"] == (Path("file"),)
+    assert verify.params["words"] == ("file",)
 
 
 def test_every_kind_of_answer_is_told_of(repo: Path) -> None:

@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from vcr.app.proving.explain import Explanation as Explanation
     from vcr.app.proving.explain import diffoscope as diffoscope
     from vcr.app.proving.explain import explain as explain
+    from vcr.app.proving.published import Published as Published
+    from vcr.app.proving.published import push_statements as push_statements
     from vcr.app.proving.verify import Comparison as Comparison
     from vcr.app.proving.verify import Source as Source
     from vcr.app.proving.verify import verify as verify
@@ -195,6 +197,8 @@ PUBLIC = {
     "Verdict": "vcr.attest.checks.checker",
     "verify_statements": "vcr.app.proving.attest_verify",
     "rebuild_stated": "vcr.app.proving.attest_verify",
+    "Published": "vcr.app.proving.published",
+    "push_statements": "vcr.app.proving.published",
     "Manifest": "vcr.export.manifest",
     "export": "vcr.app.sharing.export",
     "serve_drive": "vcr.app.sharing.export",

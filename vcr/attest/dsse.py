@@ -1,9 +1,10 @@
 """DSSE envelopes: bytes with signatures over them and their type.
 
 https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md and envelope.md. We
-write one form and read no other: three names, standard base64 without slack bits. A key
-id is only a hint and every trusted key is tried, but one that names another key than the
-signature is of is refused; so no bit of an envelope can change unnoticed.
+write one form and read hardly any other: three names, standard base64 without slack bits; a
+signature may do without its key's id, as in a bundle of Sigstore's. A key id is only a hint
+and every trusted key is tried, but one that names another key than the signature is of is
+refused; so no bit of an envelope can change unnoticed.
 """
 
 import base64
@@ -13,20 +14,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import (
-    Ed25519PrivateKey,
-    Ed25519PublicKey,
-)
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from vcr.attest import strict_json
 from vcr.attest.checks.rejected import Joint, RejectedError, demand
-from vcr.attest.keys import key_id
+from vcr.attest.keys import PublicKey, key_id
 
 STATEMENT_TYPE = "application/vnd.in-toto+json"
 MEDIA_TYPE = "application/vnd.dsse.envelope.v1+json"
 MAX_SIGNATURES = 64
 
-type Trusted = Mapping[str, Ed25519PublicKey]  # by key id
+type Trusted = Mapping[str, PublicKey]  # by key id
 
 
 @dataclass(frozen=True)
@@ -109,16 +109,19 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
-def _verifies(key: Ed25519PublicKey, signature: Signature, message: bytes) -> bool:
+def _verifies(key: PublicKey, signature: Signature, message: bytes) -> bool:
     try:
-        key.verify(signature.sig, message)
+        if isinstance(key, Ed25519PublicKey):
+            key.verify(signature.sig, message)
+        else:
+            key.verify(signature.sig, message, ec.ECDSA(SHA256()))
     except InvalidSignature:
         return False
     return True
 
 
 def _signature(row: dict[str, Any]) -> Signature:
-    content = _only(row, {"keyid", "sig"})
+    content = _only({"keyid": "", **row}, {"keyid", "sig"})
     if not isinstance(content["keyid"], str):
         raise TypeError("keyid is not text")
     return Signature(content["keyid"], _decode(content["sig"]))

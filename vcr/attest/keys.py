@@ -1,6 +1,7 @@
-"""Ed25519 keys as files: PKCS #8 PEM, mode 0600, beside its public half as PEM.
+"""Keys as files: PKCS #8 PEM, mode 0600, beside its public half as PEM.
 
-The forms are those that cosign and openssl read (RFC 8410). A private key is never
+vcr signs with Ed25519, in the forms that cosign and openssl read (RFC 8410), and also
+believes signatures of ECDSA over P-256, which cosign's own keys make. A private key is never
 overwritten, and one that others may read is refused. A key's id is the SHA-256 of its
 SubjectPublicKeyInfo, so one key has one id whatever it is called.
 """
@@ -13,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
@@ -29,6 +31,8 @@ from cryptography.hazmat.primitives.serialization import (
 from vcr.atomic import write_bytes
 from vcr.errors import HostError, UsageError
 from vcr.foreign import MAX_TEXT, open_regular, read_bytes
+
+type PublicKey = Ed25519PublicKey | ec.EllipticCurvePublicKey  # the latter over P-256
 
 MAKE_ONE = "`vcr attest keygen NAME` makes a pair"
 
@@ -81,7 +85,7 @@ def read_private(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def read_public(path: Path) -> Ed25519PublicKey:
+def read_public(path: Path) -> PublicKey:
     """Read the public key at PATH; raises UsageError."""
     try:
         data = read_bytes(path, MAX_TEXT)
@@ -90,32 +94,37 @@ def read_public(path: Path) -> Ed25519PublicKey:
     return parse_public(data, str(path))
 
 
-def parse_public(data: bytes, name: str) -> Ed25519PublicKey:
+def parse_public(data: bytes, name: str) -> PublicKey:
     """Read a public key in PEM, called NAME; raises UsageError."""
     try:
         key = load_pem_public_key(data)
     except Exception as error:  # noqa: BLE001 -- whatever a parser of strange bytes raises
         raise UsageError(f"{name} is not a public key in PEM", why=str(error)) from None
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return key  # OpenSSL has found that it is a point of the curve, and no other is weak
     if not isinstance(key, Ed25519PublicKey):
-        raise UsageError(f"{name} is not an Ed25519 key", why="statements are signed with Ed25519")
+        raise UsageError(
+            f"{name} is not a key of a kind that is believed",
+            why="statements are signed with Ed25519, or ECDSA over P-256",
+        )
     y = int.from_bytes(key.public_bytes_raw(), "little") & (2**255 - 1)
     if y >= _P or y in _SMALL_ORDER:
         raise UsageError(f"{name} is a weak key", why="anybody could sign with it")
     return key
 
 
-def public_pem(key: Ed25519PublicKey) -> bytes:
+def public_pem(key: PublicKey) -> bytes:
     """Return KEY in PEM."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def key_id(key: Ed25519PublicKey) -> str:
+def key_id(key: PublicKey) -> str:
     """Return the id of KEY: SHA-256 of its SubjectPublicKeyInfo in DER, in hex."""
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()
 
 
-def read_trusted(paths: Iterable[Path]) -> dict[str, Ed25519PublicKey]:
+def read_trusted(paths: Iterable[Path]) -> dict[str, PublicKey]:
     """Return the public keys at PATHS by id, one that is there twice once; raises UsageError."""
     return {key_id(key): key for key in map(read_public, paths)}
 

@@ -44,7 +44,8 @@ TYPES = {
     DEPLOY: "application/vnd.vcr.deploy.v1+json",
     LADDER: "application/vnd.vcr.ladder.v1+json",
     MANIFEST: "application/vnd.vcr.manifest.v1+json",
-    f"{IMAGE}/index.json": INDEX,
+    # Not the type of an index: registries keep those apart from the layers of artifacts.
+    f"{IMAGE}/index.json": "application/vnd.vcr.image-index.v1+json",
     f"{IMAGE}/oci-layout": "application/vnd.oci.layout.header.v1+json",
 }
 OTHER = "application/octet-stream"
@@ -58,7 +59,7 @@ NOWHERE = {"architecture": "unknown", "os": "unknown"}
 class Canonical:
     """What an export is as OCI content: a function of its bytes alone."""
 
-    artifact: bytes  # manifest of everything but the image's blobs
+    artifact: bytes  # manifest of all files, among them the blobs of the image
     index: bytes  # of the image and the artifact
 
     @property
@@ -83,7 +84,6 @@ def canonical_of(export: Path, manifest: Manifest) -> Canonical:
                 annotations={TITLE: path}
             )
             for path, file in sorted(files.items())
-            if not path.startswith(f"{BLOBS}/")
         ],
         "subject": {key: image[key] for key in ("mediaType", "digest", "size")},
     }

@@ -12,7 +12,7 @@ from typing import Any
 from vcr.errors import HostError, MismatchError
 from vcr.export.artifact import ARTIFACT, EMPTY, NOTHING, NOWHERE, TITLE, type_of
 from vcr.export.check import MALFORMED
-from vcr.export.manifest import BLOBS, MAX_BYTES, is_path
+from vcr.export.manifest import MAX_BYTES, is_path
 from vcr.foreign import MAX_LADDER, load_json
 from vcr.formats.oci import CONFIG, INDEX, LAYER, MANIFEST, canonical, platform
 from vcr.model.arch import Arch
@@ -100,7 +100,7 @@ def _check_artifact(row: dict[str, Any], told: dict[str, Any]) -> list[dict[str,
         raise ValueError("its second manifest is not of the type of an export")
     for layer in _layers(told):
         title = layer["annotations"][TITLE]
-        if not is_path(title) or title.startswith(f"{BLOBS}/"):
+        if not is_path(title):
             raise ValueError(f"{title!r} is not a file of an export")
         _of_type(layer, type_of(title), "annotations")
     return [told["config"], *told["layers"]]

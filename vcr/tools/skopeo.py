@@ -83,6 +83,16 @@ class Skopeo:
             timeout = self.patience + seconds_for(size_of(layout))
             self._run("copy", *options, source, reference, timeout=timeout)
 
+    def push_index(self, layout: Path, reference: str, *, plain_http: bool) -> None:
+        """Copy the index of an OCI LAYOUT alone to REFERENCE, which has what it lists.
+
+        Raises VcrError.
+        """
+        options = ("--multi-arch", "index-only", "--preserve-digests")
+        with _named(f"oci:{layout}") as source:
+            tls = _tls("dest", plain_http)
+            self._run("copy", *options, *tls, source, reference, timeout=self.patience)
+
     def _run(
         self,
         *words: str,

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from vcr.app.context import Context
 from vcr.app.proving.inputs import read_input, read_root
+from vcr.app.proving.published import IMAGE, find_statements
 from vcr.app.proving.verify import Comparison
 from vcr.app.proving.verify import verify as verify_rebuilt
 from vcr.attest.checks.checker import Verdict, verify_files
@@ -40,17 +41,41 @@ class Demands:
     at: dt.datetime | None = None  # verify as of then; None: now
 
 
-def verify_statements(context: Context, files: Sequence[Path], demands: Demands) -> Verdict:
+def verify_statements(
+    context: Context, files: Sequence[Path], demands: Demands, *, reference: str = ""
+) -> Verdict:
     """Verify FILES, statements and evidence, offline, and return what they prove together.
 
-    Raises UsageError where nothing is trusted or a file cannot be read, and RejectedError, which
-    names the check that failed.
+    REFERENCE is an image in a registry, HOST[:PORT]/NAME[:TAG][@DIGEST]: all must be about it, and
+    what trusted keys have said of it there counts, too. Raises UsageError where nothing is trusted
+    or a file cannot be read, RejectedError, which names the check that failed, and FetchError.
     """
     wanted = _about(_demand(demands), demands.ladder, demands.profile)
     wanted = replace(wanted, nitro=_nitro(context, wanted.nitro, demands))
     moment = dt.datetime.now(dt.UTC) if demands.at is None else demands.at
     contents = [(str(path), read_input(path)) for path in files]
+    if reference:
+        found = find_statements(context, reference, wanted.trusted)
+        wanted = _of_image(wanted, found.image, reference)
+        contents += found.statements
     return verify_files(contents, wanted, moment)
+
+
+def check_demands(demands: Demands) -> None:
+    """Raise UsageError where DEMANDS cannot be met by anything, before much is fetched."""
+    _demand(demands)
+
+
+def _of_image(wanted: Demand, image: str, reference: str) -> Demand:
+    """Return WANTED about IMAGE, the one at REFERENCE; raises MismatchError."""
+    told = wanted.ladder.get(IMAGE, image)
+    if told != image:
+        raise MismatchError(
+            f"{reference} is another image than the one that is demanded",
+            details=(("expected", told), ("got", image)),
+        )
+    is_partial = wanted.is_partial or not wanted.ladder
+    return replace(wanted, ladder={**wanted.ladder, IMAGE: image}, is_partial=is_partial)
 
 
 def rebuild_stated(context: Context, verdict: Verdict) -> Comparison:

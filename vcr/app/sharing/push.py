@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from vcr.app.building.build import build_stages
 from vcr.app.context import Context, Variant
+from vcr.app.proving.attest_verify import Demands, check_demands, verify_statements
 from vcr.app.sharing.export import check_exported, warn_of_debug
 from vcr.atomic import scratch_directory
 from vcr.export import registry
 from vcr.export.check import manifest_of
-from vcr.export.manifest import Manifest
-from vcr.export.registry import Reference
+from vcr.export.manifest import LADDER, Manifest
+from vcr.export.reference import Reference
 from vcr.export.write import stages_for, write_export
 from vcr.model.digest import Digest
 from vcr.tools.nix import Nix
@@ -51,15 +53,31 @@ def write_layout(
     return digest
 
 
-def pull(context: Context, reference: str, target: Path, *, manifest: str = "") -> Manifest:
+def pull(
+    context: Context,
+    reference: str,
+    target: Path,
+    *,
+    manifest: str = "",
+    demands: Demands | None = None,
+) -> Manifest:
     """Pull an export into the new directory TARGET, check every byte, return its manifest.
 
-    MANIFEST is the required digest of manifest.json, "" for any. Raises UsageError, FetchError,
-    HostError, MismatchError.
+    MANIFEST is the required digest of manifest.json, "" for any. DEMANDS have to be met by the
+    statements beside its image in the registry, about its ladder. Raises UsageError, FetchError,
+    HostError, MismatchError, RejectedError; then there is no TARGET.
     """
     place = Reference.parse(reference)
+    if demands is not None:
+        check_demands(demands)
+
+    def accept(root: Path, pinned: str) -> None:
+        if demands is not None:
+            about = replace(demands, ladder=root / LADDER)
+            verify_statements(context, (), about, reference=pinned)
+
     with context.ui.step("pull") as step:
-        found = registry.pull(_skopeo(context), place, target, manifest)
+        found = registry.pull(_skopeo(context), place, target, manifest, accept)
         step.because("every byte is as it was exported")
     warn_of_debug(context, found.profile)
     return found

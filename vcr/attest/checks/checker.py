@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from vcr.attest.bundle import envelope_of
 from vcr.attest.checks import evidence
 from vcr.attest.checks.demand import Demand
 from vcr.attest.checks.enough import check_enough
@@ -15,7 +16,7 @@ from vcr.attest.checks.evidence import Proof
 from vcr.attest.checks.held import Said, read_said
 from vcr.attest.checks.receipt import is_receipt, read_receipt
 from vcr.attest.checks.rejected import Joint, RejectedError, of_file
-from vcr.attest.dsse import STATEMENT_TYPE, Envelope, read_envelope
+from vcr.attest.dsse import STATEMENT_TYPE, Envelope
 from vcr.attest.statement import DRIVE, check_subjects
 from vcr.attest.terms import Terms, check_release, check_terms
 
@@ -49,10 +50,10 @@ def verify_files(files: Sequence[tuple[str, bytes]], wanted: Demand, at: dt.date
 
 
 def _envelope(data: bytes) -> Envelope | None:
-    """Return the envelope in DATA, None when it is something else."""
+    """Return the envelope in DATA, also of a bundle, None when it is something else."""
     if not data.lstrip().startswith(b"{") or is_receipt(data):
         return None
-    return read_envelope(data)
+    return envelope_of(data)
 
 
 def _ladder(said: Sequence[Said], wanted: Demand) -> Mapping[str, str]:

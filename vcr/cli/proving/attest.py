@@ -130,4 +130,23 @@ def keygen(app: App, name: Path) -> None:
     app.ui.table([("private", private), ("public", public), ("id", pair.ident)])
 
 
+@attest.command("push", cls=Command, short_help="Put statements beside an image in a registry.")
+@click.argument("reference", metavar="REF")
+@click.argument("files", nargs=-1, required=True, type=a_file, metavar="FILE...")
+@click.pass_obj
+def push(app: App, reference: str, files: tuple[Path, ...]) -> None:
+    """Put statements beside the image that they are about, in a registry.
+
+    REF is HOST[:PORT]/NAME[:TAG], of `vcr push`. Each FILE, an envelope, becomes a Sigstore
+    bundle that refers to the image: `vcr attest verify REF`, `vcr pull REF --key` and
+    cosign find it.
+    """
+    done = vcr.app.push_statements(app.context, reference, files)
+    if app.ui.is_json:
+        rows = [{"file": str(p.file), "digest": p.digest, "image": p.image} for p in done]
+        app.ui.json("attest-push", {"to": reference, "statements": rows})
+    else:
+        app.ui.table([(str(each.file), each.digest) for each in done])
+
+
 attest.add_command(verify)

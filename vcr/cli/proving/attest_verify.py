@@ -1,5 +1,6 @@
 """`vcr attest verify`: do statements and evidence hold, and are they enough."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,15 +9,18 @@ import click
 import vcr.app
 from vcr.cli.comparison import show_comparison
 from vcr.cli.context import App, Command, ProfileName
+from vcr.errors import UsageError
 
 if TYPE_CHECKING:  # pydantic and cryptography cost 300 ms at import
     from vcr.attest.checks.checker import Verdict
 
+# HOST/NAME:TAG or HOST/NAME@DIGEST; files have colons seldom, and those that are there count.
+_REFERENCE = re.compile(r"/[^/]+(?::[\w.-]+|@sha256:[0-9a-f]{64})$")
 a_file = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("verify", cls=Command, short_help="Verify statements and evidence.")
-@click.argument("files", nargs=-1, required=True, type=a_file, metavar="FILE...")
+@click.argument("words", nargs=-1, required=True, metavar="FILE|REF...")
 @click.option("--policy", type=a_file, metavar="FILE", help="Your demands, as TOML.")
 @click.option(
     "--key",
@@ -57,7 +61,7 @@ a_file = click.Path(path_type=Path, dir_okay=False)
 def verify(  # noqa: PLR0913 -- one for each option
     app: App,
     *,
-    files: tuple[Path, ...],
+    words: tuple[str, ...],
     policy: Path | None,
     keys: tuple[Path, ...],
     threshold: int | None,
@@ -72,10 +76,10 @@ def verify(  # noqa: PLR0913 -- one for each option
     root: Path | None,
     rebuild: bool,
 ) -> None:
-    """Verify statements and evidence, offline.
+    """Verify statements and evidence; exit code 3 comes with the check that failed.
 
-    A FILE is an envelope, a Nitro document, or the answer of a service. A rejection
-    (exit 3) names the check that failed.
+    A FILE is an envelope, a bundle, a Nitro document, or a service's answer. REF, HOST/NAME:TAG
+    or NAME@DIGEST, stands for the statements of trusted keys beside an image in a registry.
     """
     from vcr.app.proving.inputs import read_age, read_hex, read_moment, read_registers
 
@@ -92,8 +96,20 @@ def verify(  # noqa: PLR0913 -- one for each option
         root=root,
         at=None if at is None else read_moment(at),
     )
-    verdict = vcr.app.verify_statements(app.context, files, demands)
+    verdict = _verified(app, words, demands)
     _report(app, _rebuilt(app, verdict) if rebuild else verdict)
+
+
+def _verified(app: App, words: tuple[str, ...], demands: "vcr.app.Demands") -> "Verdict":
+    """Return what the files and at most one reference among WORDS prove; raises VcrError."""
+    references = [word for word in words if _REFERENCE.search(word) and not Path(word).exists()]
+    if len(references) > 1:
+        raise UsageError(
+            "one image at a time", why=", ".join(references), fix="name one of them, and its files"
+        )
+    files = [Path(word) for word in words if word not in references]
+    reference = "".join(references)
+    return vcr.app.verify_statements(app.context, files, demands, reference=reference)
 
 
 def _rebuilt(app: App, verdict: "Verdict") -> "Verdict":

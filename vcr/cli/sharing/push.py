@@ -8,6 +8,8 @@ import vcr.app
 from vcr.cli.context import App, Command, ProfileName, engine_option, variant_of
 from vcr.errors import UsageError
 
+a_file = click.Path(path_type=Path, dir_okay=False)
+
 
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="[REF] [DIR]")
@@ -61,13 +63,27 @@ def push(
     default="",
     help="The digest that manifest.json must have, as `vcr export` prints it.",
 )
+@click.option("--policy", type=a_file, metavar="FILE",
+              help="Demand what this policy says of the statements beside it.")  # fmt: skip
+@click.option("--key", "keys", type=a_file, multiple=True, metavar="FILE",
+              help="Demand a statement that this public key signed; may be repeated.")  # fmt: skip
 @click.pass_obj
-def pull(app: App, *, reference: str, target: Path, expected: str) -> None:
+def pull(
+    app: App,
+    *,
+    reference: str,
+    target: Path,
+    expected: str,
+    policy: Path | None,
+    keys: tuple[Path, ...],
+) -> None:
     """Pull an export from a registry, and check every byte of it.
 
-    REF is HOST[:PORT]/NAME[:TAG], TARGET a new directory.
+    REF is HOST[:PORT]/NAME[:TAG], TARGET a new directory. With --policy or --key,
+    statements about it (`vcr attest push`) have to meet them.
     """
-    manifest = vcr.app.pull(app.context, reference, target, manifest=expected)
+    demands = vcr.app.Demands(policy, keys) if policy is not None or keys else None
+    manifest = vcr.app.pull(app.context, reference, target, manifest=expected, demands=demands)
     if app.ui.is_json:
         told = {"path": str(target.resolve()), "manifest": manifest.digest}
         app.ui.json("pull", {"from": reference, **told})

@@ -66,6 +66,23 @@ class Attest(Answer):
     files: list[str] = Field(description="what was written")
 
 
+class PublishedRow(Answer):
+    """A statement that a registry has."""
+
+    file: str = Field(description="where it came from")
+    digest: str = Field(description="of its manifest in the registry")
+    image: str = Field(description="digest of the image that it refers to")
+
+
+class AttestPush(Answer):
+    """What was put beside an image."""
+
+    verb: ClassVar[str] = "attest push"
+
+    to: str = Field(description="where to")
+    statements: list[PublishedRow] = Field(description="each one")
+
+
 class StatementRow(Answer):
     """A statement that holds."""
 
