@@ -213,3 +213,24 @@ def test_what_a_registry_refuses(
     assert fix in caught.value.fix
     with pytest.raises(kind, match="cannot write to docker://"):
         skopeo.push_all(Path("/l"), "docker://example.org:5000/a", plain_http=False)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            r'time="2026-11-30T21:00:57Z" level=fatal msg="Get \"https://h/v2/\": Bad Gateway"',
+            'Get "https://h/v2/": Bad Gateway',
+        ),
+        ('time="x" level=fatal msg=short', "short"),
+        ("plain words", "plain words"),
+        (r'level=fatal msg="\xff"', r'level=fatal msg="\xff"'),
+    ],
+)
+def test_what_skopeo_says_is_without_its_log_s_form(
+    monkeypatch: pytest.MonkeyPatch, said: str, why: str
+) -> None:
+    told(monkeypatch, said)
+    with pytest.raises(VcrError) as caught:
+        Skopeo(Path("/s/skopeo")).copy_all("docker://example.org/a", Path("/l"))
+    assert caught.value.why == why

@@ -38,8 +38,10 @@ def test_another_host_may_be_called_index() -> None:
     assert familiar_name("index.example.com/team/app") == "index.example.com/team/app"
 
 
-def error_of(reference: str, stages: tuple[str, ...] = ()) -> FetchError:
-    with pytest.raises(FetchError) as caught, naming(reference, AT, stages):
+def error_of(
+    reference: str, stages: tuple[str, ...] = (), commands: tuple[str, ...] = ()
+) -> FetchError:
+    with pytest.raises(FetchError) as caught, naming(reference, AT, stages, commands):
         raise FetchError("cannot read it", fix="check the network")
     return caught.value
 
@@ -49,6 +51,8 @@ def test_an_image_that_cannot_be_fetched_is_named_with_its_line_and_packages() -
     assert error.what == "Dockerfile:3:1: python:3.12-slim: cannot read it"
     assert '[base."python:3.12-slim"]\npackages = ["python3", ' in error.fix
     assert "vcr lock --suggest" in error.fix
+    assert '"apt"' not in error.fix
+    assert '"apt", "ca-certificates"]' in error_of("python", commands=("apt-get",)).fix
 
 
 def test_what_may_be_a_stage_or_is_not_known() -> None:

@@ -199,9 +199,12 @@ def suggestion(reference: str, commands: Collection[str] = ()) -> str:
     return found.calling(commands).section(name) if found else ""
 
 
-def instead(reference: str, first: str) -> str:
-    """Return what to do without the image REFERENCE: FIRST, or packages, which may be known."""
-    section = suggestion(reference)
+def instead(reference: str, first: str, commands: Collection[str] = ()) -> str:
+    """Return what to do without the image REFERENCE: FIRST, or packages, which may be known.
+
+    COMMANDS are what is called on it.
+    """
+    section = suggestion(reference, commands)
     if section:
         return (
             f"{first}; or build on Debian packages, in vcr.toml"
@@ -211,10 +214,13 @@ def instead(reference: str, first: str) -> str:
 
 
 @contextmanager
-def naming(reference: str, at: Position | None, stages: Sequence[str]) -> Iterator[None]:
+def naming(
+    reference: str, at: Position | None, stages: Sequence[str], commands: Collection[str] = ()
+) -> Iterator[None]:
     """Let errors about the image REFERENCE, which stands AT, say where, and what to write.
 
-    STAGES are the names of the Dockerfile's own: one of them may be meant.
+    STAGES are the names of the Dockerfile's own: one of them may be meant. COMMANDS are what is
+    called on the image.
     """
     try:
         yield
@@ -223,5 +229,6 @@ def naming(reference: str, at: Position | None, stages: Sequence[str]) -> Iterat
             raise
         error.what = f"{at}: {reference}: {error.what}"
         near = get_close_matches(reference, stages, n=1)
-        error.fix = f"did you mean the stage {near[0]}?" if near else instead(reference, error.fix)
+        other = instead(reference, error.fix, commands)
+        error.fix = f"did you mean the stage {near[0]}?" if near else other
         raise

@@ -46,7 +46,8 @@ class Locker:
         bases: dict[str, LockedBase] = {}
         for name, base in sorted(wanted.bases.items()):
             before = kept.bases.get(name) if f"[base.{name}]" in same else None
-            with naming(name, wanted.places.get(name), wanted.stages):
+            called = [call.command for call in wanted.calls.get(name, ())]
+            with naming(name, wanted.places.get(name), wanted.stages, called):
                 bases[name] = self._base(project, name, base, before)
         added = AddLocker(self.known, self.show, self.warn, self.repositories)
         urls = {

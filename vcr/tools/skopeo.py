@@ -1,5 +1,7 @@
 """skopeo: copies images between registries and OCI layouts."""
 
+import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ PATIENCE_SECONDS = 120.0
 MAX_BYTES = 64 << 30  # of all architectures of an image, unless it is known better
 # what skopeo and registries say
 WRONG = ("did not match", "does not match")
+_LOGGED = re.compile(r'\blevel=\w+ msg=(?:"((?:[^"\\]|\\.)*)"|([^"\s]+))\s*\Z')
 DENIED = ("authentication required", "unauthorized", "denied")
 
 
@@ -144,9 +147,20 @@ def _tls(side: str, plain_http: bool | None) -> tuple[str, ...]:  # noqa: FBT001
     return (f"--{side}-tls-verify={'false' if plain_http else 'true'}",)
 
 
+def _message(line: str) -> str:
+    """Return what LINE, of logrus's text format, says: https://github.com/sirupsen/logrus"""
+    match = _LOGGED.search(line)
+    if match is None:
+        return line
+    try:
+        return match[2] or str(json.loads(f'"{match[1]}"'))  # Go's quotes are JSON's, mostly
+    except ValueError:
+        return line
+
+
 def _failure(words: tuple[str, ...], error: VcrError) -> VcrError:
     """Say what could not be read or written; one without an answer is worth another try."""
-    why = error.tail[-1] if error.tail else error.what
+    why = _message(error.tail[-1]) if error.tail else error.what
     is_push = words[-1].startswith("docker://") and words[0] == "copy"
     what = f"cannot write to {words[-1]}" if is_push else f"cannot read {_source(words)}"
     if any(word in why for word in WRONG):
