@@ -85,3 +85,39 @@ def test_nginx_serves_as_its_image_does(
     port = started(vcr, tmp_path, files)
     assert answer in http(Expectation("get", "/", answer), port)
     until("GET / HTTP/1.1", lambda: vcr("logs", tmp_path / "app").stdout)
+
+
+HTTPD = """\
+FROM alpine
+COPY index.html /www/
+EXPOSE 8000
+HEALTHCHECK --interval=1s --start-period=60s CMD wget -q -O - http://127.0.0.1:8000/ | grep -q httpd
+CMD httpd -f -p 8000 -h /www
+"""
+
+
+def test_busybox_has_the_names_of_its_applets(vcr: Any, tmp_path: Path) -> None:
+    port = started(vcr, tmp_path, {"Dockerfile": HTTPD, "index.html": "from httpd"})
+    assert "from httpd" in http(Expectation("get", "/", "from httpd"), port)
+
+
+def test_a_step_finds_what_it_calls(vcr: Any, tmp_path: Path) -> None:
+    files = {
+        "Dockerfile": "FROM alpine\nCOPY Makefile /\nRUN make page && git --version\n"
+        "EXPOSE 8000\nCMD httpd -f -p 8000 -h /www\n",
+        "Makefile": "page:\n\tmkdir /www && echo made > /www/index.html\n",
+    }
+    port = started(vcr, tmp_path, files)
+    assert "made" in http(Expectation("get", "/", "made"), port)
+
+
+def test_a_step_that_lacks_a_program_is_told_where_to_add_it(vcr: Any, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM node:20-alpine\nRUN apk add --no-cache git\n")
+    vcr("lock", "--suggest", tmp_path)
+    tried = vcr.attempt("lock", tmp_path)
+    if tried.returncode == 7:
+        pytest.skip(f"needs Debian's indexes: {tried.stderr[-500:]}")
+    assert tried.returncode == 1
+    assert "Dockerfile:2: RUN apk add --no-cache git exited with 127" in tried.stderr
+    assert 'why: apk is not there: [base."node:20-alpine"] of vcr.toml' in tried.stderr
+    assert 'add "git" to packages of [base."node:20-alpine"]' in tried.stderr

@@ -1,5 +1,6 @@
 """What is said of a step that calls a program which the packages of its base do not have."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,3 +103,14 @@ def test_apt_and_apk_are_explained() -> None:
 )
 def test_commands_of_a_shell(text: str, names: tuple[str, ...]) -> None:
     assert commands_of(text) == names
+
+
+@pytest.mark.parametrize(
+    "text", ["A='' ", "\n", "; ", "A=1 ", "set -e ", "(", "a", "'\"", '"a$', "apk add ", "1: a: "]
+)
+def test_long_texts_take_no_long_time(text: str) -> None:
+    long = text * (200_000 // len(text))
+    began = time.process_time()
+    commands_of(long)
+    instead_of_apk(long)
+    assert time.process_time() - began < 5

@@ -9,13 +9,15 @@ _NONE = frozenset([
     "return", "export", "set", "unset", "umask", "ulimit", "wait", "trap", "exec", "eval",
     "shift", "read", "command", "type", "alias", "local", "readonly", "break", "continue",
 ])  # fmt: skip
-# What may precede a command, in any number: words of the shell, options, variables.
+# What may precede a command, in any number: words of the shell, options, variables. Nothing is
+# tried twice, however long a stranger's text is.
 _WORDS = (
     r"(?:if|then|else|elif|do|while|until|exec|command|sudo|xargs|!"
-    r"|set\s+[-+]\S+|[A-Za-z_]\w*=(?:\"[^\"]*\"|'[^']*'|\S*))\s+"
+    r"|set[ \t]+[-+]\S+|[A-Za-z_]\w*=\S*)[ \t]+"
 )
 _COMMAND = re.compile(
-    rf"(?:^|[;&|(){{}}\n`])\s*(?:{_WORDS})*([A-Za-z0-9_./+-]*[A-Za-z0-9_+])(?=$|[\s;&|)`])"
+    rf"(?:^|[;&|(){{}}\n`])[ \t]*+(?:{_WORDS})*+"
+    r"([A-Za-z0-9_./+-]*[A-Za-z0-9_+])(?=$|[\s;&|)`])"
 )
 _TEXT = re.compile(r"'[^']*'|\"(?:[^\"\\$`]|\\.)*\"")
 
