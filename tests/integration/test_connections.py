@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,31 @@ pytestmark = [pytest.mark.nix, pytest.mark.vm]
 
 # It takes one connection after the other, and its backlog is 1. The first line says what it does.
 APP = """\
-import hashlib, socket, threading, time
+import base64, hashlib, socket, threading, time, zlib
+
+kept = {}
+
+def exactly(file, size):
+    data = file.read(size)
+    if len(data) != size:
+        raise EOFError
+    return data
+
+def web_socket(file, client):  # RFC 6455: answers texts, and says one itself
+    lines = [line.split() for line in iter(file.readline, b"\\r\\n")]
+    key = next(line[1] for line in lines if line[0].lower() == b"sec-websocket-key:")
+    accepted = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    accepted = base64.b64encode(accepted)
+    client.sendall(b"HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\n"
+        b"Connection: Upgrade\\r\\nSec-WebSocket-Accept: " + accepted + b"\\r\\n\\r\\n")
+    time.sleep(0.5)
+    client.sendall(b"\\x81\\5hello")
+    while True:
+        head, mask = exactly(file, 2), exactly(file, 4)
+        text = bytes(c ^ mask[n % 4] for n, c in enumerate(exactly(file, head[1] & 127)))
+        client.sendall(bytes([head[0], len(text)]) + text)
+        if head[0] & 15 == 8:
+            return
 
 def serve(client):
     file = client.makefile("rb")
@@ -41,6 +66,23 @@ def serve(client):
             seen.update(piece)
             size += len(piece)
         client.sendall(f"{size} {seen.hexdigest()}".encode())
+    elif word == "count":  # until the client's half is closed, without much of a computer's time
+        seen = size = 0
+        while piece := file.read1(1 << 20):
+            seen, size = zlib.crc32(piece, seen), size + len(piece)
+        client.sendall(f"{size} {seen}".encode())
+    elif word == "post":  # so many bytes, while both halves stay open
+        seen = hashlib.sha256(exactly(file, int(argument)))
+        client.sendall(seen.hexdigest().encode() + b"\\n")
+        file.read()
+    elif word == "bye":  # its own half ends first
+        client.sendall(b"bye")
+        client.shutdown(socket.SHUT_WR)
+        kept[argument] = file.read()
+    elif word == "kept":
+        client.sendall(kept[argument])
+    elif word == "GET":
+        web_socket(file, client)
     elif word == "reset":
         client.sendall(b"some")
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\\1\\0\\0\\0\\0\\0\\0\\0")
@@ -48,7 +90,10 @@ def serve(client):
         client.close()
         return
     file.close()
-    client.shutdown(socket.SHUT_WR)
+    try:
+        client.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # the client has left
     client.close()
 
 def answer_datagrams(port):
@@ -194,6 +239,56 @@ def test_much_arrives_whole_both_ways(address: tuple[str, int], much: tuple[int,
             client.sendall(bytes(range(256)) * (MIB // 256))
         client.shutdown(socket.SHUT_WR)
         assert client.recv(1 << 16) == f"{size} {expected}".encode()
+
+
+def test_the_app_may_end_its_half_first(address: tuple[str, int]) -> None:
+    with socket.create_connection(address, 60.0) as client, client.makefile("rb") as file:
+        client.sendall(b"bye 1\n")
+        assert file.read() == b"bye"
+        time.sleep(1)
+        client.sendall(b"said after that")
+        client.shutdown(socket.SHUT_WR)
+    deadline = time.monotonic() + 60
+    while (got := ask(address, "kept 1")) != b"said after that":
+        assert not got
+        assert time.monotonic() < deadline
+
+
+def test_twenty_megabytes_are_posted(address: tuple[str, int]) -> None:
+    data = bytes(range(250)) * 80_000
+    with socket.create_connection(address, 300.0) as client, client.makefile("rb") as file:
+        client.sendall(b"post %d\n" % len(data) + data)
+        assert file.readline().strip() == hashlib.sha256(data).hexdigest().encode()
+
+
+def said_over_web_socket(file: BufferedReader) -> tuple[int, bytes]:
+    first, size = file.read(2)
+    return first, file.read(size)
+
+
+def test_a_web_socket_stays_open_and_carries_texts_both_ways(
+    address: tuple[str, int], much: tuple[int, int, int]
+) -> None:
+    """RFC 6455; its example of a key, 1.3."""
+    with socket.create_connection(address, 120.0) as client, client.makefile("rb") as file:
+        client.sendall(
+            b"GET /chat HTTP/1.1\r\nHost: app\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        head = list(iter(file.readline, b"\r\n"))
+        assert b"101" in head[0]
+        assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in head
+        assert said_over_web_socket(file) == (0x81, b"hello")
+        for number, silence in enumerate((0, 0, much[1], 0)):
+            time.sleep(silence)
+            text = b"text %d" % number
+            mask = bytes((1, 2, 3, 4))
+            masked = bytes(each ^ mask[n % 4] for n, each in enumerate(text))
+            client.sendall(bytes((0x81, 0x80 | len(text))) + mask + masked)
+            assert said_over_web_socket(file) == (0x81, text)
+        client.sendall(bytes((0x88, 0x80)) + bytes(4))
+        assert said_over_web_socket(file) == (0x88, b"")
+        assert file.read() == b""
 
 
 def test_who_does_not_read_holds_nobody_up(address: tuple[str, int]) -> None:
