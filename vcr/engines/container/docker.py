@@ -22,10 +22,10 @@ from vcr.engines.container.docker_look import NEVER_STARTED, Looker
 from vcr.engines.container.door import door_bind, lay_out_door, listen_door, serve_door
 from vcr.engines.container.layers import remove_tree
 from vcr.engines.container.machine import ContainerMachine, wait_until_started
-from vcr.engines.container.namespaces import death_signal, die_with_parent
 from vcr.engines.container.shim import exit_code, guarded
 from vcr.engines.logs import last_lines
 from vcr.engines.machine import Channels, Forward
+from vcr.engines.parent import death_signal, die_with_parent
 from vcr.engines.python_child import python_child
 from vcr.errors import HostError, UsageError
 from vcr.formats.job import as_record

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vcr.engines.addresses import DNS_ADDRESS
 from vcr.engines.container.bundle import Bind, runtime_config
 from vcr.engines.container.door import door_bind, lay_out_door
 from vcr.engines.container.layers import directories, remove_tree, unpack
-from vcr.engines.container.pasta import DNS_ADDRESS
 from vcr.engines.container.services import Neighbour, Service, hosts
 from vcr.engines.container.volumes import plan_volumes
 from vcr.engines.machine import Channels, Forward, read_vm

@@ -8,7 +8,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +15,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vcr.engines.container.layers import merge
+from vcr.engines.parent import die_with_parent
 from vcr.errors import VcrError
 
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC = 2, 4, 8, 32, 4096, 16384
 MS_PRIVATE = 1 << 18
 MS_KEPT = 1 | MS_NOSUID | MS_NOEXEC  # of a mount, what statvfs(3) tells; a user may not take it off
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1  # netdevice(7)
-PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
 # As in the machine: an app that is not root may use any port, and ping.
 OPENED = {"ip_unprivileged_port_start": "0", "ping_group_range": "0 2147483647"}
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -51,18 +50,6 @@ def report(error: Exception) -> dict[str, str | int]:
         "why": reason,
         "fix": "allow user namespaces, become root, or use `--runtime vm`, which needs neither",
     }
-
-
-def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
-    """Let the kernel send BY to this process when its parent ends."""
-    _LIBC.prctl(PR_SET_PDEATHSIG, by)
-
-
-def death_signal() -> int:
-    """Return the signal this process gets when its parent ends, 0 for none."""
-    number = ctypes.c_int()
-    _LIBC.prctl(PR_GET_PDEATHSIG, ctypes.byref(number))
-    return number.value
 
 
 def go_on_below_reaper() -> None:

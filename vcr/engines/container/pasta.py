@@ -14,12 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from vcr.diagnosis.sockets import TABLES, UDP_TABLES, listeners
-from vcr.engines.container.namespaces import die_with_parent
+from vcr.engines.addresses import DNS_ADDRESS
 from vcr.engines.machine import TCP, UDP
+from vcr.engines.parent import die_with_parent
 
-# Of the network: what leads on, and where this host answers for its own resolver. Neither is
-# this host itself, of which nothing that listens on its loopback is to be reached.
-GATEWAY, DNS_ADDRESS = "10.0.2.2", "10.0.2.3"
 # pasta opens no port of this host, and none of this host's to the container.
 CLOSED = ("-t", "none", "-u", "none", "-T", "none", "-U", "none")
 # All that images have. crun takes a map of all 2^32 - 1 for the host's, and then makes devices.

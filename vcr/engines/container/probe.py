@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vcr.engines.container.namespaces import (
-    die_with_parent,
     enter_namespaces,
     enter_network,
     mount_system,
     report,
 )
 from vcr.engines.container.pasta import Outside
+from vcr.engines.parent import die_with_parent
 from vcr.errors import HostError
 
 SECONDS = 20  # that the child may take

@@ -24,7 +24,6 @@ from vcr.agent.server import Answers, listen_unix
 from vcr.diagnosis.look import Watched
 from vcr.engines.container.door import listen_door, serve_door
 from vcr.engines.container.namespaces import (
-    die_with_parent,
     enter_namespaces,
     enter_network,
     go_on_below_reaper,
@@ -39,6 +38,7 @@ from vcr.engines.container.services import STOP_SECONDS, Neighbour, heeds
 from vcr.engines.container.volumes import make_volumes
 from vcr.engines.machine import Forward
 from vcr.engines.opened import listener_of, relay_to
+from vcr.engines.parent import die_with_parent
 from vcr.signals import notice_ends_of_children
 
 APP = "app"

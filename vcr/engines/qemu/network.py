@@ -21,10 +21,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vcr.engines.container.namespaces import die_with_parent
-from vcr.engines.container.pasta import DNS_ADDRESS, GATEWAY
+from vcr.engines.addresses import DNS_ADDRESS, GATEWAY
 from vcr.engines.machine import Channels, Forward
 from vcr.engines.opened import listener_of
+from vcr.engines.parent import die_with_parent
 from vcr.engines.python_child import python_child
 from vcr.engines.qemu.ports import relay_argv
 from vcr.engines.qemu.relay import raise_limit
