@@ -11,7 +11,8 @@ from vcr.dockerfile.base_config import wrong_key
 from vcr.dockerfile.text import Position
 from vcr.errors import ExitCode, FetchError
 from vcr.lock.inputs import wanted_inputs
-from vcr.lock.suggestions import IMAGES, naming, suggestion
+from vcr.lock.suggested.images import IMAGES, VARIANTS
+from vcr.lock.suggestions import naming, suggestion
 from vcr.model.project import load_project
 from vcr.model.url import familiar_name
 from vcr.settings import Settings
@@ -60,10 +61,17 @@ def test_what_may_be_a_stage_or_is_not_known() -> None:
     assert '[base."acme/thing"]' in error_of("acme/thing").fix
 
 
-@pytest.mark.parametrize("name", sorted(IMAGES))
+VARIOUS = [f"{name}:8-{word}" for name, word in VARIANTS]
+DISTROLESS = [
+    f"gcr.io/distroless/{name}"
+    for name in ("static-debian12", "base", "cc:debug", "java21-debian12:nonroot", "nodejs22")
+]
+
+
+@pytest.mark.parametrize("name", [*sorted(IMAGES), *VARIOUS, *DISTROLESS])
 def test_what_is_suggested_is_a_base(tmp_path: Path, name: str) -> None:
     forms = (name, f"docker.io/library/{name}:1.2-slim", f"{name}@sha256:{'0' * 64}")
-    for reference in (*forms, f"localhost:5000/{name}:1.2"):
+    for reference in (*forms, f"localhost:5000/{name}:1.2") if name in IMAGES else (name,):
         (tmp_path / "Dockerfile").write_text(f"FROM {reference}\n")
         (tmp_path / "vcr.toml").write_text(suggestion(reference))
         project = load_project(tmp_path)
@@ -173,3 +181,39 @@ def test_lock_suggest_makes_the_file(tmp_path: Path) -> None:
     base = load_project(tmp_path).config.base["debian:bookworm"]
     assert base.configure
     assert base.suite == "trixie"
+
+
+def test_variants_are_those_of_the_tag() -> None:
+    assert "default-jre-headless" in suggestion("eclipse-temurin:21-jre-alpine")
+    assert "default-jdk-headless" in suggestion("eclipse-temurin:21")
+    assert suggestion("acme/static") == ""
+    assert 'user = "nonroot"' in suggestion("gcr.io/distroless/static-debian12:nonroot")
+
+
+@pytest.mark.parametrize(
+    "command", ['["curl", "-f", "http://localhost/"]', "curl -f http://localhost/ || exit 1"]
+)
+def test_what_a_health_check_calls_is_in_the_base(tmp_path: Path, command: str) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM node:20\nHEALTHCHECK --retries=2 CMD {command}\n")
+    assert run(make_app(tmp_path), ["lock", "--suggest"]) is ExitCode.OK
+    assert "curl" in load_project(tmp_path).config.base["node:20"].packages
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        ("mcr.microsoft.com/dotnet/aspnet:8.0", "Debian has no packages of .NET"),
+        ("mongo:7", "Debian has no packages of MongoDB"),
+        ("acme/thing", "no packages are known"),
+    ],
+)
+def test_what_nothing_stands_for_is_said_with_its_line(
+    tmp_path: Path, image: str, why: str
+) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM nginx AS a\nFROM {image}\nCOPY --from=a / /\n")
+    app = make_app(tmp_path)
+    assert run(app, ["lock", "--suggest"]) is ExitCode.OK
+    assert isinstance(app.ui.err, io.StringIO)
+    assert f"warning: Dockerfile:2:1: {why} for {image}: " in app.ui.err.getvalue()
+    assert f'[base."{image}"] packages = [...]' in app.ui.err.getvalue()
+    assert set(load_project(tmp_path).config.base) == {"nginx"}

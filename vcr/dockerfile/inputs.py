@@ -1,6 +1,6 @@
 """What a Dockerfile takes from outside the context: images, and files by address."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vcr.dockerfile import config
 from vcr.dockerfile.commands import commands_of
@@ -19,11 +19,11 @@ from vcr.model.project import Project
 
 @dataclass(frozen=True)
 class Call:
-    """A program that a RUN calls, as far as its words say."""
+    """A program that a RUN or HEALTHCHECK calls, as far as its words say."""
 
     command: str
     at: Position
-    text: str  # of the whole RUN
+    text: str  # of the whole instruction
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,16 @@ class _Walk:
                 config.arg(state, instruction, self.resolver.given, known)
             case "ENV":
                 config.env(state, instruction)
-            case "RUN":
+            case "RUN" | "HEALTHCHECK":
                 self._call(state.stage, instruction)
             case "ADD":
                 for at, word in instruction.operands()[:-1]:
                     self._add(remote_of(state, instruction, at, state.expand(word, at)), at)
 
     def _call(self, stage: Stage, run: Instruction) -> None:
-        text = "\n".join((*(run.json or (run.rest,)), *(doc.content for doc in run.heredocs)))
+        rest = run.rest.removeprefix("CMD").strip() if run.keyword == "HEALTHCHECK" else run.rest
+        words = replace(run, rest=rest).json
+        text = "\n".join((*(words or (rest,)), *(doc.content for doc in run.heredocs)))
         calls = self.calls.setdefault(self._origins[stage.index], [])
         calls += [Call(command, run.at, text) for command in commands_of(text)]
 

@@ -9,7 +9,7 @@ from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, load_toml, read_text
 from vcr.lock.debian.commands import FOREIGN, advice
 from vcr.lock.inputs import Wanted, wanted_inputs
-from vcr.lock.suggestions import suggestion
+from vcr.lock.suggestions import suggestion, unknown
 from vcr.model.project import CONFIG_FILE
 
 
@@ -43,10 +43,7 @@ def _warnings(wanted: Wanted, found: Mapping[str, str]) -> Iterator[str]:
     """Yield what the sections that were FOUND, by image, leave to do."""
     for image, at in wanted.places.items():
         if not found[image]:
-            yield (
-                f"{at}: no packages are known for {image}: name some in vcr.toml,"
-                f' [base."{image}"] packages = [...], or leave it out'
-            )
+            yield f"{at}: {unknown(image)}"
             continue
         foreign = [call for call in wanted.calls.get(image, ()) if call.command in FOREIGN]
         for call in {(call.at, call.command): call for call in foreign}.values():

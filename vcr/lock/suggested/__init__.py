@@ -1,0 +1,1 @@
+"""Debian packages that stand for official images, as sections of vcr.toml."""

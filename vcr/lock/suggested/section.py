@@ -1,0 +1,73 @@
+"""A section of vcr.toml that stands for an image, and how it is written."""
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from vcr.dockerfile.state import DEFAULT_PATH
+from vcr.lock.debian.commands import APT, package_of
+
+SHELL = ("dash", "coreutils", "base-passwd", "base-files")
+UTF8 = {"LANG": "C.UTF-8"}
+_BARE = re.compile(r"[A-Za-z0-9_-]+")  # https://toml.io/en/v1.0.0#keys
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Packages that an image is used for, and of its config what apps count on."""
+
+    packages: tuple[str, ...]
+    configure: bool = False
+    keys: dict[str, Any] = field(default_factory=dict)  # further ones of [base.NAME]
+
+    def calling(self, commands: Collection[str]) -> "Suggestion":
+        """Return it with the packages that have COMMANDS, or with apt, if that is one of them."""
+        if not APT.isdisjoint(commands):  # it installs the others, onto configured packages
+            more, is_configured = ["apt", "ca-certificates"], True
+        else:
+            more, is_configured = [package_of(command) for command in commands], self.configure
+        links = {path.rpartition("/")[2] for path in self.keys.get("links", {})}
+        known = {*self.packages, *map(package_of, links), ""}
+        added = tuple(dict.fromkeys(each for each in more if each not in known))
+        return replace(self, packages=(*self.packages, *added), configure=is_configured)
+
+    def section(self, name: str) -> str:
+        """Return the section of vcr.toml for the image NAME."""
+        keys: dict[str, Any] = {"packages": self.packages, **self.keys}
+        if self.configure:
+            keys["configure"] = True
+        return f"[base.{json.dumps(name)}]\n{''.join(_lines(keys))}"
+
+
+def image(*packages: str, shell: bool = True, configure: bool = False, **keys: Any) -> Suggestion:
+    """Return the suggestion of PACKAGES, with a SHELL, and of further KEYS of [base.NAME]."""
+    more = SHELL if shell else ()
+    return Suggestion((*packages, *more), configure, keys)
+
+
+def path(*directories: str) -> dict[str, str]:
+    """Return the variable PATH with DIRECTORIES before what it has in any image."""
+    return {"PATH": ":".join((*directories, DEFAULT_PATH))}
+
+
+def _lines(keys: dict[str, Any]) -> Iterator[str]:
+    for key, value in keys.items():
+        if key != "files":
+            yield f"{key} = {_value(value)}\n"
+    for file, text in keys.get("files", {}).items():
+        yield f"files.{json.dumps(file)} = '''\n{text}'''\n"
+
+
+def _value(value: Any) -> str:
+    """Return VALUE as TOML: its texts are JSON's."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_key(key)} = {_value(each)}' for key, each in value.items())} }}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    return json.dumps(value)
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else json.dumps(key)
