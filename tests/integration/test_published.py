@@ -1,8 +1,10 @@
 """Statements beside an image, in a real registry: pushed, found by its digest, and demanded."""
 
+import base64
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import threading
 import urllib.request
@@ -229,6 +231,37 @@ def test_a_registry_that_wants_a_password(
         vcr.env["REGISTRY_AUTH_FILE"] = str(tmp_path / "none.json")
         done = vcr("attest", "verify", f"{address}/team/app:1", "--key", keys["alice"], code=5)
         assert f"skopeo login {address}" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("cosign") is None, reason="needs cosign")
+def test_cosign_believes_it_and_is_believed(
+    vcr: Any, registry: str, export: Path, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    reference = f"{registry}/cosign/app:1"
+    vcr("push", reference, "--export", export)
+    said = stated(export, "alice", tmp_path / "alice.json")
+    vcr("attest", "push", reference, said)
+    image = f"{registry}/cosign/app@{image_of(registry, 'cosign/app')['digest']}"
+
+    def cosign(*words: str | Path) -> int:
+        env = {**os.environ, "COSIGN_PASSWORD": "", "HOME": str(tmp_path)}
+        argv = ["cosign", *map(str, words)]
+        done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, check=False)
+        return done.returncode
+
+    check = ("verify-attestation", "--type", "slsaprovenance1", "--insecure-ignore-tlog",
+             "--allow-http-registry", image, "--key")  # fmt: skip
+    assert cosign(*check, keys["alice"]) == 0
+    assert cosign(*check, keys["bob"]) != 0
+    statement = tmp_path / "statement.json"
+    statement.write_bytes(base64.b64decode(json.loads(said.read_bytes())["payload"]))
+    assert cosign("generate-key-pair") == 0
+    alone = ("--tlog-upload=false", "--use-signing-config=false", "-y")
+    files = ("--statement", statement, "--bundle", "theirs.json")
+    assert cosign("attest-blob", "--key", "cosign.key", *alone, *files) == 0
+    vcr("attest", "push", reference, tmp_path / "theirs.json")
+    both = ("--key", keys["alice"], "--key", tmp_path / "cosign.pub", "--threshold", "2")
+    assert len(vcr.json("attest", "verify", reference, *both)["statements"]) == 2
 
 
 # --- a registry with the API of referrers: docker-registry has none, so Python plays it

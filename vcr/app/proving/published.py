@@ -25,6 +25,7 @@ from vcr.formats.oci import INDEX, MANIFEST, Descriptor
 from vcr.model.digest import Digest
 from vcr.tools.nix import Nix
 from vcr.tools.skopeo import Skopeo
+from vcr.words import counted
 
 IMAGE = "image"  # the rung
 TYPES = (bundle.MEDIA_TYPE, dsse.MEDIA_TYPE)
@@ -73,7 +74,7 @@ def push_statements(
                     fix="push the release that it is about, or name that",
                 )
         done = [_push(skopeo, place, image, file, envelope) for file, envelope, _ in told]
-        step.because(f"{place.text} has {len(done)}")
+        step.because(f"{place.text} has {counted(len(done), 'statement')}")
     return tuple(done)
 
 
@@ -99,10 +100,11 @@ def find_statements(context: Context, reference: str, trusted: Trusted) -> Found
         if not ours:
             raise RejectedError(
                 Joint.SIGNATURE,
-                f"{len(read)} statements refer to its image, and a trusted key signed none",
+                counted(len(read), "statement refers", "statements refer")
+                + " to its image, and a trusted key signed none",
                 file=reference,
             )
-        step.because(f"{len(ours)} of trusted keys")
+        step.because(f"{counted(len(ours), 'statement')} of trusted keys")
     return Found(image.digest, tuple(sorted(ours)), len(read) - len(ours))
 
 
@@ -157,7 +159,7 @@ def _image_at(skopeo: Skopeo, place: Reference) -> Descriptor:
         raise MismatchError(f"{place.text} is not an image", why=str(error)) from None
     if len(found) != 1:
         raise UsageError(
-            f"{place.text} has {len(found)} images",
+            f"{place.text} has {counted(len(found), 'image')}",
             fix="name one by its digest: HOST/NAME@sha256:...",
         )
     return found[0]
