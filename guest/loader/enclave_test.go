@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -28,9 +30,10 @@ type enclaveVectors struct {
 		Seconds int
 		Line    string
 	}
+	Facts   []struct{ Line string }
 	Answers []struct {
-		Document, Output, Error, Line string
-		Code                          *int
+		Document, Output, Facts, Error, Line string
+		Code                                 *int
 	}
 	Prefaces []struct {
 		Port  uint16
@@ -66,7 +69,7 @@ func TestTheWireIsThatOfTheVectors(t *testing.T) {
 		}
 	}
 	for _, c := range all.Answers {
-		line, err := json.Marshal(Answer{bytesOf(t, c.Document), c.Code, bytesOf(t, c.Output), c.Error})
+		line, err := json.Marshal(Answer{bytesOf(t, c.Document), c.Code, bytesOf(t, c.Output), c.Facts, c.Error})
 		if string(line)+"\n" != c.Line || err != nil {
 			t.Errorf("%s, not %s", line, c.Line)
 		}
@@ -101,6 +104,43 @@ func TestWhatTheParentAsksIsThatOfTheVectors(t *testing.T) {
 		if err != nil || request.Health == nil || request.Health.Seconds != c.Seconds || c.Seconds > maxHealth {
 			t.Errorf("%s: %+v, %v", c.Line, request.Health, err)
 		}
+	}
+}
+
+func TestWhatIsSeenOfTheAppComesFromItsAgent(t *testing.T) {
+	var all enclaveVectors
+	vectors(t, "enclave", &all)
+	for said, want := range map[string]Answer{
+		`facts {"exit":3}`:      {Facts: `{"exit":3}`},
+		"error unknown request": {Error: "error unknown request"},
+	} {
+		path := filepath.Join(t.TempDir(), "agent")
+		agent, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer agent.Close()
+		asked := make(chan string, 1)
+		go func() {
+			connection, err := agent.Accept()
+			if err != nil {
+				return
+			}
+			defer connection.Close()
+			line, _ := bufio.NewReader(connection).ReadString('\n')
+			asked <- line
+			fmt.Fprintln(connection, said)
+		}()
+		m := &machine{restore: &Restore{Agent: path}}
+		if got := control(nil, m, []byte(all.Facts[0].Line)); got.Facts != want.Facts || got.Error != want.Error {
+			t.Errorf("%+v, not %+v", got, want)
+		}
+		if line := <-asked; line != "facts\n" {
+			t.Errorf("%q is asked", line)
+		}
+	}
+	if got := control(nil, nil, []byte(`{"facts": {}, "health": {"seconds": 1}}`)); got.Error == "" {
+		t.Error(got)
 	}
 }
 

@@ -25,6 +25,7 @@ const (
 	extraTime  = 10 * time.Second
 	stateFile  = "state"
 	describing = "machine.json"
+	logFile    = "app.log"
 )
 
 // Restore is what vcr/sandbox/enclave_ramdisk.py writes: how QEMU is started. `{memory}` and
@@ -84,10 +85,18 @@ func startMachine(restore *Restore) (*machine, error) {
 	argv := made.fillIn(restore.Argv)
 	command := exec.Command(argv[0], argv[1:]...)
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr
-	if err := command.Start(); err != nil {
+	printed := &console{to: os.Stderr}
+	if err := printed.repeat(filepath.Join(driveDir, logFile)); err != nil {
 		return nil, err
 	}
-	go func() { m.ended <- command.Wait() }()
+	if err := printed.start(command); err != nil {
+		return nil, err
+	}
+	go func() {
+		err := command.Wait()
+		printed.drain()
+		m.ended <- err
+	}()
 	return m, m.load(filepath.Join(driveDir, stateFile))
 }
 

@@ -21,12 +21,13 @@ const (
 	maxHealth   = 600 // seconds
 )
 
-// Request is a line on the control port: one of its two fields.
+// Request is a line on the control port: one of its fields.
 type Request struct {
 	Attest *Asked `json:"attest"`
 	Health *struct {
 		Seconds int `json:"seconds"`
 	} `json:"health"`
+	Facts *struct{} `json:"facts"`
 }
 
 // Answer is what comes back. Bytes are base64 in JSON, both ways.
@@ -34,6 +35,7 @@ type Answer struct {
 	Document []byte `json:"document,omitempty"`
 	Code     *int   `json:"code,omitempty"`
 	Output   []byte `json:"output,omitempty"`
+	Facts    string `json:"facts,omitempty"` // about the app, as guest/agent has them
 	Error    string `json:"error,omitempty"`
 }
 
@@ -86,17 +88,39 @@ func control(module *nsm, m *machine, line []byte) Answer {
 	if err := readJSON(line, &request); err != nil {
 		return Answer{Error: err.Error()}
 	}
+	asked := 0
+	for _, is := range []bool{request.Attest != nil, request.Health != nil, request.Facts != nil} {
+		if is {
+			asked++
+		}
+	}
 	switch {
-	case request.Attest != nil && request.Health == nil:
+	case asked != 1:
+	case request.Attest != nil:
 		document, err := module.document(parentDomain, request.Attest)
 		if err != nil {
 			return Answer{Error: err.Error()}
 		}
 		return Answer{Document: document}
-	case request.Health != nil && request.Attest == nil:
+	case request.Health != nil:
 		return health(m, request.Health.Seconds)
+	case request.Facts != nil:
+		return facts(m)
 	}
-	return Answer{Error: "a request is either attest or health"}
+	return Answer{Error: "a request is one of attest, health and facts"}
+}
+
+// facts is what the machine's agent sees of the app.
+func facts(m *machine) Answer {
+	said, err := m.ask("facts", requestTime)
+	if err != nil {
+		return Answer{Error: err.Error()}
+	}
+	line, isFacts := strings.CutPrefix(said, "facts ")
+	if !isFacts {
+		return Answer{Error: said}
+	}
+	return Answer{Facts: line}
 }
 
 func health(m *machine, seconds int) Answer {

@@ -311,8 +311,7 @@ def test_it_is_as_in_docker(seen: Seen, about: str) -> None:
 
 
 def test_what_it_prints_is_whole_and_in_order(seen: Seen) -> None:
-    if seen.profile != "enclave":  # its log is on the console, with all else
-        assert seen.log == STARTED
+    assert seen.log == STARTED
 
 
 def test_the_clock_is_right_and_no_two_random_numbers_are_one(seen: Seen) -> None:

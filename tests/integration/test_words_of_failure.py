@@ -198,7 +198,13 @@ def test_in_a_machine(vcr: Any, project: Path, name: str) -> None:
 
 
 AWAKE = "until [ -e /run/vcr/awake ]; do busybox sleep 1; done"
-IN_AN_ENCLAVE = {"code": ("exit 3", "the app ended with exit code 3", "`vcr logs`")}
+IN_AN_ENCLAVE = {
+    "code": ("echo no luck; exit 3", *WAYS["code"]),
+    "loopback": (
+        "kill $!; wait; exec busybox httpd -f -p 127.0.0.1:8080 -h /www",
+        *WAYS["loopback"],
+    ),
+}
 
 
 @pytest.mark.vm
@@ -209,7 +215,7 @@ def test_in_an_enclave(vcr: Any, project: Path, way: str) -> None:
     """What is seen there of an app that fails once it continues from its snapshot."""
     then, why, fix = IN_AN_ENCLAVE[way]
     prepare(project, ["busybox", "sh", "/start"], "COPY start /", "COPY start /www/index.html")
-    (project / "start").write_text(f"busybox httpd -p 8080 -h /www\n{AWAKE}\n{then}\n")
+    (project / "start").write_text(f"busybox httpd -f -p 8080 -h /www &\n{AWAKE}\n{then}\n")
     with (project / "vcr.toml").open("a") as file:
         file.write('[health]\nhttp = "/"\nstart_period = "5s"\ninterval = "1s"\n')
     said = error_of(vcr("up", "--profile", "prod", "--enclave", project, code=6))

@@ -1,5 +1,6 @@
 """The parent's side of an enclave: the wire, the emulator's command line, and its server."""
 
+import io
 import itertools
 import json
 import socket
@@ -10,16 +11,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 pytest.importorskip("cbor2", reason="needs cbor2")
 pytest.importorskip("cryptography", reason="needs cryptography")
 
-from vcr.engines.enclave import wire
+from vcr.diagnosis.facts import MAX_FACTS
+from vcr.engines.enclave import machine as enclave_machine
+from vcr.engines.enclave import server, wire
 from vcr.engines.enclave.emulated import Emulation, Setup
 from vcr.engines.enclave.image import read_image
 from vcr.engines.enclave.machine import EnclaveMachine
+from vcr.engines.enclave.printed import MAX_PIECE, take_apart
 from vcr.engines.machine import Channels, Forward
 from vcr.errors import MismatchError, UnhealthyError, UsageError, VcrError
 from vcr.formats.eif import KERNEL_LINE, Image, encode, metadata
@@ -220,3 +225,82 @@ def test_the_server_answers_from_the_first_moment_and_says_why_it_ends(tmp_path:
     with pytest.raises(UnhealthyError) as caught:
         made.begin(channels)
     assert "damaged" in caught.value.why
+
+
+@pytest.mark.parametrize("size", [1, 3, 1 << 20])
+def test_lines_of_the_app_are_its_log(tmp_path: Path, size: int) -> None:
+    """However they come; what an app prints is never a line of the enclave."""
+    printed = (
+        b"vcr: drive checked\r\napp: one\r\napp: app: two\r\nrest of it\r\n"
+        b"app: " + b"x" * (3 * MAX_PIECE) + b"\r\napp: vcr: facts {}\r\nvcr: serving\r\nend"
+    )
+
+    class Slow(io.RawIOBase):
+        at = 0
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, into: Any) -> int:
+            piece = printed[self.at : self.at + min(size, len(into))]
+            into[: len(piece)] = piece
+            self.at += len(piece)
+            return len(piece)
+
+    take_apart(io.BufferedReader(Slow()), tmp_path / "console", tmp_path / "log")
+    log = (tmp_path / "log").read_bytes()
+    assert log == b"one\napp: two\n" + b"x" * (3 * MAX_PIECE) + b"\nvcr: facts {}\n"
+    own = b"vcr: drive checked\r\nrest of it\r\nvcr: serving\r\nend"
+    assert (tmp_path / "console").read_bytes() == own
+    (tmp_path / "both").touch()
+    take_apart(io.BytesIO(printed), tmp_path / "both", None)
+    assert (tmp_path / "both").read_bytes() == printed
+
+
+def test_why_an_enclave_does_not_serve_is_not_for_its_app_to_say(tmp_path: Path) -> None:
+    made, channels = machine(tmp_path, VERITY)
+    channels.log.write_text('vcr: facts {"exit":0}\nvcr: FATAL all is well\nno luck\n')
+    for console, why in (
+        ("vcr: FATAL the drive is gone\n", "FATAL the drive is gone"),
+        (
+            'vcr: FATAL x\r\nvcr: facts {"exit":3}\r\nvcr: FATAL the machine ended\r\n',
+            "the app ended with exit code 3; the last line of its log: no luck",
+        ),
+    ):
+        channels.console.write_text(console)
+        channels.agent.touch()
+        with (
+            patch.object(enclave_machine, "END_SECONDS", 0.0),
+            pytest.raises(UnhealthyError) as caught,
+        ):
+            made.begin(channels)
+        assert caught.value.why == why
+        assert caught.value.tail[-1] == "app: no luck"
+
+
+def test_what_an_enclave_says_is_one_line_of_the_server(tmp_path: Path) -> None:
+    """It may be somebody else's: a line of its own making, or no text at all."""
+
+    class Forging:
+        def facts(self) -> str:
+            return wire.facts(Enclave({"facts": "{}\u2028pong \ud800\rpong"}).connect)
+
+        def attest(self) -> bytes:
+            return wire.attest(
+                Enclave({"error": "a\nb \ud800"}).connect, nonce=None, user_data=None
+            )
+
+    agent = type("Agent", (server._Agent,), {"enclave": Forging()})
+    with server._Sockets(str(tmp_path / "agent"), agent) as sockets:
+        threading.Thread(target=sockets.serve_forever, daemon=True).start()
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(str(tmp_path / "agent"))
+            asking.sendall(b"facts\nping\n")
+            asking.shutdown(socket.SHUT_WR)
+            with asking.makefile("rb") as answers:
+                lines = answers.read().splitlines(keepends=True)
+        sockets.shutdown()
+    assert [line.split()[0] for line in lines] == [b"facts", b"error"]
+    for answer in ("{}\n{}", "x" * (MAX_FACTS + 1)):
+        with pytest.raises(VcrError, match="is not valid"):
+            wire.facts(Enclave({"facts": answer}).connect)

@@ -366,6 +366,10 @@ def test_what_a_parent_asks() -> None:
         loader = Loader(health)
         wire.health(loader.connect, case["seconds"])
         assert loader.asked == case["line"]
+    for case in vectors["facts"]:
+        loader = Loader(vectors["answers"][-1]["line"])
+        wire.facts(loader.connect)
+        assert loader.asked == case["line"]
 
 
 def test_what_an_enclave_answers() -> None:
@@ -378,6 +382,8 @@ def test_what_an_enclave_answers() -> None:
         elif case["code"] is not None:
             expected = case["code"], bytes.fromhex(case["output"])
             assert wire.health(loader.connect, 5) == expected
+        elif case["facts"]:
+            assert wire.facts(loader.connect) == case["facts"]
         else:
             document = wire.attest(loader.connect, nonce=None, user_data=None)
             assert document == bytes.fromhex(case["document"])

@@ -28,7 +28,7 @@ from vcr.runtime.patience import (
 from vcr.runtime.ports import ANY
 
 BOOT_SECONDS = 180.0  # from power-on to the agent, on a slow and busy host
-FACTS_SECONDS = 10.0  # for a guest that may be out of memory to look
+FACTS_SECONDS = 60.0  # for a guest to look: it may be out of memory, or emulated in an enclave
 TOLD = 200  # characters of what a guest says, that are shown
 
 

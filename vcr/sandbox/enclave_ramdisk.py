@@ -23,7 +23,8 @@ RUNTIME = "runtime"
 RESTORE = "vcr/restore.json"
 DRIVE = Path("/drive")  # where the loader mounts it
 AGENT, DOOR, MONITOR = Path("/run/agent"), Path("/run/door"), Path("/run/qmp")
-CONSOLE = Path("/dev/console")
+# Pipes of the loader, QEMU's files 3 and 4: guest/loader/console.go.
+CONSOLE, LOG = Path("/proc/self/fd/3"), Path("/proc/self/fd/4")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,6 @@ def _restore(job: Job) -> dict[str, Any]:
     """Return restore.json; the argv is that of `vcr up`, with other paths."""
     machine = Prod(str(job.qemu), str(job.data), "{memory}", "{clock}")
     made = Sockets(AGENT, MONITOR, door=DOOR)
-    argv = restored(machine, DRIVE / RAM, CONSOLE, CONSOLE, made, "user")
+    argv = restored(machine, DRIVE / RAM, CONSOLE, LOG, made, "user")
     sockets = {"agent": str(AGENT), "door": str(DOOR), "monitor": str(MONITOR)}
     return {"argv": argv, "cmdline": KERNEL_LINE, **sockets}

@@ -10,6 +10,7 @@ https://www.qemu.org/docs/master/system/i386/nitro-enclave.html
 """
 
 import io
+import os
 import socket
 import threading
 import time
@@ -23,6 +24,7 @@ from vcr import process
 from vcr.engines.enclave import wire
 from vcr.engines.enclave.device import Device
 from vcr.engines.enclave.image import measure_image, read_image
+from vcr.engines.enclave.printed import take_apart
 from vcr.engines.enclave.vsock import Service
 from vcr.errors import HostError, UnhealthyError
 from vcr.model.board import BOARDS, Board
@@ -32,6 +34,7 @@ from vcr.tools.nbdkit import Nbdkit
 CID = 16  # of enclaves, from 4 on
 START_SECONDS = 1800.0  # an emulator in an emulator, on a busy host
 POLL_SECONDS = 0.1
+PRINT_SECONDS = 5.0  # for the last words of an enclave that has ended
 TAIL_LINES = 15
 TAIL_BYTES = 64 << 10
 MIB = 1 << 20
@@ -58,19 +61,22 @@ class Emulation:
         scratch: Path,
         console: Path,
         *,
+        log: Path | None = None,
         drive: Service | None = None,
         nitro: Path | None = None,
     ) -> None:
-        """Use the directory SCRATCH, its path at most 90 bytes; the kernel prints to CONSOLE.
+        """Use the directory SCRATCH, its path at most 90 bytes; what is printed goes to CONSOLE.
 
-        DRIVE connects to another NBD server than one of our own for SETUP's drive. NITRO is a
-        QEMU with the machine nitro-enclave, to be used in place of SETUP's.
+        What the app prints goes to LOG, without one to CONSOLE, too, marked (printed.py). DRIVE
+        connects to another NBD server than one of our own for SETUP's drive. NITRO is a QEMU with
+        the machine nitro-enclave, to be used in place of SETUP's.
         """
         # Signing takes packages that nothing else here needs.
         from vcr.engines.enclave.nsm import SoftwareNsm
 
         self.setup = setup
         self.console = console
+        self._log = log
         self._scratch = scratch
         self._drive = drive
         self._nitro = nitro
@@ -80,6 +86,7 @@ class Emulation:
         self._stack = ExitStack()
         self._device: Device | None = None
         self._qemu: process.Child | None = None
+        self._printing: threading.Thread | None = None
         self._has_started = False
 
     def __enter__(self) -> Self:
@@ -93,7 +100,7 @@ class Emulation:
             }
             path = self._scratch / "vsock"
             self._device = self._stack.enter_context(Device(path, CID, services))
-            self._qemu = self._spawn(self.command_line(path), self.console)
+            self._qemu = self._spawn_qemu(self.command_line(path))
             self._stack = self._stack.pop_all()
         return self
 
@@ -129,6 +136,10 @@ class Emulation:
         """Return exit code and output of the app's health command; raises as `attest`."""
         return wire.health(self.connect, seconds)
 
+    def facts(self) -> str:
+        """Return what its machine sees of the app, a line of JSON; raises as `attest`."""
+        return wire.facts(self.connect)
+
     def forward(self, address: str, host: int, guest: int) -> int:
         """Lead TCP port HOST (0 for any) at ADDRESS to the app's port GUEST; return HOST."""
         listener = socket.create_server((address, host))
@@ -138,6 +149,8 @@ class Emulation:
 
     def last_words(self) -> list[str]:
         """Return the end of what the kernel and the loader printed."""
+        if self._printing is not None and not self.is_running:
+            self._printing.join(PRINT_SECONDS)
         with self.console.open("rb") as file:
             file.seek(max(0, file.seek(0, io.SEEK_END) - TAIL_BYTES))
             text = file.read(TAIL_BYTES).decode("utf-8", "replace")
@@ -217,6 +230,19 @@ class Emulation:
             return sock
 
         return connect
+
+    def _spawn_qemu(self, argv: list[str]) -> process.Child:
+        read, write = os.pipe()
+        printed = os.fdopen(read, "rb")
+        words = (printed, self.console, self._log)
+        self._printing = threading.Thread(target=take_apart, args=words, daemon=True)
+        self._stack.callback(printed.close)
+        self._stack.callback(self._printing.join, PRINT_SECONDS)
+        with os.fdopen(write, "wb") as output:
+            child = process.spawn(argv, output=output, die_with_parent=True)
+        self._stack.callback(_end, child)
+        self._printing.start()
+        return child
 
     def _spawn(self, argv: list[str], output: Path) -> process.Child:
         with output.open("ab") as file:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from vcr.agent.client import Agent, NoAnswerError
-from vcr.engines.enclave.emulated import START_SECONDS, Setup
+from vcr.diagnosis.facts import last_facts, without_facts
+from vcr.diagnosis.words import Cause, Situation, cause_of
+from vcr.engines.enclave.emulated import START_SECONDS, TAIL_LINES, Setup
 from vcr.engines.enclave.image import read_image
 from vcr.engines.logs import last_lines
 from vcr.engines.machine import Channels, Forward, refuse_datagrams
@@ -80,6 +82,7 @@ class EnclaveMachine:
             # Sockets are in there, so its path is short.
             "scratch": str(channels.agent.parent),
             "console": str(channels.console),
+            "log": str(channels.log),
             "agent": str(channels.agent),
             "forwards": [(f.address, f.host, f.guest) for f in forwards],
         }  # fmt: skip
@@ -104,13 +107,24 @@ class EnclaveMachine:
                 if time.monotonic() > patience:
                     break
             time.sleep(POLL_SECONDS)
-        lines = last_lines(channels.console)
-        words = [line.strip() for line in lines if "vcr: " in line]
-        raise UnhealthyError(
-            "the enclave does not serve",
-            why=words[-1].removeprefix("vcr: ") if words else "it did not say why",
-            tail=lines[-15:],
-        )
+        raise _does_not_serve(last_lines(channels.console), last_lines(channels.log))
+
+
+def _does_not_serve(console: Sequence[str], app: Sequence[str]) -> UnhealthyError:
+    """Return the error for an enclave; CONSOLE and APP are the last lines of its two logs."""
+    said = [line.strip() for line in console if line.strip()]
+    log = [line.rstrip() for line in app if line.strip()][-TAIL_LINES:]
+    lines = without_facts(said)
+    words = [line.removeprefix("vcr: ") for line in lines if "vcr: " in line]
+    cause = Cause(words[-1] if words else "it did not say why", "")
+    if facts := last_facts(said):
+        cause = cause_of(facts, Situation(log=log))
+    return UnhealthyError(
+        "the enclave does not serve",
+        why=cause.why,
+        fix=cause.fix,
+        tail=[*lines[-TAIL_LINES:], *(f"app: {line}" for line in log)],
+    )
 
 
 def root_of_run(channels: Channels) -> Path:

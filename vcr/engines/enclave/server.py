@@ -1,7 +1,7 @@
 """Runs an emulated enclave on ports of this host, until it is stopped.
 
-FILE is JSON: what emulated.Setup has, `scratch`, `console`, `agent` (socket), `forwards`
-([address, host port, guest port]). On the socket it answers as guest/agent does, and
+FILE is JSON: what emulated.Setup has, `scratch`, `console`, `log`, `agent` (socket),
+`forwards` ([address, host port, guest port]). On the socket it answers as guest/agent does, and
 
     attest NONCE USER_DATA      attested DOCUMENT; all base64, `-` for none
     root                        root CERTIFICATE; base64, of this run's software NSM
@@ -38,7 +38,8 @@ class _Agent(socketserver.StreamRequestHandler):
                 answer = self._answer(line.decode("utf-8", "replace"))
             except (VcrError, ValueError) as error:
                 answer = f"error {error}"
-            self.wfile.write(f"{answer}\n".encode())
+            # What the enclave says is on one line, whatever it says.
+            self.wfile.write(" ".join(answer.splitlines()).encode("utf-8", "replace") + b"\n")
 
     def _answer(self, line: str) -> str:
         enclave = self.enclave
@@ -65,6 +66,8 @@ class _Agent(socketserver.StreamRequestHandler):
             case ["attest", nonce, user_data]:
                 given = {"nonce": _bytes(nonce), "user_data": _bytes(user_data)}
                 return f"attested {_text(enclave.attest(**given))}"
+            case ["facts"]:
+                return f"facts {enclave.facts()}"
             case ["root"]:
                 return f"root {_text(enclave.nsm.root)}"
         return UNKNOWN
@@ -93,7 +96,8 @@ def main(path: str) -> None:
 
 def _serve(job: dict[str, Any], agent: type[_Agent], stopping: threading.Event) -> None:
     setup = Setup(**{name: Path(job[name]) for name in PATHS})
-    with Emulation(setup, Path(job["scratch"]), Path(job["console"])) as enclave:
+    console, log = Path(job["console"]), Path(job["log"])
+    with Emulation(setup, Path(job["scratch"]), console, log=log) as enclave:
         for address, host, guest in job["forwards"]:
             enclave.forward(address, host, guest)
         agent.enclave = enclave

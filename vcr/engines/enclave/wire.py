@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from vcr.diagnosis.facts import MAX_FACTS
 from vcr.errors import VcrError
 from vcr.foreign import load_json
 
@@ -59,6 +60,14 @@ def health(connect: Connect, seconds: int) -> tuple[int, bytes]:
     if type(code) is not int:
         raise _strange(f"code is {code!r}")
     return code, _bytes(answer.get("output", ""))
+
+
+def facts(connect: Connect) -> str:
+    """Return what the enclave's machine sees of the app, a line of JSON; raises as `attest`."""
+    line = _ask(connect, {"facts": {}}, ANSWER_SECONDS).get("facts")
+    if not isinstance(line, str) or "\n" in line or len(line) > MAX_FACTS:
+        raise _strange(f"facts are {str(line)[:100]!r}")
+    return line
 
 
 def app_preface(port: int) -> bytes:
