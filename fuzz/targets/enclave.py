@@ -14,6 +14,7 @@ from pathlib import Path
 import cbor2
 
 from fuzz.target import Target
+from vcr.diagnosis.facts import MAX_FACTS, Facts
 from vcr.engines.enclave import nsm, vhost, vring, vsock, wire
 from vcr.engines.enclave.nsm import SoftwareNsm
 from vcr.engines.enclave.packet import Op, Packet
@@ -83,6 +84,10 @@ def read_answer(data: bytes, _directory: Path) -> None:
     """Read what an enclave's loader answers on its control port."""
     if b"document" in data:
         wire.attest(lambda _port: _answering(data), nonce=b"x", user_data=None)
+    elif b"facts" in data:
+        line = wire.facts(lambda _port: _answering(data))
+        assert len(line) <= MAX_FACTS, "facts are long"
+        assert "\n" not in line, "facts are more than a line"
     else:
         wire.health(lambda _port: _answering(data), 1)
 
@@ -234,6 +239,7 @@ ANSWERS = [
     for answer in (
         {"document": base64.b64encode(b"x").decode()},
         {"code": 0, "output": base64.b64encode(b"x").decode()},
+        {"facts": Facts(exit=3).to_line()},
         {"error": "no"},
     )
 ]

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"io"
+	"maps"
 	"net"
 	"runtime"
 	"sync"
@@ -338,6 +339,8 @@ type relayFile struct {
 	Both, Guest, Host, Refused []relayVector
 	Datagrams                  []datagramVector
 	Cut                        []cutVector
+	Limits                     map[string]int
+	Hellos                     []any // for hosts to read
 }
 
 func relayVectors(t *testing.T) (all relayFile) {
@@ -348,6 +351,10 @@ func relayVectors(t *testing.T) (all relayFile) {
 
 func TestFramesOfARelayAreThoseOfTheVectors(t *testing.T) {
 	all := relayVectors(t)
+	limits := map[string]int{"head": frameHead, "content": maxContent, "window": hostWindow}
+	if !maps.Equal(all.Limits, limits) {
+		t.Errorf("%v, not %v", limits, all.Limits)
+	}
 	read := func(text string) (relayFrame, error) {
 		data, _ := hex.DecodeString(text)
 		return readFrame(bytes.NewReader(data), make([]byte, frameHead+maxContent))

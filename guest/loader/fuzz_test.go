@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // FuzzCBOR: whatever the security module answers is a value of no more than its bytes, or an error.
@@ -134,5 +135,38 @@ func FuzzNBD(f *testing.F) {
 		if err == nil && (size == 0 || size%blockSize != 0) {
 			t.Errorf("%d bytes", size)
 		}
+	})
+}
+
+// machineSaying is a machine that sends what it has, and takes everything.
+type machineSaying struct{ io.Reader }
+
+func (machineSaying) Write(data []byte) (int, error) { return len(data), nil }
+func (machineSaying) Close() error                   { return nil }
+
+// FuzzRelay: whatever the machine sends, with a connection of the parent there, it comes to an end.
+func FuzzRelay(f *testing.F) {
+	begin := frame{0, frameHello, append([]byte("the word is word"), 0, 0, 0, 4, 0, 0, 64, 0)}.encode()
+	for _, each := range []frame{
+		{1, frameData, []byte("x")}, {1, frameEnd, nil}, {1, frameReset, nil},
+		{1, frameCredit, []byte{255, 255, 255, 255}}, {1, frameDatagram, nil},
+	} {
+		f.Add(append(append([]byte(nil), begin...), each.encode()...))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := newRelay(machineSaying{bytes.NewReader(data)})
+		ours, theirs := ends(t)
+		carried := make(chan struct{})
+		go func() {
+			defer close(carried)
+			if r.await(time.Millisecond) == nil {
+				r.carry(theirs, 7)
+			}
+		}()
+		if err := r.run(); err == nil {
+			t.Error("it ends without a reason")
+		}
+		ours.Close()
+		<-carried
 	})
 }

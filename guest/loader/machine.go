@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,6 +34,7 @@ type Restore struct {
 	Argv        []string `json:"argv"`
 	Agent       string   `json:"agent"`
 	Door        string   `json:"door"`
+	Relay       string   `json:"relay"`
 	Monitor     string   `json:"monitor"`
 	CommandLine string   `json:"cmdline"`
 }
@@ -51,10 +51,9 @@ type machine struct {
 	restore  *Restore
 	exposed  []uint16
 	ended    chan error
-	mutex    sync.Mutex // of the monitor and of ports
 	monitor  net.Conn
 	lines    *bufio.Reader
-	ports    map[uint16]bool // that QEMU leads on
+	relay    *relay
 	agentUse sync.Mutex
 }
 
@@ -80,7 +79,6 @@ func startMachine(restore *Restore) (*machine, error) {
 		restore: restore,
 		exposed: made.Ports,
 		ended:   make(chan error, 1),
-		ports:   map[uint16]bool{},
 	}
 	argv := made.fillIn(restore.Argv)
 	command := exec.Command(argv[0], argv[1:]...)
@@ -255,34 +253,4 @@ func (m *machine) ask(request string, limit time.Duration) (string, error) {
 	}
 	line, err := readLine(bufio.NewReaderSize(agent, maxAnswer))
 	return strings.TrimSpace(string(line)), err
-}
-
-// dial connects to a port that the app exposes.
-func (m *machine) dial(port uint16) (*net.TCPConn, error) {
-	if !slices.Contains(m.exposed, port) {
-		return nil, fmt.Errorf("the app does not expose port %d", port)
-	}
-	if err := m.forward(port); err != nil {
-		return nil, err
-	}
-	return net.DialTCP("tcp", nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)})
-}
-
-// forward has QEMU lead a port of the loopback interface to the same port of the machine.
-func (m *machine) forward(port uint16) error {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	if m.ports[port] {
-		return nil
-	}
-	line := fmt.Sprintf("hostfwd_add net tcp:127.0.0.1:%d-:%d", port, port)
-	said, err := m.command("human-monitor-command", map[string]any{"command-line": line})
-	if err != nil {
-		return err
-	}
-	if text := strings.TrimSpace(string(said)); text != `""` {
-		return fmt.Errorf("QEMU does not forward port %d: %s", port, text)
-	}
-	m.ports[port] = true
-	return nil
 }

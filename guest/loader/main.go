@@ -77,7 +77,13 @@ func run() error {
 	if err := machine.openDoor(module); err != nil {
 		return err
 	}
+	if err := machine.openRelay(); err != nil {
+		return err
+	}
 	if err := machine.resume(module); err != nil {
+		return err
+	}
+	if err := machine.relay.await(resumeTime); err != nil {
 		return err
 	}
 	if err := serve(module, machine); err != nil {
@@ -106,7 +112,7 @@ func openDrive(parameters *Parameters) error {
 	return nil
 }
 
-// mountSystem mounts what programs expect and brings up the loopback interface.
+// mountSystem mounts what programs expect. No network interface is up.
 func mountSystem() error {
 	for _, m := range []struct{ kind, at string }{
 		{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/run"}, {"tmpfs", "/tmp"},
@@ -117,7 +123,7 @@ func mountSystem() error {
 			return fmt.Errorf("mounting %s: %w", m.at, err)
 		}
 	}
-	return raiseLoopback()
+	return nil
 }
 
 // beat tells the parent that the enclave is up, as AWS's own init does.

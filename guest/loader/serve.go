@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,13 +45,14 @@ func serve(module *nsm, m *machine) error {
 		return err
 	}
 	return listen(appPort, maxApps, func(parent *os.File) {
-		app, err := m.dialAsked(parent)
+		port, err := m.asked(parent)
 		if err != nil {
 			say("%v", err)
+			endWrites(parent)
 			parent.Close()
 			return
 		}
-		join(parent, app)
+		m.relay.carry(parent, port)
 	})
 }
 
@@ -72,15 +73,19 @@ func serveControl(module *nsm, m *machine, parent *os.File) {
 	}
 }
 
-// dialAsked connects to the port that the parent says first.
-func (m *machine) dialAsked(parent *os.File) (*net.TCPConn, error) {
-	port := make([]byte, 2)
+// asked reads which port of the app the parent says first: one that the app exposes.
+func (m *machine) asked(parent *os.File) (uint16, error) {
+	said := make([]byte, 2)
 	_ = parent.SetDeadline(time.Now().Add(requestTime))
-	if _, err := io.ReadFull(parent, port); err != nil {
-		return nil, err
+	if _, err := io.ReadFull(parent, said); err != nil {
+		return 0, err
 	}
 	_ = parent.SetDeadline(time.Time{})
-	return m.dial(binary.BigEndian.Uint16(port))
+	port := binary.BigEndian.Uint16(said)
+	if !slices.Contains(m.exposed, port) {
+		return 0, fmt.Errorf("the app does not expose port %d", port)
+	}
+	return port, nil
 }
 
 func control(module *nsm, m *machine, line []byte) Answer {

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"syscall"
 	"time"
@@ -17,7 +14,7 @@ const (
 	afVsock   = 40
 	anyCID    = 0xffffffff
 	parentCID = 3
-	backlog   = 64
+	backlog   = 4096 // of connections that wait, as vcr has outside
 	patience  = 20 * time.Second
 	pause     = 100 * time.Millisecond
 )
@@ -116,48 +113,6 @@ func endWrites(file *os.File) {
 	if raw, err := file.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_WR) })
 	}
-}
-
-// join copies both ways until both sides have ended, or one of them failed.
-func join(parent *os.File, app *net.TCPConn) {
-	done := make(chan error, 2)
-	go func() {
-		_, err := io.Copy(app, parent)
-		_ = app.CloseWrite()
-		done <- err
-	}()
-	go func() {
-		_, err := io.Copy(parent, app)
-		endWrites(parent)
-		done <- err
-	}()
-	if errors.Join(<-done) == nil {
-		<-done
-	}
-	parent.Close()
-	app.Close()
-}
-
-// Requests of netdevice(7).
-const (
-	siocSetFlags = 0x8914
-	interfaceUp  = 0x1 | 0x40 // IFF_UP | IFF_RUNNING
-)
-
-func raiseLoopback() error {
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	socket := os.NewFile(uintptr(fd), "inet")
-	defer socket.Close()
-	request := make([]byte, 40) // struct ifreq
-	copy(request, "lo")
-	request[syscall.IFNAMSIZ] = interfaceUp
-	if err := ioctl(socket, siocSetFlags, uintptr(unsafe.Pointer(&request[0]))); err != nil {
-		return fmt.Errorf("raising the loopback interface: %w", err)
-	}
-	return nil
 }
 
 // ioctl is ioctl(2). What argument points to stays where it is for as long.

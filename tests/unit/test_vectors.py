@@ -31,7 +31,17 @@ from vcr.diagnosis.sockets import parse_listeners
 from vcr.engines.cartesi import frames
 from vcr.engines.container import door
 from vcr.engines.enclave import wire
-from vcr.engines.streams import Datagrams, Frame, Frames, Kind, datagram
+from vcr.engines.streams import (
+    HEAD,
+    MAX_CONTENT,
+    WINDOW,
+    Datagrams,
+    Frame,
+    Frames,
+    Hello,
+    Kind,
+    datagram,
+)
 from vcr.errors import VcrError
 from vcr.formats.eif import KERNEL_LINE
 from vcr.formats.failure import Failure
@@ -522,6 +532,8 @@ def test_where_something_listens(case: dict[str, Any]) -> None:
 
 def test_frames_of_a_relay() -> None:
     vectors = read("relay")
+    limits = {"head": HEAD.size, "content": MAX_CONTENT, "window": WINDOW}
+    assert limits == vectors["limits"]
     for case in (*vectors["both"], *vectors["guest"]):
         (frame,) = Frames().feed(bytes.fromhex(case["hex"]))
         told = (frame.stream, frame.kind, frame.content.hex())
@@ -532,6 +544,18 @@ def test_frames_of_a_relay() -> None:
     for case in (*vectors["refused"], *vectors["host"]):
         with pytest.raises(ValueError, match="a frame"):
             Frames().feed(bytes.fromhex(case["hex"]))
+
+
+@pytest.mark.parametrize("case", read("relay")["hellos"], ids=lambda case: case["why"])
+def test_how_a_relay_begins(case: dict[str, Any]) -> None:
+    content = bytes.fromhex(case["content"])
+    if case["refused"]:
+        with pytest.raises(ValueError, match="streams of"):
+            Hello.of(content)
+        return
+    said = Hello.of(content)
+    assert (said.streams, said.window) == (case["streams"], case["window"])
+    assert said.encode() == content
 
 
 @pytest.mark.parametrize("case", read("relay")["datagrams"], ids=lambda case: case["why"])

@@ -200,6 +200,38 @@ def test_each_side_may_end_first() -> None:
     assert not end.switch.links
 
 
+def of_tcp() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        return ours, listener.accept()[0]
+
+
+@pytest.mark.parametrize("broken", [True, False])
+@pytest.mark.parametrize("op", [Op.SHUTDOWN, Op.RST])
+def test_a_client_sees_whether_what_it_got_is_all(op: Op, broken: bool) -> None:
+    """The enclave says that it sends no more, and closes: or it only closes."""
+    end = Endpoint()
+    ours, theirs = of_tcp()
+    end.switch.attach(theirs, GUEST_PORT, b"first")
+    (request,) = end.drain()
+    end.send(Op.RESPONSE, port=request.source_port)
+    assert ops(end.drain()) == [Op.RW]
+    end.send(Op.RW, port=request.source_port, data=b"some")
+    assert ours.recv(100) == b"some"
+    if not broken:
+        end.send(Op.SHUTDOWN, port=request.source_port, flags=NO_SEND)
+    end.send(op, port=request.source_port, flags=NO_SEND | NO_RECEIVE)
+    end.drain()
+    assert not end.switch.links
+    if broken:
+        with pytest.raises(ConnectionResetError):
+            ours.recv(1)
+    else:
+        assert ours.recv(1) == b""
+    ours.close()
+    end.switch.close()
+
+
 def test_a_half_closed_socket_still_takes_what_the_guest_sends() -> None:
     end = Endpoint()
     far = end.open()

@@ -1,4 +1,6 @@
-"""Connections to the app of a machine as streams in one channel; guest/agent/relay.go is its end.
+"""Connections to the app of a machine as streams in one channel: docs/guest.md, connections.
+
+guest/agent/relay.go is the guest's end. This is the host's, as guest/loader/relay.go in an enclave.
 
 A frame is a stream's number (4 bytes), what it is (1), the length of the rest (2), the rest;
 numbers are big-endian. The guest's first frame is HELLO: a word, which is to be the first that it

@@ -17,12 +17,13 @@ from vcr.formats.eif import KERNEL_LINE
 from vcr.formats.failure import Failure, guarded
 from vcr.formats.job import read_job
 from vcr.formats.tree import Content, Node, Tree, directory, text_file
-from vcr.sandbox.hardware import RAM, Prod, Sockets, restored
+from vcr.sandbox.hardware import RAM, Prod, Sockets, restored, socket_backend
 
 RUNTIME = "runtime"
 RESTORE = "vcr/restore.json"
 DRIVE = Path("/drive")  # where the loader mounts it
-AGENT, DOOR, MONITOR = Path("/run/agent"), Path("/run/door"), Path("/run/qmp")
+AGENT, DOOR, RELAY = Path("/run/agent"), Path("/run/door"), Path("/run/relay")
+MONITOR = Path("/run/qmp")
 # Pipes of the loader, QEMU's files 3 and 4: guest/loader/console.go.
 CONSOLE, LOG = Path("/proc/self/fd/3"), Path("/proc/self/fd/4")
 
@@ -70,7 +71,8 @@ def _libraries(loader: Path, program: Path) -> list[Path]:
 def _restore(job: Job) -> dict[str, Any]:
     """Return restore.json; the argv is that of `vcr up`, with other paths."""
     machine = Prod(str(job.qemu), str(job.data), "{memory}", "{clock}")
-    made = Sockets(AGENT, MONITOR, door=DOOR)
+    made = Sockets(AGENT, MONITOR, door=DOOR, relay=socket_backend(RELAY))
     argv = restored(machine, DRIVE / RAM, CONSOLE, LOG, made, "user")
-    sockets = {"agent": str(AGENT), "door": str(DOOR), "monitor": str(MONITOR)}
+    paths = {"agent": AGENT, "door": DOOR, "relay": RELAY, "monitor": MONITOR}
+    sockets = {name: str(path) for name, path in paths.items()}
     return {"argv": argv, "cmdline": KERNEL_LINE, **sockets}

@@ -26,6 +26,7 @@ from vcr.engines.enclave.device import Device
 from vcr.engines.enclave.image import measure_image, read_image
 from vcr.engines.enclave.printed import take_apart
 from vcr.engines.enclave.vsock import Service
+from vcr.engines.relay import listen
 from vcr.errors import HostError, UnhealthyError
 from vcr.model.board import BOARDS, Board
 from vcr.sandbox.build_machine import option
@@ -142,7 +143,7 @@ class Emulation:
 
     def forward(self, address: str, host: int, guest: int) -> int:
         """Lead TCP port HOST (0 for any) at ADDRESS to the app's port GUEST; return HOST."""
-        listener = socket.create_server((address, host))
+        listener = listen(address, host)
         self._stack.callback(listener.close)
         threading.Thread(target=self._accept, args=(listener, guest), daemon=True).start()
         return int(listener.getsockname()[1])

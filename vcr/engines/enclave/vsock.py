@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from vcr.engines.enclave.packet import STREAM, Op, Packet
+from vcr.engines.relay import RESET_AT_CLOSE
 
 HOST_CID = 3  # of an enclave's parent: https://docs.aws.amazon.com/enclaves/latest/user/
 BUFFER = 256 << 10  # bytes that we take from the guest before somebody has read them
@@ -106,6 +107,7 @@ class Switch:
             case Op.SHUTDOWN:
                 self._shut(key, link, packet.flags)
             case Op.RST:
+                self._break(link)
                 self._drop(key)
             case Op.CREDIT_REQUEST:
                 self.replies.append((key, Op.CREDIT_UPDATE, 0))
@@ -226,11 +228,26 @@ class Switch:
             link.told = link.forwarded
 
     def _shut(self, key: Key, link: Link, flags: int) -> None:
+        if flags & NO_RECEIVE and flags & NO_SEND and self._break(link):
+            self._reset(key)
+            return
         if flags & NO_RECEIVE:
             link.we_ended = True
         if flags & NO_SEND:
             link.guest_ended = True
             self._flush(key, link)
+
+    def _break(self, link: Link) -> bool:
+        """Have a client of TCP see a reset, unless the guest has said that it sends no more.
+
+        A socket of vsock that is closed without that was broken off: docs/enclave.md, the wire.
+        """
+        is_of_tcp = link.sock.family in {socket.AF_INET, socket.AF_INET6}
+        if not is_of_tcp or link.guest_ended or not link.established:
+            return False
+        with suppress(OSError):
+            link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+        return True
 
     def _end(self, key: Key, link: Link) -> None:
         """Pass on that the guest has said all it will; without a way back, that is the end."""
