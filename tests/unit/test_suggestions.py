@@ -149,6 +149,17 @@ def test_applets_of_busybox_are_links(tmp_path: Path) -> None:
     assert "make" in base.packages
 
 
+def test_what_the_app_and_its_health_check_call_is_there(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        'FROM busybox AS a\nHEALTHCHECK --retries=2 CMD nc -z localhost 80\nENTRYPOINT ["tini"]\n'
+        'FROM alpine\nCOPY --from=a / /\nHEALTHCHECK CMD ["curl", "x"]\nCMD node a && jq . b\n'
+    )
+    assert run(make_app(tmp_path), ["lock", "--suggest"]) is ExitCode.OK
+    bases = load_project(tmp_path).config.base
+    assert {"netcat-openbsd", "tini"} <= set(bases["busybox"].packages)
+    assert {"curl", "nodejs", "jq"} <= set(bases["alpine"].packages)
+
+
 def test_lock_suggest_prints_what_it_adds_as_toml(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM node:20 AS b\nFROM nginx\nCOPY --from=b / /\n")
     app = make_app(tmp_path)

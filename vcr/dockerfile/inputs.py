@@ -154,7 +154,7 @@ class _Walk:
                 config.arg(state, instruction, self.resolver.given, known)
             case "ENV":
                 config.env(state, instruction)
-            case "RUN" | "HEALTHCHECK":
+            case "RUN" | "HEALTHCHECK" | "CMD" | "ENTRYPOINT":
                 self._call(state.stage, instruction)
             case "ADD":
                 for at, word in instruction.operands()[:-1]:

@@ -26,6 +26,7 @@ _PACKAGES = {
     "gunzip": "gzip",
     "locale-gen": "locales",
     "lsb_release": "lsb-release",
+    "nc": "netcat-openbsd",  # has -z, as Alpine's; Debian's busybox has not
     "node": "nodejs",
     "pip": "python3-pip",
     "pip3": "python3-pip",

@@ -13,7 +13,7 @@ _APT = image("apt", "ca-certificates", shell=False, configure=True, cmd=("bash",
 # Applets of Debian's busybox that neither SHELL nor what it needs has; the package has no links.
 _APPLETS = (
     "clear", "diff", "egrep", "fgrep", "find", "free", "grep", "gunzip", "gzip", "hostname",
-    "httpd", "ifconfig", "ip", "kill", "killall", "less", "more", "nc", "netstat", "nslookup",
+    "httpd", "ifconfig", "ip", "kill", "killall", "less", "more", "netstat", "nslookup",
     "pidof", "ping", "ps", "sed", "su", "tar", "top", "traceroute", "unzip", "vi", "watch",
     "wget", "xargs", "xxd", "xzcat", "zcat",
 )  # fmt: skip
