@@ -1,5 +1,6 @@
 """Each app of the gallery builds from its lock, and answers as its first line says."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,23 @@ pytestmark = [pytest.mark.nix, pytest.mark.vm, pytest.mark.limit(1800)]
 
 # Of each kind one: compiled, a server of files, a database, interpreted, without a port.
 IN_PROD = {"c", "nginx", "redis", "sse", "sqlite", "worker"}
+# Minutes of emulation for one build from the lock, of those that take more than five.
+HEAVY = {"go": 12}
+
+
+def marks(app: str) -> list[pytest.MarkDecorator]:
+    """Return how the tests of APP are marked."""
+    if app not in HEAVY:
+        return []
+    reason = f"needs VCR_TEST_GALLERY=1: {HEAVY[app]} minutes of emulation"
+    return [
+        pytest.mark.limit(7200),
+        pytest.mark.skipif("VCR_TEST_GALLERY" not in os.environ, reason=reason),
+    ]
+
+
 CASES = [
-    (app, profile)
+    pytest.param(app, profile, marks=marks(app))
     for app in apps()
     for profile in ("dev", "vm", "prod")
     if profile != "prod" or app in IN_PROD
@@ -19,7 +35,7 @@ CASES = [
 
 
 def test_every_directory_is_an_app_with_an_expectation() -> None:
-    assert set(apps()) == {path.name for path in GALLERY.iterdir()} >= IN_PROD
+    assert set(apps()) == {path.name for path in GALLERY.iterdir()} >= IN_PROD | HEAVY.keys()
     for app in apps():
         assert expectation_of(GALLERY / app).words
         assert (GALLERY / app / "vcr.lock").is_file()
