@@ -64,7 +64,14 @@ def test_what_may_be_a_stage_or_is_not_known() -> None:
 VARIOUS = [f"{name}:8-{word}" for name, word in VARIANTS]
 DISTROLESS = [
     f"gcr.io/distroless/{name}"
-    for name in ("static-debian12", "base", "cc:debug", "java21-debian12:nonroot", "nodejs22")
+    for name in (
+        "static-debian12",
+        "base",
+        "cc:debug",
+        "java21-debian12:nonroot",
+        "nodejs22",
+        "python3-debian12",
+    )
 ]
 
 
@@ -195,6 +202,8 @@ def test_lock_suggest_makes_the_file(tmp_path: Path) -> None:
 
 
 def test_variants_are_those_of_the_tag() -> None:
+    assert "php-fpm" in suggestion("php:8.2-fpm-bookworm")
+    assert "apache2-foreground" in suggestion("library/php:8.2.1-apache")
     assert "default-jre-headless" in suggestion("eclipse-temurin:21-jre-alpine")
     assert "default-jdk-headless" in suggestion("eclipse-temurin:21")
     assert suggestion("acme/static") == ""

@@ -17,12 +17,13 @@ _STATIC = ("base-files", "ca-certificates", "netbase", "tzdata")
 _BASE = (*_STATIC, "libc6", "libssl3t64")
 _CC = (*_BASE, "libgcc-s1", "libstdc++6")
 _USERS = {"nonroot": _NONROOT}
+# by their names without the version at the end: python3, java21
 _IMAGES = {
     "static": image(*_STATIC, shell=False, users=_USERS),
     "base": image(*_BASE, shell=False, users=_USERS),
     "base-nossl": image(*_STATIC, "libc6", shell=False, users=_USERS),
     "cc": image(*_CC, shell=False, users=_USERS),
-    "python3": image(*_CC, "python3", shell=False, entrypoint=("/usr/bin/python3",), users=_USERS),
+    "python": image(*_CC, "python3", shell=False, entrypoint=("/usr/bin/python3",), users=_USERS),
     "java": image(
         *_CC,
         "default-jre-headless",

@@ -6,7 +6,7 @@ rely on.
 
 from typing import Any
 
-from vcr.lock.suggested import web
+from vcr.lock.suggested import php, web
 from vcr.lock.suggested.section import UTF8, image, path
 
 _APT = image("apt", "ca-certificates", shell=False, configure=True, cmd=("bash",))
@@ -33,6 +33,7 @@ IMAGES = {
     # These are used for apt-get, which needs packages whose scripts have run.
     "buildpack-deps": _APT,
     "busybox": _BUSYBOX,
+    "caddy": web.CADDY,
     "composer": image("composer", "git", "unzip", cmd=("composer",), workdir="/app"),
     "debian": _APT,
     "eclipse-temurin": _JDK,
@@ -44,6 +45,7 @@ IMAGES = {
         env={"GOPATH": "/go", "GOTOOLCHAIN": "local", **path("/go/bin")},
         workdir="/go",
     ),
+    "httpd": web.HTTPD,
     "maven": image("maven", "default-jdk-headless", **_JAVA, cmd=("mvn",)),
     # memcached refuses to start as root; its package's scripts make its user.
     "memcached": image(
@@ -52,16 +54,7 @@ IMAGES = {
     "nginx": web.NGINX,
     "node": image("nodejs", "npm", cmd=("node",), users={"node": 1000}),
     "openjdk": _JDK,
-    # Its extensions are enabled by the packages' scripts; the image has these beside the usual.
-    "php": image(
-        "php-cli",
-        "php-curl",
-        "php-mbstring",
-        "php-sqlite3",
-        "php-xml",
-        configure=True,
-        cmd=("php", "-a"),
-    ),
+    "php": php.CLI,
     # initdb and postgres refuse root, and the packages' scripts make the user postgres.
     "postgres": image(
         "postgresql",
@@ -107,10 +100,12 @@ IMAGES = {
     ),
     "ubuntu": _APT,
 }
-# The same for tags with a word, such as eclipse-temurin:21-jre.
+# The same for tags with a word, such as php:8.4-fpm.
 VARIANTS = {
     ("eclipse-temurin", "jre"): _JRE,
     ("openjdk", "jre"): _JRE,
+    ("php", "apache"): php.APACHE,
+    ("php", "fpm"): php.FPM,
 }
 # Part of an image's name → why nothing is suggested for it.
 ABSENT = {

@@ -9,7 +9,11 @@ from typing import Any
 from vcr.dockerfile.state import DEFAULT_PATH
 from vcr.lock.debian.commands import APT, package_of
 
-SHELL = ("dash", "coreutils", "base-passwd", "base-files")
+# What is in every image of Debian, and what RUN, CMD and scripts of apps use unnamed.
+SHELL = (
+    *("bash", "dash", "coreutils", "sed", "grep", "mawk", "findutils", "tar", "gzip"),
+    *("base-passwd", "base-files"),
+)
 UTF8 = {"LANG": "C.UTF-8"}
 _BARE = re.compile(r"[A-Za-z0-9_-]+")  # https://toml.io/en/v1.0.0#keys
 
@@ -43,7 +47,7 @@ class Suggestion:
 
 def image(*packages: str, shell: bool = True, configure: bool = False, **keys: Any) -> Suggestion:
     """Return the suggestion of PACKAGES, with a SHELL, and of further KEYS of [base.NAME]."""
-    more = SHELL if shell else ()
+    more = SHELL if shell and not configure else ()
     return Suggestion((*packages, *more), configure, keys)
 
 
