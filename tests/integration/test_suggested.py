@@ -124,9 +124,13 @@ COPY . /var/www/html
 
 
 @pytest.mark.parametrize(
-    ("files", "answer"),
+    ("files", "answer", "logged"),
     [
-        ({"Dockerfile": APACHE, "index.php": INDEX}, "apache2handler has apache, sqlite mysql"),
+        (
+            {"Dockerfile": APACHE, "index.php": INDEX},
+            "apache2handler has apache, sqlite mysql",
+            "GET / ",
+        ),
         (
             {
                 "Dockerfile": "FROM php:8-cli\nENV WHO=cli\nEXPOSE 80\nCOPY . .\n"
@@ -134,16 +138,17 @@ COPY . /var/www/html
                 "index.php": INDEX,
             },
             "cli-server has cli, sqlite",
+            "Accepted",
         ),
     ],
     ids=["apache", "cli"],
 )
 def test_php_serves_as_its_images_do(
-    vcr: Any, tmp_path: Path, files: dict[str, str], answer: str
+    vcr: Any, tmp_path: Path, files: dict[str, str], answer: str, logged: str
 ) -> None:
     port = started(vcr, tmp_path, files)
     assert answer in http(Expectation("get", "/", answer), port)
-    until("GET /", lambda: vcr("logs", tmp_path / "app").stdout)
+    until(logged, lambda: vcr("logs", tmp_path / "app").stdout)
 
 
 def test_php_fpm_answers_a_web_server(vcr: Any, tmp_path: Path) -> None:
