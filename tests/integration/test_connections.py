@@ -75,7 +75,7 @@ def serve(client):
         client.shutdown(socket.SHUT_WR)
         kept[argument] = file.read()
     elif word == "kept":
-        client.sendall(kept[argument])
+        client.sendall(kept.get(argument, b""))  # nothing until all has come
     elif word == "GET":
         web_socket(file, client)
     elif word == "reset":

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -172,10 +173,18 @@ def test_the_parent_gets_no_key_signed_and_no_port_that_is_not_exposed(setup: Se
                 connection.sendall(wire.app_preface(port) + b"GET / HTTP/1.0\r\n\r\n")
                 with suppress(ConnectionResetError):
                     assert connection.recv(1) == b""
-            assert f"the app does not expose port {port}" in enclave.console.read_text()
+            wait_for(enclave, f"the app does not expose port {port}")
         port = enclave.forward("127.0.0.1", 0, 8080)
         with urlopen(f"http://127.0.0.1:{port}/", timeout=SECONDS) as page:
             assert b"verifiable machine" in page.read()
+
+
+def wait_for(enclave: Emulation, words: str) -> None:
+    """Wait until the console has WORDS: they come another way than what was just said."""
+    deadline = time.monotonic() + SECONDS
+    while words not in enclave.console.read_text(errors="replace"):
+        assert time.monotonic() < deadline, enclave.last_words()
+        time.sleep(0.1)
 
 
 def test_words_that_were_moved_to_the_kernels_end_are_missed(setup: Setup, tmp_path: Path) -> None:
