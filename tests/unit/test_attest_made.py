@@ -10,7 +10,7 @@ import pytest
 
 from vcr.attest.predicates import Host, check_predicate
 from vcr.attest.provenance import Pins, provenance, source_descriptor
-from vcr.attest.sbom import _machine, sbom
+from vcr.attest.sbom import _host_of, _machine, sbom
 from vcr.attest.source import Revision
 from vcr.attest.statement import Statement
 from vcr.lock.read import load_lock
@@ -77,15 +77,79 @@ def test_a_debian_package_has_its_version_and_address() -> None:
     (package,) = [p for p in made_sbom("static")["packages"] if p["name"] == "busybox-static"]
     assert package["versionInfo"] == "1:1.37.0-6+b9"
     assert package["externalRefs"][0]["referenceLocator"] == (
-        "pkg:deb/debian/busybox-static@1%3A1.37.0-6%2Bb9?arch=riscv64"
+        "pkg:deb/debian/busybox-static@1%3A1.37.0-6%2Bb9?arch=riscv64&distro=trixie"
     )
     assert package["downloadLocation"].startswith("https://snapshot.debian.org/archive/debian/")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_sbom_has_the_minimum_elements_of_ntia(name: str) -> None:
+    """NTIA, The Minimum Elements For a Software Bill of Materials, 2021, table 1."""
+    document = made_sbom(name, profile="prod")
+    for package in document["packages"]:
+        assert package["name"]
+        assert package["versionInfo"]
+        assert re.fullmatch(r"(Organization|Person): \S.*", package["supplier"])
+        assert (
+            package.get("checksums")
+            or package["downloadLocation"] != "NOASSERTION"
+            or (package["SPDXID"] == "SPDXRef-machine")
+        )
+    kinds = {"DESCRIBES", "CONTAINS"}
+    reached, built = {"SPDXRef-DOCUMENT"}, set()
+    for _ in document["packages"]:
+        for row in document["relationships"]:
+            one, kind, other = (
+                row[key] for key in ("spdxElementId", "relationshipType", "relatedSpdxElement")
+            )
+            if kind in kinds and one in reached:
+                reached.add(other)
+            elif kind == "BUILD_DEPENDENCY_OF" and other in reached:
+                built.add(one)
+    assert {package["SPDXID"] for package in document["packages"]} <= reached | built
+
+
+def test_labels_say_who_makes_an_image_and_its_version() -> None:
+    image = made_sbom("static")["packages"][0]
+    assert (image["supplier"], image["versionInfo"]) == (
+        "Organization: the makers of static",
+        IMAGE,
+    )
+    project, plan = prepare(REPO / "examples/static", arch=Arch.RISCV64, profile="vm")
+    lock, prefix = load_lock(project), "org.opencontainers.image"
+    labels = {f"{prefix}.vendor": "A  Company\nof two", f"{prefix}.version": "1.2"}
+
+    def made(config: dict[str, Any], author: str = "") -> tuple[str, str]:
+        changed = replace(plan, image=replace(plan.image, config=config, author=author))
+        package = sbom(changed, lock, PINS, IMAGE)["packages"][0]
+        return package["supplier"], package["versionInfo"]
+
+    assert made({"Labels": labels}) == ("Organization: A Company of two", "1.2")
+    assert made({"Labels": None}, "Ann <ann@example.org>") == (
+        "Person: Ann <ann@example.org>",
+        IMAGE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [
+        ("https://user@files.example.org:8443/a.whl", "files.example.org"),
+        ("git+https://example.org/a@abc", "example.org"),
+        ("registry.example.org:5000/team/app:1", "registry.example.org:5000"),
+        ("localhost/app", "localhost"),
+        ("python:3.13-slim", "docker.io"),
+        ("team/app", "docker.io"),
+    ],
+)
+def test_where_a_component_comes_from(location: str, host: str) -> None:
+    assert _host_of(location) == host
 
 
 def test_what_pip_fetched_is_in_it() -> None:
     document = made_sbom("flask")
     assert "flask flask" in related(document, "CONTAINS")
-    (package,) = [p for p in document["packages"] if p["name"] == "flask" and "versionInfo" in p]
+    (package,) = [p for p in document["packages"] if p["name"] == "flask" and "externalRefs" in p]
     purl = package["externalRefs"][0]["referenceLocator"]
     assert purl == f"pkg:pypi/flask@{package['versionInfo']}"
 

@@ -45,7 +45,7 @@ class Pins:
         base = f"https://snapshot.debian.org/archive/debian/{content['snapshot']}/"
         for name in sorted({name for each in sets for name in content["sets"][each]}):
             package = content["packages"][name]
-            yield name, {**package, "url": base + package["path"]}
+            yield name, {**package, "suite": content["suite"], "url": base + package["path"]}
 
     def cartesi_kernel(self) -> dict[str, str]:
         """Return the URL and the SHA-256 of what a Cartesi machine boots; raises OSError."""

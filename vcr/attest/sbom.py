@@ -1,16 +1,17 @@
 """What is in an image and its machine, as an SPDX document; a pure function of plan and lock.
 
-https://spdx.github.io/spdx-spec/v2.3/. Its time is the locked one, so it is the same
-wherever it is made.
+https://spdx.github.io/spdx-spec/v2.3/, with the minimum elements of NTIA: each package has a
+supplier, a version and an identifier, and is reached from the document. Its time is the locked
+one, so it is the same wherever it is made.
 """
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from vcr import __version__
 from vcr.attest import strict_json
@@ -19,12 +20,15 @@ from vcr.attest.provenance import Pins
 from vcr.lock.bases import packages_of
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
-from vcr.model.lockfile import Lock, LockedPackage
+from vcr.model.lockfile import Lock, LockedDebian, LockedPackage
 from vcr.model.plan import Layer, Plan, Run, files_of, images_of, repositories_of
 from vcr.model.profile import PROFILES
 from vcr.model.source import Fetched
 from vcr.tools.git import directory_of
 
+type Suited = tuple[LockedPackage, str]  # with its suite
+
+DEBIAN = "Debian"
 ROOT, MACHINE = "SPDXRef-image", "SPDXRef-machine"
 # What RUN is answered with is a package when it looks like one; indexes are not.
 PACKAGES = re.compile(r"\.(deb|apk|whl|tgz|tar\.(gz|xz|bz2|zst)|zip|jar|gem|crate)$")
@@ -41,6 +45,7 @@ class Component:
     url: str
     sha256: str  # "" for a commit, whose hash is its version
     purl: str = ""
+    supplier: str = ""  # "" for the host that it comes from
 
     @property
     def ident(self) -> str:
@@ -53,13 +58,13 @@ class Component:
         found: dict[str, Any] = {
             "SPDXID": self.ident,
             "name": self.name,
+            "versionInfo": self.version or f"sha256:{self.sha256}",
+            "supplier": f"Organization: {self.supplier or _host_of(self.url or self.name)}",
             "downloadLocation": self.url or "NOASSERTION",
             "filesAnalyzed": False,
         }
         if self.sha256:
             found["checksums"] = [{"algorithm": "SHA256", "checksumValue": self.sha256}]
-        if self.version:
-            found["versionInfo"] = self.version
         if self.purl:
             found["externalRefs"] = [
                 {
@@ -82,8 +87,8 @@ def sbom(plan: Plan, lock: Lock, pins: Pins, image: Digest) -> dict[str, Any]:
     relations += [(each.ident, "BUILD_DEPENDENCY_OF", ROOT) for each in building]
     subjects = [_image(plan, image)]
     if machine:
-        subjects.append(_of_machine(plan))
-        relations += [(MACHINE, "CONTAINS", ROOT)]
+        subjects.append(_of_machine(plan, image))
+        relations += [("SPDXRef-DOCUMENT", "DESCRIBES", MACHINE), (MACHINE, "CONTAINS", ROOT)]
         relations += [(MACHINE, "CONTAINS", each.ident) for each in machine]
     return {
         "spdxVersion": SPDX_VERSION,
@@ -108,6 +113,8 @@ def _image(plan: Plan, image: Digest) -> dict[str, Any]:
     return {
         "SPDXID": ROOT,
         "name": plan.name,
+        "versionInfo": _version_of(plan, image),
+        "supplier": _supplier_of(plan),
         "downloadLocation": "NOASSERTION",
         "checksums": [{"algorithm": "SHA256", "checksumValue": image.hex}],
         "filesAnalyzed": False,
@@ -115,14 +122,43 @@ def _image(plan: Plan, image: Digest) -> dict[str, Any]:
     }
 
 
-def _of_machine(plan: Plan) -> dict[str, Any]:
+def _of_machine(plan: Plan, image: Digest) -> dict[str, Any]:
     return {
         "SPDXID": MACHINE,
         "name": f"{plan.name}-machine",
+        "versionInfo": _version_of(plan, image),
+        "supplier": _supplier_of(plan),
         "downloadLocation": "NOASSERTION",
         "filesAnalyzed": False,
         "primaryPackagePurpose": "OPERATING-SYSTEM",
     }
+
+
+def _version_of(plan: Plan, image: Digest) -> str:
+    return _label(plan, "version") or str(image)
+
+
+def _supplier_of(plan: Plan) -> str:
+    """Return who makes the image, by its labels or MAINTAINER; else who makes what has its name."""
+    if vendor := _label(plan, "vendor"):
+        return f"Organization: {vendor}"
+    if author := _label(plan, "authors") or " ".join(plan.image.author.split()):
+        return f"Person: {author}"
+    return f"Organization: the makers of {plan.name}"
+
+
+def _label(plan: Plan, name: str) -> str:
+    """Return a label of the image-spec's annotations on one line, "" without it."""
+    labels: dict[str, str] = plan.image.config.get("Labels") or {}
+    return " ".join(labels.get(f"org.opencontainers.image.{name}", "").split())
+
+
+def _host_of(location: str) -> str:
+    """Return the host of an address or of the name of an image, of Docker Hub without one."""
+    if "://" in location:
+        return urlsplit(location).hostname or location
+    host, slash, _ = location.partition("/")
+    return host if slash and re.search(r"[.:]|^localhost$", host) else "docker.io"
 
 
 def _components(plan: Plan, lock: Lock) -> tuple[list[Component], list[Component]]:
@@ -137,7 +173,7 @@ def _components(plan: Plan, lock: Lock) -> tuple[list[Component], list[Component
     return inside, [each for each in building if each.ident not in contained]
 
 
-def _of_layer(layer: Layer, known: dict[str, LockedPackage]) -> Iterator[Component]:
+def _of_layer(layer: Layer, known: Mapping[str, Suited]) -> Iterator[Component]:
     for reference, manifest in images_of(layer).items():
         yield Component(reference, "", "", Digest(manifest).hex)
     for source in repositories_of(layer):
@@ -145,24 +181,28 @@ def _of_layer(layer: Layer, known: dict[str, LockedPackage]) -> Iterator[Compone
         yield Component(directory_of(source.remote), source.commit, location, "")
     for file in files_of(layer):
         if file.sha256 in known:
-            yield _debian(known[file.sha256])
+            yield _debian(*known[file.sha256])
         elif not isinstance(layer, Run) or PACKAGES.search(file.url):
             yield _plain(file)
 
 
-def _locked_packages(lock: Lock) -> dict[str, LockedPackage]:
-    return {p.sha256: p for base in lock.bases.values() for p in packages_of(base)}
+def _locked_packages(lock: Lock) -> dict[str, Suited]:
+    """Return the packages of all bases by their hashes, each with its suite."""
+    bases = [base for base in lock.bases.values() if isinstance(base, LockedDebian)]
+    return {p.sha256: (p, base.suite) for base in bases for p in packages_of(base)}
 
 
-def _debian(package: LockedPackage) -> Component:
+def _debian(package: LockedPackage, suite: str) -> Component:
     arch = package.name.removesuffix(".deb").rpartition("_")[2]
-    purl = _deb_purl(package.package, package.version, arch)
-    return Component(package.package, package.version, package.url, package.sha256, purl)
+    purl = _deb_purl(package.package, package.version, arch, suite)
+    made = (package.package, package.version, package.url, package.sha256)
+    return Component(*made, purl, DEBIAN)
 
 
-def _deb_purl(name: str, version: str, arch: str) -> str:
+def _deb_purl(name: str, version: str, arch: str, suite: str) -> str:
     """Return the package URL: https://github.com/package-url/purl-spec, type deb."""
-    return f"pkg:deb/debian/{quote(name, safe='')}@{quote(version, safe='')}?arch={arch}"
+    named = f"{quote(name, safe='')}@{quote(version, safe='')}"
+    return f"pkg:deb/debian/{named}?arch={arch}&distro={suite}"
 
 
 def _plain(file: Fetched) -> Component:
@@ -173,7 +213,7 @@ def _plain(file: Fetched) -> Component:
         purl = f"pkg:pypi/{plain}@{quote(match['version'], safe='')}"
         return Component(plain, match["version"], file.url, file.sha256, purl)
     if match := _DEB.fullmatch(name):  # without the epoch, so no package URL
-        return Component(match["name"], match["version"], file.url, file.sha256)
+        return Component(match["name"], match["version"], file.url, file.sha256, supplier=DEBIAN)
     return Component(name, "", file.url, file.sha256)
 
 
@@ -208,8 +248,9 @@ def _machine(plan: Plan, pins: Pins) -> list[Component]:
     found = []
     for name, package in machine_packages(plan, pins):
         arch = package["path"].removesuffix(".deb").rpartition("_")[2]
-        purl = _deb_purl(name, package["version"], arch)
-        found.append(Component(name, package["version"], package["url"], package["sha256"], purl))
+        purl = _deb_purl(name, package["version"], arch, package["suite"])
+        made = (name, package["version"], package["url"], package["sha256"])
+        found.append(Component(*made, purl, DEBIAN))
     if _is_cartesi(plan):
         found.append(_cartesi_kernel(plan, pins))
     return found
