@@ -85,6 +85,12 @@ def _statements() -> Iterator[bytes]:
         },
         "root-hash": {"verity": {"root_hash": sealed.hex}, "machineHash": snapshot, "build": TERMS},
         "sbom": {"spdxVersion": predicates.SPDX_VERSION, "packages": [{}]},
+        "cyclonedx": {
+            "bomFormat": "CycloneDX",
+            "specVersion": predicates.CYCLONEDX_VERSION,
+            "components": [],
+            "metadata": {"timestamp": "2026-11-26T00:00:00Z", "properties": []},
+        },
         "provenance": {
             "buildDefinition": {
                 "buildType": predicates.BUILD_TYPE,

@@ -44,15 +44,12 @@ def state(vcr: Any, keys: Path, predicate: str, *words: str | Path) -> Path:
 
 
 def test_statements_about_a_sealed_machine_hold_together(vcr: Any, keys: Path) -> None:
-    files = [
-        state(vcr, keys, kind, *PROD) for kind in ("provenance", "root-hash", "run-once", "sbom")
-    ]
+    kinds = ("provenance", "root-hash", "run-once", "sbom", "cyclonedx")
+    files = [state(vcr, keys, kind, *PROD) for kind in kinds]
     (keys / "ladder.json").write_text(vcr("--json", "build", STATIC, *PROD).stdout)
     words = ("--key", keys / "alice.pub", "--ladder", keys / "ladder.json")
     told = vcr.json("attest", "verify", *files, *words)
-    assert [row["predicate"] for row in told["statements"]] == [
-        "provenance", "root-hash", "run-once", "sbom",
-    ]  # fmt: skip
+    assert tuple(row["predicate"] for row in told["statements"]) == kinds
     execution = statement(files[2])["predicate"]["execution"]
     assert execution["same"] is True
     assert execution["instructions"] > 100_000_000

@@ -32,7 +32,7 @@ from vcr.attest.checks.receipt import Receipt
 from vcr.attest.checks.rejected import Joint
 from vcr.attest.domains import of_parent
 from vcr.attest.dsse import sign
-from vcr.attest.predicates import BUILD_COMMENT
+from vcr.attest.predicates import BUILD_COMMENT, BUILD_PROPERTY
 from vcr.cli.context import App
 from vcr.errors import ExitCode, UsageError
 from vcr.model.digest import Digest
@@ -223,6 +223,9 @@ def other(kind: str, **changes: Any) -> bytes:
     if kind == "sbom":
         text = BUILD_COMMENT + json.dumps(build, sort_keys=True)
         return signed(kind, BOB, comment=text)
+    if kind == "cyclonedx":
+        row = {"name": BUILD_PROPERTY, "value": json.dumps(build, sort_keys=True)}
+        return signed(kind, BOB, metadata={"properties": [row]})
     if kind == "provenance":
         definition = {**PREDICATES[kind]["buildDefinition"], "externalParameters": build}
         return signed(kind, BOB, buildDefinition=definition)

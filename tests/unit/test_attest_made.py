@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from vcr.attest.predicates import Host, check_predicate
+from vcr.attest.cyclonedx import from_spdx
+from vcr.attest.predicates import Host, build_of, check_predicate, time_of, with_time
 from vcr.attest.provenance import Pins, provenance, source_descriptor
 from vcr.attest.sbom import _host_of, _machine, sbom
 from vcr.attest.source import Revision
@@ -107,6 +108,33 @@ def test_an_sbom_has_the_minimum_elements_of_ntia(name: str) -> None:
             elif kind == "BUILD_DEPENDENCY_OF" and other in reached:
                 built.add(one)
     assert {package["SPDXID"] for package in document["packages"]} <= reached | built
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_cyclonedx_says_the_same_as_spdx(name: str) -> None:
+    document = made_sbom(name, profile="prod")
+    made = from_spdx(document)
+    assert made == from_spdx(made_sbom(name, profile="prod"))
+    components = [made["metadata"]["component"], *made["components"]]
+    assert [row["bom-ref"] for row in components] == [p["SPDXID"] for p in document["packages"]]
+    for row, package in zip(components, document["packages"], strict=True):
+        assert (row["name"], row["version"]) == (package["name"], package["versionInfo"])
+        assert package["supplier"].endswith(row["supplier"]["name"])
+    assert components[0]["type"] == "container"
+    built = {words.partition(" ")[0] for words in related(document, "BUILD_DEPENDENCY_OF")}
+    assert {row["name"] for row in components if row["scope"] == "excluded"} == built
+    refs = {row["bom-ref"] for row in components}
+    assert {row["ref"] for row in made["dependencies"]} == refs
+    for row in made["dependencies"]:
+        assert row["ref"] not in row["dependsOn"]
+        assert refs.issuperset(row["dependsOn"])
+    said = Statement({"image": IMAGE}, "https://cyclonedx.org/bom", made)
+    assert check_predicate(said) == "cyclonedx"
+    spdx = Statement({"image": IMAGE}, "https://spdx.dev/Document", document)
+    assert build_of(said) == build_of(spdx)
+    assert time_of(said) == time_of(spdx)
+    later = with_time("cyclonedx", made, "2030-01-01T00:00:00Z")
+    assert later["metadata"]["timestamp"] == "2030-01-01T00:00:00Z"
 
 
 def test_labels_say_who_makes_an_image_and_its_version() -> None:

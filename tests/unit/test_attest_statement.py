@@ -54,6 +54,7 @@ PREDICATES: dict[str, dict[str, Any]] = {
     },
     "rebuild": {"build": BUILD, "resolvedDependencies": [{}], "same": True, "builder": HOST},
     "sbom": {"spdxVersion": "SPDX-2.3", "packages": [{}]},
+    "cyclonedx": {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": []},
 }
 
 
@@ -79,7 +80,7 @@ def test_a_statement_is_written_and_read(kind: str) -> None:
     read = read_statement(envelope(made.to_bytes()))
     assert read == made
     assert check_predicate(read) == kind
-    assert build_of(read) == (None if kind == "sbom" else BUILD)
+    assert build_of(read) == (None if kind in {"sbom", "cyclonedx"} else BUILD)
     assert "drive" not in read.rungs
 
 
@@ -90,6 +91,7 @@ def test_the_types_are_stable() -> None:
         "run-once": "https://vcr.example/attestation/run-once/v1",
         "rebuild": "https://vcr.example/attestation/rebuild/v1",
         "sbom": "https://spdx.dev/Document",
+        "cyclonedx": "https://cyclonedx.org/bom",
     }
 
 
@@ -169,6 +171,13 @@ def test_a_subject_that_is_missing() -> None:
         ("rebuild", {"rebuilt": None}),
         ("sbom", {"spdxVersion": "SPDX-1.2"}),
         ("sbom", {"packages": []}),
+        ("cyclonedx", {"specVersion": "1.4"}),
+        ("cyclonedx", {"bomFormat": "SPDX"}),
+        ("cyclonedx", {"components": None}),
+        ("cyclonedx", {"metadata": {"timestamp": "now"}}),
+        ("cyclonedx", {"metadata": {"properties": [{"name": "vcr:build", "value": "{"}]}}),
+        ("cyclonedx", {"metadata": {"properties": [{"name": "vcr:build", "value": "{}"}] * 2}}),
+        ("cyclonedx", {"metadata": []}),
     ],
 )
 def test_a_predicate_that_contradicts(kind: str, changes: dict[str, Any]) -> None:

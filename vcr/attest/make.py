@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vcr.attest.cyclonedx import from_spdx
 from vcr.attest.execution import execute_again
 from vcr.attest.predicates import TYPES, Host, rebuild, root_hash, run_once, with_time
 from vcr.attest.provenance import Pins, provenance, source_descriptor
@@ -85,7 +86,8 @@ class Maker:
                 return run_once(plan, executed.machine, executed.digest, this_host())
             case _:
                 image = next(r.digest for r in self.built.ladder if r.name == "image")
-                return sbom(plan, load_lock(project), pins, image)
+                document = sbom(plan, load_lock(project), pins, image)
+                return from_spdx(document) if kind == "cyclonedx" else document
 
 
 def witness(

@@ -26,12 +26,14 @@ TYPES = {
     "run-once": f"{OURS}/attestation/run-once/v1",
     "rebuild": f"{OURS}/attestation/rebuild/v1",
     "sbom": "https://spdx.dev/Document",
+    "cyclonedx": "https://cyclonedx.org/bom",
 }
 NAMES = {uri: name for name, uri in TYPES.items()}
 BUILD_TYPE = f"{OURS}/build/v1"
 BUILDER = f"{OURS}/builder/v1"
-SPDX_VERSION = "SPDX-2.3"
+SPDX_VERSION, CYCLONEDX_VERSION = "SPDX-2.3", "1.6"
 BUILD_COMMENT = "vcr build: "  # in an SPDX document: its comment begins so; then the terms
+BUILD_PROPERTY = "vcr:build"  # in a CycloneDX document: the property that has them
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
@@ -96,6 +98,8 @@ def with_time(kind: str, predicate: Mapping[str, Any], time: str) -> dict[str, A
         return {**predicate, "runDetails": {**details, "metadata": {"finishedOn": time}}}
     if kind == "sbom":
         return {**predicate, "creationInfo": {**predicate["creationInfo"], "created": time}}
+    if kind == "cyclonedx":
+        return {**predicate, "metadata": {**predicate["metadata"], "timestamp": time}}
     return {**predicate, "time": time}
 
 
@@ -105,6 +109,8 @@ def time_of(statement: Statement) -> dt.datetime | None:
         text = statement.predicate["runDetails"].get("metadata", {}).get("finishedOn")
     elif statement.predicate_type == TYPES["sbom"]:
         text = statement.predicate.get("creationInfo", {}).get("created")
+    elif statement.predicate_type == TYPES["cyclonedx"]:
+        text = statement.predicate.get("metadata", {}).get("timestamp")
     else:
         text = statement.predicate.get("time")
     return None if text is None else parse_time(text)
@@ -125,11 +131,9 @@ def build_of(statement: Statement) -> Terms | None:
 
     Raises KeyError, TypeError, ValueError.
     """
-    if statement.predicate_type == TYPES["sbom"]:
-        comment = str(statement.predicate.get("comment", ""))
-        if not comment.startswith(BUILD_COMMENT):
-            return None
-        return read_terms(strict_json.load(comment.removeprefix(BUILD_COMMENT).encode()))
+    if statement.predicate_type in {TYPES["sbom"], TYPES["cyclonedx"]}:
+        text = _terms_in(statement)
+        return None if text is None else read_terms(strict_json.load(text.encode()))
     if statement.predicate_type != TYPES["provenance"]:
         return read_terms(statement.predicate["build"])
     definition = statement.predicate["buildDefinition"]
@@ -138,6 +142,18 @@ def build_of(statement: Statement) -> Terms | None:
     if epoch != terms["epoch"]:
         raise ValueError("it has two epochs")
     return terms
+
+
+def _terms_in(statement: Statement) -> str | None:
+    """Return where an SBOM says what it was built for, None if it does not."""
+    if statement.predicate_type == TYPES["sbom"]:
+        comment = str(statement.predicate.get("comment", ""))
+        return comment.removeprefix(BUILD_COMMENT) if comment.startswith(BUILD_COMMENT) else None
+    rows = statement.predicate.get("metadata", {}).get("properties", [])
+    found = [str(row["value"]) for row in rows if row["name"] == BUILD_PROPERTY]
+    if len(found) > 1:
+        raise ValueError("it says twice what it was built for")
+    return found[0] if found else None
 
 
 def check_predicate(statement: Statement) -> str:
@@ -213,6 +229,13 @@ def _check_sbom(_: Statement, predicate: Mapping[str, Any]) -> None:
     demand(predicate["packages"], Joint.PREDICATE, "it has no packages")
 
 
+def _check_cyclonedx(_: Statement, predicate: Mapping[str, Any]) -> None:
+    version = (predicate["bomFormat"], predicate["specVersion"])
+    wanted = ("CycloneDX", CYCLONEDX_VERSION)
+    demand(version == wanted, Joint.PREDICATE, f"it is {version!r}, not {wanted!r}")
+    demand(isinstance(predicate["components"], list), Joint.PREDICATE, "it has no components")
+
+
 def _same(what: str, said: str, subject: str) -> None:
     if said != subject:
         raise RejectedError(
@@ -226,4 +249,5 @@ _CHECKS: dict[str, Callable[[Statement, Mapping[str, Any]], None]] = {
     "run-once": _check_run_once,
     "rebuild": _check_rebuild,
     "sbom": _check_sbom,
+    "cyclonedx": _check_cyclonedx,
 }

@@ -17,10 +17,10 @@ from vcr import __version__
 from vcr.attest import strict_json
 from vcr.attest.predicates import BUILD_COMMENT, OURS, SPDX_VERSION
 from vcr.attest.provenance import Pins
-from vcr.lock.bases import packages_of
+from vcr.lock.bases import packages_of, suite_of
 from vcr.model.arch import Arch
 from vcr.model.digest import Digest
-from vcr.model.lockfile import Lock, LockedDebian, LockedPackage
+from vcr.model.lockfile import Lock, LockedPackage
 from vcr.model.plan import Layer, Plan, Run, files_of, images_of, repositories_of
 from vcr.model.profile import PROFILES
 from vcr.model.source import Fetched
@@ -188,8 +188,7 @@ def _of_layer(layer: Layer, known: Mapping[str, Suited]) -> Iterator[Component]:
 
 def _locked_packages(lock: Lock) -> dict[str, Suited]:
     """Return the packages of all bases by their hashes, each with its suite."""
-    bases = [base for base in lock.bases.values() if isinstance(base, LockedDebian)]
-    return {p.sha256: (p, base.suite) for base in bases for p in packages_of(base)}
+    return {p.sha256: (p, suite_of(b)) for b in lock.bases.values() for p in packages_of(b)}
 
 
 def _debian(package: LockedPackage, suite: str) -> Component:

@@ -188,6 +188,11 @@ def packages_of(base: LockedBase) -> tuple[LockedPackage, ...]:
     return tuple(package for packages in base.archs.values() for package in packages)
 
 
+def suite_of(base: LockedBase) -> str:
+    """Return the suite of the packages of BASE, "" where there is none."""
+    return base.suite if isinstance(base, LockedDebian) else ""
+
+
 def snapshots_of(base: LockedBase) -> tuple[str, ...]:
     """Return the times at which an archive was as BASE has it."""
     return (base.snapshot,) if isinstance(base, LockedDebian) else ()

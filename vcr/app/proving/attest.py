@@ -31,7 +31,7 @@ NOBODY = PROVIDERS[0]  # besides the key
 class AttestOptions:
     """What is stated of a build, and who vouches for it besides the key."""
 
-    predicate: str = "provenance"  # or root-hash, run-once, sbom
+    predicate: str = "provenance"  # or root-hash, run-once, sbom, cyclonedx
     provider: str = NOBODY
     service: Service | None = None  # of the provider command; None: the address of vcr.toml
     nonce: bytes | None = None  # the challenge that the provider answers

@@ -15,7 +15,8 @@ from vcr.errors import UsageError
 if TYPE_CHECKING:  # pydantic and cryptography cost 300 ms at import
     from vcr.app import Attestation
 
-PREDICATES = ("provenance", "root-hash", "run-once", "sbom")  # `vcr verify --sign`: rebuild
+# `vcr verify --sign`: rebuild
+PREDICATES = ("provenance", "root-hash", "run-once", "sbom", "cyclonedx")
 MAKE = "make"
 
 a_file = click.Path(path_type=Path, dir_okay=False)
@@ -47,7 +48,7 @@ def attest() -> None:
     type=click.Choice(PREDICATES),
     default=PREDICATES[0],
     help="The content: how it was built; the drive's root hash; that the machine,"
-    " executed again, is the same; what is in it.",
+    " executed again, is the same; what is in it, as SPDX or as CycloneDX.",
 )
 @click.option("--key", type=a_file, metavar="FILE", help="Sign with this private key.")
 @click.option("--output", type=a_file, metavar="FILE", help="Write it here (default: stdout).")
