@@ -39,7 +39,7 @@ def project_with(directory: Path, toml: str) -> Project:
         ('[services.db]\nimage = "x"\nvolumes = ["data"]\n', "'data' is not a volume"),
         ('[services.db]\nimage = "x"\nvolumes = ["a:/b/../.."]\n', "is not a volume"),
         ('[services.db]\nimage = "x"\nvolumes = ["..:/b"]\n', "is not a volume"),
-        ('[services.db]\nimage = "x"\nports = [0]\n', "it has to be at least 1"),
+        ('[services.db]\nimage = "x"\nports = [0]\n', "0 is not a port, 1 to 65535"),
         ('[services.db]\nimage = "x"\nprots = [1]\n', "unknown key 'services.db.prots'"),
     ],
 )

@@ -91,7 +91,7 @@ def find_statements(context: Context, reference: str, trusted: Trusted) -> Found
         rows = [row for row in rows if row.artifact_type in TYPES]
         if len(rows) > MAX_STATEMENTS:
             raise MismatchError(
-                f"{reference} has {len(rows)} statements",
+                f"{reference} has {counted(len(rows), 'statement')}",
                 why=f"at most {MAX_STATEMENTS} are looked at",
             )
         read = {row.descriptor.digest: fetch(skopeo, place, row) for row in rows}
