@@ -18,15 +18,15 @@ from vcr.model.profile import PROFILES
 # Seconds of a file, or of one of its units, on two quiet cores with all in the store that a run
 # leaves there. The order is what counts, so they need not be exact.
 SECONDS = {
+    "integration/test_words_of_failure": 470,
+    "integration/test_connections": 470,
+    "integration/test_guest_programs": 260,
     "integration/test_run": 250,
     "integration/test_dev": 240,
-    "integration/test_words_of_failure": 230,
     "integration/test_prune_store": 200,
     "integration/test_perf_machines": 175,
     "integration/test_enclave_tls": 165,
-    "integration/test_guest_programs": 140,
     "integration/test_runtime": 135,
-    "integration/test_connections": 130,
     "integration/test_same_container": 125,
     "integration/test_suggested": 120,
     "integration/test_lock_again": 110,
