@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import urllib.request
@@ -26,6 +27,7 @@ from vcr.attest.statement import Statement, subjects_of
 from vcr.attest.terms import terms_of
 from vcr.errors import FetchError, MismatchError, VcrError
 from vcr.export.artifact import ARTIFACT, TITLE
+from vcr.export.distribution import _permit
 from vcr.export.reference import Reference
 from vcr.export.referrers import MAX_PAGES, attach, list_referrers
 from vcr.export.write import write_export
@@ -316,6 +318,21 @@ def api(
 
 TOKEN = "for-once"  # noqa: S105 -- the test's own
 DIGEST = "sha256:" + "a" * 64
+
+
+def test_a_registry_does_not_lead_to_a_service_of_this_host() -> None:
+    """As https, which a password may be sent over; the name is not of loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        port = service.getsockname()[1]
+        challenge = f'Bearer realm="https://127.0.0.1:{port}/token",service="s"'
+        with pytest.raises(FetchError):
+            _permit(challenge, Reference.parse("registry.example.org/team/app:1"), "")
+        service.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            service.accept()
+    for realm in ("http://registry.example.org/token", "file:///etc/passwd", ""):
+        challenge = f'Bearer realm="{realm}",service="s"'
+        assert _permit(challenge, Reference.parse("registry.example.org/team/app:1"), "x") == ""
 
 
 def page(*digits: str, **changes: Any) -> bytes:

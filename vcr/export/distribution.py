@@ -36,16 +36,19 @@ def get(reference: Reference, path: str, accept: str) -> Response:
     scheme = "http" if reference.is_loopback else "https"
     url = f"{scheme}://{host}/v2/{name}/{path}"
     told = {"Accept": accept}
-    answer = _ask(url, told)
+    answer = _ask(url, told, may_be_own=True)
     if answer.status != UNAUTHORIZED:
         return answer
     known = _credentials(reference.repository)
     permit = _permit(answer.headers.get("www-authenticate", ""), reference, known)
-    return _ask(url, {**told, "Authorization": permit}) if permit else answer
+    if not permit:
+        return answer
+    return _ask(url, {**told, "Authorization": permit}, may_be_own=True)
 
 
-def _ask(url: str, headers: dict[str, str]) -> Response:
-    return exchange("GET", url, headers, b"", is_mirror=True, limits=LIMITS)
+def _ask(url: str, headers: dict[str, str], *, may_be_own: bool) -> Response:
+    """Ask URL; only a registry that the user named MAY_BE_OWN, a service of this host."""
+    return exchange("GET", url, headers, b"", is_mirror=may_be_own, limits=LIMITS)
 
 
 def _permit(challenge: str, reference: Reference, known: str) -> str:
@@ -63,7 +66,8 @@ def _permit(challenge: str, reference: Reference, known: str) -> str:
     wanted = {key: told[key] for key in ("service", "scope") if key in told}
     mark = "&" if "?" in realm else "?"
     url = realm + mark + urllib.parse.urlencode(wanted)
-    answer = _ask(url, {"Authorization": f"Basic {known}"} if known else {})
+    headers = {"Authorization": f"Basic {known}"} if known else {}
+    answer = _ask(url, headers, may_be_own=reference.is_loopback)
     try:
         content = load_json(answer.body)
         token = content.get("token") or content.get("access_token")
