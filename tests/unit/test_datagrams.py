@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
-from test_relay import Agent, HostFrames
+from test_relay import Agent, serving
 
 from vcr.diagnosis.sockets import UDP_TABLES, listeners
 from vcr.engines import datagrams
 from vcr.engines.datagrams import DatagramRelay, Senders, answer, listen_datagrams, receive
 from vcr.engines.machine import Forward, refuse_datagrams
-from vcr.engines.qemu.relay import Relay
 from vcr.engines.streams import LARGEST, MAX_CONTENT, Frame, Kind, datagram
 from vcr.errors import UsageError
 
@@ -187,23 +186,9 @@ def test_what_comes_before_the_app_listens_is_lost_and_nothing_after(
 
 @pytest.fixture
 def agent() -> Iterator[tuple[Agent, socket.socket]]:
-    ours, theirs = socket.socketpair()
     listener = listen_datagrams("127.0.0.1", 0)
-
-    def run() -> None:
-        with suppress(ValueError, OSError):
-            Relay(theirs, [(listener, PORT)]).run()
-        theirs.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    end = Agent(ours)
-    end.frames = HostFrames()
-    yield end, listener
-    ours.close()
-    thread.join(10)
-    listener.close()
-    assert not thread.is_alive()
+    with serving(listener, PORT) as end:
+        yield end, listener
 
 
 def test_before_the_guest_says_hello_nobody_hears(agent: tuple[Agent, socket.socket]) -> None:

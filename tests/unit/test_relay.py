@@ -5,7 +5,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -56,26 +56,33 @@ class HostFrames(Frames):
         return found
 
 
-@pytest.fixture
-def agent() -> Iterator[tuple[Agent, tuple[str, int]]]:
+@contextmanager
+def serving(listener: socket.socket, port: int) -> Iterator[Agent]:
+    """The agent's end of a relay that leads from LISTENER to PORT of the app."""
     ours, theirs = socket.socketpair()
-    listener = listen("127.0.0.1", 0)
-    address = listener.getsockname()
 
     def run() -> None:
         with suppress(ValueError, OSError):
-            Relay(theirs, [(listener, PORT)]).run()
+            Relay(theirs, [(listener, port)]).run()
         theirs.close()
 
     thread = threading.Thread(target=run)
     thread.start()
     end = Agent(ours)
     end.frames = HostFrames()
-    yield end, address
+    yield end
     ours.close()
     thread.join(10)
     listener.close()
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def agent() -> Iterator[tuple[Agent, tuple[str, int]]]:
+    listener = listen("127.0.0.1", 0)
+    address = listener.getsockname()
+    with serving(listener, PORT) as end:
+        yield end, address
 
 
 def connected(address: tuple[str, int]) -> socket.socket:

@@ -81,7 +81,6 @@ class Context:
 
     def note_ports(self, plan: "Plan", *, enclave: bool = False) -> None:
         """Say which ports that the image EXPOSEs nothing leads to; ENCLAVE: it runs in one."""
-        from vcr.model.profile import PROFILES
         from vcr.planner.ports import split_exposed
         from vcr.runtime.ports import notes
 

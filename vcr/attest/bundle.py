@@ -6,11 +6,10 @@ and entries of a transparency log that others put beside it are not looked at.
 """
 
 import base64
-from typing import Any
 
 from vcr.attest import strict_json
 from vcr.attest.checks.rejected import Joint, RejectedError
-from vcr.attest.dsse import Envelope, read_envelope
+from vcr.attest.dsse import Envelope, envelope_of_json, read_envelope
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 # What older programs write: the version as a parameter.
@@ -38,25 +37,17 @@ def to_bundle(envelope: Envelope) -> bytes:
     return strict_json.dump(content) + b"\n"
 
 
-def is_bundle(data: bytes) -> bool:
-    """Return whether DATA is JSON that calls itself a bundle."""
-    if b"mediaType" not in data:
-        return False
+def envelope_of(data: bytes) -> Envelope:
+    """Return the envelope in DATA, a bundle or an envelope itself; raises RejectedError."""
     try:
         content = strict_json.load(data)
     except ValueError:
-        return False
-    return isinstance(content, dict) and _is_type(content.get("mediaType"))
-
-
-def envelope_of(data: bytes) -> Envelope:
-    """Return the envelope in DATA, a bundle or an envelope itself; raises RejectedError."""
-    if not is_bundle(data):
-        return read_envelope(data)
-    content: dict[str, Any] = strict_json.load(data)
+        return read_envelope(data)  # says what is wrong with it
+    if not isinstance(content, dict) or not _is_type(content.get("mediaType")):
+        return envelope_of_json(content)
     if _ENVELOPE not in content:
         raise RejectedError(Joint.ENVELOPE, "the bundle has a signature of a file, not a statement")
-    return read_envelope(strict_json.dump(content[_ENVELOPE]))
+    return envelope_of_json(content[_ENVELOPE])
 
 
 def _is_type(text: object) -> bool:

@@ -25,6 +25,7 @@ from vcr.attest.keys import PublicKey, key_id
 STATEMENT_TYPE = "application/vnd.in-toto+json"
 MEDIA_TYPE = "application/vnd.dsse.envelope.v1+json"
 MAX_SIGNATURES = 64
+_NONE = "it is not a DSSE envelope"
 
 type Trusted = Mapping[str, PublicKey]  # by key id
 
@@ -68,11 +69,19 @@ def sign(
 def read_envelope(data: bytes) -> Envelope:
     """Read the envelope in DATA; raises RejectedError when it is none."""
     try:
-        content = _only(strict_json.load(data), {"payload", "payloadType", "signatures"})
+        return envelope_of_json(strict_json.load(data))
+    except ValueError as error:
+        raise RejectedError(Joint.ENVELOPE, f"{_NONE}: {error}") from None
+
+
+def envelope_of_json(content: Any) -> Envelope:
+    """Read the envelope in CONTENT, of JSON; raises RejectedError when it is none."""
+    try:
+        content = _only(content, {"payload", "payloadType", "signatures"})
         signatures = tuple(_signature(row) for row in content["signatures"])
         payload, kind = _decode(content["payload"]), content["payloadType"]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RejectedError(Joint.ENVELOPE, f"it is not a DSSE envelope: {error}") from None
+        raise RejectedError(Joint.ENVELOPE, f"{_NONE}: {error}") from None
     demand(isinstance(kind, str), Joint.ENVELOPE, "payloadType is not text")
     demand(
         0 < len(signatures) <= MAX_SIGNATURES,

@@ -182,7 +182,7 @@ class Builder:
             for source in repositories_of(layer):
                 repositories.provide(source)
             if isinstance(layer, OciBase):
-                store = ImageStore(Skopeo.of_toolset(nix.toolset("oci")), nix)
+                store = ImageStore(Skopeo.pinned(nix), nix)
                 store.provide(layer, self.project.places)
                 store.check(layer)
 

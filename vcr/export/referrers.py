@@ -96,9 +96,9 @@ def ensure_listed(
 
     Does nothing where the registry has the API, which lists it by itself. Raises VcrError.
     """
-    if _by_api(reference, str(subject.digest)) is not None:
+    if _by_api(reference, subject.digest) is not None:
         return
-    there = _by_tag(skopeo, reference, str(subject.digest))
+    there = _by_tag(skopeo, reference, subject.digest)
     rows = [row for row in there if row["digest"] != artifact.descriptor.digest]
     rows = [*rows, artifact.to_json()]
     if rows == there:
@@ -108,7 +108,7 @@ def ensure_listed(
         layout.root.mkdir()
         index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": rows}
         layout.finish([layout.add_bytes(canonical(index), INDEX).to_json()])
-        target = f"docker://{reference.repository}:{_tag(str(subject.digest))}"
+        target = f"docker://{reference.repository}:{_tag(subject.digest)}"
         skopeo.push_index(layout.root, target, plain_http=reference.is_loopback)
 
 

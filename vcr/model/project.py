@@ -27,6 +27,7 @@ from vcr.model.sections.values import LONGEST_NAME
 CONFIG_FILE = "vcr.toml"
 LOCK_FILE = "vcr.lock"
 # Tables of vcr.toml that have a name of their own: [base.NAME]
+DOCKERFILES = ("Dockerfile", "dockerfile")  # as Docker looks for it
 MOST_ENTRIES = 1000  # of a directory, in which a Dockerfile is looked for
 _DOCKERFILE = re.compile(
     r"\A(dockerfile|containerfile)(?!\.dockerignore)|\.dockerfile\Z", re.IGNORECASE
@@ -115,12 +116,12 @@ def load_project(root: Path, *, outside: tuple[Path, ...] = ()) -> Project:
 
 def _with_dockerfile(config: Config, root: Path) -> Config:
     """Return CONFIG with the name that the Dockerfile in ROOT has: Docker, too, takes this one."""
-    section, name = config.project, "dockerfile"
-    if name in section.model_fields_set or (root / section.dockerfile).exists():
+    section, name = config.project, DOCKERFILES[1]
+    if "dockerfile" in section.model_fields_set or (root / section.dockerfile).exists():
         return config
     if not (root / name).is_file():
         return config
-    values = {**dict(section), name: name}
+    values = {**dict(section), "dockerfile": name}
     found = type(section).model_construct(section.model_fields_set, **values)
     return config.model_copy(update={"project": found})
 

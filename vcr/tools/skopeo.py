@@ -12,6 +12,7 @@ from vcr import process
 from vcr.atomic import scratch_directory
 from vcr.errors import FetchError, HostError, MismatchError, VcrError
 from vcr.tools.filling import Filling, seconds_for, size_of
+from vcr.tools.nix import Nix
 
 PATIENCE_SECONDS = 120.0
 MAX_BYTES = 64 << 30  # of all architectures of an image, unless it is known better
@@ -33,6 +34,11 @@ class Skopeo:
     def of_toolset(cls, toolset: Path) -> "Skopeo":
         """Use the pinned program."""
         return cls(toolset / "usr/bin/skopeo")
+
+    @classmethod
+    def pinned(cls, nix: Nix) -> "Skopeo":
+        """Use the pinned program, which NIX brings; raises VcrError."""
+        return cls.of_toolset(nix.toolset("oci"))
 
     def raw_bytes(self, reference: str, *, plain_http: bool | None = None) -> bytes:
         """Return the manifest or index of REFERENCE ("docker://..."); raises FetchError.

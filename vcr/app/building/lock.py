@@ -193,7 +193,7 @@ def _base_locker(context: Context, show: Callable[[str], None]) -> BaseLocker:
         return Reader(gpgv, mirrors(), context.settings.cache_dir)
 
     def images() -> ImageStore:
-        return ImageStore(Skopeo.of_toolset(nix.toolset("oci")), nix)
+        return ImageStore(Skopeo.pinned(nix), nix)
 
     return BaseLocker(archive, images, show)
 

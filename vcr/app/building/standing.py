@@ -9,7 +9,7 @@ from vcr.app.context import Context
 from vcr.build.builder import Builder
 from vcr.errors import LockError, UsageError
 from vcr.lock.read import load_lock
-from vcr.model.project import CONFIG_FILE, Project
+from vcr.model.project import CONFIG_FILE, DOCKERFILES, Project
 
 
 class State(enum.StrEnum):
@@ -39,7 +39,7 @@ def standing(context: Context) -> Standing:
     directory = context.directory
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a directory")
-    if not any((directory / each).exists() for each in ("Dockerfile", "dockerfile", CONFIG_FILE)):
+    if not any((directory / each).exists() for each in (*DOCKERFILES, CONFIG_FILE)):
         return Standing(State.EMPTY, "")
     project = context.load_project()
     return Standing(_state(context, project), project.name)

@@ -14,7 +14,7 @@ from vcr.attest import bundle, dsse
 from vcr.attest.bundle import envelope_of, to_bundle
 from vcr.attest.checks.rejected import Joint, RejectedError
 from vcr.attest.dsse import Envelope, Trusted, signers
-from vcr.attest.statement import read_statement
+from vcr.attest.statement import Statement, read_statement
 from vcr.errors import MismatchError, UsageError
 from vcr.export.artifact import ARTIFACT
 from vcr.export.check import MALFORMED
@@ -61,19 +61,20 @@ def push_statements(
     The same pushed twice is there once. Raises UsageError, RejectedError for what is no statement,
     MismatchError for a statement about another image, FetchError, HostError.
     """
-    place, skopeo = Reference.parse(reference), _skopeo(context)
+    place, skopeo = Reference.parse(reference), Skopeo.pinned(Nix(context.settings))
     read = [(file, envelope_of(read_input(file))) for file in files]
-    told = [(file, envelope, str(_image_of(envelope))) for file, envelope in read]
+    told = [(file, envelope, read_statement(envelope)) for file, envelope in read]
     with context.ui.step("push") as step:
         image = _image_at(skopeo, place)
-        for file, _, about in told:
+        for file, _, statement in told:
+            about = _image_of(statement)
             if about != image.digest:
                 raise MismatchError(
                     f"{file} is about another image than {reference} is",
                     details=(("expected", about), ("got", image.digest)),
                     fix="push the release that it is about, or name that",
                 )
-        done = [_push(skopeo, place, image, file, envelope) for file, envelope, _ in told]
+        done = [_push(skopeo, place, image, *each) for each in told]
         step.because(f"{place.text} has {counted(len(done), 'statement')}")
     return tuple(done)
 
@@ -84,7 +85,7 @@ def find_statements(context: Context, reference: str, trusted: Trusted) -> Found
     What others have put beside it is left out, since everybody who may push can do that. Raises
     UsageError, RejectedError when there is none, FetchError, MismatchError.
     """
-    place, skopeo = Reference.parse(reference), _skopeo(context)
+    place, skopeo = Reference.parse(reference), Skopeo.pinned(Nix(context.settings))
     with context.ui.step("statements") as step:
         image = _image_at(skopeo, place)
         rows = list_referrers(skopeo, place, image.digest)
@@ -109,9 +110,13 @@ def find_statements(context: Context, reference: str, trusted: Trusted) -> Found
 
 
 def _push(
-    skopeo: Skopeo, place: Reference, image: Descriptor, file: Path, envelope: Envelope
+    skopeo: Skopeo,
+    place: Reference,
+    image: Descriptor,
+    file: Path,
+    envelope: Envelope,
+    statement: Statement,
 ) -> Published:
-    statement = read_statement(envelope)
     notes = {_CONTENT: "dsse-envelope", _PREDICATE: statement.predicate_type}
     try:
         data = to_bundle(envelope)
@@ -121,9 +126,9 @@ def _push(
     return Published(file, digest, image.digest)
 
 
-def _image_of(envelope: Envelope) -> Digest:
-    """Return the image that ENVELOPE's statement is about; raises RejectedError."""
-    digest = read_statement(envelope).rungs.get(IMAGE)
+def _image_of(statement: Statement) -> Digest:
+    """Return the image that STATEMENT is about; raises RejectedError."""
+    digest = statement.rungs.get(IMAGE)
     if digest is None:
         raise RejectedError(Joint.SUBJECT, "the statement is about no image")
     return digest
@@ -163,7 +168,3 @@ def _image_at(skopeo: Skopeo, place: Reference) -> Descriptor:
             fix="name one by its digest: HOST/NAME@sha256:...",
         )
     return found[0]
-
-
-def _skopeo(context: Context) -> Skopeo:
-    return Skopeo.of_toolset(Nix(context.settings).toolset("oci"))

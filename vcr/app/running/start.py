@@ -185,8 +185,7 @@ class Start:
 def _with_skopeo(additions: Additions, context: Context) -> Additions:
     """Check the program that was asked for, and bring what fills its store."""
     check_program(additions.runtime)
-    skopeo = Skopeo.of_toolset(Nix(context.settings).toolset("oci")).program
-    return replace(additions, skopeo=skopeo)
+    return replace(additions, skopeo=Skopeo.pinned(Nix(context.settings)).program)
 
 
 def _check_emulator(machine: Machine, outside: tuple[Path, ...]) -> None:

@@ -34,7 +34,7 @@ def push(
     """
     place = Reference.parse(reference)
     with _export(context, variant, exported) as directory, context.ui.step("push") as step:
-        digest = registry.push(_skopeo(context), directory, place)
+        digest = registry.push(Skopeo.pinned(Nix(context.settings)), directory, place)
         step.because(f"{place.text} has it")
     return digest
 
@@ -77,7 +77,7 @@ def pull(
             verify_statements(context, (), about, reference=pinned)
 
     with context.ui.step("pull") as step:
-        found = registry.pull(_skopeo(context), place, target, manifest, accept)
+        found = registry.pull(Skopeo.pinned(Nix(context.settings)), place, target, manifest, accept)
         step.because("every byte is as it was exported")
     warn_of_debug(context, found.profile)
     return found
@@ -96,7 +96,3 @@ def _export(context: Context, variant: Variant, given: Path | None) -> Iterator[
     with scratch_directory() as scratch:
         write_export(built, scratch / "export")
         yield scratch / "export"
-
-
-def _skopeo(context: Context) -> Skopeo:
-    return Skopeo.of_toolset(Nix(context.settings).toolset("oci"))
