@@ -1,0 +1,3 @@
+export function next(count) {
+  return count + 1;
+}
