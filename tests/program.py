@@ -48,6 +48,8 @@ class Vcr:
 
     def __call__(self, *words: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
         argv = [str(word) for word in words]
+        # Builds that nothing keeps are what makes the next run of all tests quick.
+        assert self.before or {"prune", "--dry-run"} & {*argv} != {"prune"}, "the store is shared"
         verb = next((word for word in argv if not word.startswith("-")), "")
         if self._is_plain(argv) and verb in WITHIN:
             done = subprocess.CompletedProcess(argv, *run_within(argv, self.env))

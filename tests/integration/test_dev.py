@@ -20,6 +20,8 @@ from urllib.error import HTTPError
 import pytest
 from processes import command_lines, zombies
 
+from vcr.app.hosting.prune import prune_local
+from vcr.runtime.record import Records
 from vcr.settings import Settings
 from vcr.tools.nix import Nix
 
@@ -132,7 +134,8 @@ def test_a_volume_with_a_name_is_kept_until_it_is_removed(
         assert (said[0], said[-1]) == (seed, owner)
         assert second in said
         vcr("down", project)
-        vcr("prune", "--local")
+        # As `vcr prune --local`, but for builds: the store is everybody's.
+        prune_local(Records(Settings.load(vcr.env)), dry_run=False)
     (row,) = vcr.json("ps", "--volumes")["volumes"]
     assert (row["name"], row["service"], row["project"]) == ("data", "", str(project))
     assert Path(row["path"], "new").read_text() == "kept\n"

@@ -1,8 +1,10 @@
 """`vcr prune` in a store of its own: what is old goes, what is kept or used stays."""
 
 import json
+import re
 import shutil
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 from private_store import private_store
-from program import Vcr
+from program import REPO, Vcr
 
 pytestmark = pytest.mark.nix
 
@@ -122,3 +124,21 @@ def test_json(own: Vcr, project: Path) -> None:
     told: dict[str, Any] = json.loads(own("--json", "prune").stdout)
     assert (told["kind"], told["dry_run"]) == ("prune", False)
     assert told["freed"] == sum(row["size"] for row in told["removed"]) > 1 << 20
+
+
+def test_builds_of_earlier_runs_go_where_there_is_little_room(own: Vcr, project: Path) -> None:
+    """As bin/test does before a run of everything."""
+    old = build(own, project, "of an earlier run\n")
+    shutil.rmtree(Path(own.env["XDG_STATE_HOME"]) / "vcr/roots")
+    kept = build(own, project, "of today\n")
+    make_room = [*own.before, sys.executable, REPO / "tests/make_room.py"]
+    said = [
+        subprocess.run(
+            [*make_room, gib], env=own.env, capture_output=True, text=True, check=True
+        ).stderr
+        for gib in ("0", str(1 << 20))
+    ]
+    assert said[0] == ""
+    assert re.fullmatch(r"removed \d+ builds of earlier runs: little room in /nix\n", said[1])
+    assert not is_there(own, old["image"])
+    assert is_there(own, kept["image"])
