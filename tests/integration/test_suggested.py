@@ -15,17 +15,43 @@ from vcr.model.arch import native_arch
 pytestmark = [pytest.mark.nix, pytest.mark.vm, pytest.mark.limit(1800)]
 
 
+# SSLRequest of PostgreSQL's protocol; a server without TLS answers with one letter.
+SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
+# MQTT 3.1.1, section 3.1: CONNECT without a name, and what accepts it.
+CONNECT, CONNACK = b"\x10\x0c\0\4MQTT\4\2\0<\0\0", b"\x20\2\0\0"
+GET = b"GET / HTTP/1.0\r\n\r\n"
+
+
 @pytest.mark.parametrize(
-    ("image", "asked", "answer"),
+    ("image", "more", "asked", "answer"),
     [
-        ("memcached", b"version\r\n", b"VERSION "),
-        ("redis", b"PING\r\n", b"+PONG"),
+        ("memcached", "", b"version\r\n", b"VERSION "),
+        ("redis", "", b"PING\r\n", b"+PONG"),
+        ("valkey/valkey:8", "", b"PING\r\n", b"+PONG"),
+        ("postgres:16", "ENV POSTGRES_PASSWORD=x", SSL_REQUEST, b"N"),
+        ("mariadb:11", "ENV MARIADB_ROOT_PASSWORD=x", b"", b"MariaDB"),
+        ("rabbitmq:4", "", b"AMQP\0\0\x09\1", b"RabbitMQ"),
+        ("nats", "", b"", b"INFO {"),
+        (
+            "eclipse-mosquitto",
+            'CMD ["/usr/sbin/mosquitto", "-c", "/mosquitto-no-auth.conf"]',
+            CONNECT,
+            CONNACK,
+        ),
+        ("registry:2", "", b"GET /v2/ HTTP/1.0\r\n\r\n", b"200 OK"),
+        (
+            "tomcat:10.1",
+            'RUN mkdir -p webapps/ROOT && echo "own page" > webapps/ROOT/index.html',
+            GET,
+            b"own page",
+        ),
+        ("prom/prometheus", "", b"GET /-/ready HTTP/1.0\r\n\r\n", b"200 OK"),
     ],
 )
 def test_a_server_answers(
-    vcr: Any, tmp_path: Path, image: str, asked: bytes, answer: bytes
+    vcr: Any, tmp_path: Path, image: str, more: str, asked: bytes, answer: bytes
 ) -> None:
-    port = started(vcr, tmp_path, {"Dockerfile": f"FROM {image}\n"})
+    port = started(vcr, tmp_path, {"Dockerfile": f"FROM {image}\n{more}\n"})
     assert answer in asked_until(port, asked, answer)
 
 
@@ -41,6 +67,49 @@ def asked_until(port: int, asked: bytes, answer: bytes) -> bytes:
         if answer in text or time.monotonic() > end:
             return text
         time.sleep(1)
+
+
+SQL = "CREATE TABLE t (n int);\nINSERT INTO t\n  VALUES (6 * 7);\n"
+# Not executable: it is sourced, by bash, with what the entrypoint knows.
+SOURCED = """\
+words=(UPDATE t SET 'n = n + 1;')
+if [ -n "$POSTGRES_DB" ]; then
+  psql -U "$POSTGRES_USER" "$POSTGRES_DB" <<< "${words[*]}"
+else
+  mariadb -u root "$MARIADB_DATABASE" <<< "${words[*]}"
+fi
+"""
+
+
+@pytest.mark.parametrize(
+    ("image", "variables", "client"),
+    [
+        (
+            "postgres:16",
+            "POSTGRES_USER=app POSTGRES_DB=shop POSTGRES_PASSWORD_FILE=/secret",
+            'PGPASSWORD="$(cat /secret)" psql -h $(hostname -i) -U app shop',
+        ),
+        (
+            "mysql:8",
+            "MYSQL_USER=app MYSQL_DATABASE=shop MYSQL_PASSWORD_FILE=/secret MYSQL_ROOT_PASSWORD=x",
+            'mysql --protocol=tcp -h $(hostname -i) -u app "-p$(cat /secret)" shop',
+        ),
+    ],
+)
+def test_a_database_has_what_its_variables_and_scripts_say(
+    vcr: Any, tmp_path: Path, image: str, variables: str, client: str
+) -> None:
+    copies = "COPY secret query.sql /\nCOPY init /docker-entrypoint-initdb.d\n"
+    files = {
+        "Dockerfile": f"FROM {image}\nENV {variables}\n{copies}",
+        "secret": "p'w",
+        "query.sql": "SELECT n FROM t;\n",
+        "init/1.sql": SQL,
+        "init/2.sh": SOURCED,
+    }
+    started(vcr, tmp_path, files)
+    asked = ("exec", tmp_path / "app", "--", "sh", "-c", f"{client} < /query.sql")
+    until("43", lambda: vcr.attempt(*asked).stdout)
 
 
 def started(vcr: Any, tmp_path: Path, files: dict[str, str]) -> int:

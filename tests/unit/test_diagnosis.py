@@ -18,7 +18,9 @@ from vcr.diagnosis.program import NO_LIBRARY, Command, own_architecture, why_not
 from vcr.diagnosis.program_words import PROGRAMS
 from vcr.diagnosis.root import files_below
 from vcr.diagnosis.words import Situation, cause_of
+from vcr.dockerfile.health_place import health_place
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
+from vcr.model.project import load_project
 
 FULL = Facts(
     exit=137,
@@ -286,7 +288,8 @@ def test_health_checks_that_fail() -> None:
     # The command looks from inside, so where the app listens says nothing.
     assert words(listening(("127.0.0.1", 8080)), now) == said
     now = replace(MACHINE, check=COMMAND, detail="exit code 127: executable file `curl` not found")
-    assert "the health check cannot run: exit code 127" in words(Facts(), now)
+    own = "the health check itself fails whatever the app does: exit code 127"
+    assert own in words(Facts(), now)
     slow = replace(now, detail="the health command did not end within its timeout, 30 s: waits")
     assert "its timeout, 30 s: waits | give it more: `[health] timeout`" in words(Facts(), slow)
     now = replace(MACHINE, check=HTTP, detail="GET /: HTTP 500")
@@ -295,6 +298,54 @@ def test_health_checks_that_fail() -> None:
         now,
     )
     assert "loopback" in words(listening(("127.0.0.1", 8080)), now)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_own"),
+    [
+        ("exit code 127", True),
+        ("exit code 126: sh: /check: Permission denied", True),
+        ("exit code 1: /bin/sh: 1: curl: not found", True),
+        ("exit code 1: bash: line 1: curl: command not found", True),
+        ("exit code 1: sh: wget: not found", True),
+        ("exit code 2: wget: unrecognized option '--spidr'\nTry `wget --help' for more", True),
+        ("exit code 1: nc: invalid option -- 'z'", True),
+        ("exit code 2: curl: option --fial: is unknown", True),
+        ("exit code 1: BusyBox v1.37.0 (Debian) multi-call binary.\n\nUsage: nc", True),
+        ("exit code 2: sh: 1: Syntax error: Unterminated quoted string", True),
+        ("exit code 1: Error: Cannot find module '/app/check.js'", True),
+        ("exit code 1: python3: can't open file '/check.py': [Errno 2] No such file", True),
+        ("exit code 22: curl: (22) The requested URL returned error: 404 Not Found", False),
+        ("exit code 1: wget: server returned error: HTTP/1.1 404 Not Found", False),
+        ("exit code 1: cat: /run/ready: No such file or directory", False),
+        ("exit code 1: the page was not found", False),
+        ("exit code 7: curl: (7) Failed to connect to localhost port 80", False),
+    ],
+)
+def test_a_check_that_fails_by_itself_is_told_with_its_line(said: str, is_own: bool) -> None:
+    now = replace(MACHINE, check=COMMAND, detail=said, place="Dockerfile:4:1")
+    told = words(listening(("0.0.0.0", 8080)), now)
+    own = "the health check itself fails, at Dockerfile:4:1, whatever the app does: exit code"
+    assert (own in told) is is_own
+    assert ("give it more time" in told) is not is_own
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "section", "place"),
+    [
+        ("FROM a\nHEALTHCHECK CMD x\nCMD y\n", "", "Dockerfile:2:1"),
+        ("FROM a\nHEALTHCHECK CMD x\nHEALTHCHECK CMD y\n", "", "Dockerfile:3:1"),
+        ("FROM a AS b\nHEALTHCHECK CMD x\nFROM b\nCMD y\n", "", "Dockerfile:2:1"),
+        ("FROM a AS b\nHEALTHCHECK CMD x\nFROM a\nCMD y\n", "", ""),
+        ("FROM a\nHEALTHCHECK CMD x\n", '[health]\ncommand = ["z"]\n', "vcr.toml: [health]"),
+    ],
+)
+def test_the_place_of_a_health_check(
+    tmp_path: Path, dockerfile: str, section: str, place: str
+) -> None:
+    (tmp_path / "Dockerfile").write_text(dockerfile)
+    (tmp_path / "vcr.toml").write_text(section)
+    assert health_place(load_project(tmp_path)) == place
 
 
 def test_names_of_others_stay_on_their_line() -> None:

@@ -237,3 +237,27 @@ def test_what_nothing_stands_for_is_said_with_its_line(
     assert f"warning: Dockerfile:2:1: {why} for {image}: " in app.ui.err.getvalue()
     assert f'[base."{image}"] packages = [...]' in app.ui.err.getvalue()
     assert set(load_project(tmp_path).config.base) == {"nginx"}
+
+
+def test_long_settings_are_shown_in_the_columns_of_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM php:8.4-apache\n")
+    app = make_app(tmp_path)
+    assert run(app, ["lock", "--suggest"]) is ExitCode.OK
+    for columns in (80, 100):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        shown = make_app(tmp_path)
+        assert run(shown, ["inspect", "--config"]) is ExitCode.OK
+        assert isinstance(shown.ui.out, io.StringIO)
+        lines = shown.ui.out.getvalue().splitlines()
+        assert max(map(len, lines)) <= columns
+        (at,) = [
+            n for n, line in enumerate(lines) if line.startswith("base.php:8.4-apache.packages")
+        ]
+        assert 'vcr.toml  ["php-cli", ' in lines[at]
+        assert lines[at + 1].startswith(" " * lines[at].index("["))
+        # Nothing of it is lost.
+        value = next(iter(load_project(tmp_path).config.base.values())).packages
+        text = "".join(lines).replace(" ", "")
+        assert all(f'"{package}"' in text for package in value)

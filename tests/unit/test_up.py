@@ -13,10 +13,10 @@ from vcr.app import Context, UpOptions, Variant
 from vcr.app.running.exec import copy_in, copy_out, execute, read_file, ssh_config
 from vcr.app.running.logs import Listed, LogOptions, logs, ps
 from vcr.app.running.start import Start
-from vcr.app.running.up import Ready, check_down, down, still_up
+from vcr.app.running.up import Ready, check_down, down, still_up, up
 from vcr.engines.container.machine import NO_ADDITIONS, Additions
 from vcr.engines.machine import Forward
-from vcr.errors import HostError, UsageError
+from vcr.errors import HostError, LockError, UsageError
 from vcr.runtime import machine
 from vcr.runtime.ports import are_forwarded, parse_forwards
 from vcr.runtime.record import Record, Records, start_time
@@ -160,6 +160,29 @@ def test_logs_are_lines_of_what_was_up(context: Context) -> None:
         logs(context, LogOptions(since=1.0))
     with pytest.raises(UsageError, match="cannot be the name of a service"):
         logs(context, LogOptions(service="../x"))
+
+
+def test_logs_tell_why_a_start_failed_before_the_app_ran(context: Context) -> None:
+    (context.directory / "Dockerfile").write_text("FROM debian\n")
+    with pytest.raises(LockError):
+        up(context)
+    with pytest.raises(UsageError, match="its last start failed before it ran") as caught:
+        logs(context)
+    assert "there is no vcr.lock" in caught.value.why
+    assert "`vcr lock`" in caught.value.fix
+    channels = Records(context.settings).channels(context.load_project().key)
+    channels.log.write_text("of the start before\n")
+    assert list(logs(context)) == ["of the start before"]
+    assert "the last start failed before the app ran: there is no vcr.lock" in told(context)
+
+
+def test_the_log_of_a_service_that_is_not_there_is_told_apart(context: Context) -> None:
+    channels = Records(context.settings).channels(context.load_project().key)
+    channels.log.parent.mkdir(parents=True)
+    channels.log.write_text("one\n")
+    with pytest.raises(UsageError, match="no log of a service 'db'") as caught:
+        logs(context, LogOptions(service="db"))
+    assert "vcr.toml has no services" in caught.value.why
 
 
 def test_a_log_is_followed_to_its_end(

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from vcr.diagnosis.facts import Facts, Listener
 from vcr.diagnosis.hints import find_hint
+from vcr.diagnosis.own_fault import NOT_EXECUTABLE, NOT_FOUND, is_own_fault
 from vcr.diagnosis.program_words import words_of
 from vcr.escape import visible
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 
 LOGS = "`vcr logs` shows everything that it printed, `vcr logs --system` the kernel's messages"
-NOT_EXECUTABLE, NOT_FOUND = 126, 127  # POSIX, Shell Command Language, 2.8.2
 SCARCE = 16  # memory is, when less than this part of it is available
 TOO_SLOW = "did not end within its timeout"  # of a health command: vcr.runtime.health
 FROM_HEALTH = re.compile(r"\bexit(?:s with| code) (?P<code>[0-9]{1,3})\b")
@@ -30,6 +30,7 @@ class Situation:
     check: HealthCheck | None = None
     seconds: float = 0.0  # that it had
     detail: str = ""  # of the last probe
+    place: str = ""  # of the health check: a line of the Dockerfile, or a section of vcr.toml
     log: Sequence[str] = ()  # the last lines that it printed
     memory_mib: int = 0  # `[machine] memory`, 0: not known, or there is no machine
     has_network: bool = True  # or gets one only when it is healthy
@@ -190,10 +191,12 @@ def _of_check(now: Situation) -> Cause:
     failed = FROM_HEALTH.search(now.detail)
     code = int(failed["code"]) if failed else 0
     is_command = now.check is not None and isinstance(now.check.probe, CommandProbe)
-    if is_command and ("executable file" in now.detail or code in {NOT_FOUND, NOT_EXECUTABLE}):
+    if is_command and is_own_fault(code, FROM_HEALTH.sub("", now.detail).removeprefix(": ")):
+        at = f", at {visible(now.place)}," if now.place else ""
         return Cause(
-            f"the health check cannot run: {visible(now.detail)}",
-            "its command runs in the app's container: install it there, or use `[health] http`",
+            f"the health check itself fails{at} whatever the app does: {visible(now.detail)}",
+            "mend its command, which runs in the app's container with what the image has; or use"
+            " `[health] http` in vcr.toml",
         )
     if now.check is not None and TOO_SLOW in now.detail:
         return Cause(

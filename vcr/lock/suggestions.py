@@ -1,13 +1,15 @@
 """What to write in vcr.toml for an image that cannot be fetched: Debian packages like it."""
 
+import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 
 from vcr.dockerfile.text import Position
 from vcr.errors import FetchError, HostError, UsageError
+from vcr.lock.suggested.absent import why_absent
 from vcr.lock.suggested.distroless import HOST, distroless
-from vcr.lock.suggested.images import ABSENT, IMAGES, VARIANTS
+from vcr.lock.suggested.images import IMAGES, VARIANTS
 from vcr.lock.suggested.section import Suggestion
 from vcr.model.url import familiar_name
 
@@ -23,23 +25,41 @@ def suggestion(reference: str, commands: Collection[str] = ()) -> str:
 
 def suggested(reference: str) -> Suggestion | None:
     """Return what stands for the image REFERENCE, None where nothing is known."""
-    place, slash, last = familiar_name(reference).partition("@")[0].rpartition("/")
-    name, _, tag = last.partition(":")
-    if f"{place}{slash}" == HOST:
+    place, name, tag = _parts(reference)
+    if place == HOST:
         return distroless(name, tag)
-    variants = (VARIANTS.get((name, word)) for word in tag.split("-"))
+    if why_absent(place, name):
+        return None
+    words = tag.split("-")
+    numbers = [word.partition(".")[0] for word in words]
+    plain = [word.rstrip("0123456789.") for word in words]  # alpine3.20
+    variants = (VARIANTS.get((name, word)) for word in (*words, *numbers, *plain))
     return next(filter(None, variants), IMAGES.get(name))
+
+
+def other_version(reference: str) -> str:
+    """Return the version that Debian has of REFERENCE, "" if that is what its tag asks for."""
+    found = suggested(reference)
+    return found.other_version(_parts(reference)[2]) if found else ""
 
 
 def unknown(reference: str) -> str:
     """Say why nothing is suggested for the image REFERENCE, and what to do."""
-    name = familiar_name(reference)
-    why = next((why for part, why in ABSENT.items() if part in name), "")
+    place, name, _ = _parts(reference)
+    why = why_absent(place, name) or "no packages are known"
+    base = json.dumps(familiar_name(reference))
     return (
-        f"{why or 'no packages are known'} for {reference}: lock it where its registry can be"
-        f' reached, or write in vcr.toml, [base."{name}"] packages = [...] or oci = "DIRECTORY",'
+        f"{why} for {reference}: lock it where its registry can be"
+        f' reached, or write in vcr.toml, [base.{base}] packages = [...] or oci = "DIRECTORY",'
         " or leave it out"
     )
+
+
+def _parts(reference: str) -> tuple[str, str, str]:
+    """Return the place of an image, with a slash at its end if there is one, its name, its tag."""
+    place, slash, last = familiar_name(reference).partition("@")[0].rpartition("/")
+    name, _, tag = last.partition(":")
+    return f"{place}{slash}", name, tag
 
 
 def instead(reference: str, first: str, commands: Collection[str] = ()) -> str:

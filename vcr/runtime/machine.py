@@ -14,6 +14,7 @@ from vcr import process
 from vcr.agent.client import Agent, NoAnswerError, quit_qemu
 from vcr.diagnosis.facts import Facts, last_facts, without_facts
 from vcr.diagnosis.words import LOGS, Cause, Situation, cause_of
+from vcr.dockerfile.health_place import health_place
 from vcr.engines.container.machine import NO_ADDITIONS, Additions
 from vcr.engines.logs import last_lines
 from vcr.engines.machine import Channels, Forward
@@ -41,6 +42,7 @@ class Running:
     record: Record
     channels: Channels
     records: Records
+    project: Project | None = None  # where this process has started it
 
     @classmethod
     def of(cls, record: Record, records: Records) -> "Running":
@@ -104,6 +106,7 @@ class Running:
             check=prober.check,
             seconds=outcome.seconds if outcome is not None else 0.0,
             detail=outcome.detail if outcome is not None else "",
+            place=health_place(self.project) if self.project is not None else "",
             log=log,
             memory_mib=machine.memory_mib if isinstance(machine, BootMachine) else 0,
         )
@@ -162,7 +165,7 @@ def start(
         machine.prepare(channels)
         argv = machine.command_line(forwards, channels)
         record = _spawn(argv, record, records, channels, die_with_parent=die_with_parent)
-    running = Running(record, channels, records)
+    running = Running(record, channels, records, project)
     with _stopped_on_error(running):
         machine.begin(channels)
     return running

@@ -9,7 +9,7 @@ from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, load_toml, read_text
 from vcr.lock.debian.commands import FOREIGN, advice
 from vcr.lock.inputs import Wanted, wanted_inputs
-from vcr.lock.suggestions import suggestion, unknown
+from vcr.lock.suggestions import other_version, suggestion, unknown
 from vcr.model.project import CONFIG_FILE
 
 
@@ -45,6 +45,11 @@ def _warnings(wanted: Wanted, found: Mapping[str, str]) -> Iterator[str]:
         if not found[image]:
             yield f"{at}: {unknown(image)}"
             continue
+        if version := other_version(image):
+            yield (
+                f"{at}: {image} is another version than Debian's, {version}: what needs its own has"
+                " to be locked where its registry can be reached"
+            )
         foreign = [call for call in wanted.calls.get(image, ()) if call.command in FOREIGN]
         for call in {(call.at, call.command): call for call in foreign}.values():
             yield f"{call.at}: {advice(call.command, call.text, image)}"

@@ -7,6 +7,8 @@ from pathlib import Path
 from vcr.app.context import Context
 from vcr.engines.container.services import log_of
 from vcr.errors import UsageError
+from vcr.model.project import Project
+from vcr.runtime.failed_start import FailedStart
 from vcr.runtime.follow import follow, read_log
 from vcr.runtime.log_index import length_at
 from vcr.runtime.machine import Running, current_health
@@ -37,18 +39,42 @@ def logs(context: Context, options: LogOptions = LogOptions()) -> Iterator[str]:
 
     Raises UsageError at once if there is no such log.
     """
-    records, key = Records(context.settings), context.started_project().key
-    channels, record = records.last_channels(key), records.load(key)
+    records, project = Records(context.settings), context.started_project()
+    channels, record = records.last_channels(project.key), records.load(project.key)
+    failed = FailedStart.last(records.directory(project.key)) if record is None else None
     path = channels.console if options.system else channels.log
     if options.service:
         if "/" in options.service:
             raise UsageError(f"{options.service!r} cannot be the name of a service")
         path = log_of(channels, options.service)
     if not path.exists():
-        raise UsageError("this project was never up", fix="`vcr up` starts it")
+        raise _without_log(options.service, project, failed, was_up=channels.log.exists())
+    if failed is not None:
+        context.ui.warn(f"the last start failed before the app ran: {failed.what}")
     running = record if options.follow and record is not None and record.is_running else None
     begin = _length_at(path, options.since) if options.since is not None else 0
     return _lines(path, begin, options.count, running)
+
+
+def _without_log(
+    service: str | None, project: Project, failed: FailedStart | None, *, was_up: bool
+) -> UsageError:
+    """Return why there is no log of PROJECT, or of its SERVICE."""
+    if failed is not None:
+        return UsageError(
+            "the app has printed nothing: its last start failed before it ran",
+            why=failed.what + (f": {failed.why}" if failed.why else ""),
+            fix=failed.fix,
+            tail=failed.tail,
+        )
+    if was_up:
+        known = ", ".join(project.config.services)
+        return UsageError(
+            f"there is no log of a service {service!r}",
+            why=f"the services of vcr.toml are {known}" if known else "vcr.toml has no services",
+            fix="services run in the profile dev; leave --service out for what the app printed",
+        )
+    return UsageError("this project was never up", fix="`vcr up` starts it")
 
 
 def _lines(path: Path, begin: int, count: int | None, running: Record | None) -> Iterator[str]:

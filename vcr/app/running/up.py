@@ -13,6 +13,7 @@ from vcr.engines.enclave.machine import root_of_run
 from vcr.engines.machine import TCP, UDP, read_vm
 from vcr.errors import UsageError, VcrError
 from vcr.model.project import Project
+from vcr.runtime.failed_start import kept_failure
 from vcr.runtime.follow import follow
 from vcr.runtime.machine import STOP_SECONDS, Running, start
 from vcr.runtime.ports import are_forwarded, check_free
@@ -81,12 +82,13 @@ class Ready:
     @classmethod
     def of(cls, context: Context, start: Start, *, hot: bool = False) -> "Ready":
         """Build what START asks for; raises VcrError."""
-        start = start.chosen(context)
+        start, records = start.chosen(context), Records(context.settings)
         given = start.additions(context)
-        project, vm = start.build(context)
-        given = start.with_volumes(context, project, given)
-        additions = start.with_services(context, project, given, hot=hot)
-        return cls(start, project, vm, additions, Records(context.settings))
+        with kept_failure(records.directory(context.started_project().key)):
+            project, vm = start.build(context)
+            given = start.with_volumes(context, project, given)
+            additions = start.with_services(context, project, given, hot=hot)
+        return cls(start, project, vm, additions, records)
 
     @contextmanager
     def locked(self, context: Context) -> Iterator[None]:
@@ -99,15 +101,16 @@ class Ready:
 
     def begin(self, *, die_with_parent: bool) -> Running:
         """Start it; raises HostError, UsageError."""
-        return start(
-            self.project,
-            self.vm,
-            self.start.options.forwards,
-            self.records,
-            die_with_parent=die_with_parent,
-            additions=self.additions,
-            profile=self.start.profile,
-        )
+        with kept_failure(self.records.directory(self.project.key)):
+            return start(
+                self.project,
+                self.vm,
+                self.start.options.forwards,
+                self.records,
+                die_with_parent=die_with_parent,
+                additions=self.additions,
+                profile=self.start.profile,
+            )
 
 
 def up(context: Context, variant: Variant = Variant(), options: UpOptions = UpOptions()) -> Up:

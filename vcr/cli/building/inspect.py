@@ -2,6 +2,10 @@
 
 import dataclasses
 import datetime as dt
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,10 +13,15 @@ import click
 import vcr.app
 from vcr.cli.context import App, Command, plan_options, project_argument, variant_of
 from vcr.cli.ladder import print_ladder
+from vcr.escape import visible
 from vcr.ui import human_size
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.app.building.inspect import Inspection, PlannedStage
+
+COLUMNS = 80  # where there is no terminal
+MAX_KEY, MIN_VALUE = 32, 20  # columns
+GAP = "  "
 
 
 @click.command(cls=Command)
@@ -69,6 +78,32 @@ def _show_config(app: App) -> None:
         values = [{"key": v.key, "value": v.value, "from": v.origin} for v in found.values]
         app.ui.json("config", {"name": found.name, "values": values})
         return
-    app.ui.table(
-        [(v.key, "-" if v.value is None else str(v.value), v.origin) for v in found.values]
-    )
+    columns = shutil.get_terminal_size((COLUMNS, 0)).columns
+    rows = [(v.key, v.origin, _value_words(v.value)) for v in found.values]
+    for line in _setting_lines(rows, columns):
+        app.ui.data(line)
+
+
+def _value_words(value: object) -> str:
+    return "-" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+def _setting_lines(rows: Sequence[tuple[str, str, str]], columns: int) -> Iterator[str]:
+    """Yield lines of ROWS, of a key, an origin and a value, that fit into so many COLUMNS.
+
+    A long key has a line of its own, and a long value several, below one another.
+    """
+    key_width = min(max(len(key) for key, _, _ in rows), MAX_KEY)
+    origin_width = max(len(origin) for _, origin, _ in rows)
+    place = key_width + origin_width + 2 * len(GAP)
+    for key, origin, value in rows:
+        first, *rest = _wrapped(visible(value), max(columns - place, MIN_VALUE))
+        if len(key) > key_width:
+            yield key
+        shown = key if len(key) <= key_width else ""
+        yield GAP.join((shown.ljust(key_width), origin.ljust(origin_width), first)).rstrip()
+        yield from (" " * place + line for line in rest)
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    return wrap(text, columns, break_on_hyphens=False) or [""]

@@ -4,10 +4,8 @@ A package is of trixie, for each architecture. Of their configs there is what Do
 rely on.
 """
 
-from typing import Any
-
-from vcr.lock.suggested import php, web
-from vcr.lock.suggested.section import UTF8, image, path
+from vcr.lock.suggested import databases, languages, php, servers, web
+from vcr.lock.suggested.section import image
 
 _APT = image("apt", "ca-certificates", shell=False, configure=True, cmd=("bash",))
 # Applets of Debian's busybox that neither SHELL nor what it needs has; the package has no links.
@@ -23,94 +21,51 @@ _BUSYBOX = image(
     cmd=("sh",),
     links={f"/usr/bin/{applet}": "busybox" for applet in _APPLETS},
 )
-_JAVA: dict[str, Any] = {"env": {"JAVA_HOME": "/usr/lib/jvm/default-java", **UTF8}}
-_JDK = image("default-jdk-headless", **_JAVA, cmd=("jshell",))
-_JRE = image("default-jre-headless", **_JAVA)
 # name of a repository → what stands for its images
 IMAGES = {
-    "amazoncorretto": _JDK,
+    **languages.OTHERS,
+    "amazoncorretto": languages.JDK,
     "alpine": _BUSYBOX,
     # These are used for apt-get, which needs packages whose scripts have run.
     "buildpack-deps": _APT,
     "busybox": _BUSYBOX,
     "caddy": web.CADDY,
-    "composer": image("composer", "git", "unzip", cmd=("composer",), workdir="/app"),
     "debian": _APT,
-    "eclipse-temurin": _JDK,
-    "gcc": image("gcc", "g++", "make", "libc6-dev"),
-    "golang": image(
-        "golang-go",
-        "ca-certificates",
-        "git",
-        env={"GOPATH": "/go", "GOTOOLCHAIN": "local", **path("/go/bin")},
-        workdir="/go",
-    ),
+    "eclipse-mosquitto": servers.MOSQUITTO,
+    "eclipse-temurin": languages.JDK,
+    "golang": languages.GO,
+    "haproxy": servers.HAPROXY,
     "httpd": web.HTTPD,
-    "maven": image("maven", "default-jdk-headless", **_JAVA, cmd=("mvn",)),
-    # memcached refuses to start as root; its package's scripts make its user.
-    "memcached": image(
-        "memcached", configure=True, cmd=("memcached",), user="memcache", ports=(11211,)
-    ),
+    "mariadb": databases.MARIADB,
+    "maven": languages.MAVEN,
+    "memcached": servers.MEMCACHED,
+    "mysql": databases.MYSQL,
+    "nats": servers.NATS,
     "nginx": web.NGINX,
-    "node": image("nodejs", "npm", cmd=("node",), users={"node": 1000}),
-    "openjdk": _JDK,
+    "nginx-unprivileged": web.NGINX_UNPRIVILEGED,
+    "node": languages.NODE,
+    "openjdk": languages.JDK,
     "php": php.CLI,
-    # initdb and postgres refuse root, and the packages' scripts make the user postgres.
-    "postgres": image(
-        "postgresql",
-        configure=True,
-        env={**UTF8, "PGDATA": "/var/lib/postgresql/data", **path("/usr/lib/postgresql/17/bin")},
-        ports=(5432,),
-        stop_signal="SIGINT",
-    ),
-    # Debian's pip installs beside its packages only if it is told so: PEP 668.
-    "python": image(
-        "python3",
-        "python3-pip",
-        "python3-venv",
-        "python-is-python3",
-        env={**UTF8, "PIP_BREAK_SYSTEM_PACKAGES": "1"},
-        cmd=("python3",),
-    ),
-    # The image's redis is built without protected mode, which answers only its own container.
-    "redis": image(
-        "redis-server",
-        cmd=("redis-server", "--protected-mode", "no"),
-        workdir="/data",
-        ports=(6379,),
-    ),
-    "ruby": image(
-        "ruby",
-        "bundler",
-        env={
-            **UTF8,
-            "GEM_HOME": "/usr/local/bundle",
-            "BUNDLE_APP_CONFIG": "/usr/local/bundle",
-            "BUNDLE_SILENCE_ROOT_WARNING": "1",
-            **path("/usr/local/bundle/bin"),
-        },
-        cmd=("irb",),
-    ),
-    "rust": image(
-        "cargo",
-        "rustc",
-        "gcc",
-        "libc6-dev",
-        env={"CARGO_HOME": "/usr/local/cargo", **path("/usr/local/cargo/bin")},
-    ),
+    "postgres": databases.POSTGRES,
+    "prometheus": servers.PROMETHEUS,
+    "python": languages.PYTHON,
+    "rabbitmq": servers.RABBITMQ,
+    "redis": servers.REDIS,
+    "registry": servers.REGISTRY,
+    "ruby": languages.RUBY,
+    "rust": languages.RUST,
+    "tomcat": servers.TOMCAT,
     "ubuntu": _APT,
+    "valkey": servers.VALKEY,
 }
-# The same for tags with a word, such as php:8.4-fpm.
+# The same for tags with a word, such as php:8.4-fpm, or a number.
 VARIANTS = {
-    ("eclipse-temurin", "jre"): _JRE,
-    ("openjdk", "jre"): _JRE,
+    ("amazoncorretto", "jre"): languages.JRE,
+    ("eclipse-temurin", "jre"): languages.JRE,
+    ("golang", "alpine"): languages.GO_WITHOUT_C,
+    ("openjdk", "jre"): languages.JRE,
     ("php", "apache"): php.APACHE,
     ("php", "fpm"): php.FPM,
-}
-# Part of an image's name → why nothing is suggested for it.
-ABSENT = {
-    "mcr.microsoft.com/dotnet/": "Debian has no packages of .NET",
-    "mongo": "Debian has no packages of MongoDB",
-    "traefik": "Debian has no packages of Traefik",
-    "elasticsearch": "Debian has no packages of Elasticsearch",
+    ("rabbitmq", "management"): servers.RABBITMQ_MANAGEMENT,
+    ("tomcat", "11"): servers.TOMCAT_11,
 }

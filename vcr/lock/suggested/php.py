@@ -135,6 +135,7 @@ def _php(*packages: str, links: dict[str, str], files: dict[str, str], **keys: A
         **keys,
         links={**_LINKS, **links},
         files={**_FILES, **files},
+        version=_VERSION,
     )
 
 

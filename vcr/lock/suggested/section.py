@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
+from operator import eq
 from typing import Any
 
 from vcr.dockerfile.state import DEFAULT_PATH
@@ -15,6 +16,11 @@ SHELL = (
     *("base-passwd", "base-files"),
 )
 UTF8 = {"LANG": "C.UTF-8"}
+# Users that the scripts of packages make, with numbers of their own.
+_SCRIPTED = frozenset(
+    {"haproxy", "memcache", "mosquitto", "mysql", "postgres", "rabbitmq", "redis", "valkey"}
+)
+_NUMBERS = re.compile(r"\d+(?:\.\d+)*")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")  # https://toml.io/en/v1.0.0#keys
 
 
@@ -25,6 +31,7 @@ class Suggestion:
     packages: tuple[str, ...]
     configure: bool = False
     keys: dict[str, Any] = field(default_factory=dict)  # further ones of [base.NAME]
+    version: str = ""  # in trixie, of what the image's tags number; a name may precede it
 
     def calling(self, commands: Collection[str]) -> "Suggestion":
         """Return it with the packages that have COMMANDS, or with apt, if that is one of them."""
@@ -37,18 +44,31 @@ class Suggestion:
         added = tuple(dict.fromkeys(each for each in more if each not in known))
         return replace(self, packages=(*self.packages, *added), configure=is_configured)
 
+    def other_version(self, tag: str) -> str:
+        """Return the version that Debian has where TAG of the image names another one, or ""."""
+        name, _, own = self.version.rpartition(" ")
+        asked = _NUMBERS.match(tag)
+        if not own or not (asked or name):
+            return ""
+        is_same = asked and all(map(eq, asked[0].split("."), own.split(".")))
+        return "" if is_same and not name else self.version
+
     def section(self, name: str) -> str:
         """Return the section of vcr.toml for the image NAME."""
         keys: dict[str, Any] = {"packages": self.packages, **self.keys}
         if self.configure:
             keys["configure"] = True
+            made = {n: number for n, number in keys.pop("users", {}).items() if n not in _SCRIPTED}
+            keys |= {"users": made} if made else {}
         return f"[base.{json.dumps(name)}]\n{''.join(_lines(keys))}"
 
 
-def image(*packages: str, shell: bool = True, configure: bool = False, **keys: Any) -> Suggestion:
+def image(
+    *packages: str, shell: bool = True, configure: bool = False, version: str = "", **keys: Any
+) -> Suggestion:
     """Return the suggestion of PACKAGES, with a SHELL, and of further KEYS of [base.NAME]."""
     more = SHELL if shell and not configure else ()
-    return Suggestion((*packages, *more), configure, keys)
+    return Suggestion((*packages, *more), configure, keys, version)
 
 
 def path(*directories: str) -> dict[str, str]:
