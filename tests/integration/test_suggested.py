@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.nix, pytest.mark.vm, pytest.mark.limit(1800)]
 SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
 # MQTT 3.1.1, section 3.1: CONNECT without a name, and what accepts it.
 CONNECT, CONNACK = b"\x10\x0c\0\4MQTT\4\2\0<\0\0", b"\x20\2\0\0"
+OWN_PAGE = "RUN mkdir webapps/ROOT && echo 'own page' > webapps/ROOT/index.html"
 GET = b"GET / HTTP/1.0\r\n\r\n"
 
 
@@ -82,34 +83,39 @@ fi
 
 
 @pytest.mark.parametrize(
-    ("image", "variables", "client"),
+    ("image", "variables", "own", "query", "client"),
     [
         (
             "postgres:16",
             "POSTGRES_USER=app POSTGRES_DB=shop POSTGRES_PASSWORD_FILE=/secret",
-            'PGPASSWORD="$(cat /secret)" psql -h $(hostname -i) -U app shop',
+            'CMD ["postgres", "-c", "max_connections=17"]',
+            "SELECT n + current_setting('max_connections')::int FROM t;",
+            'PGPASSWORD="$(cat /secret)" psql -h $HOSTNAME -U app shop',
         ),
         (
             "mysql:8",
             "MYSQL_USER=app MYSQL_DATABASE=shop MYSQL_PASSWORD_FILE=/secret MYSQL_ROOT_PASSWORD=x",
-            'mysql --protocol=tcp -h $(hostname -i) -u app "-p$(cat /secret)" shop',
+            "COPY own.cnf /etc/mysql/conf.d/\nHEALTHCHECK CMD healthcheck.sh --connect",
+            "SELECT n + @@max_connections FROM t;",
+            'mysql --protocol=tcp -h $HOSTNAME -u app "-p$(cat /secret)" shop',
         ),
     ],
 )
 def test_a_database_has_what_its_variables_and_scripts_say(
-    vcr: Any, tmp_path: Path, image: str, variables: str, client: str
+    vcr: Any, tmp_path: Path, image: str, variables: str, own: str, query: str, client: str
 ) -> None:
     copies = "COPY secret query.sql /\nCOPY init /docker-entrypoint-initdb.d\n"
     files = {
-        "Dockerfile": f"FROM {image}\nENV {variables}\n{copies}",
+        "Dockerfile": f"FROM {image}\nENV {variables}\n{copies}{own}\n",
         "secret": "p'w",
-        "query.sql": "SELECT n FROM t;\n",
+        "own.cnf": "[mariadbd]\nmax_connections = 17\n",
+        "query.sql": query,
         "init/1.sql": SQL,
         "init/2.sh": SOURCED,
     }
     started(vcr, tmp_path, files)
     asked = ("exec", tmp_path / "app", "--", "sh", "-c", f"{client} < /query.sql")
-    until("43", lambda: vcr.attempt(*asked).stdout)
+    until(str(6 * 7 + 1 + 17), lambda: vcr.attempt(*asked).stdout)
 
 
 def started(vcr: Any, tmp_path: Path, files: dict[str, str]) -> int:
@@ -162,8 +168,17 @@ SERVER = "server { listen 8080; location / { return 200 'own server'; } }\n"
             },
             "own page",
         ),
+        (
+            {
+                "Dockerfile": "FROM nginx\nENV WHO=templates PORT=80\n"
+                "COPY templates /etc/nginx/templates\n",
+                "templates/default.conf.template": "server { listen ${PORT}; location / {\n"
+                "  default_type text/plain; return 200 '$request_uri of ${WHO}'; } }\n",
+            },
+            "/ of templates",
+        ),
     ],
-    ids=["alone", "files", "server", "configuration"],
+    ids=["alone", "files", "server", "configuration", "templates"],
 )
 def test_nginx_serves_as_its_image_does(
     vcr: Any, tmp_path: Path, files: dict[str, str], answer: str

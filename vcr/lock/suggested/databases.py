@@ -143,11 +143,10 @@ SQL
 fi
 exec "$@"
 """
-# The image's user may ask without a password whether it is healthy; here the server has to answer.
+# The image has a user that may ask. Here the server has to answer, if only that it must not.
 _HEALTHCHECK = """\
 #!/bin/sh
-# Whoever is refused has been answered, too.
-exec mariadb-admin --protocol=socket ping
+mariadb-admin --protocol=socket ping 2>&1 | grep -e "is alive" -e "Access denied"
 """
 MARIADB = image(
     *("mariadb-server-core", "mariadb-client"),
@@ -158,6 +157,7 @@ MARIADB = image(
     cmd=("mariadbd",),
     ports=(3306,),
     users={"mysql": 999},
+    links={"/etc/mysql/my.cnf": "mariadb.cnf"},  # that includes conf.d and mariadb.conf.d
     files={
         "/etc/mysql/mariadb.conf.d/50-docker.cnf": "[mariadbd]\nhost-cache-size = 0\n"
         "skip-name-resolve\nsocket = /run/mysqld/mysqld.sock\n",
