@@ -7,7 +7,6 @@ and the derivations of the last build are kept per project under the state direc
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,8 @@ from vcr.build.absent import explained
 from vcr.build.contents import Contents, with_contents
 from vcr.build.follow import Follower, Instructions
 from vcr.build.history import LAYERS, LOCK, PROJECT, last_drvs, read_builds, remember
+from vcr.build.known import Known
+from vcr.build.plan_file import write
 from vcr.build.reason import why_built
 from vcr.build.side_by_side import SideBySide
 from vcr.diagnosis.facts import read_facts
@@ -38,8 +39,6 @@ from vcr.tools.nix_failure import BuilderError, ContextError, TimedOutError
 from vcr.tools.nix_store import NixStore
 from vcr.tools.skopeo import Skopeo
 from vcr.ui import Ui
-
-PLAN_SECONDS = 7 * 86400.0  # that a plan is kept for after its last use
 
 
 class RunError(VcrError):
@@ -97,17 +96,21 @@ class Builder:
         check_platform(self.project, plan, stages)
         nix = Nix(self.settings)
         self._provide(plan, nix)
+        roots = self.roots / f"{plan.profile}-{plan.arch}"
         with self._at_work():
-            evaluation = self._evaluate(nix, stages, plan)
+            file = self.write_plan(plan)
+            evaluation = Known.of(nix, file, roots).recall(stages)
+            if evaluation is None:
+                evaluation, file = self._evaluate(nix, stages, plan, file)
             if not all(target.is_built for target in evaluation.targets):
                 with self.ui.step("inputs") as step:
                     nix.fill(evaluation.missing, step.line)
                     step.because("every input is in the store")
-            roots = self.roots / f"{plan.profile}-{plan.arch}"
             instructions = Instructions.of(plan, evaluation)
             with self._explained(plan, nix, instructions):
                 built = self._build_stages(nix, evaluation.targets, roots, instructions)
             remember(roots, {target.attr: target.drv for target in evaluation.targets})
+            Known.of(nix, file, roots).note(evaluation.targets)
         ladder = [
             rung for stage in built if stage.name in ALL_STAGES for rung in read_rungs(stage.path)
         ]
@@ -133,7 +136,8 @@ class Builder:
         name = hashlib.sha256(f"{part} {ident}".encode()).hexdigest()[:16]
         root = self.roots / f"{LAYERS}{plan.arch}" / name
         with self._at_work():
-            evaluation = self._evaluate(nix, [layer_attr(ident, part)], plan)
+            attrs = [layer_attr(ident, part)]
+            evaluation, _ = self._evaluate(nix, attrs, plan, self.write_plan(plan))
             (target,) = evaluation.targets
             nix.fill(evaluation.missing, lambda line: step.line(hide(line)))
             instructions = Instructions.of(plan, evaluation)
@@ -186,12 +190,18 @@ class Builder:
                 store.provide(layer, self.project.places)
                 store.check(layer)
 
-    def _evaluate(self, nix: Nix, attrs: Sequence[str], plan: Plan) -> Evaluation:
-        """Evaluate ATTRS of PLAN; raises as `Nix.evaluate` does."""
+    def _evaluate(
+        self, nix: Nix, attrs: Sequence[str], plan: Plan, file: Path
+    ) -> tuple[Evaluation, Path]:
+        """Evaluate ATTRS of PLAN, which FILE has; return the file that they are of, too.
+
+        Raises as `Nix.evaluate` does.
+        """
         try:
-            return nix.evaluate(attrs, self.write_plan(plan))
+            return nix.evaluate(attrs, file), file
         except ContextError:  # files changed just now, or unseen before: once more, all of them
-            return nix.evaluate(attrs, self.write_plan(plan, afresh=True))
+            file = self.write_plan(plan, afresh=True)
+            return nix.evaluate(attrs, file), file
 
     def write_plan(self, plan: Plan, *, afresh: bool = False) -> Path:
         """Write PLAN to the cache, named by its hash, for Nix to read.
@@ -202,14 +212,7 @@ class Builder:
         contents = Contents.of(Path(plan.context), self.settings.cache_dir)
         if afresh or self.is_wary:
             contents.forget()
-        text = with_contents(plan, contents).to_json()
-        name = hashlib.sha256(text.encode()).hexdigest()
-        directory = self.settings.cache_dir / "plans"
-        path = directory / f"{name}.json"
-        if not _is_whole(path, len(text.encode())):
-            write_text(path, text)
-            _remove_older(path)
-        return path
+        return write(with_contents(plan, contents), self.settings.cache_dir / "plans")
 
     def _build_stages(
         self, nix: Nix, targets: Sequence[Target], roots: Path, instructions: Instructions
@@ -265,27 +268,6 @@ def _cause(plan: Plan, error: VcrError) -> Cause:
         has_network=False,
     )
     return cause_of(facts, situation)
-
-
-def _is_whole(path: Path, size: int) -> bool:
-    """Return whether PATH has SIZE bytes; it is used now, so that others leave it there."""
-    try:
-        os.utime(path)  # and not touch, which makes an empty one where another vcr removed it
-        return path.stat().st_size == size
-    except FileNotFoundError:
-        return False
-
-
-def _remove_older(used: Path) -> None:
-    """Remove files beside USED that were not used for long before it: Nix has read them.
-
-    By the clock of the file system, which need not be the one of this process.
-    """
-    now = used.stat().st_mtime
-    for path in used.parent.iterdir():
-        with contextlib.suppress(OSError):  # another vcr was faster
-            if path.stat().st_mtime < now - PLAN_SECONDS:
-                path.unlink()
 
 
 def layer_attr(ident: str, part: str = "layers") -> str:

@@ -8,7 +8,7 @@ from vcr.model.url import check_url
 class AttestSection(BaseModel):
     """What `vcr attest --provider command` asks: a program, or an address."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     command: tuple[str, ...] = Field(
         default=(),

@@ -76,7 +76,9 @@ class CartesiSection(Section):
 class EngineSection(Section):
     """Settings of single engines."""
 
-    cartesi: CartesiSection = Field(default=CartesiSection(), description="the Cartesi machine")
+    cartesi: CartesiSection = Field(
+        default_factory=CartesiSection, description="the Cartesi machine"
+    )
 
 
 class BuildSection(Section):

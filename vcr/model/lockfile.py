@@ -44,7 +44,7 @@ type Size = Annotated[int, Field(ge=0, le=1 << 50, description="number, at least
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class _Sparse(_Entry):

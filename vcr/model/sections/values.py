@@ -93,4 +93,4 @@ type ServiceName = Annotated[str, matching(_HOST, "a host name such as db")]
 class Section(BaseModel):
     """What sections have in common: an unknown key is an error, and so is a wrong type."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
