@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from vcr.model.health import HealthCheck
 
-FIRST_PAUSES = (0.05, 1.0)  # seconds between probes: at first, at most
+FIRST_PAUSES = (0.02, 1.0)  # seconds between probes: at first, at most
 NO_CHECK_SECONDS = 60.0  # for an app without a health check to open its port
 NO_CHECK_ROUNDS = 5  # of them, as long as it works
 WORKS = 0.1  # what makes it that: the part of a round in which its processes use a CPU

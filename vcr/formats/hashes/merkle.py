@@ -24,9 +24,9 @@ CHUNK_LEVEL = 9  # a task hashes a subtree of 2⁹ pages: 2 MiB
 _ZERO_PAGE = bytes(PAGE)
 
 
-def leaf(page: bytes | memoryview) -> bytes:
+def leaf(page: bytes) -> bytes:
     """Return the hash of a PAGE."""
-    return hashlib.sha256(b"\x00" + bytes(page)).digest()
+    return hashlib.sha256(b"\x00" + page).digest()
 
 
 def node(left: bytes, right: bytes) -> bytes:
@@ -114,12 +114,9 @@ def _levels(size: int) -> int:
 
 def _leaves(memory: mmap.mmap, begin: int, count: int, zeros: list[bytes]) -> list[bytes]:
     """Hash up to COUNT pages from BEGIN; a page of zeros is known."""
-    hashes = []
-    with memoryview(memory) as view:
-        for at in range(begin, min(begin + count * PAGE, len(memory)), PAGE):
-            page = bytes(view[at : at + PAGE])
-            hashes.append(zeros[0] if page == _ZERO_PAGE else leaf(page))
-    return hashes
+    end = min(begin + count * PAGE, len(memory))
+    pages = (memory[at : at + PAGE] for at in range(begin, end, PAGE))
+    return [zeros[0] if page == _ZERO_PAGE else leaf(page) for page in pages]
 
 
 def _root(hashes: list[bytes], zeros: list[bytes]) -> bytes:
