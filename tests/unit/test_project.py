@@ -161,6 +161,7 @@ def test_a_dockerfile_may_be_called_in_lower_case(tmp_path: Path) -> None:
         (("app.dockerfile", ".dockerignore"), '[project] dockerfile = "app.dockerfile"'),
         (("Containerfile",), '[project] dockerfile = "Containerfile"'),
         (("Dockerfile.dockerignore", "web/Dockerfile", "api/Dockerfile"), "name api, web"),
+        (("build/Dockerfile", "app.py"), 'vcr.toml: [project] dockerfile = "build/Dockerfile"'),
         (("a/b/Dockerfile",), "`vcr create"),
     ],
 )

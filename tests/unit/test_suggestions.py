@@ -1,6 +1,8 @@
 """Images that cannot be fetched: where they are named, and what to write instead."""
 
 import io
+import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,7 +55,8 @@ def test_an_image_that_cannot_be_fetched_is_named_with_its_line_and_packages() -
     assert '[base."python:3.12-slim"]\npackages = ["python3", ' in error.fix
     assert "vcr lock --suggest" in error.fix
     assert '"apt"' not in error.fix
-    assert '"apt", "ca-certificates"]' in error_of("python", commands=("apt-get",)).fix
+    fix = error_of("python:3-slim", commands=("apt-get",)).fix
+    assert '"apt", "ca-certificates"]' in fix
 
 
 def test_what_may_be_a_stage_or_is_not_known() -> None:
@@ -142,7 +145,7 @@ def test_lock_suggest_says_what_it_cannot_do(tmp_path: Path) -> None:
     assert "Dockerfile:2:1: apk is of Alpine: take it out of the step" in said
     assert "Dockerfile:3:1: apk is of Alpine" in said
     assert '"git", "make" to packages of [base."golang:1-alpine"]' in said
-    assert "Dockerfile:4:1: no packages are known for example/unknown" in said
+    assert "Dockerfile:4:1: example/unknown: no packages are known" in said
 
 
 def test_applets_of_busybox_are_links(tmp_path: Path) -> None:
@@ -224,6 +227,11 @@ def test_what_a_health_check_calls_is_in_the_base(tmp_path: Path, command: str) 
     [
         ("mcr.microsoft.com/dotnet/aspnet:8.0", "Debian has no packages of .NET"),
         ("mongo:7", "Debian has no packages of MongoDB"),
+        ("docker.elastic.co/kibana/kibana:8", "Debian has no packages of Kibana"),
+        ("gradle:8-jdk21", "Debian has only Gradle 4.4"),
+        ("swift:6", "Debian has no Swift for riscv64"),
+        ("fedora:42", "Debian's packages are not those of Fedora"),
+        ("acme/mongo-tool", "no packages are known"),
         ("acme/thing", "no packages are known"),
     ],
 )
@@ -234,9 +242,124 @@ def test_what_nothing_stands_for_is_said_with_its_line(
     app = make_app(tmp_path)
     assert run(app, ["lock", "--suggest"]) is ExitCode.OK
     assert isinstance(app.ui.err, io.StringIO)
-    assert f"warning: Dockerfile:2:1: {why} for {image}: " in app.ui.err.getvalue()
+    assert f"warning: Dockerfile:2:1: {image}: {why}" in app.ui.err.getvalue()
     assert f'[base."{image}"] packages = [...]' in app.ui.err.getvalue()
     assert set(load_project(tmp_path).config.base) == {"nginx"}
+
+
+@pytest.mark.parametrize(
+    ("image", "version"),
+    [
+        ("python:3.9-slim", "3.13"),
+        ("node:22-alpine", "20"),
+        ("tomcat:9-jdk17", "10.1"),
+        ("mysql:8", "MariaDB 11.8"),
+        ("python:3", ""),
+        ("python:3.13.1-slim", ""),
+        ("node:lts", ""),
+        ("php:8.4-fpm", ""),
+        ("tomcat:11", ""),
+        ("debian:bookworm", ""),
+        ("acme/thing:1", ""),
+    ],
+)
+def test_another_version_than_the_tag_asks_for_is_told(
+    tmp_path: Path, image: str, version: str
+) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM {image}\n")
+    app = make_app(tmp_path)
+    assert run(app, ["lock", "--suggest"]) is ExitCode.OK
+    assert isinstance(app.ui.err, io.StringIO)
+    told = f"Dockerfile:1:1: {image} is another version than Debian's, {version}: "
+    assert ("another version" in app.ui.err.getvalue()) is bool(version)
+    assert told in app.ui.err.getvalue() or not version
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "line"),
+    [
+        ("FROM node:20\nCMD yarn start\n", 2),
+        ('FROM node:20\nRUN npm ci\nENTRYPOINT ["pnpm", "start"]\n', 3),
+        ("FROM node:20 AS a\nRUN yarn build\nFROM node:20\nCOPY --from=a / /\nCMD yarn x\n", 5),
+        ("FROM node:20\nRUN yarn install\nCMD yarn start\n", 0),
+        ("FROM node:20 AS a\nRUN yarn install\nFROM a\nCMD yarn start\n", 0),
+        ("FROM node:20\nRUN npm install -g pnpm@9\nCMD pnpm start\n", 0),
+        ("FROM node:20\nCMD npm start\n", 0),
+    ],
+)
+def test_what_corepack_cannot_fetch_any_more_is_told(
+    tmp_path: Path, dockerfile: str, line: int
+) -> None:
+    (tmp_path / "Dockerfile").write_text(dockerfile)
+    app = make_app(tmp_path)
+    assert run(app, ["lock", "--suggest"]) is ExitCode.OK
+    assert isinstance(app.ui.err, io.StringIO)
+    said = app.ui.err.getvalue()
+    assert ("is fetched by corepack" in said) is bool(line)
+    assert f"Dockerfile:{line}:1: " in said or not line
+
+
+def scripts() -> dict[str, str]:
+    """Return what begins with #!, by image and path."""
+    found: dict[str, str] = {}
+    for name in [*IMAGES, *VARIOUS]:
+        base = tomllib.loads(suggestion(name))["base"][name]
+        found |= {f"{name} {path}": text for path, text in base.get("files", {}).items()}
+    return {name: text for name, text in found.items() if text.startswith("#!")}
+
+
+def test_scripts_are_of_their_shell(tmp_path: Path) -> None:
+    file = tmp_path / "script"
+    for name, text in scripts().items():
+        file.write_text(text)
+        shell = text.partition("\n")[0].removeprefix("#!")
+        assert shell in {"/bin/sh", "/bin/bash"}, name
+        subprocess.run([shell, "-n", file], check=True)
+
+
+@pytest.mark.parametrize(
+    ("image", "words", "runs"),
+    [
+        ("node:20", ["app.js", "x"], "node app.js x"),
+        ("node:20", ["--version"], "node --version"),
+        ("node:20", ["printf", "own"], "own"),
+        ("php:8-cli", ["-r", "x"], "php -r x"),
+        ("redis:7", ["--appendonly", "yes"], "redis-server --appendonly yes --protected-mode no"),
+        ("redis:7", ["redis-server"], "redis-server --protected-mode no"),
+        ("valkey", ["/x.conf"], "valkey-server /x.conf --protected-mode no"),
+        ("haproxy", ["haproxy", "-f", "x"], "haproxy -W -db -f x"),
+        ("haproxy", ["-v"], "haproxy -W -db -v"),
+        ("memcached", ["-m", "64"], "memcached -m 64"),
+    ],
+)
+def test_entrypoints_take_options_as_the_images_do(
+    tmp_path: Path, image: str, words: list[str], runs: str
+) -> None:
+    base = tomllib.loads(suggestion(image))["base"][image]
+    (name,) = base["entrypoint"]
+    (tmp_path / name).write_text(base["files"][f"/usr/local/bin/{name}"])
+    for program in ("node", "php", "redis-server", "valkey-server", "haproxy", "memcached"):
+        (tmp_path / program).write_text(f'#!/bin/sh\necho {program} "$@"\n')
+        (tmp_path / program).chmod(0o755)
+    path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    argv = ["sh", tmp_path / name, *words]
+    done = subprocess.run(argv, env=path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == runs
+
+
+def test_images_have_compilers_unless_their_tags_say_slim() -> None:
+    for name in ("python", "ruby", "node"):
+        assert '"gcc"' in suggestion(f"{name}:3.3")
+        assert '"gcc"' not in suggestion(f"{name}:3.3-slim-bookworm")
+        assert '"gcc"' not in suggestion(f"{name}:3.3-alpine3.20")
+    assert '"gcc"' not in suggestion("golang:1.24-alpine")
+
+
+def test_packages_with_scripts_make_their_users_themselves() -> None:
+    assert "users = { postgres = 999 }" in suggestion("postgres")
+    configured = suggestion("postgres", ("apt-get",))
+    assert "configure = true" in configured
+    assert "users" not in configured
 
 
 def test_long_settings_are_shown_in_the_columns_of_a_terminal(

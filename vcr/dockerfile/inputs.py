@@ -19,11 +19,13 @@ from vcr.model.project import Project
 
 @dataclass(frozen=True)
 class Call:
-    """A program that a RUN or HEALTHCHECK calls, as far as its words say."""
+    """A program that a RUN, HEALTHCHECK, CMD or ENTRYPOINT calls, as far as its words say."""
 
     command: str
     at: Position
     text: str  # of the whole instruction
+    keyword: str = "RUN"
+    stages: tuple[int, ...] = ()  # the one that it is in, and those below it
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class _Walk:
     # image → what is called in the stages that start from it, or from a stage that does
     calls: dict[str, list[Call]] = field(default_factory=dict)
     _origins: dict[int, str] = field(default_factory=dict)  # of the stages: the image below
+    _below: dict[int, tuple[int, ...]] = field(default_factory=dict)  # each stage, and those below
     _budget: Budget = field(default_factory=Budget)
     _ends: dict[int, State] = field(default_factory=dict)  # of the stages, by their index
 
@@ -135,6 +138,8 @@ class _Walk:
         image, state = self.resolver.image_of(stage), self._state(stage)
         below = self.resolver.earlier(image, stage.index)
         self._origins[stage.index] = self._origins[below.index] if below is not None else image
+        above = self._below[below.index] if below is not None else ()
+        self._below[stage.index] = (stage.index, *above)
         if below is not None:
             state.continue_from(self._ends[below.index])
         elif image != SCRATCH:
@@ -165,7 +170,8 @@ class _Walk:
         words = replace(run, rest=rest).json
         text = "\n".join((*(words or (rest,)), *(doc.content for doc in run.heredocs)))
         calls = self.calls.setdefault(self._origins[stage.index], [])
-        calls += [Call(command, run.at, text) for command in commands_of(text)]
+        below = self._below[stage.index]
+        calls += [Call(command, run.at, text, run.keyword, below) for command in commands_of(text)]
 
     def _add(self, source: RemoteFile | GitAddress | None, at: Position) -> None:
         if isinstance(source, GitAddress):

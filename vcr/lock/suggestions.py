@@ -49,7 +49,7 @@ def unknown(reference: str) -> str:
     why = why_absent(place, name) or "no packages are known"
     base = json.dumps(familiar_name(reference))
     return (
-        f"{why} for {reference}: lock it where its registry can be"
+        f"{reference}: {why}; lock it where its registry can be"
         f' reached, or write in vcr.toml, [base.{base}] packages = [...] or oci = "DIRECTORY",'
         " or leave it out"
     )

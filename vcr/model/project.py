@@ -136,7 +136,13 @@ def _elsewhere(root: Path) -> str:
         return ""
     if files:
         return f'name it in {CONFIG_FILE}: [project] dockerfile = "{files[0]}"'
-    return f"name {', '.join(below[:3])}: a directory with a Dockerfile" if below else ""
+    if not below:
+        return ""
+    # Many keep it there and build with `docker build -f build/Dockerfile .`.
+    return (
+        f"name {', '.join(below[:3])}: a directory with a Dockerfile; or, if its files are here,"
+        f' write in {CONFIG_FILE}: [project] dockerfile = "{below[0]}/Dockerfile"'
+    )
 
 
 def _name_of(root: Path) -> str:

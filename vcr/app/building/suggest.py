@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vcr.app.context import Context
 from vcr.atomic import write_text
+from vcr.dockerfile.inputs import Call
 from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, load_toml, read_text
-from vcr.lock.debian.commands import FOREIGN, advice
+from vcr.lock.debian.commands import COREPACK, FOREIGN, advice
 from vcr.lock.inputs import Wanted, wanted_inputs
 from vcr.lock.suggestions import other_version, suggestion, unknown
 from vcr.model.project import CONFIG_FILE
@@ -50,9 +51,29 @@ def _warnings(wanted: Wanted, found: Mapping[str, str]) -> Iterator[str]:
                 f"{at}: {image} is another version than Debian's, {version}: what needs its own has"
                 " to be locked where its registry can be reached"
             )
+        yield from map(_unfetched, _late_calls(wanted.calls.get(image, ())))
         foreign = [call for call in wanted.calls.get(image, ()) if call.command in FOREIGN]
         for call in {(call.at, call.command): call for call in foreign}.values():
             yield f"{call.at}: {advice(call.command, call.text, image)}"
+
+
+def _late_calls(calls: Sequence[Call]) -> Iterator[Call]:
+    """Yield those of CALLS, at the start of the app, for which corepack has fetched nothing."""
+    steps = [call for call in calls if call.keyword == "RUN"]
+    for call in calls:
+        if call.keyword not in {"CMD", "ENTRYPOINT"} or call.command not in COREPACK:
+            continue
+        # `npm install -g yarn` brings it, too.
+        if not any(step.stages[0] in call.stages and call.command in step.text for step in steps):
+            yield call
+
+
+def _unfetched(call: Call) -> str:
+    return (
+        f"{call.at}: {call.command} is fetched by corepack when it is first called, and an app that"
+        f" starts has no network: add `RUN {call.command} --version` to the stage, or start the app"
+        " with node"
+    )
 
 
 def _checked(text: str, sections: Sequence[str]) -> str:

@@ -3,6 +3,8 @@
 import re
 
 APT = frozenset({"apt", "apt-get", "apt-cache", "apt-key", "apt-mark"})
+# What Debian's corepack fetches and runs
+COREPACK = frozenset({"pnpm", "pnpx", "yarn", "yarnpkg"})
 # Package managers of other systems → whose they are
 FOREIGN = {
     "apk": "Alpine",
@@ -19,6 +21,7 @@ _PACKAGES = {
     "awk": "mawk",
     "bunzip2": "bzip2",
     "chpasswd": "passwd",
+    "corepack": "node-corepack",
     "diff": "diffutils",
     "find": "findutils",
     "groupadd": "passwd",

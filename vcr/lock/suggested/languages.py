@@ -1,8 +1,24 @@
 """What stands for the images of languages: compilers, interpreters, and their package managers."""
 
+from dataclasses import replace
 from typing import Any
 
-from vcr.lock.suggested.section import UTF8, image, path
+from vcr.lock.suggested.section import UTF8, Suggestion, entrypoint, image, path
+
+# Of https://github.com/docker-library/buildpack-deps, which is below the images whose tags say
+# neither slim nor alpine, what packages of languages are compiled with most often.
+_COMPILERS = ("gcc", "g++", "libc6-dev", "make", "pkgconf", "ca-certificates", "curl", "git")
+_LIBRARIES = (
+    *("default-libmysqlclient-dev", "libffi-dev", "libpq-dev", "libsqlite3-dev", "libssl-dev"),
+    *("libxml2-dev", "libxslt1-dev", "libyaml-dev", "zlib1g-dev"),
+)
+
+
+def _compiling(small: Suggestion, *more: str) -> Suggestion:
+    """Return SMALL as it is with a compiler, and MORE packages that are needed for that."""
+    packages = (*small.packages, *more, *_COMPILERS, *_LIBRARIES)
+    return replace(small, packages=tuple(dict.fromkeys(packages)))
+
 
 _JAVA: dict[str, Any] = {
     "env": {"JAVA_HOME": "/usr/lib/jvm/default-java", **UTF8},
@@ -19,22 +35,30 @@ _GO: dict[str, Any] = {
 }
 GO_WITHOUT_C = image("golang-go", "ca-certificates", "git", **_GO)  # as its images for Alpine
 # Go compiles packages with C in them, such as drivers of SQLite, only where there is a compiler.
-GO = image(
-    *("golang-go", "ca-certificates", "git", "gcc", "g++", "libc6-dev", "make", "pkgconf"), **_GO
-)
+GO = image("golang-go", *_COMPILERS, **_GO)
 
 # https://github.com/nodejs/docker-node has yarn 1.22; Debian's is 4. Its corepack fetches 1.22,
 # or what package.json names, in a RUN, into what all users of the image read.
+_NODE = """\
+#!/bin/sh
+# What is no command is a script, and options are node's.
+if [ "${1#-}" != "$1" ] || [ -z "$(command -v "$1")" ] || { [ -f "$1" ] && [ ! -x "$1" ]; }; then
+  set -- node "$@"
+fi
+exec "$@"
+"""
 NODE = image(
     "nodejs",
     "npm",
     "node-corepack",
     env={"COREPACK_DEFAULT_TO_LATEST": "0", "COREPACK_HOME": "/var/tmp/corepack"},  # noqa: S108
+    **entrypoint(_NODE),
     cmd=("node",),
     users={"node": 1000},
     links={"/usr/bin/yarn": "/usr/share/nodejs/corepack/dist/yarn.js"},
     version="20",
 )
+NODE_COMPILING = _compiling(NODE, "python3")
 # Debian's pip installs beside its packages only if it is told so: PEP 668.
 PYTHON = image(
     "python3",
@@ -45,6 +69,7 @@ PYTHON = image(
     cmd=("python3",),
     version="3.13",
 )
+PYTHON_COMPILING = _compiling(PYTHON, "python3-dev")
 RUBY = image(
     "ruby",
     "bundler",
@@ -58,6 +83,7 @@ RUBY = image(
     cmd=("irb",),
     version="3.3",
 )
+RUBY_COMPILING = _compiling(RUBY, "ruby-dev")
 RUST = image(
     "cargo",
     "rustc",

@@ -6,7 +6,7 @@ installed by docker-php-ext-install, servers run in the foreground and log to th
 
 from typing import Any
 
-from vcr.lock.suggested.section import Suggestion, image
+from vcr.lock.suggested.section import Suggestion, entrypoint, image, options_of
 
 _VERSION = "8.4"
 _CONFIG = "/usr/local/etc/php"
@@ -52,12 +52,17 @@ _CONFIGURE = """\
 #!/bin/sh
 # Debian's packages are configured.
 """
+_SOURCE = """\
+#!/bin/sh
+# Debian's packages are compiled: no source is needed.
+"""
 _BIN = "/usr/local/bin"
 _FILES = {
     f"{_CONFIG}/php.ini": "",
     f"{_CONFIG}/debian/extensions.ini": "".join(f"extension={name}\n" for name in _ENABLED),
     f"{_BIN}/docker-php-ext-configure": _CONFIGURE,
     f"{_BIN}/docker-php-ext-install": _INSTALL,
+    f"{_BIN}/docker-php-source": _SOURCE,
 }
 _LINKS = {f"{_BIN}/docker-php-ext-enable": "docker-php-ext-install"} | {
     f"{_CONFIG}/php.ini-{kind}": f"/usr/lib/php/{_VERSION}/php.ini-{kind}"
@@ -126,23 +131,30 @@ listen = 9000
 """
 
 
-def _php(*packages: str, links: dict[str, str], files: dict[str, str], **keys: Any) -> Suggestion:
+def _php(
+    *packages: str, program: str, links: dict[str, str], files: dict[str, str], **keys: Any
+) -> Suggestion:
+    """Return the suggestion of an image that runs PROGRAM."""
+    start = entrypoint(options_of(program), "docker-php-entrypoint")
+    beside = {**_FILES, **start.pop("files"), **files}
     return image(
         "php-cli",
         *packages,
         *_PACKAGES,
         env=_ENV,
+        **start,
         **keys,
         links={**_LINKS, **links},
-        files={**_FILES, **files},
+        files=beside,
         version=_VERSION,
     )
 
 
-CLI = _php(cmd=("php", "-a"), links={}, files={})
+CLI = _php(program="php", cmd=("php", "-a"), links={}, files={})
 APACHE = _php(
     "apache2",
     "libapache2-mod-php",
+    program="apache2-foreground",
     cmd=("apache2-foreground",),
     workdir="/var/www/html",
     ports=(80,),
@@ -161,6 +173,7 @@ APACHE = _php(
 )
 FPM = _php(
     "php-fpm",
+    program="php-fpm",
     cmd=("php-fpm",),
     workdir="/var/www/html",
     ports=(9000,),

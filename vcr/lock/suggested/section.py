@@ -71,6 +71,20 @@ def image(
     return Suggestion((*packages, *more), configure, keys, version)
 
 
+def entrypoint(script: str, name: str = "docker-entrypoint.sh") -> dict[str, Any]:
+    """Return the keys of an image that begins with SCRIPT, which is called NAME there."""
+    return {"entrypoint": (name,), "files": {f"/usr/local/bin/{name}": script}}
+
+
+def options_of(program: str) -> str:
+    """Return a script that runs its words; PROGRAM with them where the first is an option."""
+    return f"""\
+#!/bin/sh
+case ${{1:-}} in -*) set -- {program} "$@" ;; esac
+exec "$@"
+"""
+
+
 def path(*directories: str) -> dict[str, str]:
     """Return the variable PATH with DIRECTORIES before what it has in any image."""
     return {"PATH": ":".join((*directories, DEFAULT_PATH))}

@@ -1,6 +1,6 @@
 """What stands for the images of servers that keep or pass on data: caches, queues, proxies."""
 
-from vcr.lock.suggested.section import UTF8, Suggestion, image, path
+from vcr.lock.suggested.section import UTF8, Suggestion, entrypoint, image, options_of, path
 
 # https://github.com/docker-library/haproxy: the first word may be an option; in the foreground.
 _HAPROXY = """\
@@ -29,6 +29,7 @@ HAPROXY = image(
 # It refuses to start as root.
 MEMCACHED = image(
     "memcached",
+    **entrypoint(options_of("memcached")),
     cmd=("memcached",),
     user="memcache",
     ports=(11211,),
@@ -115,6 +116,18 @@ RABBITMQ = _rabbitmq("rabbitmq_prometheus", 15692)
 RABBITMQ_MANAGEMENT = _rabbitmq("rabbitmq_management,rabbitmq_prometheus", 15692, 15672)
 
 
+# https://github.com/docker-library/redis: options, or a file of them, are the server's.
+_REDIS = """\
+#!/bin/sh
+case ${1:-} in -* | *.conf) set -- NAME-server "$@" ;; esac
+if [ "$1" = NAME-server ]; then
+  shift
+  set -- NAME-server "$@" --protected-mode no
+fi
+exec "$@"
+"""
+
+
 def _redis(name: str, version: str) -> Suggestion:
     """Return the suggestion for NAME, Redis or what continues it.
 
@@ -122,7 +135,8 @@ def _redis(name: str, version: str) -> Suggestion:
     """
     return image(
         f"{name}-server",
-        cmd=(f"{name}-server", "--protected-mode", "no"),
+        **entrypoint(_REDIS.replace("NAME", name)),
+        cmd=(f"{name}-server",),
         workdir="/data",
         ports=(6379,),
         users={name: 999},
