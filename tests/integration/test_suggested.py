@@ -1,6 +1,7 @@
 """On the packages that `vcr lock --suggest` writes, a server answers as from its image."""
 
 import contextlib
+import json
 import socket
 import struct
 import time
@@ -127,9 +128,36 @@ def started(vcr: Any, tmp_path: Path, files: dict[str, str]) -> int:
     vcr("lock", "--suggest", app)
     tried = vcr.attempt("lock", "--arch", native_arch().value, app)
     if tried.returncode == 7 and "docker://" not in tried.stderr:
-        pytest.skip(f"needs Debian's indexes: {tried.stderr[-500:]}")
+        pytest.skip(f"needs Debian's indexes, or a registry: {tried.stderr[-500:]}")
     assert tried.returncode == 0, tried.stderr
     return int(vcr.json("up", "--profile", "dev", app)["forwards"][0]["host"])
+
+
+YARN = """\
+FROM node:20-slim
+WORKDIR /app
+COPY . .
+RUN yarn install && yarn --version > version
+USER node
+EXPOSE 8080
+CMD yarn start
+"""
+SERVE = """\
+const text = require("fs").readFileSync("version");
+require("http").createServer((_, answer) => answer.end(`yarn ${text}`)).listen(8080);
+"""
+
+
+@pytest.mark.parametrize(("named", "version"), [("", "yarn 1.22."), ("yarn@4.5.3", "yarn 4.5.3")])
+def test_yarn_is_what_package_json_names(
+    vcr: Any, tmp_path: Path, named: str, version: str
+) -> None:
+    """As in the image: 1.22 where it names none. Who starts the app is not who fetched it."""
+    package = {"name": "app", "version": "1.0.0", "scripts": {"start": "node server.js"}}
+    text = json.dumps(package | ({"packageManager": named} if named else {}))
+    files = {"Dockerfile": YARN, "package.json": text, "server.js": SERVE, "yarn.lock": ""}
+    port = started(vcr, tmp_path, files)
+    assert version in http(Expectation("get", "/", version), port)
 
 
 PAGE = {"html/index.html": "own page"}
