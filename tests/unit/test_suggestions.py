@@ -355,6 +355,19 @@ def test_images_have_compilers_unless_their_tags_say_slim() -> None:
     assert '"gcc"' not in suggestion("golang:1.24-alpine")
 
 
+@pytest.mark.parametrize("step", ["", "RUN apt-get update && apt-get install -y libzip-dev\n"])
+def test_composer_that_is_copied_has_its_package(tmp_path: Path, step: str) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM php:8.4-fpm\n{step}COPY --from=composer:2 /usr/bin/composer /usr/bin/composer\n"
+        "RUN composer install --no-dev\n"
+    )
+    assert run(make_app(tmp_path), ["lock", "--suggest"]) is ExitCode.OK
+    bases = load_project(tmp_path).config.base
+    assert "composer" in bases["php:8.4-fpm"].packages
+    assert ("apt" in bases["php:8.4-fpm"].packages) is bool(step)
+    assert "composer" in bases["composer:2"].packages
+
+
 def test_packages_with_scripts_make_their_users_themselves() -> None:
     assert "users = { postgres = 999 }" in suggestion("postgres")
     configured = suggestion("postgres", ("apt-get",))

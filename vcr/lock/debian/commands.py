@@ -5,6 +5,8 @@ import re
 APT = frozenset({"apt", "apt-get", "apt-cache", "apt-key", "apt-mark"})
 # What Debian's corepack fetches and runs
 COREPACK = frozenset({"pnpm", "pnpx", "yarn", "yarnpkg"})
+# What is not installed, but copied from an image: COPY --from=composer /usr/bin/composer
+COPIED = frozenset({"composer"})
 # Package managers of other systems → whose they are
 FOREIGN = {
     "apk": "Alpine",
@@ -23,6 +25,7 @@ _PACKAGES = {
     "chpasswd": "passwd",
     "corepack": "node-corepack",
     "diff": "diffutils",
+    "envsubst": "gettext-base",
     "find": "findutils",
     "groupadd": "passwd",
     "groupmod": "passwd",
@@ -36,6 +39,7 @@ _PACKAGES = {
     "pkg-config": "pkgconf",
     "ps": "procps",
     "python": "python-is-python3",
+    "supervisord": "supervisor",
     "update-ca-certificates": "ca-certificates",
     "useradd": "passwd",
     "usermod": "passwd",
@@ -45,7 +49,8 @@ _PACKAGES = {
 }
 # commands that are packages of their own name
 _OWN = frozenset([
-    "adduser", "bash", "bzip2", "cmake", "curl", "file", "gawk", "gcc", "g++", "git", "gnupg",
+    "adduser", "bash", "bzip2", "cmake", "composer", "curl", "dumb-init", "file", "gawk",
+    "gcc", "g++", "git", "gnupg", "gosu",
     "grep", "gzip", "hostname", "jq", "make", "npm", "openssl", "passwd", "patch", "perl",
     "procps", "python3", "rsync", "ruby", "sed", "sudo", "tar", "tini", "unzip", "wget", "zip",
     "zstd",

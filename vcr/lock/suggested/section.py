@@ -8,7 +8,7 @@ from operator import eq
 from typing import Any
 
 from vcr.dockerfile.state import DEFAULT_PATH
-from vcr.lock.debian.commands import APT, package_of
+from vcr.lock.debian.commands import APT, COPIED, package_of
 
 # What is in every image of Debian, and what RUN, CMD and scripts of apps use unnamed.
 SHELL = (
@@ -36,7 +36,8 @@ class Suggestion:
     def calling(self, commands: Collection[str]) -> "Suggestion":
         """Return it with the packages that have COMMANDS, or with apt, if that is one of them."""
         if not APT.isdisjoint(commands):  # it installs the others, onto configured packages
-            more, is_configured = ["apt", "ca-certificates"], True
+            copied = sorted(COPIED.intersection(commands))  # no file works without its package
+            more, is_configured = ["apt", "ca-certificates", *map(package_of, copied)], True
         else:
             more, is_configured = [package_of(command) for command in commands], self.configure
         links = {path.rpartition("/")[2] for path in self.keys.get("links", {})}
