@@ -284,6 +284,20 @@ def fastcgi(script: str) -> bytes:
     return begin + record(4, b"".join(pairs)) + record(4, b"") + record(5, b"")
 
 
+HAPROXY = """\
+global
+    log stdout format raw local0
+defaults
+    mode http
+    log global
+    option httplog
+    timeout client 30s
+    timeout server 30s
+    timeout connect 5s
+frontend here
+    bind :8080
+    http-request return status 200 content-type text/plain string "own page"
+"""
 APP = """\
 import http.server
 http.server.HTTPServer(("", 80), http.server.SimpleHTTPRequestHandler).serve_forever()
@@ -306,6 +320,21 @@ http.server.HTTPServer(("", 80), http.server.SimpleHTTPRequestHandler).serve_for
         ),
         (
             {
+                "Dockerfile": "FROM nginxinc/nginx-unprivileged\nCOPY html /usr/share/nginx/html\n",
+                **PAGE,
+            },
+            "own page",
+        ),
+        (
+            {
+                "Dockerfile": "FROM haproxy:3.0\nEXPOSE 8080\n"
+                "COPY haproxy.cfg /usr/local/etc/haproxy/\n",
+                "haproxy.cfg": HAPROXY,
+            },
+            "own page",
+        ),
+        (
+            {
                 "Dockerfile": "FROM gcr.io/distroless/python3-debian12\nCOPY html .\n"
                 'COPY app.py /\nEXPOSE 80\nCMD ["/app.py"]\n',
                 "app.py": APP,
@@ -314,7 +343,7 @@ http.server.HTTPServer(("", 80), http.server.SimpleHTTPRequestHandler).serve_for
             "own page",
         ),
     ],
-    ids=["httpd", "httpd-files", "caddy", "distroless"],
+    ids=["httpd", "httpd-files", "caddy", "unprivileged", "haproxy", "distroless"],
 )
 def test_a_web_server_serves_as_its_image_does(
     vcr: Any, tmp_path: Path, files: dict[str, str], answer: str

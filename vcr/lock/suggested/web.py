@@ -38,9 +38,9 @@ templates=${NGINX_ENVSUBST_TEMPLATE_DIR:-/etc/nginx/templates}
 suffix=${NGINX_ENVSUBST_TEMPLATE_SUFFIX:-.template}
 output=${NGINX_ENVSUBST_OUTPUT_DIR:-/etc/nginx/conf.d}
 [ -d "$templates" ] || exit 0
-names=$(awk "END {
-  for (name in ENVIRON) if (name ~ /${NGINX_ENVSUBST_FILTER:-}/) print \"\\${\" name \"}\"
-}" < /dev/null)
+names=$(awk 'END {
+  for (name in ENVIRON) if (name ~ ENVIRON["NGINX_ENVSUBST_FILTER"]) print "${" name "}"
+}' < /dev/null)
 find "$templates" -follow -type f -name "*$suffix" | while read -r template; do
   name=${template#"$templates/"}
   mkdir -p "$(dirname "$output/$name")"
