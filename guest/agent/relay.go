@@ -95,6 +95,7 @@ type relay struct {
 	answers chan []byte // for datagrams of the app
 	parts   parts
 	writing sync.Mutex
+	frame   []byte // what is written
 	port    io.Writer
 	mutex   sync.Mutex // of streams and senders
 	streams map[uint32]*stream
@@ -124,7 +125,8 @@ func serveRelay() {
 	if err != nil {
 		return // nobody connects to this machine
 	}
-	fd, err := syscall.Open(device, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	// Without O_NONBLOCK each read and write takes a thread: on one CPU, the others wait for it.
+	fd, err := syscall.Open(device, syscall.O_RDWR|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		say("connections: %v", err)
 		return
@@ -242,14 +244,33 @@ func (r *relay) send(stream uint32, kind byte, content []byte) error {
 	return r.write(stream, kind, content)
 }
 
+// sendEnd says that nothing follows in a stream, and before that how much was taken of it.
+func (r *relay) sendEnd(stream uint32, taken int) error {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	r.frame = r.frame[:0]
+	if taken > 0 {
+		r.add(stream, relayCredit, binary.BigEndian.AppendUint32(nil, uint32(taken)))
+	}
+	r.add(stream, relayEnd, nil)
+	_, err := r.port.Write(r.frame)
+	return err
+}
+
 // write sends a frame, of whoever may write.
 func (r *relay) write(stream uint32, kind byte, content []byte) error {
-	frame := make([]byte, frameHead, frameHead+len(content))
-	binary.BigEndian.PutUint32(frame, stream)
-	frame[4] = kind
-	binary.BigEndian.PutUint16(frame[5:], uint16(len(content)))
-	_, err := r.port.Write(append(frame, content...))
+	r.frame = r.frame[:0]
+	r.add(stream, kind, content)
+	_, err := r.port.Write(r.frame)
 	return err
+}
+
+// add puts a frame behind those that are to be written.
+func (r *relay) add(stream uint32, kind byte, content []byte) {
+	r.frame = binary.BigEndian.AppendUint32(r.frame, stream)
+	r.frame = append(r.frame, kind)
+	r.frame = binary.BigEndian.AppendUint16(r.frame, uint16(len(content)))
+	r.frame = append(r.frame, content...)
 }
 
 func (r *relay) forget(stream uint32) {

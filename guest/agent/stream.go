@@ -20,9 +20,14 @@ type stream struct {
 	isEnded  bool   // no more of that comes
 	allowed  int    // bytes that the host takes
 	isOver   bool   // it was reset
+	taken    int    // bytes of the host that it does not know of
+	isTold   bool   // it knows of what was taken until the app's end
 	app      *net.TCPConn
 	openEnds sync.WaitGroup
 }
+
+// The host hears when so much of its window was taken.
+const creditPart = 4
 
 var errOver = errors.New("the stream is over")
 
@@ -71,11 +76,41 @@ func (s *stream) toApp() error {
 		if _, err := s.app.Write(piece); err != nil {
 			return err
 		}
-		taken := binary.BigEndian.AppendUint32(nil, uint32(len(piece)))
-		if err := s.relay.send(s.id, relayCredit, taken); err != nil {
-			return err
+		if taken := s.take(len(piece)); taken > 0 {
+			credit := binary.BigEndian.AppendUint32(nil, uint32(taken))
+			if err := s.relay.send(s.id, relayCredit, credit); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// take counts bytes that the app has taken, and returns how many the host is to be told of: not
+// each few, until the end of what the app says, which tells the rest.
+func (s *stream) take(n int) int {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.taken += n
+	if s.taken < s.relay.bounds.window/creditPart && !s.isTold {
+		return 0
+	}
+	return s.untold()
+}
+
+// untold returns the bytes that were taken and that the host does not know of yet.
+func (s *stream) untold() int {
+	n := s.taken
+	s.taken = 0
+	return n
+}
+
+// lastWords says that the app says no more.
+func (s *stream) lastWords() error {
+	s.mutex.Lock()
+	s.isTold = true
+	taken := s.untold()
+	s.mutex.Unlock()
+	return s.relay.sendEnd(s.id, taken)
 }
 
 // fromApp sends what the app says, and its end.
@@ -94,7 +129,7 @@ func (s *stream) fromApp() error {
 		}
 		err = s.sendPiece(most)
 		if errors.Is(err, io.EOF) {
-			return s.relay.send(s.id, relayEnd, nil)
+			return s.lastWords()
 		}
 		if err != nil {
 			return err
