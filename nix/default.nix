@@ -19,7 +19,7 @@ let
         (map (board: board.toolset) (builtins.attrValues boards))
     );
     linuxkit = import ./linuxkit.nix { inherit bootstrap toolsets pins goRun; };
-    # Of machines of an architecture, where it is ours, and of this host's enclaves.
+    # Of machines of an architecture, and of this host's enclaves.
     kernels = builtins.mapAttrs (
       arch: board: linux {
         inherit board;
@@ -43,7 +43,7 @@ let
     agent = guestProgram "agent"; # in every machine that runs an app
     asker = guestProgram "attest"; # vcr-attest, in the container of every such app
     plugin = import ./plugin.nix { inherit bootstrap toolsets; };
-    sampler = guestProgram "sampler" "riscv64"; # brought into a machine by `vcr perf`
+    samplers = builtins.mapAttrs (arch: _: guestProgram "sampler" arch) boards; # for `vcr perf`
     debugAgent = import ./guest-program.nix { inherit goRun; tags = "debug"; } "agent";
   };
   linux = import ./kernel.nix { inherit bootstrap toolsets pins; };

@@ -8,6 +8,7 @@ let
   source = builtins.head (pins.members bootstrap.platform.arch "kernel-source");
   version = pins.version bootstrap.platform.arch source;
   tools = toolsets.kernel-build;
+  compiler = toolsets.${board.compiler};
   # Without the comments: a better reason compiles nothing anew.
   option = "CONFIG_[A-Z0-9_]+=.+|# CONFIG_[A-Z0-9_]+ is not set";
   isOption = line: builtins.isString line && builtins.match option line != null;
@@ -26,7 +27,7 @@ let
 in
 bootstrap.run ({
   name = "vcr-linux-${version}-${name}";
-  path = [ tools ];
+  path = [ tools ] ++ (if compiler == tools then [ ] else [ compiler ]);
   passAsFile = [ "fragment" ];
   fragment = builtins.concatStringsSep "" (map (line: "${line}\n") (builtins.concatMap options config));
 

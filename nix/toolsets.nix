@@ -26,9 +26,11 @@ let
       cp /tmp/wheel/* $out
     '';
 in
-# QEMU, a set for each board.
+# QEMU and a compiler, a set for each board.
 builtins.listToAttrs (
-  map (board: { name = board.toolset; value = set board.toolset; }) (builtins.attrValues boards)
+  map (name: { inherit name; value = set name; }) (
+    builtins.concatMap (board: [ board.toolset board.compiler ]) (builtins.attrValues boards)
+  )
 )
 // {
   inherit python; # what the command line and the builders run on

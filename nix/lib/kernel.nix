@@ -1,6 +1,6 @@
 # A kernel for an architecture and the initramfs that goes with it, independent of any app.
 # Output: kernel, initramfs, rungs.json and, of our own kernel, System.map and symbols.
-#   kernel   "vcr": that of nix/kernel, where there is one; "debian": Debian's, with `modules`
+#   kernel   "vcr": that of nix/kernel; "debian": Debian's, with `modules`
 #   init     file that is /init
 #   busybox  whether there is one, such as for an /init that is a script
 { toolchain, sandbox }:

@@ -3,20 +3,18 @@
 { toolchain, sandbox, shell ? false }:
 arch:
 let
-  kind = toolchain.boards.${arch}.kernel;
   kernel = import ./kernel.nix { inherit toolchain sandbox; } {
     name = "vcr-build-machine-${if shell then "shell-" else ""}${arch}";
     inherit arch;
-    kernel = kind;
+    kernel = "vcr";
     init = "${(if shell then toolchain.shellStep else toolchain.step) arch}/step";
     busybox = shell;
-    modules = [ "virtio_pci" "virtio_console" "nbd" "squashfs" "overlay" ];
+    modules = [ ];
   };
   emulator = import ./qemu.nix { inherit toolchain; } arch;
 in
 {
   inherit arch;
-  debian = kind == "debian";
   inherit (emulator) qemu data firmware;
   kernel = "${kernel}/kernel";
   initramfs = "${kernel}/initramfs";

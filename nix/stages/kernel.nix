@@ -2,10 +2,7 @@
 # Output: as of nix/lib/kernel.nix.
 { toolchain, plan, sandbox, guest, ... }:
 let
-  # What [machine] says is about machines that can be sealed; others have the kernel of their
-  # build machines.
-  board = toolchain.boards.${plan.arch};
-  kernel = if board.prod_cpu != "" then plan.machine.kernel else board.kernel;
+  inherit (plan.machine) kernel;
 in
 import ../lib/kernel.nix { inherit toolchain sandbox; } {
   name = "vcr-kernel-${kernel}";

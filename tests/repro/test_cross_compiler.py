@@ -31,7 +31,11 @@ pytestmark = [
 REPO = Path(__file__).resolve().parents[2]
 EMULATORS = ("qemu-aarch64-static", "qemu-aarch64")
 FILES = ("kernel/sched/core", "mm/page_alloc", "lib/vsprintf", "net/ipv4/tcp_input")
-TRIPLETS = {"amd64": "x86_64-linux-gnu", "riscv64": "riscv64-linux-gnu"}
+TRIPLETS = {
+    "amd64": "x86_64-linux-gnu",
+    "arm64": "aarch64-linux-gnu",
+    "riscv64": "riscv64-linux-gnu",
+}
 # The kernel's own derivation up to where it compiles, then FILES: preprocessed, how the compiler
 # is called for each, and what it makes of them.
 COMPILED = """
@@ -60,7 +64,7 @@ derivation (kernel.drvAttrs // {{
 """
 PACKAGES = """
 let toolchain = import {nix} {{ system = "aarch64-linux"; }};
-in toolchain.pins.debs "arm64" "kernel-build"
+in toolchain.pins.debs "arm64" "kernel-build" ++ toolchain.pins.debs "arm64" "kernel-arm64"
 """
 
 

@@ -71,12 +71,13 @@ def test_a_machine_is_started_alike_on_every_host(arch: Arch, tmp_path: Path) ->
     assert argvs[0] == argvs[1]
 
 
-@pytest.mark.parametrize("attr", ["kernels.riscv64", "kernels.amd64"])
+@pytest.mark.parametrize("attr", [f"kernels.{arch}" for arch in Arch])
 def test_a_kernel_is_compiled_alike_on_every_host(attr: str) -> None:
     """By a compiler that both call by its triplet, since the kernel has its name in it."""
     ours, theirs = (recipe_of(host, attr) for host in HOSTS)
     assert ours == theirs
-    assert dict(ours[2])["CROSS_COMPILE"] in {"riscv64-linux-gnu-", "x86_64-linux-gnu-"}
+    names = {"riscv64-linux-gnu-", "x86_64-linux-gnu-", "aarch64-linux-gnu-"}
+    assert dict(ours[2])["CROSS_COMPILE"] in names
 
 
 @pytest.mark.parametrize("arch", list(Arch))
@@ -116,8 +117,10 @@ def test_tools_are_of_one_version_on_every_host() -> None:
         assert version(one, name) == version(other, name), name
         if one[name]["path"].endswith("_all.deb"):  # firmware, sources
             assert one[name] == other[name]
-    for triplet in ("riscv64", "x86-64"):
+    compilers = {"riscv64": "kernel-build", "x86-64": "kernel-build", "aarch64": "kernel-arm64"}
+    for triplet, toolset in compilers.items():
         for tool in ("gcc-14", "cpp-14", "binutils"):
             name = f"{tool}-{triplet}-linux-gnu"
             assert version(one, name) == version(other, name)
-            assert {name} <= set(pins_of("arm64")["sets"]["kernel-build"])
+            for host in ("amd64", "arm64"):
+                assert {name} <= set(pins_of(host)["sets"][toolset])

@@ -182,10 +182,19 @@ def test_what_pip_fetched_is_in_it() -> None:
     assert purl == f"pkg:pypi/flask@{package['versionInfo']}"
 
 
-def test_an_image_for_another_architecture_has_no_machine() -> None:
-    names = {package["name"] for package in made_sbom("hello", arch=Arch.AMD64)["packages"]}
-    assert "hello" in names
-    assert not {"hello-machine", "crun"} & names
+def test_an_image_without_a_machine_has_none() -> None:
+    for choices in ({"profile": "dev"}, {"profile": "prod"}):
+        made = made_sbom("hello", arch=Arch.AMD64, **choices)
+        names = {package["name"] for package in made["packages"]}
+        assert "hello" in names
+        assert not {"hello-machine", "crun"} & names
+
+
+@pytest.mark.parametrize("arch", [Arch.AMD64, Arch.ARM64])
+def test_a_machine_is_made_of_packages_of_its_architecture(arch: Arch) -> None:
+    made = made_sbom("hello", arch=arch, profile="vm")
+    (crun,) = (package for package in made["packages"] if package["name"] == "crun")
+    assert any(f"arch={arch}&" in str(ref) for ref in crun["externalRefs"])
 
 
 def of_machine(**choices: Any) -> set[str]:

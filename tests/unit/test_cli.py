@@ -92,7 +92,8 @@ def test_words_are_completed(repo: Path, line: str, position: int, found: list[s
         (["build", "a", "b"], "too many arguments"),
         (["build", "image", "kernel"], "too many arguments"),
         (["build", "no-such-dir"], "neither a stage nor a directory"),
-        (["build", "kernel", "--arch", "amd64"], "there is no kernel for amd64"),
+        (["build", "--profile", "prod", "--arch", "amd64"], "prod machines are riscv64"),
+        (["build", "kernel", "--profile", "prod", "--arch", "arm64"], "prod machines are riscv64"),
     ],
 )
 def test_build_arguments_are_checked(tmp_path: Path, argv: list[str], words: str) -> None:

@@ -13,8 +13,9 @@ from vcr.engines.machine import Channels
 from vcr.engines.qemu.boot import BootMachine
 from vcr.engines.qemu.network import OPEN
 from vcr.errors import UsageError
+from vcr.model.board import BOARDS
 from vcr.settings import Settings
-from vcr.tools.gdb import command_line
+from vcr.tools.gdb import command_line, programs
 from vcr.ui import Ui
 
 PLACE = Path("/s")
@@ -31,9 +32,20 @@ def context(tmp_path: Path) -> Context:
 
 
 def test_a_debugger_is_given_symbols_where_there_are_some() -> None:
-    words = command_line("gdb", Path("/run/gdb"), Path("/k/symbols"))
+    board = BOARDS["riscv64"]
+    words = command_line("gdb", board, Path("/run/gdb"), Path("/k/symbols"))
     assert words[-3:] == ["/k/symbols", "-ex", "target remote /run/gdb"]
-    assert "/k/symbols" not in command_line("gdb", Path("/run/gdb"), None)
+    assert "/k/symbols" not in command_line("gdb", board, Path("/run/gdb"), None)
+
+
+@pytest.mark.parametrize(
+    ("arch", "known"),
+    [("amd64", "i386:x86-64"), ("arm64", "aarch64"), ("riscv64", "riscv:rv64")],
+)
+def test_a_debugger_is_told_the_architecture_of_the_machine(arch: str, known: str) -> None:
+    board = BOARDS[arch]
+    assert f"set architecture {known}" in command_line("gdb", board, Path("/run/gdb"), None)
+    assert f"{board.triplet}-gdb" in programs(board)
 
 
 def test_turbo_gives_a_machine_that_boots_every_cpu_and_says_so(

@@ -89,7 +89,7 @@ def test_addresses_of_the_kernel_get_names(tmp_path: Path) -> None:
 
 
 def test_reports_of_the_sampler_add_up() -> None:
-    target = Target("app", "vm", None, None)  # type: ignore[arg-type]  # nobody is asked
+    target = Target("app", "vm", "riscv64", None, None)  # type: ignore[arg-type]  # nobody is asked
     reports = [
         guest.Report(1.0, 2, Counter({"a": 1, "b": 2})),
         guest.Report(0.5, 0, Counter({"a": 3})),

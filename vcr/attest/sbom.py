@@ -218,7 +218,7 @@ def _plain(file: Fetched) -> Component:
 
 def machine_packages(plan: Plan, pins: Pins) -> list[tuple[str, dict[str, Any]]]:
     """Return the Debian packages that PLAN's machine is made of, and what is known of each."""
-    if plan.arch is not Arch.RISCV64:
+    if len(PROFILES[plan.profile].stages(arch=plan.arch)) == 1:
         return []
     sets = ("guest", "guest-debug") if plan.machine.debug else ("guest",)
     found = list(pins.packages(plan.arch, *sets))
@@ -231,7 +231,8 @@ def machine_packages(plan: Plan, pins: Pins) -> list[tuple[str, dict[str, Any]]]
 
 
 def _is_cartesi(plan: Plan) -> bool:
-    is_sealed = plan.arch is Arch.RISCV64 and PROFILES[plan.profile].is_sealed
+    profile = PROFILES[plan.profile]
+    is_sealed = profile.is_sealed and profile.has_machines(plan.arch)
     return is_sealed and plan.machine.engine == "cartesi"
 
 

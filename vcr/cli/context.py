@@ -222,12 +222,14 @@ def variant_of(
     return Variant(profile, None if arch is None else Arch(arch), engine, target)
 
 
+arch_option = click.option(
+    "--arch",
+    type=click.Choice([arch.value for arch in Arch]),
+    help="Architecture of the image and its machine: default riscv64, or this host's for the "
+    "profile dev. prod machines are riscv64.",
+)
+
+
 def plan_options[F: Callable[..., object]](function: F) -> F:
     """Add --profile and --arch, which decide what is planned."""
-    arch = click.option(
-        "--arch",
-        type=click.Choice([arch.value for arch in Arch]),
-        help="Architecture of the image: default riscv64, or this host's for the profile dev. "
-        "Other stages exist only for riscv64.",
-    )
-    return profile_option(arch(function))
+    return profile_option(arch_option(function))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vcr.model.arch import Arch
+from vcr.model.board import BOARDS
 from vcr.model.stage import ALL_STAGES, PROD_STAGES, STAGES
 
 # What runs: a container of this host, a machine that boots, one that continues from a snapshot.
@@ -40,17 +41,21 @@ class Profile:
         """Return whether it is made to be deployed: a machine that nobody can look into."""
         return self.release == self.name
 
+    def has_machines(self, arch: Arch) -> bool:
+        """Return whether a machine of it can be of ARCH: not every one can be sealed."""
+        return not self.is_sealed or bool(BOARDS[arch].prod_cpu)
+
     def stages(
         self, *, arch: Arch = Arch.RISCV64, enclave: bool = False, vm: bool = False
     ) -> tuple[str, ...]:
         """Return its stages for ARCH, with those of an ENCLAVE if wanted.
 
-        Machines are riscv64; for another architecture there is the image and, for a container,
-        a VM in its place if wanted.
+        Of a container there is the image and, if wanted, a VM in its place. Where no machine of
+        ARCH can be sealed, there is the image.
         """
         if vm:
             return STAGES
-        if self.is_container or arch is not Arch.RISCV64:
+        if self.is_container or not self.has_machines(arch):
             return STAGES[:1]
         if enclave:
             return ALL_STAGES

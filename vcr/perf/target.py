@@ -6,6 +6,7 @@ from typing import Self
 
 from vcr.engines.machine import Channels, read_vm
 from vcr.errors import UsageError
+from vcr.model.board import SEALED_ARCHS
 from vcr.model.profile import DEBUG_PROFILES
 from vcr.model.project import Project
 from vcr.runtime.record import Records
@@ -18,6 +19,7 @@ class Target:
 
     name: str
     profile: str
+    arch: str  # of Arch
     channels: Channels
     symbols: Path | None  # what nix/kernel.nix left of its kernel's symbols, if it is of vcr
 
@@ -34,4 +36,6 @@ class Target:
                 fix=" or ".join(f"`vcr up --profile {name}`" for name in DEBUG_PROFILES),
             )
         symbols = Path(vm["symbols"]) if vm.get("symbols") else None
-        return cls(project.name, record.profile, records.channels(record.where), symbols)
+        arch = str(vm.get("arch", SEALED_ARCHS[0]))  # a sealed machine does not say it
+        channels = records.channels(record.where)
+        return cls(project.name, record.profile, arch, channels, symbols)

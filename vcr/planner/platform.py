@@ -1,4 +1,4 @@
-"""Refuses to build a machine of an image that its last stage makes for another platform."""
+"""Refuses to seal a machine of an architecture that no machine can be sealed of."""
 
 from collections.abc import Collection
 
@@ -6,6 +6,7 @@ from vcr.dockerfile.inputs import load_dockerfile
 from vcr.dockerfile.stages import SYSTEM, Resolver
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
+from vcr.model.board import SEALED_ARCHS
 from vcr.model.plan import Plan
 from vcr.model.profile import PROFILES
 from vcr.model.project import Project
@@ -14,14 +15,29 @@ FIX = "leave --platform out there, or write --platform=$TARGETPLATFORM"
 
 
 def check_platform(project: Project, plan: Plan, stages: Collection[str]) -> None:
-    """Raise UsageError when STAGES have a machine, and PLAN is not of a machine's architecture.
+    """Raise UsageError when STAGES have a machine of PLAN's profile that cannot be of its ARCH.
 
-    A container, and a VM in its place, have the image's. PROJECT says which line decided it.
+    Others have the image's architecture. PROJECT says which line decided it.
     """
-    is_machine = bool(set(stages) - {"image"}) and not PROFILES[plan.profile].is_container
-    if is_machine and plan.arch is not Arch.RISCV64:
-        where = shipped_for(project, plan.arch) or f"the image is for {SYSTEM}/{plan.arch}"
-        raise UsageError(f"{where}, and machines are {SYSTEM}/{Arch.RISCV64}", fix=FIX)
+    is_machine = bool(set(stages) - {"image"})
+    if is_machine and not PROFILES[plan.profile].has_machines(plan.arch):
+        where = shipped_for(project, plan.arch)
+        raise unsealed(plan.profile, plan.arch, where)
+
+
+def unsealed(profile: str, arch: Arch, where: str = "") -> UsageError:
+    """Return the error that PROFILE has no machines of ARCH, which the line WHERE decided, if any.
+
+    It is another FIX where that is the command line's.
+    """
+    platforms = " or ".join(f"{SYSTEM}/{each}" for each in SEALED_ARCHS)
+    if where:
+        return UsageError(f"{where}, and {profile} machines are {platforms}", fix=FIX)
+    return UsageError(
+        f"{profile} machines are {' or '.join(SEALED_ARCHS)}",
+        why=f"no machine of {arch} can be sealed yet",
+        fix=f"leave --arch out, use --profile vm, or only `vcr build image --arch {arch}`",
+    )
 
 
 def shipped_for(project: Project, arch: Arch) -> str:

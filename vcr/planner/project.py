@@ -1,6 +1,7 @@
 """Makes the plan of a project: a pure function of project, lock and context."""
 
 from difflib import get_close_matches
+from typing import Literal
 
 from vcr.dockerfile.config import NANOSECONDS
 from vcr.dockerfile.context import Context
@@ -12,6 +13,7 @@ from vcr.dockerfile.syntax import Dockerfile, Stage
 from vcr.errors import UsageError
 from vcr.lock.engine import current_engine, own_emulator, own_kernel
 from vcr.model.arch import Arch, has_kvm
+from vcr.model.board import BOARDS
 from vcr.model.health import CommandProbe, HealthCheck, HttpProbe
 from vcr.model.lockfile import Lock
 from vcr.model.plan import BuildMachine, Image, Machine, Plan
@@ -112,7 +114,8 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
             why="its machines have no port for commands",
             fix=f"use --profile {profile} --engine qemu",
         )
-    if debug and config.machine.kernel == "debian" and config.machine.memory < DEBIAN_DEBUG_MIB:
+    kernel = _kernel(project, state.arch, profile)
+    if debug and kernel == "debian" and config.machine.memory < DEBIAN_DEBUG_MIB:
         raise UsageError(
             f"{config.machine.memory} MiB are not enough for Debian's kernel in {profile}",
             why="the kernel takes 60 MiB, and a debug profile has more devices",
@@ -131,8 +134,22 @@ def _machine(project: Project, state: State, engine: str | None, profile: str) -
         debug=debug,
         emulator=str(own) if own else "",
         emulator_kernel=str(own_boots) if own_boots else "",
-        kernel=config.machine.kernel,
+        kernel=kernel,
     )
+
+
+def _kernel(project: Project, arch: Arch, profile: str) -> Literal["vcr", "debian"]:
+    """Return whose kernel a machine of ARCH boots; one in place of a container, vcr's own."""
+    kernel = project.config.machine.kernel
+    if PROFILES[profile].is_container:
+        return "vcr"
+    if kernel == "debian" and not BOARDS[arch].debians:
+        raise UsageError(
+            f"vcr.toml: [machine] kernel is Debian's, which boots no machine of {arch}",
+            why=f"its virtual machine is {BOARDS[arch].machine.partition(',')[0]}, without PCI",
+            fix="leave it out: vcr's own kernel is the default",
+        )
+    return kernel
 
 
 def _health(project: Project, state: State, ports: tuple[int, ...]) -> HealthCheck | None:

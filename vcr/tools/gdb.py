@@ -12,11 +12,8 @@ from vcr import process
 from vcr.errors import VcrError
 from vcr.formats.failure import Failure
 from vcr.formats.qmp import Monitor
-from vcr.model.board import SEALED
+from vcr.model.board import Board
 from vcr.sandbox.build_machine import option
-
-# Programs that may know riscv64, the more likely first.
-PROGRAMS = ("gdb-multiarch", "riscv64-unknown-elf-gdb", f"{SEALED.triplet}-gdb", "gdb")
 
 
 @dataclass(frozen=True)
@@ -52,24 +49,29 @@ class Stub:
             raise VcrError(failure.report["what"], why=failure.report["why"]) from None
 
 
-def find_program() -> str | None:
-    """Return a debugger of this host that knows riscv64."""
-    return next(
-        (found for name in PROGRAMS if (found := shutil.which(name)) and _knows(found)), None
-    )
+def programs(board: Board) -> tuple[str, ...]:
+    """Return programs that may know the architecture of BOARD, the more likely first."""
+    bare = f"{board.triplet.partition('-')[0]}-unknown-elf-gdb"
+    return "gdb-multiarch", bare, f"{board.triplet}-gdb", "gdb"
 
 
-def _knows(program: str) -> bool:
-    argv = [program, "-nx", "-batch", "-ex", f"set architecture {SEALED.debugger}"]
+def find_program(board: Board) -> str | None:
+    """Return a debugger of this host that knows the architecture of BOARD."""
+    here = filter(None, map(shutil.which, programs(board)))
+    return next((program for program in here if _knows(program, board)), None)
+
+
+def _knows(program: str, board: Board) -> bool:
+    argv = [program, "-nx", "-batch", "-ex", f"set architecture {board.debugger}"]
     return "ndefined" not in process.run(argv, ok=None).stderr
 
 
-def command_line(program: str, socket: Path, symbols: Path | None) -> list[str]:
-    """Return the argv that debugs the machine whose stub listens at SOCKET."""
+def command_line(program: str, board: Board, socket: Path, symbols: Path | None) -> list[str]:
+    """Return the argv that debugs the machine of BOARD whose stub listens at SOCKET."""
     return [
         program,
         "-q",
-        *("-ex", f"set architecture {SEALED.debugger}"),
+        *("-ex", f"set architecture {board.debugger}"),
         *((str(symbols),) if symbols else ()),
         *("-ex", f"target remote {socket}"),
     ]

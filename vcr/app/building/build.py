@@ -7,8 +7,8 @@ from vcr.build.builder import Builder, Built, RunError
 from vcr.build.debug_shell import check_seat, open_shell
 from vcr.build.shell_terminal import Seat
 from vcr.errors import UsageError
-from vcr.model.arch import Arch
 from vcr.model.profile import PROFILES
+from vcr.planner.platform import unsealed
 
 
 def build(
@@ -51,16 +51,11 @@ def build_stages(context: Context, variant: Variant, stages: Sequence[str]) -> B
 def stages_up_to(last: str | None, variant: Variant) -> tuple[str, ...]:
     """Return the stages of VARIANT up to LAST, None for all; raises UsageError, HostError."""
     arch, profile = variant.chosen_arch(), variant.profile
-    if arch is not Arch.RISCV64:
-        if last not in {None, "image"}:
-            raise UsageError(
-                f"there is no {last} for {arch}",
-                why="machines are riscv64; for other architectures vcr builds the image",
-                fix=f"`vcr build image --arch {arch}`",
-            )
-        return ("image",)
     facts = PROFILES[profile]
-    stages = facts.stages(enclave=facts.can_be_enclosed and last == "enclave")
+    if last != "image" and not facts.has_machines(arch):
+        raise unsealed(profile, arch)
+    enclave = facts.can_be_enclosed and last == "enclave"
+    stages = facts.stages(arch=arch, enclave=enclave)
     if last and last not in stages:
         raise UsageError(f"the profile {profile} has no stage {last}", fix="use --profile prod")
     return stages[: stages.index(last) + 1] if last else stages

@@ -26,6 +26,7 @@ from vcr.lock.sources import Sources
 from vcr.lock.vanishing import vanishing
 from vcr.lock.write import Locker, summarise
 from vcr.model.arch import Arch
+from vcr.model.board import SEALED_ARCHS
 from vcr.model.lockfile import Lock, read_lock_file
 from vcr.model.project import Project
 from vcr.planner.platform import FIX, shipped_for
@@ -38,7 +39,8 @@ from vcr.tools.skopeo import Skopeo
 from vcr.words import counted
 
 SHOWN_CHANGES = 20
-OTHERS = tuple(arch for arch in Arch if arch is not Arch.RISCV64)  # than of machines
+# Of which no machine can be sealed.
+OTHERS = tuple(arch for arch in Arch if arch not in SEALED_ARCHS)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def lock(
     """
     project, given = context.load_project(), secrets or Secrets()
     for where in filter(None, (shipped_for(project, arch) for arch in OTHERS)):
-        context.ui.warn(f"{where}: there will be no machine of it; {FIX}")
+        context.ui.warn(f"{where}: there will be no prod machine of it; {FIX}")
     old = old_lock(project, context.ui.warn)
     with context.ui.step("lock") as step:
         locker = Locker(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.app.context import Context
+from vcr.model.board import BOARDS
 from vcr.perf.target import Target
 from vcr.tools.gdb import Stub, command_line, find_program
 
@@ -16,6 +17,7 @@ class Debugger:
 
     argv: tuple[str, ...]
     socket: Path  # where the stub listens
+    arch: str  # that the debugger has to know
     is_here: bool  # this host has the program; else ARGV names Debian's
     stub: Stub
 
@@ -32,10 +34,11 @@ def gdb(context: Context) -> Debugger:
     """
     target = Target.of(context.started_project(), context.settings)
     stub = Stub(target.channels.monitor, target.channels.agent.with_name("gdb"))
-    program = find_program()
-    argv = command_line(program or DEBIANS, stub.path, _symbols(target))
+    board = BOARDS[target.arch]
+    program = find_program(board)
+    argv = command_line(program or DEBIANS, board, stub.path, _symbols(target))
     stub.open()
-    return Debugger(tuple(argv), stub.path, program is not None, stub)
+    return Debugger(tuple(argv), stub.path, target.arch, program is not None, stub)
 
 
 def _symbols(target: Target) -> Path | None:

@@ -75,7 +75,8 @@ def _target(context: Context) -> Target:
 def _sampled(context: Context, target: Target, options: Options) -> Iterator[Report]:
     """Return what is seen in TARGET, as it comes."""
     with context.ui.step("sampler") as step:
-        program = (Nix(context.settings).build("sampler", step.line) / "sampler").read_bytes()
+        built = Nix(context.settings).build(f"samplers.{target.arch}", step.line)
+        program = (built / "sampler").read_bytes()
     kernel = (
         KernelSymbols.read(target.symbols / "System.map") if target.symbols else KernelSymbols()
     )

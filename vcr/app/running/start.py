@@ -17,8 +17,9 @@ from vcr.engines.container.probe import why_no_container
 from vcr.engines.machine import Forward
 from vcr.errors import UsageError
 from vcr.foreign import MAX_TEXT, read_text
-from vcr.model.board import SEALED
-from vcr.model.plan import Machine
+from vcr.model.arch import native_arch
+from vcr.model.board import BOARDS
+from vcr.model.plan import Machine, Plan
 from vcr.model.profile import PROFILES, Profile
 from vcr.model.project import Project
 from vcr.model.volume import VolumeMount, is_name, split_volume
@@ -61,9 +62,17 @@ class Start:
         return PROFILES[self.variant.profile]
 
     def chosen(self, context: Context) -> "Start":
-        """Return it with a VM as its runtime, and say why, where no container can be made."""
+        """Return it with a VM as its runtime, and say why, where no container can be made.
+
+        Raises UsageError for a container of another architecture than this host's.
+        """
         if not self.facts.is_container or self.options.runtime:
             return self
+        if (arch := self.variant.chosen_arch()) is not native_arch():
+            raise UsageError(
+                f"no container of {arch} runs on this host, which is {native_arch()}",
+                fix="use --profile vm, or add --runtime vm",
+            )
         why = why_no_container()
         if not why:
             return self
@@ -103,7 +112,7 @@ class Start:
                 why="its CPUs would race each other; dev has those of this host anyway",
                 fix="use --profile vm, or leave it out",
             )
-        cpus = min(len(os.sched_getaffinity(0)), SEALED.max_cpus)
+        cpus = min(len(os.sched_getaffinity(0)), BOARDS[self.variant.chosen_arch()].max_cpus)
         context.ui.warn(
             f"--turbo: {cpus} CPUs that run at once. NOTHING ABOUT THIS RUN IS REPRODUCIBLE: "
             "this host decides what happens first"
@@ -176,10 +185,19 @@ class Start:
             if live_mount(plan.image.config):
                 raise no_place(f"LABEL {LIVE_LABEL}")
             plan = replace(plan, machine=replace(plan.machine, debug=True))
+        if profile.kind == "boot" or vm:
+            _note_cpus(context, plan)
         machine = profile.machine(enclave=enclave, vm=vm)
         stages = (*profile.stages(enclave=enclave, vm=vm), machine)
         built = Builder(context.settings, context.ui, project).build(plan, stages)
         return project, built.path(machine)
+
+
+def _note_cpus(context: Context, plan: Plan) -> None:
+    """Say that the machine of PLAN has fewer CPUs than it asks for, if it has."""
+    most = BOARDS[plan.arch].max_cpus
+    if plan.machine.cpus > most:
+        context.ui.note(f"the machine has {most} CPUs: kernels for {plan.arch} have no more")
 
 
 def _with_skopeo(additions: Additions, context: Context) -> Additions:

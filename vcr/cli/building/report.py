@@ -9,7 +9,7 @@ from vcr.cli.context import (
     App,
     Command,
     engine_option,
-    profile_option,
+    plan_options,
     project_argument,
     variant_of,
 )
@@ -20,7 +20,7 @@ a_file = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.command(cls=Command)
 @click.argument("output", type=click.Path(path_type=Path, dir_okay=False))
 @project_argument
-@profile_option
+@plan_options
 @engine_option
 @click.option(
     "--attestation",
@@ -50,6 +50,7 @@ def report(
     output: Path,
     *,
     profile: str,
+    arch: str | None,
     engine: str | None,
     attestations: tuple[Path, ...],
     keys: tuple[Path, ...],
@@ -66,7 +67,7 @@ def report(
     judged = vcr.app.report(
         app.context,
         output,
-        variant_of(profile, engine=engine),
+        variant_of(profile, arch, engine),
         attestations=attestations,
         keys=keys,
         registers=read_registers((), pcrs),

@@ -26,7 +26,9 @@ def gdb(ctx: click.Context, *, only_print: bool) -> None:
     argv = list(debugger.argv)
     if only_print or not debugger.is_here:
         if not debugger.is_here:
-            app.ui.note("no debugger of this host knows riscv64; Debian's is gdb-multiarch")
+            app.ui.note(
+                f"no debugger of this host knows {debugger.arch}; Debian's is gdb-multiarch"
+            )
         if app.ui.is_json:
             app.ui.json("gdb", {"argv": argv, "socket": str(debugger.socket)})
         else:

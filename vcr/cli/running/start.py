@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vcr.cli.context import Seconds, engine_option, profile_option, variant_of
+from vcr.cli.context import Seconds, arch_option, engine_option, profile_option, variant_of
 
 if TYPE_CHECKING:  # pydantic costs 200 ms at import
     from vcr.app import UpOptions, Variant
 
 _OPTIONS = (
     profile_option,
+    arch_option,
     engine_option,
     click.option(
         "--enclave", is_flag=True, help="Continue in an emulated enclave (--profile prod)."
@@ -70,6 +71,7 @@ def start_options[F: Callable[..., object]](function: F) -> F:
 def start_of(  # noqa: PLR0913 -- one for each option
     *,
     profile: str,
+    arch: str | None,
     engine: str | None,
     enclave: bool,
     publish: tuple[str, ...],
@@ -98,4 +100,4 @@ def start_of(  # noqa: PLR0913 -- one for each option
         turbo=turbo,
         timeout=timeout,
     )
-    return variant_of(profile, engine=engine), options
+    return variant_of(profile, arch, engine), options

@@ -6,20 +6,27 @@ import click
 
 import vcr.app
 from vcr.app.context import Variant
-from vcr.cli.context import App, Command, ProfileName, engine_option, variant_of
+from vcr.cli.context import App, Command, ProfileName, arch_option, engine_option, variant_of
 from vcr.errors import UsageError
 
 
 @click.command(cls=Command)
 @click.argument("profile", type=ProfileName())
 @click.argument("words", nargs=-1, metavar="TARGET [DIR]")
+@arch_option
 @engine_option
 @click.option("--nbd", "where", metavar="ADDRESS",
               help="Serve the sealed drive, read-only, at tcp:[HOST:]PORT, unix:PATH or"
               " vsock:PORT; then there is no TARGET.")  # fmt: skip
 @click.pass_obj
 def export(
-    app: App, *, profile: str, words: tuple[str, ...], engine: str | None, where: str | None
+    app: App,
+    *,
+    profile: str,
+    words: tuple[str, ...],
+    arch: str | None,
+    engine: str | None,
+    where: str | None,
 ) -> None:
     """Write all files of a deployment, or serve the drive over NBD.
 
@@ -28,7 +35,7 @@ def export(
     them with stock tools, into the new directory TARGET. With --nbd, it serves the
     drive until Ctrl-C.
     """
-    variant = variant_of(profile, engine=engine)
+    variant = variant_of(profile, arch, engine)
     if where is not None:
         _choose_project(app, list(words))
         _serve(app, variant, where)

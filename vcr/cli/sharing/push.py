@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 import vcr.app
-from vcr.cli.context import App, Command, ProfileName, engine_option, variant_of
+from vcr.cli.context import App, Command, ProfileName, arch_option, engine_option, variant_of
 from vcr.errors import UsageError
 
 a_file = click.Path(path_type=Path, dir_okay=False)
@@ -14,6 +14,7 @@ a_file = click.Path(path_type=Path, dir_okay=False)
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="[REF] [DIR]")
 @click.option("--profile", type=ProfileName(), default="prod", help="The profile to push (prod).")
+@arch_option
 @engine_option
 @click.option("--dir", "layout", type=click.Path(path_type=Path), metavar="DIR",
               help="Write an OCI layout instead; then there is no REF.")  # fmt: skip
@@ -25,6 +26,7 @@ def push(
     *,
     words: tuple[str, ...],
     profile: str,
+    arch: str | None,
     engine: str | None,
     layout: Path | None,
     exported: Path | None,
@@ -35,7 +37,7 @@ def push(
     sealed drive, the ladder and the other files. vcr uses TLS except for registries on
     this host; `skopeo login` keeps credentials.
     """
-    rest, variant = list(words), variant_of(profile, engine=engine)
+    rest, variant = list(words), variant_of(profile, arch, engine)
     if layout is None and not rest:
         raise UsageError("nowhere to push to", fix="vcr push REF, or vcr push --dir DIR")
     where = rest.pop(0) if layout is None else str(layout)

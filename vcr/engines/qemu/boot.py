@@ -1,5 +1,6 @@
 """A machine that boots, fast and not deterministic: of the profile vm, or of dev in a VM.
 
+https://www.qemu.org/docs/master/system/arm/virt.html
 https://www.qemu.org/docs/master/system/riscv/virt.html
 https://www.qemu.org/docs/master/system/i386/microvm.html
 """
@@ -13,7 +14,7 @@ from vcr.engines.machine import Channels, Forward
 from vcr.engines.qemu.kvm import runs_guests
 from vcr.engines.qemu.network import RELAY_BACKEND, connected
 from vcr.model.arch import Arch, has_kvm
-from vcr.model.board import BOARDS, Board
+from vcr.model.board import BOARDS, KVM_CPU, Board
 from vcr.model.health import HealthCheck
 from vcr.sandbox.build_machine import option
 from vcr.sandbox.hardware import (
@@ -24,6 +25,8 @@ from vcr.sandbox.hardware import (
     relay_port,
     socket_backend,
 )
+
+KVM = "kvm"  # an accelerator of QEMU
 
 
 @dataclass(frozen=True)
@@ -100,10 +103,11 @@ class BootMachine:
     def _computer(self, accelerator: str) -> list[str]:
         """Return the argv of the machine without its devices."""
         board = self.board
+        cpu = KVM_CPU if accelerator == KVM else board.boot_cpu
         return [
             str(self.qemu),
             *("-L", str(self.qemu_data)),  # Debian's QEMU looks below /usr otherwise
-            *("-machine", board.machine, *board.processor(board.boot_cpu)),
+            *("-machine", board.machine, *board.processor(cpu)),
             *("-accel", accelerator),
             *("-m", f"{self.memory_mib}M"),
             *("-smp", str(min(self.cpus, board.max_cpus))),
@@ -118,6 +122,6 @@ class BootMachine:
         """Return KVM for a machine of this host's architecture, if it works here."""
         if has_kvm(Arch(self.arch)):
             ends = f"panic=-1 {self.board.boot_line}".rstrip()
-            if runs_guests((*self._computer("kvm"), "-append", ends)):
-                return "kvm"
+            if runs_guests((*self._computer(KVM), "-append", ends)):
+                return KVM
         return "tcg,thread=multi"  # a thread of this host for each CPU
