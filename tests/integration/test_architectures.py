@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from program import REPO, Vcr, runner_in
 from test_examples import address, digests, get
 
 from vcr.model.arch import MACHINES, Arch, has_kvm, native_arch
-from vcr.model.board import KVM_CPU
+from vcr.model.board import BOARDS, KVM_CPU
 from vcr.model.profile import SEALED_PROFILES
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
@@ -120,6 +121,18 @@ def test_static_has_the_recorded_ladder_and_serves(vcr: Vcr, project: Path, arch
     status, page = get(address(machine))
     assert (status, "verifiable machine" in page) == (200, True)
     vcr("down", "-t", "1", project)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_an_export_boots_by_what_it_says(
+    vcr: Vcr, project: Path, tmp_path: Path, arch: Arch
+) -> None:
+    target, board = tmp_path / "export", BOARDS[arch]
+    vcr("export", "vm-release", target, project, "--arch", arch)
+    told = json.loads((target / "deploy.json").read_text())
+    assert told["append"] == f"console={board.console} quiet panic=-1 {board.boot_line}"
+    assert json.loads((target / "ladder.json").read_text())["arch"] == arch
+    subprocess.run(["sh", target / "verify.sh"], cwd=target, check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("arch", ARCHS)

@@ -28,6 +28,7 @@ from vcr.export.manifest import (
     File,
     Manifest,
 )
+from vcr.model.board import BOARDS
 from vcr.model.profile import PROFILES
 from vcr.sandbox.squashfs import SQUASHFS
 
@@ -99,6 +100,9 @@ def _deployment(built: Built) -> str:
     """Return how the machine is started: its ports, its health, what a boot needs."""
     vm = json.loads((built.path(PROFILES[built.plan.profile].machine()) / VM_FILE).read_bytes())
     told = {key: vm[key] for key in DEPLOYED if key in vm}
+    if "append" in told:  # with what the board of its architecture wants besides
+        words = (told["append"], BOARDS[built.plan.arch].boot_line)
+        told["append"] = " ".join(filter(None, words))
     return _text({**told, "schema": SCHEMA})
 
 
