@@ -23,7 +23,8 @@ let
     kernels = builtins.mapAttrs (
       arch: board: linux {
         inherit board;
-        inherit (board) image;
+        # "": what enclaves boot, too.
+        image = if board.image == "" then board.enclave_image else board.image;
         name = arch;
         config = [ ./kernel/base.config (./kernel + "/${arch}.config") ];
       }

@@ -8,7 +8,7 @@ let
   source = builtins.head (pins.members bootstrap.platform.arch "kernel-source");
   version = pins.version bootstrap.platform.arch source;
   tools = toolsets.kernel-build;
-  compiler = toolsets.${board.compiler};
+  compiler = toolsets."kernel-${board.linux}" or tools;
   # Without the comments: a better reason compiles nothing anew.
   option = "CONFIG_[A-Z0-9_]+=.+|# CONFIG_[A-Z0-9_]+ is not set";
   isOption = line: builtins.isString line && builtins.match option line != null;

@@ -26,11 +26,9 @@ let
       cp /tmp/wheel/* $out
     '';
 in
-# QEMU and a compiler, a set for each board.
+# QEMU, a set for each board.
 builtins.listToAttrs (
-  map (name: { inherit name; value = set name; }) (
-    builtins.concatMap (board: [ board.toolset board.compiler ]) (builtins.attrValues boards)
-  )
+  map (board: { name = board.toolset; value = set board.toolset; }) (builtins.attrValues boards)
 )
 // {
   inherit python; # what the command line and the builders run on
@@ -67,6 +65,7 @@ builtins.listToAttrs (
       ' $lib/libc.so.6
     '';
   };
+  kernel-arm64 = set "kernel-arm64"; # the compiler for arm64
   kernel-elf = set "kernel-elf"; # libelf, which compiling an x86 kernel takes
   oci = set "oci"; # skopeo, umoci
   podman = set "podman"; # podman and what it starts, for the tests

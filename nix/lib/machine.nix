@@ -3,18 +3,20 @@
 { toolchain, sandbox, shell ? false }:
 arch:
 let
+  kind = "vcr";
   kernel = import ./kernel.nix { inherit toolchain sandbox; } {
     name = "vcr-build-machine-${if shell then "shell-" else ""}${arch}";
     inherit arch;
-    kernel = "vcr";
+    kernel = kind;
     init = "${(if shell then toolchain.shellStep else toolchain.step) arch}/step";
     busybox = shell;
-    modules = [ ];
+    modules = [ "virtio_pci" "virtio_console" "nbd" "squashfs" "overlay" ];
   };
   emulator = import ./qemu.nix { inherit toolchain; } arch;
 in
 {
   inherit arch;
+  debian = kind == "debian";
   inherit (emulator) qemu data firmware;
   kernel = "${kernel}/kernel";
   initramfs = "${kernel}/initramfs";

@@ -19,8 +19,9 @@ import pytest
 from program import REPO, Vcr, runner_in
 from test_examples import address, digests, get
 
+from vcr.engines.qemu.boot import KVM_CPU
 from vcr.model.arch import MACHINES, Arch, has_kvm, native_arch
-from vcr.model.board import BOARDS, KVM_CPU
+from vcr.model.board import BOARDS
 from vcr.model.profile import SEALED_PROFILES
 
 pytestmark = [pytest.mark.nix, pytest.mark.vm]
@@ -130,7 +131,7 @@ def test_an_export_boots_by_what_it_says(
     target, board = tmp_path / "export", BOARDS[arch]
     vcr("export", "vm-release", target, project, "--arch", arch)
     told = json.loads((target / "deploy.json").read_text())
-    assert told["append"] == f"console={board.console} quiet panic=-1 {board.boot_line}"
+    assert told["append"] == f"console={board.console} quiet panic=-1 {board.boot_line}".strip()
     assert json.loads((target / "ladder.json").read_text())["arch"] == arch
     subprocess.run(["sh", target / "verify.sh"], cwd=target, check=True, capture_output=True)
 

@@ -30,7 +30,7 @@ def boot_machine(arch: str) -> list[str]:
 def step_machine(arch: str) -> list[str]:
     machine = build_machine.Machine(
         arch=arch, qemu="/s/qemu", data="/s/data", firmware="", kernel="/s/kernel",
-        initramfs="/s/initramfs", memory_mib=512,
+        initramfs="/s/initramfs", debian=False, memory_mib=512,
     )  # fmt: skip
     return build_machine.command_line(
         machine, Path("/c/initrd"), Path("/c"), clock=build_machine.COUNTED

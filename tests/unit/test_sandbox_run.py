@@ -104,7 +104,7 @@ def test_a_module_loses_its_signature() -> None:
 
 def test_a_machine_counts_instructions_and_reaches_nothing(tmp_path: Path) -> None:
     machine = build_machine.Machine(
-        "riscv64", "qemu", "data", "fw", "kernel", "initrd", memory_mib=512
+        "riscv64", "qemu", "data", "fw", "kernel", "initrd", debian=False, memory_mib=512
     )
     argv = build_machine.command_line(
         machine, tmp_path / "initrd", tmp_path, clock=build_machine.COUNTED
@@ -120,7 +120,7 @@ def test_only_debians_kernel_is_told_what_to_leave_out() -> None:
 
 
 def test_amd64_has_one_board(tmp_path: Path) -> None:
-    machine = build_machine.Machine("amd64", "", "", "", "", "", memory_mib=512)
+    machine = build_machine.Machine("amd64", "", "", "", "", "", debian=False, memory_mib=512)
     argv = build_machine.command_line(
         machine, tmp_path / "initrd", tmp_path, clock=build_machine.COUNTED
     )
@@ -130,11 +130,11 @@ def test_amd64_has_one_board(tmp_path: Path) -> None:
 
 
 def test_what_a_step_may_write_fits_into_memory(tmp_path: Path) -> None:
-    machine = build_machine.Machine("riscv64", "", "", "", "", "", memory_mib=512)
+    machine = build_machine.Machine("riscv64", "", "", "", "", "", debian=False, memory_mib=512)
     (tmp_path / "x").write_bytes(bytes(1 << 20))
     size = build_machine.disk_size(machine, {"x": tmp_path / "x"})
     assert size == ((512 - 160 - 1) << 20) * 4 // 5
-    small = build_machine.Machine("", "", "", "", "", "", memory_mib=64)
+    small = build_machine.Machine("", "", "", "", "", "", debian=False, memory_mib=64)
     assert build_machine.disk_size(small, {}) == build_machine.MIN_DISK
 
 
@@ -152,7 +152,9 @@ printf '%s' '{result}' > {tmp_path}/vcr.result
 """
     )
     qemu.chmod(0o755)
-    machine = build_machine.Machine("amd64", str(qemu), "", "", "", "", memory_mib=512)
+    machine = build_machine.Machine(
+        "amd64", str(qemu), "", "", "", "", debian=False, memory_mib=512
+    )
     monkeypatch.setattr(build_machine, "KVM_SECONDS", 0.2)
     assert sandbox_run.boot(machine, tmp_path / "initrd", tmp_path, kvm=True) == WELL
     assert "without KVM" in capfd.readouterr().err

@@ -34,20 +34,18 @@ class Board:
     # What kernels are told besides. amd64: without ACPI or a keyboard's controller it is a
     # triple fault that resets it, which is how it ends. A kernel that measures its timers
     # reads clocks in a loop, which is what an emulator that counts is slowest at: it took 20
-    # of 22 s. arm64: one /dev/nbd0, each costs instructions; kernels of the others have that in
-    # themselves.
+    # of 22 s.
     step_line: str
     boot_line: str
     powers_off: bool  # or it ends by a reset
     max_cpus: int  # NR_CPUS of its kernel
-    debians: bool  # whether Debian's kernel boots on it, too
     # Of an enclave of it. i8042 takes Linux's reset, as Firecracker's does: QEMU ends then,
     # and nothing starts anew.
     enclave_devices: tuple[str, ...]
     debugger: str  # what GDB calls it
     linux: str  # what the kernel's source calls it
     triplet: str  # of its compiler
-    compiler: str  # of nix/toolsets.nix
+    kernel: str  # of build machines, and of the profile dev: "vcr" or "debian"
     # What is booted of a kernel that is compiled. QEMU starts an ELF file of x86 as it is:
     # nothing to unpack.
     image: str
@@ -66,8 +64,5 @@ def _read(table: Path) -> dict[str, Board]:
     }
 
 
-# Under KVM on any of them: the host's own.
-KVM_CPU = "max"
 BOARDS = _read(Path(__file__).with_suffix(".json"))  # by architecture
 SEALED = BOARDS["riscv64"]  # of the profile prod
-SEALED_ARCHS = tuple(arch for arch, board in BOARDS.items() if board.prod_cpu)

@@ -80,6 +80,7 @@ _TABLE = (
     Profile("prod-debug", "snapshot", debug=True, release="prod", summary="one to look into"),
     Profile("dev", "container", debug=False, release="", summary="a container of this host"),
 )
+SEALED_ARCHS = tuple(arch for arch in Arch if BOARDS[arch].prod_cpu)
 PROFILES = {profile.name: profile for profile in _TABLE}
 DEFAULT = _TABLE[0].name
 RELEASES = tuple(name for name, profile in PROFILES.items() if profile.is_release)

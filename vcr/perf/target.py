@@ -6,8 +6,7 @@ from typing import Self
 
 from vcr.engines.machine import Channels, read_vm
 from vcr.errors import UsageError
-from vcr.model.board import SEALED_ARCHS
-from vcr.model.profile import DEBUG_PROFILES
+from vcr.model.profile import DEBUG_PROFILES, SEALED_ARCHS
 from vcr.model.project import Project
 from vcr.runtime.record import Records
 from vcr.settings import Settings

@@ -6,9 +6,8 @@ from vcr.dockerfile.inputs import load_dockerfile
 from vcr.dockerfile.stages import SYSTEM, Resolver
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
-from vcr.model.board import SEALED_ARCHS
 from vcr.model.plan import Plan
-from vcr.model.profile import PROFILES
+from vcr.model.profile import PROFILES, SEALED_ARCHS
 from vcr.model.project import Project
 
 FIX = "leave --platform out there, or write --platform=$TARGETPLATFORM"

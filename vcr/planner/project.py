@@ -143,7 +143,7 @@ def _kernel(project: Project, arch: Arch, profile: str) -> Literal["vcr", "debia
     kernel = project.config.machine.kernel
     if PROFILES[profile].is_container:
         return "vcr"
-    if kernel == "debian" and not BOARDS[arch].debians:
+    if kernel == "debian" and BOARDS[arch].bus != "pci":
         raise UsageError(
             f"vcr.toml: [machine] kernel is Debian's, which boots no machine of {arch}",
             why=f"its virtual machine is {BOARDS[arch].machine.partition(',')[0]}, without PCI",

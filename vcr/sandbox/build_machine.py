@@ -20,7 +20,7 @@ from typing import Any
 from vcr.formats.failure import Failure
 from vcr.formats.job import as_record
 from vcr.formats.tree import Content, Node, Tree, directory, text_file
-from vcr.model.board import BOARDS, KVM_CPU, Board
+from vcr.model.board import BOARDS, Board
 
 # Ports of guest/step; each is a file on this side.
 OUTPUT, RESULT, LAYER, CACHE, FETCH = (
@@ -77,6 +77,7 @@ class Machine:
     firmware: str  # "" for the machine's own
     kernel: str
     initramfs: str
+    debian: bool  # the kernel is Debian's
     memory_mib: int
 
     @property
@@ -131,14 +132,13 @@ def kernel_alone(
     """Return the argv that boots MACHINE's kernel WITH_IT; without files and a root, it ends."""
     argv = [machine.qemu, "-L", machine.data, "-nodefaults", "-no-user-config", "-no-reboot"]
     board = machine.board
-    cpu = KVM_CPU if clock == KVM else board.step_cpu
-    argv += ["-display", "none", "-M", board.machine, *board.processor(cpu), "-smp", "1"]
+    argv += ["-display", "none", "-M", board.machine, *board.processor(board.step_cpu), "-smp", "1"]
     argv += [*(mapping.memory or ("-m", f"{machine.memory_mib}M")), *clock]
     argv += ["-bios", machine.firmware] if machine.firmware else []
     argv += ["-kernel", machine.kernel, *with_it]
     words = (f"console={board.console}", KERNEL_LINE, board.step_line, mapping.line)
     line = " ".join(filter(None, words))
-    return [*argv, "-append", line]
+    return [*argv, "-append", kernel_line(line, debian=machine.debian)]
 
 
 def runs_by_kvm(machine: Machine) -> bool:

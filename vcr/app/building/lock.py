@@ -26,8 +26,8 @@ from vcr.lock.sources import Sources
 from vcr.lock.vanishing import vanishing
 from vcr.lock.write import Locker, summarise
 from vcr.model.arch import Arch
-from vcr.model.board import SEALED_ARCHS
 from vcr.model.lockfile import Lock, read_lock_file
+from vcr.model.profile import SEALED_ARCHS
 from vcr.model.project import Project
 from vcr.planner.platform import FIX, shipped_for
 from vcr.progress import Step

@@ -14,7 +14,7 @@ from vcr.engines.machine import Channels, Forward
 from vcr.engines.qemu.kvm import runs_guests
 from vcr.engines.qemu.network import RELAY_BACKEND, connected
 from vcr.model.arch import Arch, has_kvm
-from vcr.model.board import BOARDS, KVM_CPU, Board
+from vcr.model.board import BOARDS, Board
 from vcr.model.health import HealthCheck
 from vcr.sandbox.build_machine import option
 from vcr.sandbox.hardware import (
@@ -27,6 +27,7 @@ from vcr.sandbox.hardware import (
 )
 
 KVM = "kvm"  # an accelerator of QEMU
+KVM_CPU = "max"  # with it: the host's own
 
 
 @dataclass(frozen=True)
