@@ -99,8 +99,9 @@ class Resolver:
 
     def earlier(self, name: str, before: int) -> Stage | None:
         """Return the stage called NAME (or numbered so) before stage number BEFORE."""
+        wanted = name.lower()
         for stage in reversed(self.dockerfile.stages[:before]):  # the last of a name that is twice
-            if stage.name == name.lower():
+            if stage.name == wanted:
                 return stage
         return None
 
