@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from exports import make_built, state_of
 from services import password_registry, registry_server, tool, toolset
+from transparency_log import Log, body_of, bundle_with
 
-from vcr.attest.bundle import MEDIA_TYPE, to_bundle
+from vcr.attest.bundle import MEDIA_TYPE, envelope_of, to_bundle
 from vcr.attest.dsse import sign
 from vcr.attest.keys import public_pem
 from vcr.attest.predicates import BUILD_TYPE, BUILDER, TYPES
@@ -213,6 +215,38 @@ def test_a_bundle_that_was_changed_does_not_count(
         attach(skopeo, reference, subject, wrong, MEDIA_TYPE, {})
     done = vcr("attest", "verify", reference.text, "--key", keys["alice"], code=3)
     assert "a trusted key signed none" in done.stderr
+
+
+def test_a_statement_in_a_log_is_found_and_one_beside_it_is_left_out(
+    vcr: Any, skopeo: Skopeo, registry: str, export: Path, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    reference = Reference.parse(f"{registry}/logged/app:1")
+    vcr("push", reference.text, "--export", export)
+    words = ("attest", "verify", reference.text, "--key", keys["alice"])
+    log = Log(ec.derive_private_key(7, ec.SECP256R1()))
+    (tmp_path / "log.pub").write_bytes(public_pem(log.key.public_key()))
+    logged = ("--log-key", tmp_path / "log.pub")
+    envelope = envelope_of(stated(export, "alice", tmp_path / "alice.json").read_bytes())
+    row = log.add(body_of("dsse", "0.0.1", envelope, KEYS["alice"].public_key()), "dsse", "0.0.1")
+    # Whoever may push takes the entry away, or gives it to another; that neither counts nor harms.
+    image = image_of(registry, "logged/app")
+    subject = Descriptor(image["mediaType"], image["digest"], image["size"])
+    for data in (bundle_with(envelope), bundle_with(envelope, {**row, "logIndex": "1"})):
+        attach(skopeo, reference, subject, data, MEDIA_TYPE, {})
+    done = vcr(*words, *logged, code=3)
+    assert "rejected at the transparency log" in done.stderr
+    told = vcr.json(*words)["statements"]  # without a key of the log, both hold unchecked
+    assert sorted(each["unchecked_entries"] for each in told) == [0, 1]
+    (tmp_path / "bundle.json").write_bytes(bundle_with(envelope, row))
+    vcr("attest", "push", reference.text, tmp_path / "bundle.json")
+    (told,) = vcr.json(*words, *logged)["statements"]
+    assert [each["index"] for each in told["logs"]] == [5]
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        f'[keys]\na = "{keys["alice"]}"\n[log]\nkeys = {{ l = "{tmp_path / "log.pub"}" }}\n'
+    )
+    vcr("pull", reference.text, tmp_path / "out", "--policy", policy)
+    assert state_of(tmp_path / "out") == state_of(export)
 
 
 def test_a_registry_that_wants_a_password(

@@ -2,10 +2,14 @@
 
 https://github.com/sigstore/protobuf-specs/blob/v0.5.0/protos/sigstore_bundle.proto, as JSON of
 protobuf. Of a bundle only its envelope is believed, by keys that the reader trusts; certificates
-and entries of a transparency log that others put beside it are not looked at.
+that others put beside it are not looked at. Entries of a transparency log are given as they are:
+`vcr.attest.log` reads them.
 """
 
 import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from vcr.attest import strict_json
 from vcr.attest.checks.rejected import Joint, RejectedError
@@ -17,8 +21,18 @@ _OLDER = "application/vnd.dev.sigstore.bundle+json;version="
 _ENVELOPE = "dsseEnvelope"
 
 
-def to_bundle(envelope: Envelope) -> bytes:
+@dataclass(frozen=True)
+class Bundle:
+    """An envelope, and what stands beside it: entries of transparency logs, as JSON."""
+
+    envelope: Envelope
+    entries: tuple[Any, ...] = ()
+
+
+def to_bundle(envelope: Envelope, entries: Sequence[Any] = ()) -> bytes:
     """Return ENVELOPE, of one signature, as a bundle: canonical JSON and a newline.
+
+    ENTRIES of transparency logs, as they stand in another bundle, stay with it.
 
     The id of its key is left out, since cosign takes it for the name of a file's key. Raises
     ValueError for more signatures than the one that the format allows.
@@ -29,25 +43,37 @@ def to_bundle(envelope: Envelope) -> bytes:
     (signature,) = told["signatures"]
     # As cosign names a key: the digest of its SubjectPublicKeyInfo.
     hint = base64.b64encode(bytes.fromhex(signature["keyid"])).decode()
+    logged = {"tlogEntries": list(entries)} if entries else {}
     content = {
         "mediaType": MEDIA_TYPE,
-        "verificationMaterial": {"publicKey": {"hint": hint}},
+        "verificationMaterial": {"publicKey": {"hint": hint}, **logged},
         _ENVELOPE: {**told, "signatures": [{"sig": signature["sig"]}]},
     }
     return strict_json.dump(content) + b"\n"
 
 
-def envelope_of(data: bytes) -> Envelope:
-    """Return the envelope in DATA, a bundle or an envelope itself; raises RejectedError."""
+def read_bundle(data: bytes) -> Bundle:
+    """Return what is in DATA, a bundle or an envelope itself; raises RejectedError."""
     try:
         content = strict_json.load(data)
     except ValueError:
-        return read_envelope(data)  # says what is wrong with it
+        return Bundle(read_envelope(data))  # says what is wrong with it
     if not isinstance(content, dict) or not _is_type(content.get("mediaType")):
-        return envelope_of_json(content)
+        return Bundle(envelope_of_json(content))
     if _ENVELOPE not in content:
         raise RejectedError(Joint.ENVELOPE, "the bundle has a signature of a file, not a statement")
-    return envelope_of_json(content[_ENVELOPE])
+    return Bundle(envelope_of_json(content[_ENVELOPE]), _entries(content))
+
+
+def envelope_of(data: bytes) -> Envelope:
+    """Return the envelope in DATA, a bundle or an envelope itself; raises RejectedError."""
+    return read_bundle(data).envelope
+
+
+def _entries(content: Any) -> tuple[Any, ...]:
+    material = content.get("verificationMaterial")
+    rows = material.get("tlogEntries") if isinstance(material, dict) else None
+    return tuple(rows) if isinstance(rows, list) else () if rows is None else (rows,)
 
 
 def _is_type(text: object) -> bool:

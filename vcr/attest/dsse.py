@@ -8,19 +8,15 @@ refused; so no bit of an envelope can change unnoticed.
 """
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from vcr.attest import strict_json
 from vcr.attest.checks.rejected import Joint, RejectedError, demand
-from vcr.attest.keys import PublicKey, key_id
+from vcr.attest.keys import PublicKey, key_id, verifies
 
 STATEMENT_TYPE = "application/vnd.in-toto+json"
 MEDIA_TYPE = "application/vnd.dsse.envelope.v1+json"
@@ -79,7 +75,7 @@ def envelope_of_json(content: Any) -> Envelope:
     try:
         content = _only(content, {"payload", "payloadType", "signatures"})
         signatures = tuple(_signature(row) for row in content["signatures"])
-        payload, kind = _decode(content["payload"]), content["payloadType"]
+        payload, kind = strict_json.read_base64(content["payload"]), content["payloadType"]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RejectedError(Joint.ENVELOPE, f"{_NONE}: {error}") from None
     demand(isinstance(kind, str), Joint.ENVELOPE, "payloadType is not text")
@@ -99,7 +95,7 @@ def signers(envelope: Envelope, trusted: Trusted) -> frozenset[str]:
     message = pae(envelope.payload_type, envelope.payload)
     found = set()
     for signature in envelope.signatures:
-        signer = next((i for i, key in trusted.items() if _verifies(key, signature, message)), None)
+        signer = next((i for i, k in trusted.items() if verifies(k, signature.sig, message)), None)
         if signer is None:
             continue
         demand(
@@ -118,22 +114,11 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
-def _verifies(key: PublicKey, signature: Signature, message: bytes) -> bool:
-    try:
-        if isinstance(key, Ed25519PublicKey):
-            key.verify(signature.sig, message)
-        else:
-            key.verify(signature.sig, message, ec.ECDSA(SHA256()))
-    except InvalidSignature:
-        return False
-    return True
-
-
 def _signature(row: dict[str, Any]) -> Signature:
     content = _only({"keyid": "", **row}, {"keyid", "sig"})
     if not isinstance(content["keyid"], str):
         raise TypeError("keyid is not text")
-    return Signature(content["keyid"], _decode(content["sig"]))
+    return Signature(content["keyid"], strict_json.read_base64(content["sig"]))
 
 
 def _only(content: dict[str, Any], names: set[str]) -> dict[str, Any]:
@@ -144,13 +129,3 @@ def _only(content: dict[str, Any], names: set[str]) -> dict[str, Any]:
 
 def _encode(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-
-def _decode(text: str) -> bytes:
-    try:
-        data = base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise ValueError(str(error)) from None
-    if _encode(data) != text:
-        raise ValueError("base64 with slack bits")
-    return data

@@ -13,12 +13,13 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -122,6 +123,18 @@ def key_id(key: PublicKey) -> str:
     """Return the id of KEY: SHA-256 of its SubjectPublicKeyInfo in DER, in hex."""
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()
+
+
+def verifies(key: PublicKey, signature: bytes, message: bytes) -> bool:
+    """Return whether SIGNATURE is one of KEY over MESSAGE; ECDSA is with SHA-256, as DER."""
+    try:
+        if isinstance(key, Ed25519PublicKey):
+            key.verify(signature, message)
+        else:
+            key.verify(signature, message, ec.ECDSA(SHA256()))
+    except InvalidSignature:
+        return False
+    return True
 
 
 def read_trusted(paths: Iterable[Path]) -> dict[str, PublicKey]:

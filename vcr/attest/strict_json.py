@@ -1,9 +1,12 @@
 """JSON that has one reading, and one writing: sorted, compact.
 
 No name twice, no NaN, no fraction, no half of a character, UTF-8: what two readers could
-take for two things is refused. So are bytes in anything but lower-case hex.
+take for two things is refused. So are bytes in anything but lower-case hex, or base64 with
+slack bits.
 """
 
+import base64
+import binascii
 import json
 import re
 from typing import Any
@@ -44,6 +47,19 @@ def read_hex(text: object) -> bytes:
     if not isinstance(text, str) or not _HEX.fullmatch(text):
         raise ValueError("bytes are written in lower-case hex")
     return bytes.fromhex(text)
+
+
+def read_base64(text: object) -> bytes:
+    """Return the bytes that TEXT is the standard base64 of; raises ValueError."""
+    if not isinstance(text, str):
+        raise ValueError("bytes are written in base64")  # noqa: TRY004 -- one error for all
+    try:
+        data = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from None
+    if base64.b64encode(data).decode() != text:
+        raise ValueError("base64 with slack bits")
+    return data
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Demands:
 
     policy: Path | None = None  # a file in TOML
     keys: tuple[Path, ...] = ()  # public ones that are trusted, besides those of the policy
+    logs: tuple[Path, ...] = ()  # public keys of transparency logs; each statement must be in one
     threshold: int | None = None  # how many different keys must vouch for the ladder
     ladder: Path | None = None  # what `vcr build --json` made; all must be about it
     profile: str | None = None  # None: one of a release
@@ -55,7 +56,7 @@ def verify_statements(
     moment = dt.datetime.now(dt.UTC) if demands.at is None else demands.at
     contents = [(str(path), read_input(path)) for path in files]
     if reference:
-        found = find_statements(context, reference, wanted.trusted)
+        found = find_statements(context, reference, wanted, moment)
         wanted = _of_image(wanted, found.image, reference)
         contents += found.statements
     return verify_files(contents, wanted, moment)
@@ -112,7 +113,11 @@ def _demand(demands: Demands) -> Demand:
             fix="name public keys: --key FILE, or a policy: --policy FILE",
         )
     wanted = Demand() if demands.policy is None else read_policy(demands.policy)
-    wanted = replace(wanted, trusted={**wanted.trusted, **read_trusted(demands.keys)})
+    wanted = replace(
+        wanted,
+        trusted={**wanted.trusted, **read_trusted(demands.keys)},
+        logs={**wanted.logs, **read_trusted(demands.logs)},
+    )
     return wanted if demands.threshold is None else replace(wanted, threshold=demands.threshold)
 
 

@@ -53,6 +53,7 @@ def _judge(files: list[tuple[str, bytes]], wanted: Demand, at: dt.datetime) -> A
     if not verdict.proofs:
         said = verdict.said[-1]
         signers = ", ".join(sorted(key[:SHOWN] for key in said.signers))
-        return Attested(name, holds=True, words=f"{said.kind}, signed by {signers}")
+        words = (f"{said.kind}, signed by {signers}", said.entries.words)
+        return Attested(name, holds=True, words="; ".join(filter(None, words)))
     (proof,) = verdict.proofs  # what it is given with are statements
     return Attested(name, holds=proof.is_verified, words=proof.words, is_kept=not proof.is_verified)

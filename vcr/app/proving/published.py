@@ -4,16 +4,19 @@ Each is a Sigstore bundle that refers to the image, as cosign 3 writes and finds
 https://github.com/sigstore/cosign/blob/v3.0.2/specs/BUNDLE_SPEC.md
 """
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vcr.app.context import Context
 from vcr.app.proving.inputs import read_input
 from vcr.attest import bundle, dsse
-from vcr.attest.bundle import envelope_of, to_bundle
+from vcr.attest.bundle import Bundle, read_bundle, to_bundle
+from vcr.attest.checks.demand import Demand
+from vcr.attest.checks.logged import check_entries
 from vcr.attest.checks.rejected import Joint, RejectedError
-from vcr.attest.dsse import Envelope, Trusted, signers
+from vcr.attest.dsse import signers
 from vcr.attest.statement import Statement, read_statement
 from vcr.errors import MismatchError, UsageError
 from vcr.export.artifact import ARTIFACT
@@ -62,8 +65,8 @@ def push_statements(
     MismatchError for a statement about another image, FetchError, HostError.
     """
     place, skopeo = Reference.parse(reference), Skopeo.pinned(Nix(context.settings))
-    read = [(file, envelope_of(read_input(file))) for file in files]
-    told = [(file, envelope, read_statement(envelope)) for file, envelope in read]
+    read = [(file, read_bundle(read_input(file))) for file in files]
+    told = [(file, given, read_statement(given.envelope)) for file, given in read]
     with context.ui.step("push") as step:
         image = _image_at(skopeo, place)
         for file, _, statement in told:
@@ -79,10 +82,11 @@ def push_statements(
     return tuple(done)
 
 
-def find_statements(context: Context, reference: str, trusted: Trusted) -> Found:
-    """Return the statements at REFERENCE about its image that a key of TRUSTED signed.
+def find_statements(context: Context, reference: str, wanted: Demand, at: dt.datetime) -> Found:
+    """Return the statements at REFERENCE about its image that a key WANTED to be trusted signed.
 
-    What others have put beside it is left out, since everybody who may push can do that. Raises
+    What others have put beside it is left out, since everybody who may push can do that; so is,
+    where an entry of a log is wanted, a bundle whose entry does not hold AT that time. Raises
     UsageError, RejectedError when there is none, FetchError, MismatchError.
     """
     place, skopeo = Reference.parse(reference), Skopeo.pinned(Nix(context.settings))
@@ -97,14 +101,10 @@ def find_statements(context: Context, reference: str, trusted: Trusted) -> Found
             )
         read = {row.descriptor.digest: fetch(skopeo, place, row) for row in rows}
         name = f"{place.repository}@"
-        ours = [(name + digest, data) for digest, data in read.items() if _holds(data, trusted)]
+        problems = {digest: _problem(data, wanted, at) for digest, data in read.items()}
+        ours = [(name + digest, data) for digest, data in read.items() if not problems[digest]]
         if not ours:
-            raise RejectedError(
-                Joint.SIGNATURE,
-                counted(len(read), "statement refers", "statements refer")
-                + " to its image, and a trusted key signed none",
-                file=reference,
-            )
+            raise _none(problems, reference, name)
         step.because(f"{counted(len(ours), 'statement')} of trusted keys")
     return Found(image.digest, tuple(sorted(ours)), len(read) - len(ours))
 
@@ -114,12 +114,12 @@ def _push(
     place: Reference,
     image: Descriptor,
     file: Path,
-    envelope: Envelope,
+    given: Bundle,
     statement: Statement,
 ) -> Published:
     notes = {_CONTENT: "dsse-envelope", _PREDICATE: statement.predicate_type}
     try:
-        data = to_bundle(envelope)
+        data = to_bundle(given.envelope, given.entries)
     except ValueError as error:
         raise UsageError(f"{file} cannot be pushed", why=str(error)) from None
     digest = attach(skopeo, place, image, data, bundle.MEDIA_TYPE, notes)
@@ -134,12 +134,27 @@ def _image_of(statement: Statement) -> Digest:
     return digest
 
 
-def _holds(data: bytes, trusted: Trusted) -> bool:
-    """Return whether a key of TRUSTED signed the envelope or bundle in DATA."""
+def _none(problems: Mapping[str, RejectedError | None], reference: str, name: str) -> RejectedError:
+    """Return that of all statements at REFERENCE none counts: one is there but for its log."""
+    for digest, problem in problems.items():
+        if problem is not None and problem.joint is Joint.LOG:
+            return problem.of_file(name + digest)
+    return RejectedError(
+        Joint.SIGNATURE,
+        counted(len(problems), "statement refers", "statements refer")
+        + " to its image, and a trusted key signed none",
+        file=reference,
+    )
+
+
+def _problem(data: bytes, wanted: Demand, at: dt.datetime) -> RejectedError | None:
+    """Return why the envelope or bundle in DATA is left out, None when it counts."""
     try:
-        return bool(signers(envelope_of(data), trusted))
-    except RejectedError:
-        return False
+        given = read_bundle(data)
+        check_entries(given, signers(given.envelope, wanted.trusted), wanted, at)
+    except RejectedError as error:
+        return error
+    return None
 
 
 def _image_at(skopeo: Skopeo, place: Reference) -> Descriptor:

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vcr.attest.bundle import envelope_of
+from vcr.attest.bundle import Bundle, read_bundle
 from vcr.attest.checks import evidence
 from vcr.attest.checks.demand import Demand
 from vcr.attest.checks.enough import check_enough
@@ -37,11 +37,11 @@ def verify_files(files: Sequence[tuple[str, bytes]], wanted: Demand, at: dt.date
     others: list[tuple[str, bytes, Envelope | None]] = []
     for name, data in files:
         with of_file(name):
-            envelope = _envelope(data)
-            if envelope is not None and envelope.payload_type == STATEMENT_TYPE:
-                said.append(read_said(name, envelope, wanted, at))
+            bundle = _bundle(data)
+            if bundle is not None and bundle.envelope.payload_type == STATEMENT_TYPE:
+                said.append(read_said(name, bundle, wanted, at))
             else:
-                others.append((name, data, envelope))
+                others.append((name, data, None if bundle is None else bundle.envelope))
     ladder = _ladder(said, wanted)
     terms = _terms(said, wanted)
     proofs = tuple(_proof(other, said, ladder, wanted, at) for other in others)
@@ -49,11 +49,11 @@ def verify_files(files: Sequence[tuple[str, bytes]], wanted: Demand, at: dt.date
     return Verdict(tuple(said), proofs, ladder, terms)
 
 
-def _envelope(data: bytes) -> Envelope | None:
-    """Return the envelope in DATA, also of a bundle, None when it is something else."""
+def _bundle(data: bytes) -> Bundle | None:
+    """Return the bundle or envelope in DATA, None when it is something else."""
     if not data.lstrip().startswith(b"{") or is_receipt(data):
         return None
-    return envelope_of(data)
+    return read_bundle(data)
 
 
 def _ladder(said: Sequence[Said], wanted: Demand) -> Mapping[str, str]:

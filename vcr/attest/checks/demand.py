@@ -35,6 +35,8 @@ class Demand:
     build: Terms = field(default_factory=dict)  # terms that must be these
     rebuilt: str | None = None  # what witnesses must have rebuilt: project, toolchain
     unchanged: bool = False  # the source must be a commit, without changes
+    logs: Trusted = field(default_factory=dict)  # keys of transparency logs, by id
+    needs_log: bool = True  # an entry in one of the logs; where there is none, nothing is needed
     max_age: float | None = None  # of statements, seconds; of evidence, too, unless nitro has one
     nitro: NitroDemand = field(default_factory=NitroDemand)
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vcr.attest.bundle import Bundle
 from vcr.attest.checks.age import check_age
 from vcr.attest.checks.demand import Demand
+from vcr.attest.checks.logged import Entries, check_entries
 from vcr.attest.checks.rejected import Joint, RejectedError, demand
-from vcr.attest.dsse import Envelope, signers
+from vcr.attest.dsse import signers
 from vcr.attest.predicates import build_of, check_predicate, time_of
 from vcr.attest.statement import Statement, read_statement
 from vcr.attest.terms import Terms
@@ -29,6 +31,7 @@ class Said:
     signers: frozenset[str]
     payload: bytes
     terms: Terms | None  # what its ladder was built for, if it says so
+    entries: Entries  # of transparency logs
 
     @property
     def digest(self) -> bytes:
@@ -36,9 +39,11 @@ class Said:
         return hashlib.sha256(self.payload).digest()
 
 
-def read_said(name: str, envelope: Envelope, wanted: Demand, at: dt.datetime) -> Said:
-    """Return what ENVELOPE, of the file NAME, says; raises RejectedError when it does not hold."""
+def read_said(name: str, bundle: Bundle, wanted: Demand, at: dt.datetime) -> Said:
+    """Return what BUNDLE, of the file NAME, says; raises RejectedError when it does not hold."""
+    envelope = bundle.envelope
     by = signers(envelope, wanted.trusted)
+    entries = check_entries(bundle, by, wanted, at)
     statement = read_statement(envelope)
     kind = check_predicate(statement)
     check_age(time_of(statement), wanted.max_age, at)
@@ -46,7 +51,7 @@ def read_said(name: str, envelope: Envelope, wanted: Demand, at: dt.datetime) ->
         _check_rebuilt(statement.predicate, wanted.rebuilt)
     if wanted.unchanged and kind in {"provenance", "rebuild"}:
         _check_unchanged(kind, statement.predicate)
-    return Said(name, kind, statement, by, envelope.payload, build_of(statement))
+    return Said(name, kind, statement, by, envelope.payload, build_of(statement), entries)
 
 
 def _check_rebuilt(predicate: Mapping[str, Any], wanted: str) -> None:

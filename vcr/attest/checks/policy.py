@@ -105,6 +105,13 @@ class RebuildPolicy(_Section):
     rebuilt: Literal["project", "toolchain"]
 
 
+class LogPolicy(_Section):
+    """[log]: each statement must be in a transparency log."""
+
+    keys: Annotated[dict[str, str], Field(min_length=1)]  # name → file, or PEM
+    required: bool = True  # False: only an entry that is there must hold
+
+
 class NitroPolicy(_Section):
     """[nitro]: a document of an enclave is required."""
 
@@ -126,6 +133,7 @@ class Policy(_Section):
     build: BuildPolicy = BuildPolicy()
     source: SourcePolicy | None = None
     rebuild: RebuildPolicy | None = None
+    log: LogPolicy | None = None
     max_age: Age | None = None  # of statements, seconds; of evidence, too, unless nitro has one
     nitro: NitroPolicy | None = None
 
@@ -145,7 +153,7 @@ def read_policy(path: Path) -> Demand:
         ) from None
     nitro = policy.nitro
     return Demand(
-        trusted=_keys(policy.keys, path),
+        trusted=_keys(policy.keys, path, "keys"),
         threshold=policy.threshold,
         predicates=policy.predicates,
         ladder=policy.ladder or {},
@@ -153,6 +161,8 @@ def read_policy(path: Path) -> Demand:
         build=policy.build.terms,
         rebuilt=policy.rebuild.rebuilt if policy.rebuild else None,
         unchanged=policy.source is not None,
+        logs=_keys(policy.log.keys, path, "log.keys") if policy.log else {},
+        needs_log=policy.log is None or policy.log.required,
         max_age=policy.max_age,
         nitro=NitroDemand(**dict(nitro), required=True) if nitro else NitroDemand(),
     )
@@ -166,11 +176,11 @@ def _toml(path: Path) -> Mapping[str, object]:
         raise UsageError(f"cannot read the policy {path}", why=why) from None
 
 
-def _keys(named: dict[str, str], path: Path) -> Trusted:
+def _keys(named: dict[str, str], path: Path, table: str) -> Trusted:
     found = []
     for name, value in named.items():
         if value.lstrip().startswith(PEM):
-            found.append(parse_public(value.encode(), f"{path}: keys.{name}"))
+            found.append(parse_public(value.encode(), f"{path}: {table}.{name}"))
         else:
             found.append(read_public(path.parent / value))
     return {key_id(key): key for key in found}

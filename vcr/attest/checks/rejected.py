@@ -27,6 +27,7 @@ class Joint(enum.StrEnum):
     USER_DATA = "user_data"
     MODULE = "module_id"
     RECEIPT = "receipt"
+    LOG = "transparency log"
 
 
 MAX_SHOWN = 300  # characters of what somebody else wrote

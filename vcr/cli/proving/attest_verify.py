@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from vcr.errors import UsageError
 
 if TYPE_CHECKING:  # pydantic and cryptography cost 300 ms at import
     from vcr.attest.checks.checker import Verdict
+    from vcr.attest.log.entry import Logged
 
 # HOST/NAME:TAG or HOST/NAME@DIGEST; files have colons seldom, and those that are there count.
 _REFERENCE = re.compile(r"/[^/]+(?::[\w.-]+|@sha256:[0-9a-f]{64})$")
@@ -30,6 +31,9 @@ a_file = click.Path(path_type=Path, dir_okay=False)
     metavar="FILE",
     help="Trust this public key; may be repeated.",
 )
+@click.option("--log-key", "logs", type=a_file, multiple=True, metavar="FILE",
+              help="Demand an entry in the transparency log with this public key; may be"
+              " repeated: in one of them.")  # fmt: skip
 @click.option(
     "--threshold",
     type=click.IntRange(1, 64),
@@ -58,12 +62,21 @@ a_file = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--rebuild", is_flag=True, help="Also build the project (of -C) again and compare.")
 @click.pass_obj
-def verify(  # noqa: PLR0913 -- one for each option
-    app: App,
+def verify(app: App, /, *, words: tuple[str, ...], rebuild: bool, **options: Any) -> None:
+    """Verify statements and evidence; exit code 3 comes with the check that failed.
+
+    A FILE is an envelope, a bundle, a Nitro document, or a service's answer. REF, HOST/NAME:TAG
+    or NAME@DIGEST, stands for the statements of trusted keys beside an image in a registry.
+    """
+    verdict = _verified(app, words, _demands(**options))
+    _report(app, _rebuilt(app, verdict) if rebuild else verdict)
+
+
+def _demands(  # noqa: PLR0913 -- one for each option
     *,
-    words: tuple[str, ...],
     policy: Path | None,
     keys: tuple[Path, ...],
+    logs: tuple[Path, ...],
     threshold: int | None,
     ladder: Path | None,
     profile: str | None,
@@ -74,18 +87,14 @@ def verify(  # noqa: PLR0913 -- one for each option
     registers: tuple[str, ...],
     pcrs: Path | None,
     root: Path | None,
-    rebuild: bool,
-) -> None:
-    """Verify statements and evidence; exit code 3 comes with the check that failed.
-
-    A FILE is an envelope, a bundle, a Nitro document, or a service's answer. REF, HOST/NAME:TAG
-    or NAME@DIGEST, stands for the statements of trusted keys beside an image in a registry.
-    """
+) -> "vcr.app.Demands":
+    """Return what the options demand; raises UsageError."""
     from vcr.app.proving.inputs import read_age, read_hex, read_moment, read_registers
 
-    demands = vcr.app.Demands(
+    return vcr.app.Demands(
         policy,
         keys,
+        logs,
         threshold,
         ladder,
         profile,
@@ -96,8 +105,6 @@ def verify(  # noqa: PLR0913 -- one for each option
         root=root,
         at=None if at is None else read_moment(at),
     )
-    verdict = _verified(app, words, demands)
-    _report(app, _rebuilt(app, verdict) if rebuild else verdict)
 
 
 def _verified(app: App, words: tuple[str, ...], demands: "vcr.app.Demands") -> "Verdict":
@@ -125,7 +132,13 @@ def _report(app: App, verdict: "Verdict") -> None:
     kept = [proof for proof in verdict.proofs if not proof.is_verified]
     if app.ui.is_json:
         said = [
-            {"file": one.file, "predicate": one.kind, "signers": sorted(one.signers)}
+            {
+                "file": one.file,
+                "predicate": one.kind,
+                "signers": sorted(one.signers),
+                "logs": [_logged(entry) for entry in one.entries.held],
+                "unchecked_entries": one.entries.unchecked,
+            }
             for one in verdict.said
         ]
         content = {
@@ -139,9 +152,18 @@ def _report(app: App, verdict: "Verdict") -> None:
         app.ui.json("attest-verify", content)
         return
     rows = [
-        (one.file, one.kind, "signed by " + ", ".join(sorted(s[:12] for s in one.signers)))
+        (one.file, one.kind, "; ".join(filter(None, (_signed(one.signers), one.entries.words))))
         for one in verdict.said
     ]
     app.ui.table(rows + [(proof.file, proof.kind, proof.words) for proof in [*verified, *kept]])
     if verdict.terms:
         app.ui.data("about " + ", ".join(f"{key} {word}" for key, word in verdict.terms.items()))
+
+
+def _signed(signers: frozenset[str]) -> str:
+    return "signed by " + ", ".join(sorted(key[:12] for key in signers))
+
+
+def _logged(entry: "Logged") -> dict[str, str | int | None]:
+    time = None if entry.time is None else f"{entry.time:%Y-%m-%dT%H:%M:%SZ}"
+    return {"log": entry.log, "index": entry.index, "time": time}

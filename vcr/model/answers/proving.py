@@ -83,12 +83,22 @@ class AttestPush(Answer):
     statements: list[PublishedRow] = Field(description="each one")
 
 
+class LogRow(Answer):
+    """An entry in a transparency log that holds."""
+
+    log: str = Field(description="name of the log")
+    index: int = Field(description="its place in the log")
+    time: str | None = Field(description="when the log promised it; null when it did not")
+
+
 class StatementRow(Answer):
     """A statement that holds."""
 
     file: str = Field(description="where it is")
     predicate: str = Field(description="what kind of statement")
     signers: list[str] = Field(description="ids of trusted keys that signed it")
+    logs: list[LogRow] = Field(description="entries in transparency logs whose keys were given")
+    unchecked_entries: int = Field(description="how many more entries it has, not checked")
 
 
 class EvidenceRow(Answer):
