@@ -341,11 +341,11 @@ def test_a_policy_that_is_wrong(tmp_path: Path, text: str, words: str) -> None:
 def test_the_policy_of_the_documentation_is_one(tmp_path: Path, repo: Path) -> None:
     text = (repo / "docs/attest.md").read_text()
     (block,) = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    for name in ("release", "alice"):
+    for name in ("release", "alice", "rekor"):
         create_pair(tmp_path / name)
     block = block.replace('"..."', f'"{"ab" * 48}"').replace("sha256:...", LADDER["image"])
     wanted = policy(tmp_path, block)
-    assert (wanted.threshold, len(wanted.trusted)) == (2, 2)
+    assert (wanted.threshold, len(wanted.trusted), len(wanted.logs)) == (2, 2, 1)
     assert wanted.nitro.pcrs[16] == b""
 
 

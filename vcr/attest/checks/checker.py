@@ -19,6 +19,7 @@ from vcr.attest.checks.rejected import Joint, RejectedError, of_file
 from vcr.attest.dsse import STATEMENT_TYPE, Envelope
 from vcr.attest.statement import DRIVE, check_subjects
 from vcr.attest.terms import Terms, check_release, check_terms
+from vcr.model.digest import Digest
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Verdict:
     proofs: tuple[Proof, ...]
     ladder: Mapping[str, str]
     terms: Terms  # what the ladder was built for; empty when a document stands alone
+    inputs: tuple[tuple[str, Digest], ...]  # name of each file, and what it hashes to
 
 
 def verify_files(files: Sequence[tuple[str, bytes]], wanted: Demand, at: dt.datetime) -> Verdict:
@@ -46,7 +48,8 @@ def verify_files(files: Sequence[tuple[str, bytes]], wanted: Demand, at: dt.date
     terms = _terms(said, wanted)
     proofs = tuple(_proof(other, said, ladder, wanted, at) for other in others)
     check_enough(said, proofs, ladder, wanted)
-    return Verdict(tuple(said), proofs, ladder, terms)
+    inputs = tuple((name, Digest.of_bytes(data)) for name, data in files)
+    return Verdict(tuple(said), proofs, ladder, terms, inputs)
 
 
 def _bundle(data: bytes) -> Bundle | None:

@@ -12,6 +12,7 @@ from vcr.cli.context import App, Command, ProfileName
 from vcr.errors import UsageError
 
 if TYPE_CHECKING:  # pydantic and cryptography cost 300 ms at import
+    from vcr.app.proving.summary import SummaryWriter
     from vcr.attest.checks.checker import Verdict
     from vcr.attest.log.entry import Logged
 
@@ -60,16 +61,49 @@ a_file = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--root", type=a_file, metavar="PEM", help="For tests: use this root instead of AWS's."
 )
+@click.option("--vsa", type=a_file, metavar="FILE",
+              help="If it holds, write a signed summary (SLSA VSA) here.")  # fmt: skip
+@click.option("--sign", "key", type=a_file, metavar="KEY",
+              help="With --vsa: sign it with this private key.")  # fmt: skip
 @click.option("--rebuild", is_flag=True, help="Also build the project (of -C) again and compare.")
 @click.pass_obj
-def verify(app: App, /, *, words: tuple[str, ...], rebuild: bool, **options: Any) -> None:
+def verify(
+    app: App,
+    /,
+    *,
+    words: tuple[str, ...],
+    vsa: Path | None,
+    key: Path | None,
+    rebuild: bool,
+    **options: Any,
+) -> None:
     """Verify statements and evidence; exit code 3 comes with the check that failed.
 
     A FILE is an envelope, a bundle, a Nitro document, or a service's answer. REF, HOST/NAME:TAG
     or NAME@DIGEST, stands for the statements of trusted keys beside an image in a registry.
     """
-    verdict = _verified(app, words, _demands(**options))
-    _report(app, _rebuilt(app, verdict) if rebuild else verdict)
+    demands = _demands(**options)
+    writer = _writer(demands, vsa, key)
+    verdict, reference = _verified(app, words, demands)
+    if rebuild:
+        _rebuilt(app, verdict)
+    if writer is not None:
+        writer.write(verdict, reference)
+        app.ui.note(f"{writer.output} written")
+    _report(app, verdict)
+
+
+def _writer(
+    demands: "vcr.app.Demands", vsa: Path | None, key: Path | None
+) -> "SummaryWriter | None":
+    """Return what writes the summary that is asked for, None if none is; raises UsageError."""
+    from vcr.app.proving.summary import SummaryWriter
+
+    if (vsa is None) != (key is None):
+        raise UsageError(
+            "--vsa and --sign belong together", fix="add --sign KEY" if vsa else "add --vsa FILE"
+        )
+    return None if vsa is None or key is None else SummaryWriter.of(demands, key, vsa)
 
 
 def _demands(  # noqa: PLR0913 -- one for each option
@@ -107,8 +141,13 @@ def _demands(  # noqa: PLR0913 -- one for each option
     )
 
 
-def _verified(app: App, words: tuple[str, ...], demands: "vcr.app.Demands") -> "Verdict":
-    """Return what the files and at most one reference among WORDS prove; raises VcrError."""
+def _verified(
+    app: App, words: tuple[str, ...], demands: "vcr.app.Demands"
+) -> "tuple[Verdict, str]":
+    """Return what the files and at most one reference among WORDS prove, and that reference.
+
+    Raises VcrError.
+    """
     references = [word for word in words if _REFERENCE.search(word) and not Path(word).exists()]
     if len(references) > 1:
         raise UsageError(
@@ -116,15 +155,15 @@ def _verified(app: App, words: tuple[str, ...], demands: "vcr.app.Demands") -> "
         )
     files = [Path(word) for word in words if word not in references]
     reference = "".join(references)
-    return vcr.app.verify_statements(app.context, files, demands, reference=reference)
+    verdict = vcr.app.verify_statements(app.context, files, demands, reference=reference)
+    return verdict, reference
 
 
-def _rebuilt(app: App, verdict: "Verdict") -> "Verdict":
-    """Return VERDICT when what it is about, built again, is the same; raises MismatchError."""
+def _rebuilt(app: App, verdict: "Verdict") -> None:
+    """Raise MismatchError unless what VERDICT is about, built again, is the same."""
     comparison = vcr.app.rebuild_stated(app.context, verdict)
     show_comparison(app, comparison)
     comparison.check()
-    return verdict
 
 
 def _report(app: App, verdict: "Verdict") -> None:
