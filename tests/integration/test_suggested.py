@@ -148,7 +148,9 @@ require("http").createServer((_, answer) => answer.end(`yarn ${text}`)).listen(8
 """
 
 
-@pytest.mark.parametrize(("named", "version"), [("", "yarn 1.22."), ("yarn@1.22.19", "yarn 1.22.19")])
+@pytest.mark.parametrize(
+    ("named", "version"), [("", "yarn 1.22."), ("yarn@1.22.19", "yarn 1.22.19")]
+)
 def test_yarn_is_what_package_json_names(
     vcr: Any, tmp_path: Path, named: str, version: str
 ) -> None:
