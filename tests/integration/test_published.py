@@ -249,8 +249,42 @@ def test_a_statement_in_a_log_is_found_and_one_beside_it_is_left_out(
     assert state_of(tmp_path / "out") == state_of(export)
 
 
+def test_ci_pushes_the_statements_that_satisfy_the_policy(
+    vcr: Any, repo: Path, registry: str, export: Path, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    policy, reference = tmp_path / "policy.toml", f"{registry}/ci/app:1"
+    policy.write_text(f'[keys]\na = "{keys["alice"].name}"\n')
+    argv = [str(repo / "ci/release"), "publish", str(export), reference, str(policy)]
+    for signer, code in (("mallory", 3), ("alice", 0)):
+        said = stated(export, signer, tmp_path / f"{signer}.json")
+        done = subprocess.run(
+            [*argv, str(said)], env=vcr.env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, done.stderr
+    vcr("pull", reference, tmp_path / "pulled", "--policy", policy)
+
+
+def test_images_of_an_index_are_listed(
+    vcr: Any, registry: str, export: Path, keys: dict[str, Path]
+) -> None:
+    vcr("push", f"{registry}/many/app:1", "--export", export)
+    rows = [image_of(registry, "many/app"), image_of(registry, "many/app")]
+    rows[1]["platform"] = {"os": "linux", "architecture": "arm64"}
+    data = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": rows}).encode()
+    urllib.request.urlopen(
+        urllib.request.Request(
+            f"http://{registry}/v2/many/app/manifests/many",
+            data,
+            {"Content-Type": INDEX},
+            method="PUT",
+        )
+    ).close()
+    done = vcr("attest", "verify", f"{registry}/many/app:many", "--key", keys["alice"], code=2)
+    assert f"{rows[0]['digest']} (linux/riscv64), {rows[1]['digest']} (linux/arm64)" in done.stderr
+
+
 def test_a_registry_that_wants_a_password(
-    vcr: Any, export: Path, keys: dict[str, Path], tmp_path: Path
+    vcr: Any, repo: Path, export: Path, keys: dict[str, Path], tmp_path: Path
 ) -> None:
     with password_registry(tmp_path / "files") as address:
         vcr.env["REGISTRY_AUTH_FILE"] = str(tmp_path / "auth.json")
@@ -264,7 +298,17 @@ def test_a_registry_that_wants_a_password(
         said = stated(export, "alice", tmp_path / "alice.json")
         vcr("attest", "push", f"{address}/team/app:1", said)
         vcr("attest", "verify", f"{address}/team/app:1", "--key", keys["alice"])
+        # CI has the login in a variable, and no file.
+        auth = (tmp_path / "auth.json").read_text()
         vcr.env["REGISTRY_AUTH_FILE"] = str(tmp_path / "none.json")
+        (tmp_path / "policy.toml").write_text(f'[keys]\na = "{keys["alice"].name}"\n')
+        argv = [str(repo / "ci/release"), "publish", str(export), f"{address}/team/app:2"]
+        done = subprocess.run(
+            [*argv, str(tmp_path / "policy.toml"), str(said)],
+            env={**vcr.env, "REGISTRY_AUTH": auth},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
         done = vcr("attest", "verify", f"{address}/team/app:1", "--key", keys["alice"], code=5)
         assert f"skopeo login {address}" in done.stderr
 

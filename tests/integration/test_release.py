@@ -41,7 +41,7 @@ def test_a_release_is_pushed_when_two_have_rebuilt_it(vcr: Any, tmp_path: Path) 
         assert "1 of 2" in told or "threshold" in told
         vcr("pull", reference, tmp_path / "nothing", code=7)
         step("publish", out, reference, policy, *statements)
-        vcr("pull", reference, tmp_path / "pulled")
+        vcr("pull", reference, tmp_path / "pulled", "--policy", policy)
     assert (tmp_path / "pulled/manifest.json").read_bytes() == (out / "manifest.json").read_bytes()
     (project / "www/index.html").write_text("<p>another page</p>\n")
     step("verify", project, out, tmp_path / "other.json", code=3, RELEASE_KEY=key)

@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vcr.app.context import Context
 from vcr.app.proving.inputs import read_input
@@ -171,6 +172,7 @@ def _image_at(skopeo: Skopeo, place: Reference) -> Descriptor:
         if told["mediaType"] != INDEX:
             return Descriptor(MANIFEST, str(digest), len(data))
         rows = [row for row in told["manifests"] if row.get("artifactType") != ARTIFACT]
+        names = [_named(row) for row in rows]
         found = [
             Descriptor(str(row["mediaType"]), str(Digest(row["digest"])), int(row["size"]))
             for row in rows
@@ -180,6 +182,14 @@ def _image_at(skopeo: Skopeo, place: Reference) -> Descriptor:
     if len(found) != 1:
         raise UsageError(
             f"{place.text} has {counted(len(found), 'image')}",
-            fix="name one by its digest: HOST/NAME@sha256:...",
+            why=f"they are {', '.join(names)}" if names else "",
+            fix=f"name one by its digest: {place.repository}@sha256:...",
         )
     return found[0]
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    """Return the digest and the platform of an image in an index, as it tells them."""
+    told = row.get("platform") or {}
+    platform = "/".join(str(told[key]) for key in ("os", "architecture", "variant") if key in told)
+    return f"{row['digest']} ({platform or 'no platform'})"
