@@ -195,7 +195,7 @@ def _of_check(now: Situation) -> Cause:
         at = f", at {visible(now.place)}," if now.place else ""
         return Cause(
             f"the health check itself fails{at} whatever the app does: {visible(now.detail)}",
-            "mend its command, which runs in the app's container with what the image has; or use"
+            "correct its command, which runs in the app's container with what the image has; or use"
             " `[health] http` in vcr.toml",
         )
     if now.check is not None and TOO_SLOW in now.detail:
