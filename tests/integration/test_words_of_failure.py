@@ -171,12 +171,12 @@ def test_a_health_check_that_fails(vcr: Any, project: Path) -> None:
     lines = 'HEALTHCHECK --interval=1s --retries=2 CMD ["curl", "http://127.0.0.1/"]'
     prepare(project, ["busybox", "sleep", "1000"], lines)
     said = error_of(vcr("up", "--profile", "dev", project, code=6))
-    assert "the health check itself fails, at Dockerfile:7:1," in said[0]
+    assert "the health check itself fails, at Dockerfile:6:1," in said[0]
     assert "curl" in said[0]
     lines = "HEALTHCHECK --interval=1s --retries=2 CMD busybox nc --zero localhost 80 || exit 1"
     prepare(project, ["busybox", "sleep", "1000"], 'SHELL ["busybox", "sh", "-c"]', lines)
     said = error_of(vcr("up", "--profile", "dev", project, code=6))
-    assert "the health check itself fails, at Dockerfile:8:1," in said[0]
+    assert "the health check itself fails, at Dockerfile:7:1," in said[0]
     assert "more time" not in said[1]
 
 
