@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.nix, pytest.mark.vm, pytest.mark.limit(1800)]
 # Of each kind one: compiled, a server of files, a database, interpreted, without a port.
 IN_PROD = {"c", "nginx", "redis", "sse", "sqlite", "worker"}
 # Minutes of emulation for one build from the lock, of those that take more than five.
-HEAVY = {"go": 12}
+HEAVY = {"go": 12, "next": 13}
 
 
 def marks(app: str) -> list[pytest.MarkDecorator]:
