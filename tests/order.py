@@ -31,6 +31,7 @@ SECONDS = {
     "integration/test_suggested": 120,
     "integration/test_lock_again": 110,
     "integration/test_hostile_addresses": 100,
+    "integration/test_architectures": 90,
     "integration/test_release": 90,
     "integration/test_bad_input": 80,
     "integration/test_pull": 80,
