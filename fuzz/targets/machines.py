@@ -21,7 +21,8 @@ from vcr.report.flame_svg import draw
 from vcr.sandbox import build_machine, run
 from vcr.sandbox.build_machine import read_result
 from vcr.sandbox.normalize import RULES, normalize
-from vcr.sandbox.run import check, layer_nodes
+from vcr.sandbox.qemu.layer_port import layer_nodes
+from vcr.sandbox.run import check
 from vcr.sandbox.sampled import SAMPLES, SYMBOLS
 from vcr.verify import kernel_log, memory
 from vcr.verify.memory import STEP, layout
@@ -236,7 +237,8 @@ def read_step(data: bytes, directory: Path) -> None:
     (directory / "result").write_bytes(told)
     (directory / "layer").write_bytes(layer)
     check(read_result(directory / "result"), "RUN x")
-    normalize(layer_nodes(directory / "layer"), RULES)
+    (directory / "memory").write_bytes(bytes(range(256)) * 32)
+    normalize(layer_nodes(directory / "layer", directory / "memory", "riscv64"), RULES)
 
 
 def _steps() -> Iterator[bytes]:

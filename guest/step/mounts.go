@@ -123,19 +123,16 @@ func (r *Root) sendCaches(job *Job) error {
 	defer port.Close()
 	out := bufio.NewWriterSize(port, portChunkSize)
 	archive := tar.NewWriter(out)
+	packer := newPacker(archive, "", "")
 	for i := range job.Mounts {
 		m := &job.Mounts[i]
 		if m.Carry == "" {
 			continue
 		}
-		packer := newPacker(archive, m.dir(i)+"/merged", "")
-		packer.prefix = m.Carry + "/"
+		packer.of(m.dir(i)+"/merged", m.Carry+"/")
 		if err := packer.pack(""); err != nil {
 			return err
 		}
 	}
-	if err := archive.Close(); err != nil {
-		return err
-	}
-	return out.Flush()
+	return finish(archive, out, packer.pages)
 }

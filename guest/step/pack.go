@@ -35,10 +35,19 @@ func sendLayer(job *Job) error {
 	defer port.Close()
 	out := bufio.NewWriterSize(port, portChunkSize)
 	archive := tar.NewWriter(out)
-	if err := newPacker(archive, upperDir+"/u", belowDir).pack(""); err != nil {
+	packer := newPacker(archive, upperDir+"/u", belowDir)
+	if err := packer.pack(""); err != nil {
 		return fmt.Errorf("packing the layer: %w", err)
 	}
+	return finish(archive, out, packer.pages)
+}
+
+// finish ends an archive, and says after it where the large files in it are.
+func finish(archive *tar.Writer, out *bufio.Writer, large *pages) error {
 	if err := archive.Close(); err != nil {
+		return err
+	}
+	if err := large.write(out); err != nil {
 		return err
 	}
 	return out.Flush()
@@ -50,10 +59,22 @@ type packer struct {
 	below   string // the layers below; directories that did not change are left out
 	prefix  string // of every name
 	first   map[uint64]string
+	pages   *pages
+	entries int // that are in the archive
 }
 
 func newPacker(archive *tar.Writer, dir, below string) *packer {
-	return &packer{archive: archive, dir: dir, below: below, first: map[uint64]string{}}
+	return &packer{archive: archive, dir: dir, below: below, first: map[uint64]string{}, pages: &pages{}}
+}
+
+// of makes it pack another directory, into the same archive.
+func (p *packer) of(dir, prefix string) {
+	p.dir, p.prefix, p.first = dir, prefix, map[uint64]string{}
+}
+
+func (p *packer) write(header *tar.Header) error {
+	p.entries++
+	return p.archive.WriteHeader(header)
 }
 
 // pack writes the entry at a path relative to the directory, and all below it.
@@ -68,7 +89,7 @@ func (p *packer) pack(path string) error {
 	}
 	if status.Mode&syscall.S_IFMT == syscall.S_IFCHR && status.Rdev == 0 {
 		hidden := filepath.Join(filepath.Dir(path), whiteout+filepath.Base(path))
-		return p.archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: p.prefix + hidden, Format: tar.FormatPAX})
+		return p.write(&tar.Header{Typeflag: tar.TypeReg, Name: p.prefix + hidden, Format: tar.FormatPAX})
 	}
 	header, err := p.header(path, full, &status)
 	if err != nil || header == nil {
@@ -77,21 +98,27 @@ func (p *packer) pack(path string) error {
 	if status.Nlink > 1 {
 		if name, seen := p.first[status.Ino]; seen {
 			header.Typeflag, header.Linkname, header.Size = tar.TypeLink, name, 0
-			return p.archive.WriteHeader(header)
+			return p.write(header)
 		}
 		p.first[status.Ino] = header.Name
 	}
-	if err := p.archive.WriteHeader(header); err != nil {
-		return err
-	}
 	if header.Typeflag != tar.TypeReg {
-		return nil
+		return p.write(header)
 	}
 	file, err := os.Open(full)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
+	if header.Size >= largeSize {
+		if err := p.pages.add(p.entries, file, header.Size); err != nil {
+			return fmt.Errorf("%s: %w", full, err)
+		}
+		header.Size = 0
+	}
+	if err := p.write(header); err != nil {
+		return err
+	}
 	_, err = io.CopyN(p.archive, file, header.Size)
 	return err
 }
@@ -104,13 +131,13 @@ func (p *packer) packDir(path, full string, status *syscall.Stat_t) error {
 		if err != nil {
 			return err
 		}
-		if err := p.archive.WriteHeader(header); err != nil {
+		if err := p.write(header); err != nil {
 			return err
 		}
 	}
 	if isOpaque {
 		name := p.prefix + filepath.Join(path, opaque)
-		if err := p.archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Format: tar.FormatPAX}); err != nil {
+		if err := p.write(&tar.Header{Typeflag: tar.TypeReg, Name: name, Format: tar.FormatPAX}); err != nil {
 			return err
 		}
 	}

@@ -157,7 +157,7 @@ let
     bodies = builtins.listToAttrs (
       map (file: { name = file.sha256; value = fetched file; }) spec.bodies
     );
-    machine = machine spec.arch // { inherit (plan.build) memory_mib; };
+    machine = machine spec.arch // { inherit (plan.build) disk_mib memory_mib; };
   };
 
   # How each operation makes its layer. A job has what the layer's bytes depend on, and no more:

@@ -33,7 +33,11 @@ def step_machine(arch: str) -> list[str]:
         initramfs="/s/initramfs", debian=False, memory_mib=512,
     )  # fmt: skip
     return build_machine.command_line(
-        machine, Path("/c/initrd"), Path("/c"), clock=build_machine.COUNTED
+        machine,
+        Path("/c/initrd"),
+        Path("/c"),
+        clock=build_machine.COUNTED,
+        memory=Path("/c/memory"),
     )
 
 

@@ -1,7 +1,6 @@
 """What a build machine says is a stranger's: the command of a RUN is root in it."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 
 from vcr.formats.failure import Failure
 from vcr.sandbox import build_machine
-from vcr.sandbox.run import check, layer_nodes
+from vcr.sandbox.run import check
 
 WELL: dict[str, Any] = {
     "exit": 0, "signal": 0, "error": "", "oom": False, "full": False, "refused": None,
@@ -46,16 +45,3 @@ def test_a_layer_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.Monk
     )
     with pytest.raises(Failure, match="changes more than"):
         build_machine.run([sys.executable, "-c", code], tmp_path, lambda _: None)
-
-
-def test_a_hard_link_to_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "make.py").write_text(
-        "import sys, tarfile\n"
-        "with tarfile.open(sys.argv[1], 'w') as archive:\n"
-        "    info = tarfile.TarInfo('a')\n"
-        "    info.type, info.linkname = tarfile.LNKTYPE, 'b'\n"
-        "    archive.addfile(info)\n"
-    )
-    subprocess.run([sys.executable, tmp_path / "make.py", tmp_path / "layer"], check=True)
-    with pytest.raises(Failure, match="hard link"):
-        layer_nodes(tmp_path / "layer")

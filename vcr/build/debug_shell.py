@@ -20,6 +20,7 @@ from vcr.model.plan import Plan
 from vcr.progress import Progress
 from vcr.sandbox import build_machine
 from vcr.sandbox import run as step
+from vcr.sandbox.qemu.memory import machine_memory
 from vcr.ui import Ui
 
 SOCKET = "terminal"
@@ -77,10 +78,11 @@ def _boot(job: step.Job, scratch: Path, seat: Seat, ui: Ui) -> None:
     write_initrd(initrd, Path(job.machine.initramfs), tree, job.epoch)
 
     def run(clock: tuple[str, ...]) -> None:
-        argv = build_machine.command_line(
-            job.machine, initrd, scratch, clock=clock, mapping=mapping
-        )
-        _run(argv, scratch, seat, ui)
+        with machine_memory(job.machine, scratch) as memory:
+            argv = build_machine.command_line(
+                job.machine, initrd, scratch, clock=clock, mapping=mapping, memory=memory
+            )
+            _run(argv, scratch, seat, ui)
 
     if job.kvm:
         try:

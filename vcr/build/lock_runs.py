@@ -32,6 +32,7 @@ from vcr.planner.project import make_plan
 from vcr.progress import Step
 from vcr.sandbox import build_machine
 from vcr.sandbox import run as step
+from vcr.sandbox.qemu.memory import machine_memory
 from vcr.ui import human_size
 from vcr.words import counted
 
@@ -156,7 +157,11 @@ class StepLocker:
         try:
             with scratch_directory() as scratch:
                 result = self._boot(job, scratch, recorder, tail, part, leash)
-            step.check(replace(result, refused=()), step.title(run.argv))
+            step.check(
+                replace(result, refused=()),
+                step.title(run.argv),
+                disk_mib=job.machine.disk_mib,
+            )
         except Failure as failure:
             report, problem = failure.report, recorder.problem
             said = absent(plan, ident, report["what"], (*tail, report["why"]))
@@ -208,18 +213,18 @@ class StepLocker:
             listener.listen(1)
             recorder.start(listener)
             # Its time is the host's: a client that waits for the network must not time out.
-            argv = build_machine.command_line(
-                job.machine,
-                initrd,
-                scratch,
-                clock=build_machine.FREE,
-                mapping=mapping,
-                fetch=scratch / "fetch",
-            )
-            argv += leash.hold(scratch)
-            with noted(argv) as note:
-                result = build_machine.run(argv, scratch, show)
-                note.code = 0
+            with machine_memory(job.machine, scratch) as memory:
+                argv = build_machine.command_line(
+                    *(job.machine, initrd, scratch),
+                    clock=build_machine.FREE,
+                    mapping=mapping,
+                    memory=memory,
+                    fetch=scratch / "fetch",
+                )
+                argv += leash.hold(scratch)
+                with noted(argv) as note:
+                    result = build_machine.run(argv, scratch, show)
+                    note.code = 0
             return result
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vcr.formats.failure import Failure
-from vcr.formats.tree import Content, Kind, Node, Tree, clean, parent
+from vcr.formats.tree import CHUNK, Content, Kind, Node, Tree, clean, parent
 
 LAYER_FILE = "layer.tar"  # what every builder of a layer writes
 WHITEOUT = ".wh."
@@ -130,15 +130,18 @@ def _read(path: Path, info: tarfile.TarInfo) -> Node | str:
 
 def _content(path: Path, info: tarfile.TarInfo) -> Content:
     sparse: Any = info.sparse  # pairs of offset and size; typeshed has it otherwise
-    pieces: tuple[tuple[int, int], ...] = (tuple(sparse) or ((0, 0),)) if info.issparse() else ()
-    at = stored = 0
-    for start, length in pieces or ((0, info.size),):
+    pieces: list[tuple[int, int, int]] = []
+    at, place = 0, info.offset_data
+    for start, length in sparse if info.issparse() else ((0, info.size),):
         if not at <= start <= start + length <= info.size:
             raise Failure(f"{path.name}: {info.name!r} is not a valid sparse file")
-        at, stored = start + length, stored + length
-    if info.offset_data + stored > path.stat().st_size:
+        pieces.append((start, length, place))
+        at, place = start + length, place + length
+    if place > path.stat().st_size:
         raise Failure(f"{path.name}: {info.name!r} is cut off")
-    return Content(info.size, path, info.offset_data, pieces=pieces)
+    return Content(
+        info.size, path, info.offset_data, pieces=tuple(pieces) if info.issparse() else None
+    )
 
 
 def apply_layer(tree: Tree, path: Path) -> None:
@@ -208,6 +211,7 @@ def write(path: Path, nodes: Iterable[tuple[str, Node]], epoch: int) -> None:
     """Write NODES, already sorted, to PATH; every time is EPOCH, in seconds."""
     first: dict[int, str] = {}
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT, encoding="utf-8") as archive:
+        archive.copybufsize = CHUNK  # type: ignore[attr-defined]  # what _Reader is asked for
         for name, node in nodes:
             info = _info(name, node, epoch)
             if node.kind != "file":

@@ -26,9 +26,9 @@ class Content:
     path: Path | None = None
     offset: int = 0
     data: bytes = b""
-    # Of a sparse file: where, and how many bytes, that are one after the other in the file on
-    # disk; the rest is zeros. Without any, all of it is there.
-    pieces: tuple[tuple[int, int], ...] = ()
+    # Of a file that is not in one piece: where, how many bytes, and where in the file on disk;
+    # the rest is zeros. None: all of it is there, from the offset on.
+    pieces: tuple[tuple[int, int, int], ...] | None = None
 
     @classmethod
     def of_bytes(cls, data: bytes) -> "Content":
@@ -47,12 +47,16 @@ class Content:
             return
         at = 0
         with self.path.open("rb") as file:
-            file.seek(self.offset)
-            for start, length in self.pieces or ((0, self.size),):
+            for start, length, place in self._pieces:
                 yield from _zeros(start - at)
+                file.seek(place)
                 yield from _some(file, length, self.path)
                 at = start + length
         yield from _zeros(self.size - at)
+
+    @property
+    def _pieces(self) -> tuple[tuple[int, int, int], ...]:
+        return ((0, self.size, self.offset),) if self.pieces is None else self.pieces
 
     def read(self) -> bytes:
         """Return all bytes."""

@@ -13,6 +13,7 @@ from vcr.model.attest import AttestSection
 from vcr.model.sections.base import Base
 from vcr.model.sections.values import (
     NAME,
+    Disk,
     Duration,
     ExposedPort,
     Memory,
@@ -89,6 +90,10 @@ class BuildSection(Section):
     )
     memory: Memory = Field(
         default=2048, description="its memory; a step may use most of it for files"
+    )
+    disk: Disk | None = Field(
+        default=None,
+        description="what a step may write, on the disk of this host; default: most of the memory",
     )
     pure_caches: tuple[str, ...] = Field(
         default=(), strict=False, description="ids of cache mounts that later steps reuse"

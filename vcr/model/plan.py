@@ -214,6 +214,7 @@ class BuildMachine:
     memory_mib: int
     normalize: tuple[str, ...]  # names of vcr.sandbox.normalize.RULES
     kvm: bool = False  # only for the profile dev: it is not deterministic
+    disk_mib: int = 0  # what a step may write, on the host's disk; 0: in its memory
 
 
 @dataclass(frozen=True)

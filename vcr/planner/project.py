@@ -66,6 +66,7 @@ def make_plan(
             project.config.build.memory,
             project.config.normalize.rules,
             kvm=PROFILES[profile].is_container and has_kvm(state.arch),
+            disk_mib=project.config.build.disk or 0,
         ),
     )
 

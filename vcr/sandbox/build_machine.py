@@ -21,6 +21,7 @@ from vcr.formats.failure import Failure
 from vcr.formats.job import as_record
 from vcr.formats.tree import Content, Node, Tree, directory, text_file
 from vcr.model.board import BOARDS, Board
+from vcr.sandbox.qemu.parts import NONE, Mapping, memory_argv, too_large
 
 # Ports of guest/step; each is a file on this side.
 OUTPUT, RESULT, LAYER, CACHE, FETCH = (
@@ -79,25 +80,17 @@ class Machine:
     initramfs: str
     debian: bool  # the kernel is Debian's
     memory_mib: int
+    disk_mib: int = 0  # what a step may write, beside the memory; 0: in most of the memory
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of memory that it has."""
+        return (self.memory_mib + self.disk_mib) << 20
 
     @property
     def board(self) -> Board:
         """Return the board that the kernel is for, whichever host emulates it."""
         return BOARDS[self.arch]
-
-
-@dataclass(frozen=True)
-class Mapping:
-    """How files get into a machine's memory, as qemu/mapped.py says."""
-
-    memory: tuple[str, ...] = ()  # QEMU's arguments instead of those of a machine without files
-    devices: tuple[str, ...] = ()  # QEMU's arguments, too
-    line: str = ""  # what the kernel is told
-    # Where they are, in their order: pieces of guest/step/mapped.go.
-    pieces: tuple[list[dict[str, Any]], ...] = ()
-
-
-NONE = Mapping()
 
 
 @dataclass(frozen=True)
@@ -127,13 +120,20 @@ def kernel_line(words: str, *, debian: bool) -> str:
 
 
 def kernel_alone(
-    machine: Machine, *with_it: str, clock: Sequence[str], mapping: Mapping = NONE
+    machine: Machine,
+    *with_it: str,
+    clock: Sequence[str],
+    mapping: Mapping = NONE,
+    memory: Path | None = None,
 ) -> list[str]:
-    """Return the argv that boots MACHINE's kernel WITH_IT; without files and a root, it ends."""
+    """Return the argv that boots MACHINE's kernel WITH_IT; without files and a root, it ends.
+
+    MEMORY is a file that its memory is in.
+    """
     argv = [machine.qemu, "-L", machine.data, "-nodefaults", "-no-user-config", "-no-reboot"]
     board = machine.board
     argv += ["-display", "none", "-M", board.machine, *board.processor(board.step_cpu), "-smp", "1"]
-    argv += [*(mapping.memory or ("-m", f"{machine.memory_mib}M")), *clock]
+    argv += [*memory_argv(machine.size, mapping, option(memory) if memory else ""), *clock]
     argv += ["-bios", machine.firmware] if machine.firmware else []
     argv += ["-kernel", machine.kernel, *with_it]
     words = (f"console={board.console}", KERNEL_LINE, board.step_line, mapping.line)
@@ -162,14 +162,18 @@ def command_line(
     *,
     clock: Sequence[str],
     mapping: Mapping = NONE,
+    memory: Path | None = None,
     fetch: Path | None = None,
 ) -> list[str]:
     """Return the argv that runs MACHINE; FILES is the directory its ports write to.
 
-    MAPPING is of what lies in its memory, FETCH the socket of a machine that records.
+    MAPPING is of what lies in its memory, MEMORY the file that is the rest of it, and FETCH the
+    socket of a machine that records.
     """
     board = machine.board
-    argv = kernel_alone(machine, "-initrd", str(initrd), clock=clock, mapping=mapping)
+    argv = kernel_alone(
+        machine, "-initrd", str(initrd), clock=clock, mapping=mapping, memory=memory
+    )
     # The clock starts at a fixed moment; the job sets it to the lock's.
     argv += ["-rtc", "base=2000-01-01T00:00:00,clock=vm"]
     argv += [
@@ -199,7 +203,9 @@ def job_tree(request: dict[str, Any], files: dict[str, Path]) -> Tree:
 
 def disk_size(machine: Machine, files: dict[str, Path]) -> int:
     """Return the bytes that a step on MACHINE, which is given FILES, may write."""
-    left = (machine.memory_mib << 20) - sum(path.stat().st_size for path in files.values())
+    if machine.disk_mib:
+        return machine.disk_mib << 20
+    left = machine.size - sum(path.stat().st_size for path in files.values())
     return max(MIN_DISK, (left - RESERVED) * 4 // 5)
 
 
@@ -255,11 +261,7 @@ def _relay(pieces: Iterator[bytes], show: Callable[[bytes], None]) -> None:
 def _check_files(files: Path) -> None:
     written = [path.stat().st_size for path in (files / name for name in PORTS) if path.exists()]
     if sum(written) > MAX_FILES:
-        raise Failure(
-            f"the command changes more than {MAX_FILES >> 30} GiB",
-            why="a layer contains files with their whole length, also their holes",
-            fix="let it write less",
-        )
+        raise too_large(MAX_FILES)
 
 
 def _follow(path: Path, qemu: "subprocess.Popen[bytes]") -> Iterator[bytes]:
@@ -285,6 +287,8 @@ def _follow(path: Path, qemu: "subprocess.Popen[bytes]") -> Iterator[bytes]:
 def _why(code: int, complaint: str, files: Path) -> str:
     if complaint.strip():
         return complaint.strip()[-TAIL:]
+    if code == -signal.SIGBUS:
+        return "QEMU was ended by SIGBUS: the disk of this host, which its memory is on, is full"
     if code < 0:
         return f"QEMU was ended by {signal.Signals(-code).name}"
     console = files / "console"

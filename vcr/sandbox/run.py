@@ -3,6 +3,7 @@
 Writes `layer.tar`, and `caches/NAME.squashfs` for caches that later steps reuse.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,17 +13,15 @@ from typing import Any, Literal
 from vcr.formats.cpio import write_initrd
 from vcr.formats.failure import Failure, guarded
 from vcr.formats.job import read_job
-from vcr.formats.tar import LAYER_FILE, entries, write
+from vcr.formats.tar import LAYER_FILE, write
 from vcr.formats.tree import Node, Tree, parent
 from vcr.sandbox.build_machine import (
     CACHE,
     COUNTED,
     KVM,
     LAYER,
-    NONE,
     OUTPUT,
     Machine,
-    Mapping,
     Result,
     command_line,
     disk_size,
@@ -32,7 +31,10 @@ from vcr.sandbox.build_machine import (
 )
 from vcr.sandbox.lower import make_squashfs
 from vcr.sandbox.normalize import normalize
+from vcr.sandbox.qemu.layer_port import layer_nodes
 from vcr.sandbox.qemu.mapped import map_files
+from vcr.sandbox.qemu.memory import machine_memory
+from vcr.sandbox.qemu.parts import NONE, Mapping
 
 LOCK = "lock"  # the failure means: vcr.lock is out of date
 SIGNALS = {9: "SIGKILL", 15: "SIGTERM", 11: "SIGSEGV", 6: "SIGABRT", 2: "SIGINT", 4: "SIGILL"}
@@ -116,24 +118,34 @@ def _build(job: Job, out: Path, scratch: Path) -> None:
     mapping = mapping_of(job)
     tree = job_tree(request(job, mapping), machine_files(job))
     write_initrd(initrd, Path(job.machine.initramfs), tree, job.epoch)
-    result = boot(job.machine, initrd, scratch, kvm=job.kvm, mapping=mapping)
-    check(result, title(job.spec.argv))
-    initrd.unlink()
-    out.mkdir(parents=True, exist_ok=True)
-    nodes = layer_nodes(scratch / LAYER)
-    for path, what in normalize(nodes, job.normalize).items():
-        sys.stderr.write(f"normalize: /{path} {what}\n")
-    write(out / LAYER_FILE, _ordered(nodes), job.epoch)
-    _write_caches(job, out, scratch)
+    with machine_memory(job.machine, scratch) as memory:
+        result = boot(job.machine, initrd, scratch, memory, kvm=job.kvm, mapping=mapping)
+        check(result, title(job.spec.argv), disk_mib=job.machine.disk_mib)
+        initrd.unlink()
+        out.mkdir(parents=True, exist_ok=True)
+        nodes = layer_nodes(scratch / LAYER, memory, job.machine.arch)
+        for path, what in normalize(nodes, job.normalize).items():
+            sys.stderr.write(f"normalize: /{path} {what}\n")
+        write(out / LAYER_FILE, _ordered(nodes), job.epoch)
+        _write_caches(job, out, scratch, memory)
 
 
 def boot(
-    machine: Machine, initrd: Path, scratch: Path, *, kvm: bool, mapping: Mapping = NONE
+    machine: Machine,
+    initrd: Path,
+    scratch: Path,
+    memory: Path,
+    *,
+    kvm: bool,
+    mapping: Mapping = NONE,
 ) -> Result:
-    """Run MACHINE with INITRD and MAPPING to its end, by KVM if it is wanted and runs here."""
+    """Run MACHINE with INITRD and MAPPING to its end, by KVM if it is wanted and runs here.
+
+    MEMORY is the file that its memory is in.
+    """
 
     def argv(clock: Sequence[str]) -> list[str]:
-        return command_line(machine, initrd, scratch, clock=clock, mapping=mapping)
+        return command_line(machine, initrd, scratch, clock=clock, mapping=mapping, memory=memory)
 
     if kvm and runs_by_kvm(machine):
         try:
@@ -143,6 +155,7 @@ def boot(
             if (scratch / OUTPUT).exists() and (scratch / OUTPUT).stat().st_size:
                 raise
             sys.stderr.write(f"vcr: without KVM, because: {failure.report['why']}\n")
+    os.truncate(memory, 0)  # nothing of another machine is in it
     return run(argv(COUNTED), scratch, _show)
 
 
@@ -159,7 +172,7 @@ def machine_files(job: Job) -> dict[str, Path]:
 def mapping_of(job: Job) -> Mapping:
     """Return how the squashfs files of JOB get into its machine: layers, then those of mounts."""
     files = [*job.lower, *(Path(image) for image in job.mounts if image)]
-    return map_files(job.machine.board, job.machine.memory_mib, files)
+    return map_files(job.machine.board, job.machine.size, files)
 
 
 def request(job: Job, mapping: Mapping, network: str = "") -> dict[str, Any]:
@@ -189,10 +202,10 @@ def request(job: Job, mapping: Mapping, network: str = "") -> dict[str, Any]:
     }
 
 
-def check(result: Result, name: str) -> None:
+def check(result: Result, name: str, *, disk_mib: int = 0) -> None:
     """Raise Failure unless RESULT, of the machine, is that of a step that went well.
 
-    NAME is its title.
+    NAME is its title, DISK_MIB what it may write, if that is not in the machine's memory.
     """
     if result.refused:
         raise Failure(
@@ -213,38 +226,27 @@ def check(result: Result, name: str) -> None:
         ended = f"exited with {result.exit}" + (f" ({inner})" if inner else "")
     if result.oom:
         reason, fix = "the build machine ran out of memory", "raise memory in [build] of vcr.toml"
+    elif result.full and disk_mib:
+        reason = f"the build machine's disk of {disk_mib} MiB is full"
+        fix = "raise disk in [build] of vcr.toml, or write less"
     elif result.full:
         reason = "the build machine's disk, which is in its memory, is full"
-        fix = "raise memory in [build] of vcr.toml, or write less"
+        fix = "set disk in [build] of vcr.toml, raise memory there, or write less"
     else:
         reason, fix = "", "its last output is above"
     raise Failure(f"{name} {ended}", why=reason, fix=fix)
-
-
-def layer_nodes(archive: Path) -> dict[str, Node]:
-    """Return what the tar file that the machine sent holds; hard links share a node.
-
-    Raises Failure for what guest/step does not send: the command can write there as well.
-    """
-    nodes: dict[str, Node] = {}
-    for name, node in entries(archive):
-        linked = nodes.get(node) if isinstance(node, str) else node
-        if linked is None:
-            raise Failure(f"the layer has a hard link {name!r} to {node!r}, which is not there")
-        nodes[name] = linked
-    return nodes
 
 
 def _ordered(nodes: dict[str, Node]) -> list[tuple[str, Node]]:
     return sorted(nodes.items(), key=lambda item: item[0].split("/"))
 
 
-def _write_caches(job: Job, out: Path, scratch: Path) -> None:
+def _write_caches(job: Job, out: Path, scratch: Path, memory: Path) -> None:
     """Keep the caches that later steps reuse, each as a squashfs."""
     carried = sorted({mount.carry for mount in job.spec.mounts if mount.carry})
     if not carried:
         return
-    nodes = layer_nodes(scratch / CACHE)
+    nodes = layer_nodes(scratch / CACHE, memory, job.machine.arch)
     (out / "caches").mkdir()
     for name in carried:
         tree = Tree()

@@ -14,6 +14,7 @@ _EXPOSED = re.compile(r"([0-9]{1,5})(?:/(tcp|udp))?")
 _HOST = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, in lower case
 _MEMORY = re.compile(r"([0-9]{1,9})\s*(MiB|GiB)")
 MAX_MEMORY = 1 << 20  # MiB
+MAX_DISK = 64 << 10  # MiB; a kernel keeps 16 MiB for each GiB
 LONGEST_NAME = 128  # characters; a part of the names of files, which have 255 at most
 
 
@@ -75,6 +76,11 @@ type Memory = Annotated[
     int,
     BeforeValidator(_memory),
     Field(ge=64, le=MAX_MEMORY, description='memory such as `"512 MiB"`'),
+]
+type Disk = Annotated[
+    int,
+    BeforeValidator(_memory),
+    Field(ge=64, le=MAX_DISK, description='size such as `"4 GiB"`'),
 ]
 type Name = Annotated[
     str,

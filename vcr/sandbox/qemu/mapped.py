@@ -13,22 +13,21 @@ from typing import Any
 
 from vcr.formats.failure import Failure
 from vcr.model.board import Board
-from vcr.sandbox.build_machine import NONE, Mapping, option
+from vcr.sandbox.build_machine import option
 from vcr.sandbox.qemu.padding import GRANULE
+from vcr.sandbox.qemu.parts import HIGH, LOW, NONE, Mapping
 
 # Of PCI: slots of a bus, functions of a slot; the first slots are the bridge's and the ports'.
 FIRST_SLOT, SLOTS, FUNCTIONS = 2, 32, 8
 # `virt` of riscv64 has 16 GiB of addresses for devices, those of the ports among them.
 MOST = 15 << 30  # bytes
-# Of `microvm`, microvm_memory_init of hw/i386/microvm.c: it has LOW bytes of memory at 0, and what
-# is more from HIGH on. It has LOW in any case, of which the host gives what is used: the initramfs
-# is at its end, and with less the files would be there.
-LOW, HIGH = 0xC000_0000, 1 << 32
-MAX_NODES = 128  # of memory that QEMU has, the machine's own among them
+# Of memory that QEMU has, the machine's own among them. That is LOW at least, of which the host
+# gives what is used: the initramfs is at its end, and with less the files would be there.
+MAX_NODES = 128
 
 
-def map_files(board: Board, memory_mib: int, files: Sequence[Path]) -> Mapping:
-    """Return how FILES, all of padded sizes, get into a machine of BOARD with MEMORY_MIB.
+def map_files(board: Board, memory: int, files: Sequence[Path]) -> Mapping:
+    """Return how FILES, all of padded sizes, get into a machine of BOARD with MEMORY bytes.
 
     Raises Failure when there are more, or larger ones, than it has room for.
     """
@@ -45,7 +44,7 @@ def map_files(board: Board, memory_mib: int, files: Sequence[Path]) -> Mapping:
         )
     if board.bus == "pci":
         return _by_devices(files, sizes)
-    return _by_nodes(memory_mib, files, sizes)
+    return _by_nodes(memory, files, sizes)
 
 
 def _backend(name: str, path: Path, size: int, offset: int) -> tuple[str, str]:
@@ -82,12 +81,11 @@ def _by_devices(files: Sequence[Path], sizes: Sequence[int]) -> Mapping:
     return Mapping(devices=tuple(argv), pieces=tuple(pieces))
 
 
-def _by_nodes(memory_mib: int, files: Sequence[Path], sizes: Sequence[int]) -> Mapping:
+def _by_nodes(memory: int, files: Sequence[Path], sizes: Sequence[int]) -> Mapping:
     if len(files) >= MAX_NODES:
         raise _too_many(len(files), MAX_NODES - 1)
-    own = max(memory_mib << 20, LOW)
+    own = max(memory, LOW)
     argv = ["-m", f"{own + sum(sizes) >> 10}k", "-numa", "node,memdev=memory"]
-    argv += ["-object", f"memory-backend-ram,id=memory,size={own},reserve=off"]
     pieces: list[list[dict[str, Any]]] = []
     address = HIGH + own - LOW
     for number, (path, size) in enumerate(zip(files, sizes, strict=True)):
@@ -96,6 +94,5 @@ def _by_nodes(memory_mib: int, files: Sequence[Path], sizes: Sequence[int]) -> M
         pieces.append([{"device": "", "address": address, "size": size}])
         address += size
     # Of its own memory, where that ends.
-    end = memory_mib << 20
-    line = f"mem={(end if end <= LOW else HIGH + end - LOW) >> 10}K"
-    return Mapping(tuple(argv), line=line, pieces=tuple(pieces))
+    line = f"mem={(memory if memory <= LOW else HIGH + memory - LOW) >> 10}K"
+    return Mapping(tuple(argv), own, line=line, pieces=tuple(pieces))
