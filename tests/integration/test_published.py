@@ -162,6 +162,25 @@ def test_statements_are_found_by_the_image(
     assert vcr(*words, "--ladder", export / "ladder.json").stdout
 
 
+def test_statements_of_other_types_do_not_disturb(
+    vcr: Any, registry: str, export: Path, keys: dict[str, Path], tmp_path: Path
+) -> None:
+    """Such as VEX, or a summary that `attest verify --vsa` wrote, of the same key."""
+    reference = f"{registry}/other/types:1"
+    vcr("push", reference, "--export", export)
+    words = ("attest", "verify", reference, "--key", keys["alice"])
+    rungs = subjects_of(read_claim(export / "ladder.json").ladder)
+    vex = Statement(rungs, "https://openvex.dev/ns/v0.2.0", {"statements": []})
+    said = tmp_path / "vex.json"
+    said.write_bytes(sign(vex.to_bytes(), [KEYS["alice"]]).to_bytes())
+    vcr("attest", "push", reference, said)
+    alone = vcr(*words, code=3).stderr
+    assert "the type 'https://openvex.dev/ns/v0.2.0' is not known" in alone
+    vcr("attest", "push", reference, stated(export, "alice", tmp_path / "alice.json"))
+    assert [row["predicate"] for row in vcr.json(*words)["statements"]] == ["provenance"]
+    assert "is not known" in vcr("attest", "verify", said, *words[3:], code=3).stderr
+
+
 def test_a_pull_demands_statements(
     vcr: Any, registry: str, export: Path, keys: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -156,11 +156,8 @@ def _terms_in(statement: Statement) -> str | None:
     return found[0] if found else None
 
 
-def check_predicate(statement: Statement) -> str:
-    """Return the kind of STATEMENT's predicate when it says what its kind must.
-
-    Raises RejectedError when it does not, or contradicts the subjects.
-    """
+def kind_of(statement: Statement) -> str:
+    """Return the kind of STATEMENT's predicate; raises RejectedError when it is not known."""
     kind = NAMES.get(statement.predicate_type)
     if kind is None:
         raise RejectedError(
@@ -168,6 +165,15 @@ def check_predicate(statement: Statement) -> str:
             f"the type {statement.predicate_type!r} is not known",
             fix=f"known are {', '.join(NAMES)}",
         )
+    return kind
+
+
+def check_predicate(statement: Statement) -> str:
+    """Return the kind of STATEMENT's predicate when it says what its kind must.
+
+    Raises RejectedError when it does not, or contradicts the subjects.
+    """
+    kind = kind_of(statement)
     try:
         _CHECKS[kind](statement, statement.predicate)
         build_of(statement)

@@ -18,6 +18,7 @@ from vcr.attest.checks.demand import Demand
 from vcr.attest.checks.logged import check_entries
 from vcr.attest.checks.rejected import Joint, RejectedError
 from vcr.attest.dsse import signers
+from vcr.attest.predicates import kind_of
 from vcr.attest.statement import Statement, read_statement
 from vcr.errors import MismatchError, UsageError
 from vcr.export.artifact import ARTIFACT
@@ -54,7 +55,7 @@ class Found:
 
     image: str  # its digest
     statements: tuple[tuple[str, bytes], ...]  # name, content
-    others: int  # of keys that nobody trusts, or that are none
+    others: int  # of keys that nobody trusts, or of no type that is known
 
 
 def push_statements(
@@ -86,9 +87,10 @@ def push_statements(
 def find_statements(context: Context, reference: str, wanted: Demand, at: dt.datetime) -> Found:
     """Return the statements at REFERENCE about its image that a key WANTED to be trusted signed.
 
-    What others have put beside it is left out, since everybody who may push can do that; so is,
-    where an entry of a log is wanted, a bundle whose entry does not hold AT that time. Raises
-    UsageError, RejectedError when there is none, FetchError, MismatchError.
+    What others have put beside it is left out, since everybody who may push can do that; so is
+    what is of no type that vcr reads, such as VEX, and, where an entry of a log is wanted, a bundle
+    whose entry does not hold AT that time. Raises UsageError, RejectedError when there is none,
+    FetchError, MismatchError.
     """
     place, skopeo = Reference.parse(reference), Skopeo.pinned(Nix(context.settings))
     with context.ui.step("statements") as step:
@@ -136,9 +138,12 @@ def _image_of(statement: Statement) -> Digest:
 
 
 def _none(problems: Mapping[str, RejectedError | None], reference: str, name: str) -> RejectedError:
-    """Return that of all statements at REFERENCE none counts: one is there but for its log."""
+    """Return that of all statements at REFERENCE none counts, or why one of a trusted key does not.
+
+    Those are the ones whose signature was no problem.
+    """
     for digest, problem in problems.items():
-        if problem is not None and problem.joint is Joint.LOG:
+        if problem is not None and problem.joint in {Joint.LOG, Joint.PREDICATE}:
             return problem.of_file(name + digest)
     return RejectedError(
         Joint.SIGNATURE,
@@ -153,6 +158,7 @@ def _problem(data: bytes, wanted: Demand, at: dt.datetime) -> RejectedError | No
     try:
         given = read_bundle(data)
         check_entries(given, signers(given.envelope, wanted.trusted), wanted, at)
+        kind_of(read_statement(given.envelope))
     except RejectedError as error:
         return error
     return None
