@@ -13,6 +13,7 @@ import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
+from vcr.model.arch import Arch
 from vcr.model.profile import PROFILES
 
 # Seconds of a file, or of one of its units, on two quiet cores with all in the store that a run
@@ -66,6 +67,8 @@ SECONDS = {
     "unit/test_flips": 5,
 }
 BUILDS, UNIT = 20, 0  # of what is not measured
+# Parameters: each architecture, with the kernel of its machines, which takes long to compile.
+ARCHS = [pytest.param(arch, marks=pytest.mark.kernel(str(arch))) for arch in Arch]
 _NAMES = "|".join(sorted(("dev in a VM", *PROFILES), key=len, reverse=True))
 PROFILE = re.compile(rf"(?<=[\[-])({_NAMES})(?=[]-])")
 EACH = re.compile(r"::.*")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from order import ARCHS
 from processes import build_machines
 from test_dockerfiles import make_project
 
@@ -77,10 +78,7 @@ def seen(image: dict[str, Any]) -> str:
         return file.read().decode()
 
 
-@pytest.mark.parametrize(
-    "arch",
-    [Arch.RISCV64, Arch.ARM64, pytest.param(Arch.AMD64, marks=pytest.mark.kernel("amd64"))],
-)
+@pytest.mark.parametrize("arch", ARCHS)
 def test_a_step_sees_every_kind_of_file_as_it_is(vcr: Any, tmp_path: Path, arch: Arch) -> None:
     directory = tmp_path / "app"
     directory.mkdir()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from order import ARCHS
 from processes import build_machines
 from test_dockerfiles import make_project
 
@@ -61,10 +62,7 @@ def layers(image: dict[str, Any]) -> list[Path]:
     return [blobs / layer["digest"].removeprefix("sha256:") for layer in manifest["layers"]]
 
 
-@pytest.mark.parametrize(
-    "arch",
-    [Arch.RISCV64, Arch.ARM64, pytest.param(Arch.AMD64, marks=pytest.mark.kernel("amd64"))],
-)
+@pytest.mark.parametrize("arch", ARCHS)
 def test_large_files_come_out_whole(vcr: Any, tmp_path: Path, arch: Arch) -> None:
     directory = tmp_path / "app"
     directory.mkdir()

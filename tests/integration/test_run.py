@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from again import assert_same_again
 from determinism import busy_host
+from order import ARCHS
 from test_dockerfiles import make_project
 
 from vcr.build.builder import Builder
@@ -52,10 +53,7 @@ def run_drv(directory: Path, ident: str, arch: Arch = Arch.RISCV64) -> Path:
     return Nix(Settings.load()).evaluate([attr], builder.write_plan(plan)).targets[0].drv
 
 
-@pytest.mark.parametrize(
-    "arch",
-    [Arch.RISCV64, Arch.ARM64, pytest.param(Arch.AMD64, marks=pytest.mark.kernel("amd64"))],
-)
+@pytest.mark.parametrize("arch", ARCHS)
 def test_chance_is_the_same_every_time(vcr: Any, project: Any, arch: Arch) -> None:
     directory = project(CHANCE)
     vcr("build", "image", "--arch", arch, directory)

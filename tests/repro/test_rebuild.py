@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from again import FRESH, assert_same_again, show_once
 from determinism import busy_host, closure, copy_to, outputs_of, strange
+from order import ARCHS
 
 from vcr.build.builder import Builder
 from vcr.model.arch import Arch
@@ -69,9 +70,7 @@ def assert_same_in_strange_hands(drvs: list[Path]) -> None:
     reason="needs VCR_TEST_KERNEL=1: it compiles a kernel, by one job at a time",
 )
 @pytest.mark.limit(7200)
-@pytest.mark.parametrize(
-    "arch", [pytest.param(arch, marks=pytest.mark.kernel(arch)) for arch in Arch]
-)
+@pytest.mark.parametrize("arch", ARCHS)
 def test_the_kernel_is_the_same_by_one_job_at_a_time(arch: Arch) -> None:
     argv = ["nix-instantiate", "--expr", f"(import {REPO}/nix {{ }}).kernels.{arch}"]
     made = subprocess.run(argv, capture_output=True, text=True, check=True)
