@@ -15,7 +15,7 @@ from vcr.model.arch import Arch
 from vcr.model.plan import Copy, Debs, Plan, Run
 from vcr.model.project import load_project
 from vcr.model.source import InlineSource, StageSource, UrlSource
-from vcr.planner.platform import check_platform
+from vcr.planner.platform import check_platform, target_arch
 from vcr.planner.project import make_plan
 
 
@@ -379,20 +379,27 @@ def test_files_of_an_image_are_the_target_s_in_a_stage_of_any_platform(tmp_path:
     assert source.layers == ("base.base",)
 
 
-def test_answers_are_those_that_were_locked_for_the_target(tmp_path: Path) -> None:
-    """A RUN of another platform had its answers where a build for that platform looks."""
-    text = "FROM --platform=$BUILDPLATFORM base\nRUN x\n"
+def test_a_platform_of_the_last_stage_is_the_target(tmp_path: Path) -> None:
+    """Also for the answers to a RUN: who builds again knows only what the image is for."""
+    text = "FROM --platform=$BUILDPLATFORM base AS b\nARG TARGETARCH\nRUN x\nFROM b\n"
     (run,) = (
         layer for layer in two_platforms(tmp_path, text).layers.values() if isinstance(layer, Run)
     )
+    assert "TARGETARCH=amd64" in run.env
     answer = {"url": "http://h/", "sha256": "1" * 64}
     locked = lock(
-        runs={"riscv64": {run.key: {"command": "RUN x", "exchanges": [answer]}}},
+        runs={"amd64": {run.key: {"command": "RUN x", "exchanges": [answer]}}},
         bodies={"1" * 64: {"name": "b", "size": 1, "url": "http://h/"}},
     )
-    made = make_plan(load_project(tmp_path), locked, arch=Arch.RISCV64, profile="vm")
-    (run,) = (layer for layer in made.layers.values() if isinstance(layer, Run))
+    project = load_project(tmp_path)
+    asked, again = (
+        make_plan(project, locked, arch=arch, profile="vm") for arch in (Arch.RISCV64, Arch.AMD64)
+    )
+    assert asked == again
+    (run,) = (layer for layer in asked.layers.values() if isinstance(layer, Run))
     assert len(run.exchanges) == 1
+    assert target_arch(project, Arch.RISCV64) is Arch.AMD64
+    assert target_arch(project, Arch.RISCV64, "b") is Arch.AMD64
 
 
 @pytest.mark.parametrize("owner", ["nobody", "1:staff", "root:staff"])

@@ -375,6 +375,18 @@ def test_the_kernel_is_chosen_in_vcr_toml(plan: Planner) -> None:
         plan("FROM deb\n", '[machine]\nkernel = "mine"\n')
 
 
+def test_the_platform_of_the_last_stage_is_the_target(plan: Planner) -> None:
+    """So that it is the same plan for who builds again, and knows only what the image is for."""
+    text = (
+        "FROM deb AS tools\nFROM --platform=linux/amd64 deb\nARG TARGETARCH\n"
+        "COPY --from=tools /bin/sh /bin/$TARGETARCH\nENV IS=$TARGETARCH\n"
+    )
+    asked, again = plan(text), plan(text, arch=Arch.AMD64)
+    assert asked == again
+    assert "IS=amd64" in asked.image.config["Env"]
+    assert {layer.arch for layer in asked.layers.values() if isinstance(layer, Debs)} == {"amd64"}
+
+
 def test_a_platform_that_the_image_lacks_is_said(plan: Planner) -> None:
     assert plan("FROM --platform=linux/amd64 deb\n").arch is Arch.AMD64
     with pytest.raises(UsageError, match="img has no image for amd64"):

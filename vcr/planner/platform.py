@@ -1,11 +1,13 @@
-"""Refuses to seal a machine of an architecture that no machine can be sealed of."""
+"""For which platform a project is built: its last stage may say it, and not each can be sealed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from vcr.dockerfile.inputs import load_dockerfile
 from vcr.dockerfile.stages import SYSTEM, Resolver
+from vcr.dockerfile.syntax import Stage
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
+from vcr.model.lockfile import Lock
 from vcr.model.plan import Plan
 from vcr.model.profile import PROFILES, SEALED_ARCHS
 from vcr.model.project import Project
@@ -39,21 +41,51 @@ def unsealed(profile: str, arch: Arch, where: str = "") -> UsageError:
     )
 
 
+def target_arch(project: Project, arch: Arch, target: str | None = None) -> Arch:
+    """Return what ARCH comes to for PROJECT: a platform that its last stage has goes before it.
+
+    It is the platform of the target then, too: who builds again knows only what the image is for.
+    TARGET is the stage that is built. Raises UsageError for a bad Dockerfile.
+    """
+    resolver = _resolver(project, arch, target)
+    stage = _start(resolver)
+    return resolver.arch_of(stage) if stage.platform else arch
+
+
+def for_targets(project: Project, new: Lock, archs: Sequence[Arch]) -> tuple[Lock, list[Arch]]:
+    """Return what ARCHS come to for PROJECT, and NEW without answers that are for no target.
+
+    Raises UsageError for a bad Dockerfile.
+    """
+    runs = {arch: some for arch, some in new.runs.items() if target_arch(project, arch) is arch}
+    wanted = dict.fromkeys(target_arch(project, arch) for arch in archs)
+    return new.model_copy(update={"runs": runs}), list(wanted)
+
+
 def shipped_for(project: Project, arch: Arch) -> str:
     """Return which line of PROJECT makes its image for ARCH, "" when none does.
 
     Raises UsageError for a bad Dockerfile.
     """
-    target = project.config.project.target
-    resolver = Resolver(
-        load_dockerfile(project), Arch.RISCV64, project.config.args, target, project.build_arch
-    )
-    stage = resolver.target()
-    while (below := resolver.earlier(resolver.image_of(stage), stage.index)) is not None:
-        stage = below
+    resolver = _resolver(project, Arch.RISCV64)
+    stage = _start(resolver)
     if not stage.platform or resolver.arch_of(stage) is not arch:
         return ""
     return (
         f"{stage.start.at}: the image is for {SYSTEM}/{arch}, because its last stage starts from"
         f" --platform={stage.platform}"
     )
+
+
+def _resolver(project: Project, arch: Arch, target: str | None = None) -> Resolver:
+    config = project.config
+    wanted = target or config.project.target
+    return Resolver(load_dockerfile(project), arch, config.args, wanted, project.build_arch)
+
+
+def _start(resolver: Resolver) -> Stage:
+    """Return the stage that the last one starts from, itself or by others: it has the image."""
+    stage = resolver.target()
+    while (below := resolver.earlier(resolver.image_of(stage), stage.index)) is not None:
+        stage = below
+    return stage

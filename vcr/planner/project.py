@@ -20,6 +20,7 @@ from vcr.model.plan import BuildMachine, Image, Machine, Plan
 from vcr.model.profile import PROFILES
 from vcr.model.project import Project
 from vcr.planner.image import ImagePlanner
+from vcr.planner.platform import target_arch
 from vcr.planner.ports import split_exposed
 from vcr.planner.run import PROXY_ARGS
 from vcr.planner.titles import titles
@@ -40,11 +41,10 @@ def make_plan(
 ) -> Plan:
     """Plan PROJECT for ARCH and PROFILE, up to Dockerfile stage TARGET; raises UsageError.
 
-    ENGINE replaces the one of vcr.toml.
+    ENGINE replaces the one of vcr.toml. A platform of the last stage goes before ARCH.
     """
-    dockerfile = load_dockerfile(project)
-    args = project.config.args
-    wanted = target or project.config.project.target
+    dockerfile, args = load_dockerfile(project), project.config.args
+    wanted, arch = target or project.config.project.target, target_arch(project, arch, target)
     resolver = Resolver(dockerfile, arch, args, wanted, project.build_arch)
     _check_args(args, dockerfile, resolver)
     context = Context(project.context, load_ignore(project.ignore_file), project.own_files)

@@ -29,7 +29,7 @@ from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock, read_lock_file
 from vcr.model.profile import SEALED_ARCHS
 from vcr.model.project import Project
-from vcr.planner.platform import FIX, shipped_for
+from vcr.planner.platform import FIX, for_targets, shipped_for
 from vcr.progress import Step
 from vcr.tools.apt import mirrors
 from vcr.tools.git import Git
@@ -107,11 +107,11 @@ def lock(
         )
         new = locker.lock(project, old, update=update)
         step.because(f"{counted(len(new.inputs), 'input')} locked")
-    new = _lock_steps(context, project, given, new, archs or sorted({Arch.RISCV64, *new.runs}))
+    new, wanted = for_targets(project, new, archs or sorted({Arch.RISCV64, *new.runs}))
+    new = _lock_steps(context, project, given, new, wanted)
     check_spilled(new, given, context.settings.cache_dir / "bodies")
     text = new.to_text()
-    changed = old is None or text != old.to_text()
-    if changed:
+    if changed := old is None or text != old.to_text():
         write_text(project.lock_file, text)
     if export is not None:
         _export(context, new, export)
