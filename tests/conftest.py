@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ import hypothesis
 import pytest
 from costs import Costs
 from limits import limited, seconds_of
+from make_room import make_room_in_time
 from order import Units, in_order, kernels_of
 
 from vcr.settings import without_legacy_ciphers
@@ -93,6 +95,8 @@ def compiled(kernel: str) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     if not list(item.iter_markers("skip")):
+        if {"nix", "vm"} & {mark.name for mark in item.iter_markers()}:
+            make_room_in_time(Path(tempfile.gettempdir()))
         for kernel in kernels_of(item):
             compiled(kernel)
     with limited(seconds_of(item)):
