@@ -21,6 +21,7 @@ from vcr.report.flame_svg import draw
 from vcr.sandbox import build_machine, run
 from vcr.sandbox.build_machine import read_result
 from vcr.sandbox.normalize import RULES, normalize
+from vcr.sandbox.qemu import layer_port
 from vcr.sandbox.qemu.layer_port import layer_nodes
 from vcr.sandbox.run import check
 from vcr.sandbox.sampled import SAMPLES, SYMBOLS
@@ -242,7 +243,7 @@ def read_step(data: bytes, directory: Path) -> None:
 
 
 def _steps() -> Iterator[bytes]:
-    """Make results as guest/step does, and a layer with links and what hides others."""
+    """Make results as guest/step does, and a layer with links, what hides others, a large file."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, kind, goal in (
@@ -258,12 +259,19 @@ def _steps() -> Iterator[bytes]:
             archive.addfile(info)
     well = {"exit": 0, "signal": 0, "error": "", "oom": False, "full": False, "refused": None}
     for result in (well, {**well, "exit": 137}, {**well, "refused": ["GET http://x"]}):
-        yield json.dumps(result).encode() + b"\n" + buffer.getvalue()
+        for large in ([], [{"entry": 1, "size": 5000, "pieces": [[0, 4096, 0x8000_1000]]}]):
+            table = json.dumps(large).encode()
+            layer = buffer.getvalue() + table + len(table).to_bytes(8)
+            yield json.dumps(result).encode() + b"\n" + layer
 
 
 TARGETS = (
     Target(
-        "step", read_step, _steps, modules=(build_machine, run), words=(b"null", b"true", b"-1")
+        "step",
+        read_step,
+        _steps,
+        modules=(build_machine, layer_port, run),
+        words=(b"null", b"true", b"-1"),
     ),
     Target(
         "migration",
