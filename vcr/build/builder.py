@@ -99,9 +99,11 @@ class Builder:
         roots = self.roots / f"{plan.profile}-{plan.arch}"
         with self._at_work():
             file = self.write_plan(plan)
-            evaluation = Known.of(nix, file, roots).recall(stages)
+            known = Known.of(nix, file, roots)
+            evaluation = known.recall(stages)
             if evaluation is None:
                 evaluation, file = self._evaluate(nix, stages, plan, file)
+                known = Known.of(nix, file, roots)
             if not all(target.is_built for target in evaluation.targets):
                 with self.ui.step("inputs") as step:
                     nix.fill(evaluation.missing, step.line)
@@ -110,7 +112,7 @@ class Builder:
             with self._explained(plan, nix, instructions):
                 built = self._build_stages(nix, evaluation.targets, roots, instructions)
             remember(roots, {target.attr: target.drv for target in evaluation.targets})
-            Known.of(nix, file, roots).note(evaluation.targets)
+            known.note(evaluation.targets)
         ladder = [
             rung for stage in built if stage.name in ALL_STAGES for rung in read_rungs(stage.path)
         ]
