@@ -8,7 +8,7 @@ import pytest
 from test_mounts import lock, runs
 
 from vcr.dockerfile.ignore import Ignore
-from vcr.dockerfile.inputs import external_inputs
+from vcr.dockerfile.inputs import external_inputs, resolver_of
 from vcr.errors import UsageError
 from vcr.lock.inputs import wanted_inputs
 from vcr.model.arch import Arch
@@ -399,7 +399,7 @@ def test_a_platform_of_the_last_stage_is_the_target(tmp_path: Path) -> None:
     (run,) = (layer for layer in asked.layers.values() if isinstance(layer, Run))
     assert len(run.exchanges) == 1
     assert target_arch(project, Arch.RISCV64) is Arch.AMD64
-    assert target_arch(project, Arch.RISCV64, "b") is Arch.AMD64
+    assert resolver_of(project, Arch.RISCV64, "b").for_image().arch is Arch.AMD64
 
 
 @pytest.mark.parametrize("owner", ["nobody", "1:staff", "root:staff"])

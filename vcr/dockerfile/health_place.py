@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from vcr.dockerfile.inputs import load_dockerfile
-from vcr.dockerfile.stages import Resolver
-from vcr.dockerfile.syntax import Instruction, Stage
+from vcr.dockerfile.inputs import resolver_of
+from vcr.dockerfile.syntax import Instruction
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
 from vcr.model.project import CONFIG_FILE, Project
@@ -24,15 +23,5 @@ def health_place(project: Project) -> str:
 
 def _backwards(project: Project) -> Iterator[Instruction]:
     """Yield the instructions that PROJECT's target is made of, the last first; UsageError."""
-    config = project.config
-    resolver = Resolver(
-        load_dockerfile(project),
-        Arch.RISCV64,
-        config.args,
-        config.project.target,
-        project.build_arch,
-    )
-    stage: Stage | None = resolver.target()
-    while stage is not None:
+    for stage in resolver_of(project, Arch.RISCV64).lineage():
         yield from reversed(stage.instructions)
-        stage = resolver.earlier(resolver.image_of(stage), stage.index)

@@ -40,6 +40,16 @@ class Inputs:
     calls: dict[str, tuple[Call, ...]] = field(default_factory=dict)  # by image: see _Walk
 
 
+def resolver_of(project: Project, arch: Arch, target: str | None = None) -> Resolver:
+    """Return the resolver of PROJECT's Dockerfile for ARCH, up to stage TARGET; raises UsageError.
+
+    TARGET goes before the one of vcr.toml.
+    """
+    section = project.config.project
+    wanted = target or section.target
+    return Resolver(load_dockerfile(project), arch, project.config.args, wanted, project.build_arch)
+
+
 def load_dockerfile(project: Project) -> Dockerfile:
     """Read and parse the Dockerfile of PROJECT; raises UsageError."""
     name = project.config.project.dockerfile
@@ -62,18 +72,10 @@ def external_inputs(project: Project) -> Inputs:
 
     Stages that it does not reach are left alone, as they are by a build.
     """
-    dockerfile = load_dockerfile(project)
-    target = project.config.project.target
-    resolver = Resolver(
-        dockerfile,
-        Arch.RISCV64,
-        project.config.args,
-        target,
-        project.build_arch,
-    )
+    resolver = resolver_of(project, Arch.RISCV64)
     walk = _Walk(resolver)
     walk.reach(resolver.target())
-    stages = tuple(stage.name for stage in dockerfile.stages if stage.name)
+    stages = tuple(stage.name for stage in resolver.dockerfile.stages if stage.name)
     files = {url: tuple(sorted(checksums)) for url, checksums in sorted(walk.files.items())}
     return Inputs(
         dict(sorted(walk.images.items())),

@@ -1,6 +1,7 @@
 """Which image each stage starts from: stage names, global ARGs, platforms."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vcr.dockerfile.state import MAX_VARIABLES, expand
@@ -96,6 +97,22 @@ class Resolver:
                 + ("" if name else ", or an ARG with a value before FROM"),
             )
         return Arch(name)
+
+    def lineage(self) -> Iterator[Stage]:
+        """Yield the stage to build, and those it starts from, each by the one before."""
+        stage: Stage | None = self.target()
+        while stage is not None:
+            yield stage
+            stage = self.earlier(self.image_of(stage), stage.index)
+
+    def for_image(self) -> "Resolver":
+        """Return it for what the image is for: a platform of the last stage's own goes first.
+
+        It is the platform of the target then, too: who builds again knows only what the image is
+        for. Raises UsageError.
+        """
+        *_, start = self.lineage()
+        return replace(self, arch=self.arch_of(start)) if start.platform else self
 
     def earlier(self, name: str, before: int) -> Stage | None:
         """Return the stage called NAME (or numbered so) before stage number BEFORE."""

@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from vcr.dockerfile.inputs import load_dockerfile
-from vcr.dockerfile.stages import SYSTEM, Resolver
-from vcr.dockerfile.syntax import Stage
+from vcr.dockerfile.inputs import resolver_of
+from vcr.dockerfile.stages import SYSTEM
 from vcr.errors import UsageError
 from vcr.model.arch import Arch
 from vcr.model.lockfile import Lock
@@ -41,15 +40,12 @@ def unsealed(profile: str, arch: Arch, where: str = "") -> UsageError:
     )
 
 
-def target_arch(project: Project, arch: Arch, target: str | None = None) -> Arch:
-    """Return what ARCH comes to for PROJECT: a platform that its last stage has goes before it.
+def target_arch(project: Project, arch: Arch) -> Arch:
+    """Return what ARCH comes to for PROJECT, as Resolver.for_image says.
 
-    It is the platform of the target then, too: who builds again knows only what the image is for.
-    TARGET is the stage that is built. Raises UsageError for a bad Dockerfile.
+    Raises UsageError for a bad Dockerfile.
     """
-    resolver = _resolver(project, arch, target)
-    stage = _start(resolver)
-    return resolver.arch_of(stage) if stage.platform else arch
+    return resolver_of(project, arch).for_image().arch
 
 
 def for_targets(project: Project, new: Lock, archs: Sequence[Arch]) -> tuple[Lock, list[Arch]]:
@@ -67,25 +63,11 @@ def shipped_for(project: Project, arch: Arch) -> str:
 
     Raises UsageError for a bad Dockerfile.
     """
-    resolver = _resolver(project, Arch.RISCV64)
-    stage = _start(resolver)
+    resolver = resolver_of(project, Arch.RISCV64)
+    *_, stage = resolver.lineage()
     if not stage.platform or resolver.arch_of(stage) is not arch:
         return ""
     return (
         f"{stage.start.at}: the image is for {SYSTEM}/{arch}, because its last stage starts from"
         f" --platform={stage.platform}"
     )
-
-
-def _resolver(project: Project, arch: Arch, target: str | None = None) -> Resolver:
-    config = project.config
-    wanted = target or config.project.target
-    return Resolver(load_dockerfile(project), arch, config.args, wanted, project.build_arch)
-
-
-def _start(resolver: Resolver) -> Stage:
-    """Return the stage that the last one starts from, itself or by others: it has the image."""
-    stage = resolver.target()
-    while (below := resolver.earlier(resolver.image_of(stage), stage.index)) is not None:
-        stage = below
-    return stage

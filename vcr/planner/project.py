@@ -6,7 +6,7 @@ from typing import Literal
 from vcr.dockerfile.config import NANOSECONDS
 from vcr.dockerfile.context import Context
 from vcr.dockerfile.ignore import load_ignore
-from vcr.dockerfile.inputs import load_dockerfile
+from vcr.dockerfile.inputs import resolver_of
 from vcr.dockerfile.stages import Resolver
 from vcr.dockerfile.state import DEFAULT_SHELL, State
 from vcr.dockerfile.syntax import Dockerfile, Stage
@@ -20,7 +20,6 @@ from vcr.model.plan import BuildMachine, Image, Machine, Plan
 from vcr.model.profile import PROFILES
 from vcr.model.project import Project
 from vcr.planner.image import ImagePlanner
-from vcr.planner.platform import target_arch
 from vcr.planner.ports import split_exposed
 from vcr.planner.run import PROXY_ARGS
 from vcr.planner.titles import titles
@@ -43,10 +42,9 @@ def make_plan(
 
     ENGINE replaces the one of vcr.toml. A platform of the last stage goes before ARCH.
     """
-    dockerfile, args = load_dockerfile(project), project.config.args
-    wanted, arch = target or project.config.project.target, target_arch(project, arch, target)
-    resolver = Resolver(dockerfile, arch, args, wanted, project.build_arch)
-    _check_args(args, dockerfile, resolver)
+    resolver = resolver_of(project, arch, target).for_image()
+    dockerfile = resolver.dockerfile
+    _check_args(project.config.args, dockerfile, resolver)
     context = Context(project.context, load_ignore(project.ignore_file), project.own_files)
     planner = ImagePlanner(
         resolver, context, lock, project.config.base, project.config.build.pure_caches
